@@ -17,8 +17,8 @@ const TASK_BYTES: usize = 128 << 10;
 const BLOCK: usize = 512;
 /// Elements on a side of a transposed tile.
 const TILE: usize = 64;
-/// Below this many elements a transpose is not worth a tile.
-const TILE_MIN_ELEMENTS: usize = 256;
+/// Up to this many elements plain loops win over rows and tiles.
+const SMALL: usize = 256;
 
 /// A dimension of a copy; strides in elements.
 #[derive(Clone, Copy, Debug)]
@@ -28,35 +28,96 @@ struct Dim {
     dst: isize,
 }
 
-type Dims = SmallVec<[Dim; 6]>;
+type Dims = SmallVec<[Dim; 8]>;
 
 /// The dimensions that matter, largest destination stride first, neighbours merged where both sides allow it.
 #[inline]
 fn plan(shape: &[usize], src_strides: &[isize], dst_strides: &[isize]) -> Dims {
     let mut dims = Dims::new();
     for ((&size, &src), &dst) in shape.iter().zip(src_strides).zip(dst_strides) {
-        if size == 1 {
-            continue;
+        if size != 1 {
+            dims.push(Dim { size, src, dst });
         }
-        let mut at = dims.len();
-        while at > 0 && dims[at - 1].dst.unsigned_abs() < dst.unsigned_abs() {
+    }
+    let sorted = dims.as_mut_slice();
+    for i in 1..sorted.len() {
+        let mut at = i;
+        while at > 0 && sorted[at - 1].dst.unsigned_abs() < sorted[at].dst.unsigned_abs() {
+            sorted.swap(at - 1, at);
             at -= 1;
         }
-        dims.insert(at, Dim { size, src, dst });
     }
     let mut kept = 0;
-    for i in 1..dims.len() {
-        let (outer, inner) = (dims[kept], dims[i]);
+    for i in 1..sorted.len() {
+        let (outer, inner) = (sorted[kept], sorted[i]);
         let size = inner.size as isize;
         if outer.src == inner.src * size && outer.dst == inner.dst * size {
-            dims[kept] = Dim { size: outer.size * inner.size, ..inner };
+            sorted[kept] = Dim { size: outer.size * inner.size, ..inner };
         } else {
             kept += 1;
-            dims[kept] = inner;
+            sorted[kept] = inner;
         }
     }
     dims.truncate(kept + 1);
     dims
+}
+
+/// The copy of few elements: plain nested loops, so that nothing is paid for but the elements.
+unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim]) {
+    const ONE: Dim = Dim { size: 1, src: 0, dst: 0 };
+    let split = dims.len().saturating_sub(4);
+    let mut inner = [ONE; 4];
+    inner[4 - (dims.len() - split)..].copy_from_slice(&dims[split..]);
+    let [a, b, c, d] = inner;
+    let outer = &dims[..split];
+    let mut walk = Walk::at(outer, 0);
+    for _ in 0..outer.iter().map(|d| d.size).product() {
+        for i in 0..a.size as isize {
+            for j in 0..b.size as isize {
+                for k in 0..c.size as isize {
+                    let from = src.wrapping_offset(walk.src + i * a.src + j * b.src + k * c.src);
+                    let to = dst.wrapping_offset(walk.dst + i * a.dst + j * b.dst + k * c.dst);
+                    for l in 0..d.size as isize {
+                        // SAFETY: an element of the caller's arrays.
+                        unsafe { to.wrapping_offset(l * d.dst).write(from.wrapping_offset(l * d.src).read()) };
+                    }
+                }
+            }
+        }
+        walk.step();
+    }
+}
+
+/// The conversion of few elements (at most BLOCK): gather, convert once, scatter.
+unsafe fn small_cast<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: &Cast) {
+    let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
+    let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+    let (src, dst) = (bases.src.get(), bases.dst.get());
+    let targets: SmallVec<[isize; 8]> = dims.iter().map(|d| d.dst).collect();
+    let mut dense = 1;
+    for dim in dims.iter_mut().rev() {
+        dim.dst = dense;
+        dense *= dim.size as isize;
+    }
+    let is_dense = dims.iter().zip(&targets).all(|(d, &target)| d.dst == target);
+    // SAFETY: `len <= BLOCK` elements in the buffers, the caller's promise for the arrays.
+    unsafe {
+        small::<T>(src.cast(), gathered.as_mut_ptr().cast(), dims);
+        if is_dense {
+            return cast.run(gathered.as_ptr().cast(), dst, len);
+        }
+        let between = converted.as_mut_ptr().cast::<u8>();
+        cast.run(gathered.as_ptr().cast(), between, len);
+        for (dim, &target) in dims.iter_mut().zip(&targets) {
+            *dim = Dim { size: dim.size, src: dim.dst, dst: target };
+        }
+        match cast.to_width {
+            1 => small::<u8>(between, dst, dims),
+            2 => small::<u16>(between.cast(), dst.cast(), dims),
+            4 => small::<u32>(between.cast(), dst.cast(), dims),
+            _ => small::<u64>(between.cast(), dst.cast(), dims),
+        }
+    }
 }
 
 /// Walks the outer dimensions of a plan in order, giving element offsets.
@@ -173,14 +234,14 @@ pub unsafe fn copy(
         // SAFETY: the caller's promise; all `len` elements lie in a row on both sides.
         return unsafe { cast.run(src, dst, len) };
     }
-    let dims = plan(shape, src_strides, dst_strides);
+    let mut dims = plan(shape, src_strides, dst_strides);
     // SAFETY: the caller's promise.
     unsafe {
         match from.size_bytes() {
-            1 => run::<u8>(bases, &dims, len, Some(&cast), to.size_bytes()),
-            2 => run::<u16>(bases, &dims, len, Some(&cast), to.size_bytes()),
-            4 => run::<u32>(bases, &dims, len, Some(&cast), to.size_bytes()),
-            _ => run::<u64>(bases, &dims, len, Some(&cast), to.size_bytes()),
+            1 => run::<u8>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
+            2 => run::<u16>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
+            4 => run::<u32>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
+            _ => run::<u64>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
         }
     }
 }
@@ -205,15 +266,15 @@ pub unsafe fn copy_bytes(width: usize, src: *const u8, src_strides: &[isize], ds
         // dimensions reaches this line.
         return unsafe { std::ptr::copy(src, dst, len * width) };
     }
-    let dims = plan(shape, src_strides, dst_strides);
+    let mut dims = plan(shape, src_strides, dst_strides);
     // SAFETY: the caller's promise.
     unsafe {
         match width {
-            1 => run::<u8>(bases, &dims, len, None, 1),
-            2 => run::<u16>(bases, &dims, len, None, 2),
-            4 => run::<u32>(bases, &dims, len, None, 4),
-            8 => run::<u64>(bases, &dims, len, None, 8),
-            16 => run::<[u64; 2]>(bases, &dims, len, None, 16),
+            1 => run::<u8>(bases, &mut dims, len, None, 1),
+            2 => run::<u16>(bases, &mut dims, len, None, 2),
+            4 => run::<u32>(bases, &mut dims, len, None, 4),
+            8 => run::<u64>(bases, &mut dims, len, None, 8),
+            16 => run::<[u64; 2]>(bases, &mut dims, len, None, 16),
             _ => unreachable!("element width {width}"),
         }
     }
@@ -249,6 +310,19 @@ pub unsafe fn cast_row(from: DType, src: *const u8, to: DType, dst: *mut u8, len
 /// # Safety
 /// As for [`copy`]; `value` does not lie in `dst`.
 pub unsafe fn fill(width: usize, value: *const u8, dst: *mut u8, dst_strides: &[isize], shape: &[usize]) {
+    let len: usize = shape.iter().product();
+    if len * width <= TASK_BYTES && is_contiguous(shape, dst_strides) {
+        // SAFETY: the caller's promise; all elements lie in a row.
+        return unsafe {
+            match width {
+                1 => fill_row(value.read(), dst, len, false),
+                2 => fill_row(value.cast::<u16>().read(), dst.cast(), len, false),
+                4 => fill_row(value.cast::<u32>().read(), dst.cast(), len, false),
+                8 => fill_row(value.cast::<u64>().read(), dst.cast(), len, false),
+                _ => fill_row(value.cast::<[u64; 2]>().read(), dst.cast(), len, false),
+            }
+        };
+    }
     let zeros: SmallVec<[isize; 8]> = SmallVec::from_elem(0, shape.len());
     // SAFETY: the caller's promise; strides of 0 read `value` alone.
     unsafe { copy_bytes(width, value, &zeros, dst, dst_strides, shape) }
@@ -289,13 +363,22 @@ pub fn streaming_bytes() -> usize {
 }
 
 /// The engine. `T` is the source's width; `cast` converts contiguous runs into elements of `dst_width` bytes.
-unsafe fn run<T: Copy>(bases: Bases, dims: &[Dim], len: usize, cast: Option<&Cast>, dst_width: usize) {
+unsafe fn run<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: Option<&Cast>, dst_width: usize) {
+    if len <= SMALL {
+        // SAFETY: as the caller's.
+        return unsafe {
+            match cast {
+                None => small::<T>(bases.src.get().cast(), bases.dst.get().cast(), dims),
+                Some(cast) => small_cast::<T>(bases, dims, len, cast),
+            }
+        };
+    }
     let Some((&inner, outer)) = dims.split_last() else {
         // SAFETY: a single element.
         return unsafe { put::<T>(bases.src.get(), bases.dst.get(), 1, cast) };
     };
-    let stream = cast.is_none() && len * dst_width >= streaming_bytes();
-    let partner = (inner.dst == 1 && inner.src != 1 && inner.src != 0 && len >= TILE_MIN_ELEMENTS)
+    let stream = len * dst_width >= streaming_bytes();
+    let partner = (inner.dst == 1 && inner.src != 1 && inner.src != 0)
         .then(|| outer.iter().position(|d| d.src == 1 && d.size > 1))
         .flatten();
     if let Some(partner) = partner {
@@ -325,6 +408,9 @@ unsafe fn run<T: Copy>(bases: Bases, dims: &[Dim], len: usize, cast: Option<&Cas
                 at = 0;
                 walk.step();
             }
+        }
+        if stream {
+            stream_end();
         }
     };
     let tasks = total.div_ceil(grain);
@@ -361,8 +447,10 @@ unsafe fn row<T: Copy>(
     unsafe {
         match cast {
             _ if src_stride == 1 && dst_stride == 1 => {
-                if stream {
-                    stream_copy(src, dst, n * dst_width)
+                let len_bytes = n * dst_width;
+                // Lines written in part would be read back: only long rows and whole lines go around the caches.
+                if stream && (len_bytes >= 2048 || (dst.addr() | len_bytes) % 64 == 0) {
+                    stream_put::<T>(src, dst, n, cast, dst_width)
                 } else {
                     put::<T>(src, dst, n, cast)
                 }
@@ -371,7 +459,7 @@ unsafe fn row<T: Copy>(
             None => strided(typed_src, src_stride, dst.cast::<T>(), dst_stride, n),
             Some(cast) => {
                 let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
-                let mut converted = [0u64; BLOCK];
+                let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
                 let mut done = 0;
                 while done < n {
                     let m = BLOCK.min(n - done);
@@ -438,7 +526,33 @@ unsafe fn fill_row<T: Copy>(value: T, dst: *mut T, n: usize, stream: bool) {
     }
 }
 
-/// Copies bytes around the caches.
+/// As [`put`], around the caches.
+unsafe fn stream_put<T: Copy>(src: *const u8, dst: *mut u8, n: usize, cast: Option<&Cast>, dst_width: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let Some(cast) = cast else { return stream_copy(src, dst, n * dst_width) };
+        let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+        let mut done = 0;
+        while done < n {
+            let m = BLOCK.min(n - done);
+            cast.run(src.add(done * size_of::<T>()), converted.as_mut_ptr().cast(), m);
+            stream_copy(converted.as_ptr().cast(), dst.add(done * dst_width), m * dst_width);
+            done += m;
+        }
+    }
+}
+
+/// Streamed lines become visible to other threads.
+#[inline(always)]
+fn stream_end() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE belongs to every x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_sfence()
+    };
+}
+
+/// Copies bytes around the caches; [`stream_end`] must follow on this thread.
 unsafe fn stream_copy(src: *const u8, dst: *mut u8, len_bytes: usize) {
     // SAFETY: the caller's promise; the streamed part is aligned to 16 bytes and inside.
     unsafe {
@@ -461,8 +575,6 @@ unsafe fn stream_copy(src: *const u8, dst: *mut u8, len_bytes: usize) {
                     at += 64;
                 }
                 std::ptr::copy(src.add(at), dst.add(at), len_bytes - at);
-                // Streamed lines must be visible before the task is reported done.
-                _mm_sfence();
                 return;
             }
         }
@@ -525,10 +637,8 @@ unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim], partner: usize, cast: 
                 walk.step();
             }
         }
-        #[cfg(target_arch = "x86_64")]
         if stream {
-            // SAFETY: SSE belongs to every x86-64.
-            unsafe { std::arch::x86_64::_mm_sfence() };
+            stream_end();
         }
     };
     let tasks = total.div_ceil(grain);
