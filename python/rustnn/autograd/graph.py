@@ -1,0 +1,184 @@
+"""Looking at the graph and stepping into it: saved-tensor hooks, gradient edges, hooks over several tensors."""
+
+from collections import namedtuple
+from functools import wraps
+from threading import Lock
+
+from .. import _core
+from ..utils.hooks import RemovableHandle
+from .grad_mode import enable_grad
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+Tensor = _core.Tensor
+Node = _core.Node
+
+
+class GradientEdge(namedtuple("GradientEdge", ("node", "output_nr", "ownership_token"), defaults=(None,))):
+    """The place in the graph where a tensor's gradient arrives: a node and the number of its output."""
+
+    __slots__ = ()
+
+
+def _node_of(tensor):
+    if isinstance(tensor, GradientEdge):
+        return tensor.node
+    if tensor.requires_grad and tensor.grad_fn is None:
+        with enable_grad():  # a leaf's accumulating node is found behind any operation on it
+            return tensor.view_as(tensor).grad_fn.next_functions[0][0]
+    return tensor.grad_fn
+
+
+def get_gradient_edge(tensor):
+    """The :class:`GradientEdge` of a tensor; differentiating from it or to it needs the tensor no longer.
+
+    Raises: RuntimeError if the tensor does not require a gradient.
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(_node_of(tensor), tensor.output_nr)
+
+
+def increment_version(tensor):
+    """Count a change of a tensor, or of each in an iterable, that happened outside the library's sight."""
+    _core._increment_version((tensor,) if isinstance(tensor, Tensor) else tuple(tensor))
+
+
+class saved_tensors_hooks:  # noqa: N801
+    """Inside, every tensor saved for a backward is given to ``pack_hook``; its result is kept and unpacked when needed.
+
+    Args:
+        pack_hook: from the tensor to anything; must not change the tensor in place.
+        unpack_hook: from that thing back to a tensor with the same contents.
+
+    Example:
+        >>> x = rustnn.ones(2, requires_grad=True)
+        >>> with rustnn.autograd.graph.saved_tensors_hooks(lambda t: t.tolist(), rustnn.tensor):
+        ...     y = (x * x).sum()
+        >>> y.backward()
+        >>> x.grad.tolist()
+        [2.0, 2.0]
+    """
+
+    def __init__(self, pack_hook, unpack_hook):
+        self.pack_hook = pack_hook
+        self.unpack_hook = unpack_hook
+
+    def __enter__(self):
+        _core._push_saved_tensors_default_hooks(self.pack_hook, self.unpack_hook)
+
+    def __exit__(self, *args):
+        _core._pop_saved_tensors_default_hooks()
+
+
+class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+    """Inside, tensors saved for a backward wait in the CPU's memory.
+
+    Args:
+        pin_memory: accepted, without effect.
+        device_type: accepted, without effect: each tensor returns to the device it came from.
+    """
+
+    def __init__(self, pin_memory=False, device_type="cuda"):
+        super().__init__(lambda tensor: (tensor.device, tensor.cpu()), lambda packed: packed[1].to(packed[0]))
+
+
+class disable_saved_tensors_hooks:  # noqa: N801
+    """Inside, using saved-tensor hooks is an error with this message."""
+
+    def __init__(self, error_message):
+        self.error_message = error_message
+
+    def __enter__(self):
+        self.previous = _core._saved_tensors_hooks_get_disabled_error_message()
+        _core._saved_tensors_hooks_disable(self.error_message)
+
+    def __exit__(self, *args):
+        if self.previous is None:
+            _core._saved_tensors_hooks_enable()
+        else:
+            _core._saved_tensors_hooks_disable(self.previous)
+
+
+class _MultiHandle(RemovableHandle):
+    """One handle for hooks on several tensors."""
+
+    def __init__(self, handles):
+        self.handles = handles
+
+    def remove(self):
+        """Remove all of them."""
+        for handle in self.handles:
+            handle.remove()
+
+    def __getstate__(self):
+        return self.handles
+
+    def __setstate__(self, state):
+        self.handles = state
+
+
+def register_multi_grad_hook(tensors, fn, *, mode="all"):
+    """Call ``fn`` when the gradients of several tensors are there.
+
+    Args:
+        tensors: tensors that require gradients.
+        fn: with ``mode="all"`` called once per backward, with the list of gradients (None where the backward does not reach);
+            with ``mode="any"`` called with the first gradient that is computed.
+
+    Returns: a handle whose ``remove()`` removes the hook.
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of {('all', 'any')} but got {mode}")
+    lock = Lock()
+    runs = {}  # of each backward under way: what has arrived
+
+    def current_run():
+        run = _core._current_graph_task_id()
+        if run == -1:
+            raise AssertionError("expected this hook to be called inside a backward call")
+        return run
+
+    if mode == "any":
+        last_run = None
+
+        @wraps(fn)
+        def first_only(grad):
+            nonlocal last_run
+            run = current_run()
+            with lock:
+                first, last_run = run != last_run, run
+            if first:
+                fn(grad)
+
+        return _MultiHandle(tuple(tensor.register_hook(first_only) for tensor in tensors if tensor.requires_grad))
+
+    nodes = [_node_of(tensor) for tensor in tensors]
+
+    def hook_of(index):
+        def hook(grad):
+            run = current_run()
+            with lock:
+                if run not in runs:
+                    runs[run] = [[None] * len(nodes), sum(map(_core._will_engine_execute_node, nodes))]
+                arrived = runs[run]
+                arrived[0][index] = grad
+                arrived[1] -= 1
+                complete = arrived[1] == 0
+                if complete:
+                    del runs[run]
+            if complete:
+                fn(arrived[0])
+
+        return hook
+
+    return _MultiHandle(tuple(tensor.register_hook(hook_of(index)) for index, tensor in enumerate(tensors)))
