@@ -1,0 +1,89 @@
+# The one entry to the house: the README and .ci/run call only these targets. A fresh machine needs python3 (3.11 or
+# newer), cargo, a C linker and make. Nothing is rebuilt needlessly: what a target needs is a stamp or the built module.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON3 ?= python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# The venv of the comparison with PyTorch: .venv plus torch, so that `make test` runs, and provably so, without torch.
+PARITY_VENV := .venv-parity
+PARITY_PYTHON := $(PARITY_VENV)/bin/python
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYO3_PYTHON := $(abspath $(PYTHON))
+export VIRTUAL_ENV := $(abspath $(VENV))
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+NATIVE_SOURCES := Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml \
+    $(shell find src -name '*.rs' -o -name '*.wgsl' -o -name Cargo.toml)
+MODULE := python/rustnn/_core.abi3.so
+TOOLS := $(VENV)/.tools
+DOC_TOOLS := $(VENV)/.doc-tools
+TORCH := $(PARITY_VENV)/.torch
+PYTHON_CODE := python tests examples benches tools
+
+.PHONY: help setup build train test parity lint check stubs docs bench
+
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(TOOLS) ## Makes .venv with the tools that building and testing need.
+
+build: $(MODULE) ## Builds the extension in release mode and installs the package into .venv, editable.
+
+train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a device, ARGS="--epochs 5" adds options.
+	$(PYTHON) examples/train_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
+
+test: $(MODULE) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
+	cargo test --workspace --exclude rustnn-python
+	$(PYTHON) -m pytest tests
+
+parity: $(MODULE) $(TORCH) ## Installs PyTorch into .venv-parity and compares every op, layer and optimizer with it, live.
+	$(PARITY_PYTHON) -m pytest tests/parity
+
+lint: $(MODULE) check ## Checks format, clippy, ruff, types and the rules of the house.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(VENV)/bin/ruff check $(PYTHON_CODE)
+	$(VENV)/bin/ruff format --check $(PYTHON_CODE)
+	$(PYTHON) -m mypy
+	$(PYTHON) tools/make_stubs.py --check
+
+check: ## Checks which crate may depend on which, the rooms of unsafe, and what else the design lays down.
+	$(PYTHON3) tools/check_house.py
+
+stubs: $(MODULE) ## Writes python/rustnn/_core.pyi from the op table.
+	$(PYTHON) tools/make_stubs.py
+
+docs: $(MODULE) $(DOC_TOOLS) ## Builds the site into site/.
+	$(VENV)/bin/mkdocs build --strict --quiet
+
+bench: $(MODULE) $(TORCH) ## Measures rustnn against PyTorch and writes the ratio table into benches/README.md.
+	$(PARITY_PYTHON) benches/compare.py $(ARGS)
+
+$(PYTHON):
+	$(PYTHON3) -m venv $(VENV)
+
+$(TOOLS): pyproject.toml | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --upgrade "pip>=25.1"
+	$(PYTHON) -m pip install --quiet --group dev
+	@touch $@
+
+$(DOC_TOOLS): $(TOOLS)
+	$(PYTHON) -m pip install --quiet --group docs
+	@touch $@
+
+$(MODULE): $(NATIVE_SOURCES) $(TOOLS)
+	$(VENV)/bin/maturin develop --release --quiet
+	@touch $@
+
+# What .venv holds is seen from .venv-parity through a path file, so that only torch is installed a second time.
+$(TORCH): pyproject.toml $(TOOLS)
+	$(PYTHON3) -m venv $(PARITY_VENV)
+	$(PARITY_PYTHON) -c "import site, subprocess, sysconfig; purelib = lambda python: subprocess.check_output( \
+	    [python, '-c', 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'], text=True).strip(); \
+	    open(sysconfig.get_path('purelib') + '/rustnn-venv.pth', 'w').write( \
+	    'import site; site.addsitedir(%r)\n' % purelib('$(abspath $(PYTHON))'))"
+	$(PARITY_PYTHON) -m pip install --quiet --group parity
+	@touch $@
