@@ -1,9 +1,14 @@
 //! CPU loops on raw strided memory. Nothing here knows tensors, shapes rules or gradients: `ops` has checked everything.
 
 pub mod copy;
+pub mod elementwise;
+pub mod lanes;
+pub mod gemm;
 pub mod level;
 pub mod memory;
 pub mod parallel;
+pub mod special;
+pub mod value;
 
 pub use level::level;
 pub use memory::{Dst, Src};

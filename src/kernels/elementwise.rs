@@ -1,0 +1,1381 @@
+//! Elementwise loops. A row's formula becomes a [`Kernel`], a set of functions on contiguous blocks, one per dtype; [`run`]
+//! brings strided, broadcast and mixed-dtype operands to such blocks.
+//!
+//! float16 and bfloat16 are computed in float32, block by block, and rounded once.
+
+use crate::copy::{cast_row, streaming_bytes};
+use crate::lanes::Lanes;
+use crate::memory::is_contiguous;
+use crate::parallel::par_chunks;
+use crate::value::{BitsFormula, Compute, FloatFormula, FloatTest, NumberFormula, NumberTest, Scalar, Truth, Wrapping};
+use fearless_simd::{Simd, dispatch, prelude::*};
+use rustnn_tensor::DType;
+use smallvec::SmallVec;
+use std::mem::MaybeUninit;
+
+/// Inputs that a row may have.
+pub const MAX_INPUTS: usize = 5;
+/// Elements that pass through a stack buffer at once: four inputs and two outputs stay within a first-level cache.
+const BLOCK: usize = 512;
+/// Elements of one parallel task: 64 KiB of f32, some 10 µs of a cheap formula.
+const TASK: usize = 16 << 10;
+/// Up to this many elements a call is one block on this thread.
+const SMALL: usize = 32 << 10;
+/// Inner runs of this many elements are worth a kernel call of their own.
+const ROW: usize = 16;
+
+/// One contiguous block: `inputs` point to `len` elements of the compute dtype, or to a single one where their bit in
+/// `splat` is set; `out` to as many results (bytes for a test). An input may be `out` itself.
+type Block = unsafe fn(inputs: &[*const u8; MAX_INPUTS], splat: u8, out: *mut u8, len: usize, scalars: &[Scalar]);
+
+/// A row's functions, by compute dtype.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    /// Indexed by dtype, up to bool; float16 and bfloat16 hold the function of float32.
+    blocks: [Option<Block>; 10],
+    inputs: usize,
+    scalars: usize,
+    test: bool,
+}
+
+macro_rules! kernel {
+    ($test:literal, [$($dtype:ident: $block:expr),* $(,)?]) => {{
+        let mut blocks: [Option<Block>; 10] = [None; 10];
+        $(blocks[DType::$dtype as usize] = Some($block as Block);)*
+        Kernel { blocks, inputs: N, scalars: S, test: $test }
+    }};
+}
+
+impl Kernel {
+    /// A row for the four floating-point dtypes.
+    pub const fn float<F: FloatFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
+        kernel!(false, [F32: float_f32::<F, N, S>, F16: float_f32::<F, N, S>, BF16: float_f32::<F, N, S>, F64: float_f64::<F, N, S>])
+    }
+
+    /// A row for all ten dtypes.
+    pub const fn number<F: NumberFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
+        kernel!(
+            false,
+            [
+                F32: number_f32::<F, N, S>,
+                F16: number_f32::<F, N, S>,
+                BF16: number_f32::<F, N, S>,
+                F64: number::<F, f64, 8, N, S>,
+                I8: number::<F, Wrapping<i8>, 32, N, S>,
+                I16: number::<F, Wrapping<i16>, 32, N, S>,
+                I32: number::<F, Wrapping<i32>, 16, N, S>,
+                I64: number::<F, Wrapping<i64>, 8, N, S>,
+                U8: number::<F, Wrapping<u8>, 32, N, S>,
+                Bool: number::<F, Truth, 32, N, S>,
+            ]
+        )
+    }
+
+    /// A row for the integers and bool.
+    pub const fn bits<F: BitsFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
+        kernel!(
+            false,
+            [
+                I8: bits::<F, Wrapping<i8>, 32, N, S>,
+                I16: bits::<F, Wrapping<i16>, 32, N, S>,
+                I32: bits::<F, Wrapping<i32>, 16, N, S>,
+                I64: bits::<F, Wrapping<i64>, 8, N, S>,
+                U8: bits::<F, Wrapping<u8>, 32, N, S>,
+                Bool: bits::<F, Truth, 32, N, S>,
+            ]
+        )
+    }
+
+    /// A row for all ten dtypes whose result is bool.
+    pub const fn test<F: NumberTest<N, S>, const N: usize, const S: usize>() -> Kernel {
+        kernel!(
+            true,
+            [
+                F32: test_f32::<F, N, S>,
+                F16: test_f32::<F, N, S>,
+                BF16: test_f32::<F, N, S>,
+                F64: test::<F, f64, 8, N, S>,
+                I8: test::<F, Wrapping<i8>, 32, N, S>,
+                I16: test::<F, Wrapping<i16>, 32, N, S>,
+                I32: test::<F, Wrapping<i32>, 16, N, S>,
+                I64: test::<F, Wrapping<i64>, 8, N, S>,
+                U8: test::<F, Wrapping<u8>, 32, N, S>,
+                Bool: test::<F, Truth, 32, N, S>,
+            ]
+        )
+    }
+
+    /// A row for the four floating-point dtypes whose result is bool.
+    pub const fn float_test<F: FloatTest<N, S>, const N: usize, const S: usize>() -> Kernel {
+        kernel!(
+            true,
+            [
+                F32: float_test_f32::<F, N, S>,
+                F16: float_test_f32::<F, N, S>,
+                BF16: float_test_f32::<F, N, S>,
+                F64: float_test_f64::<F, N, S>
+            ]
+        )
+    }
+
+    /// Whether the row computes in this dtype.
+    pub const fn supports(&self, dtype: DType) -> bool {
+        (dtype as usize) < self.blocks.len() && self.blocks[dtype as usize].is_some()
+    }
+
+    /// The dtype of the results when computing in `dtype`.
+    pub const fn result(&self, dtype: DType) -> DType {
+        if self.test { DType::Bool } else { dtype }
+    }
+
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    pub const fn scalars(&self) -> usize {
+        self.scalars
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ blocks, one per kind
+
+unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), simd => unsafe {
+        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+    })
+}
+
+unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), simd => unsafe {
+        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+    })
+}
+
+unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), simd => unsafe {
+        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+    })
+}
+
+unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), simd => unsafe {
+        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+    })
+}
+
+unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), _simd => unsafe {
+        numbers::<f64, f64, 8, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+    })
+}
+
+unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), _simd => unsafe {
+        numbers::<f64, bool, 8, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+    })
+}
+
+unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), _simd => unsafe {
+        numbers::<T, T, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+    })
+}
+
+unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), _simd => unsafe {
+        numbers::<T, bool, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+    })
+}
+
+unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+) {
+    // SAFETY: the caller's promise (see `Block`).
+    dispatch!(crate::level(), _simd => unsafe {
+        numbers::<T, T, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+    })
+}
+
+/// # Safety
+/// One vector of f32 is writable at `out`.
+#[inline(always)]
+unsafe fn store<V: Simd>(value: Lanes<V>, out: *mut u8) {
+    // SAFETY: the caller's promise; the array has no alignment above f32's and is written unaligned.
+    unsafe { out.cast::<<V::f32s as SimdBase<V>>::Array>().write_unaligned(value.v.to_array()) }
+}
+
+/// Writes a mask as bytes 0 and 1.
+///
+/// # Safety
+/// As many bytes as a vector has lanes are writable at `out`.
+#[inline(always)]
+unsafe fn store_mask<V: Simd>(_simd: V, mask: V::mask32s, out: *mut u8) {
+    let bits = mask.to_bitmask();
+    // Eight bits to eight bytes: byte k keeps bit k, and any bit carries into the byte's top one.
+    let spread = |bits: u64| {
+        let each = ((bits & 0xff) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        ((each + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match V::f32s::LEN {
+            4 => out.cast::<u32>().write_unaligned((spread(bits) as u32).to_le()),
+            n => (0..n / 8).for_each(|i| out.add(8 * i).cast::<u64>().write_unaligned(spread(bits >> (8 * i)).to_le())),
+        }
+    }
+}
+
+/// The loop of f32: whole vectors straight from memory, then the rest once more through padded vectors, so that nothing is
+/// read or written out of bounds and the formula is compiled once. A splat is a vector that the loop does not step past.
+///
+/// # Safety
+/// As `Block`; `eval` writes a vector's results of `out_width` bytes each to its third argument.
+#[inline(always)]
+unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
+    simd: V,
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+    eval: impl Fn([Lanes<V>; N], [Lanes<V>; S], *mut u8),
+    out_width: usize,
+) {
+    type Array<V> = <<V as Simd>::f32s as SimdBase<V>>::Array;
+    debug_assert!(scalars.len() >= S);
+    let width = V::f32s::LEN;
+    let mut s = [Lanes::splat(simd, 0.0); S];
+    for k in 0..S {
+        s[k] = Lanes::splat(simd, f32::from_scalar(scalars[k]));
+    }
+    let mut x = [Lanes::splat(simd, 0.0); N];
+    let mut pads = [MaybeUninit::<[f32; 16]>::uninit(); N];
+    let mut from = [std::ptr::null::<f32>(); N];
+    let mut step = [width; N];
+    // SAFETY: `count` vectors lie before the end of every input that steps; pads hold 16 lanes, the most that a vector has.
+    unsafe {
+        for k in 0..N {
+            from[k] = inputs[k].cast();
+            if splat >> k & 1 != 0 {
+                let pad = pads[k].as_mut_ptr().cast::<f32>();
+                pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
+                (from[k], step[k]) = (pad, 0);
+            }
+        }
+        let mut to = out;
+        let (mut count, rest) = (len / width, len % width);
+        let mut padded = MaybeUninit::<[f32; 16]>::uninit();
+        let mut last = false;
+        loop {
+            for _ in 0..count {
+                for k in 0..N {
+                    x[k].v = V::f32s::load_array(simd, from[k].cast::<Array<V>>().read_unaligned());
+                    from[k] = from[k].wrapping_add(step[k]);
+                }
+                eval(x, s, to);
+                to = to.wrapping_add(width * out_width);
+            }
+            if last || rest == 0 {
+                break;
+            }
+            for k in 0..N {
+                if step[k] != 0 {
+                    // Padded with a value that is there anyway: no new NaN, no new special case.
+                    let pad = pads[k].as_mut_ptr().cast::<f32>();
+                    pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
+                    for i in 1..rest {
+                        pad.add(i).write(from[k].add(i).read());
+                    }
+                    from[k] = pad;
+                }
+            }
+            (to, count, last) = (padded.as_mut_ptr().cast(), 1, true);
+        }
+        if rest != 0 {
+            std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<u8>(), out.add((len - rest) * out_width), rest * out_width);
+        }
+    }
+}
+
+/// The loop of the other dtypes, `W` elements at a time so that the compiler makes vectors of it.
+///
+/// # Safety
+/// As `Block`, `R` being the result's type.
+#[inline(always)]
+unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: usize>(
+    inputs: &[*const u8; MAX_INPUTS],
+    splat: u8,
+    out: *mut u8,
+    len: usize,
+    scalars: &[Scalar],
+    eval: impl Fn([T; N], [T; S]) -> R,
+) {
+    debug_assert!(scalars.len() >= S);
+    let s: [T; S] = std::array::from_fn(|k| T::from_scalar(scalars[k]));
+    let mut pads = [MaybeUninit::<[T; W]>::uninit(); N];
+    let mut from = [std::ptr::null::<T>(); N];
+    let mut step = [W; N];
+    // SAFETY: `count` groups of W lie before the end of every input that steps; pads hold W.
+    unsafe {
+        for k in 0..N {
+            from[k] = inputs[k].cast();
+            if splat >> k & 1 != 0 {
+                pads[k].write([from[k].read(); W]);
+                (from[k], step[k]) = (pads[k].as_ptr().cast(), 0);
+            }
+        }
+        let mut to = out.cast::<R>();
+        let (mut count, rest) = (len / W, len % W);
+        let mut padded = MaybeUninit::<[R; W]>::uninit();
+        let mut last = false;
+        loop {
+            for _ in 0..count {
+                let x: [[T; W]; N] = std::array::from_fn(
+                    #[inline(always)]
+                    |k| from[k].cast::<[T; W]>().read_unaligned(),
+                );
+                let y: [R; W] = std::array::from_fn(
+                    #[inline(always)]
+                    |i| {
+                        eval(
+                            std::array::from_fn(
+                                #[inline(always)]
+                                |k| x[k][i],
+                            ),
+                            s,
+                        )
+                    },
+                );
+                to.cast::<[R; W]>().write_unaligned(y);
+                for k in 0..N {
+                    from[k] = from[k].wrapping_add(step[k]);
+                }
+                to = to.wrapping_add(W);
+            }
+            if last || rest == 0 {
+                break;
+            }
+            for k in 0..N {
+                if step[k] != 0 {
+                    let pad = pads[k].write([from[k].read(); W]);
+                    for i in 1..rest {
+                        pad[i] = from[k].add(i).read();
+                    }
+                    from[k] = pad.as_ptr();
+                }
+            }
+            (to, count, last) = (padded.as_mut_ptr().cast(), 1, true);
+        }
+        if rest != 0 {
+            std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<R>(), out.cast::<R>().add(len - rest), rest);
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ operands
+
+/// What a kernel reads: strided memory, already broadcast to the output's shape, or one number.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a>(Source<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    Tensor { ptr: *const u8, dtype: DType, strides: &'a [isize] },
+    Value(Scalar),
+}
+
+impl<'a> Operand<'a> {
+    /// Memory of any dtype that kernels compute on; it is converted to the compute dtype block by block. `strides` count
+    /// elements, 0 where broadcast.
+    ///
+    /// # Safety
+    /// Every element that the output's shape and `strides` reach from `ptr` is readable and initialised for 'a, and `ptr` is
+    /// aligned for `dtype`. It is the output exactly (address, strides, width) or does not overlap it.
+    pub const unsafe fn tensor(ptr: *const u8, dtype: DType, strides: &'a [isize]) -> Self {
+        Operand(Source::Tensor { ptr, dtype, strides })
+    }
+
+    /// The same number everywhere. In float16 and bfloat16 kernels it enters as float32.
+    pub const fn value(scalar: Scalar) -> Self {
+        Operand(Source::Value(scalar))
+    }
+}
+
+/// What a kernel writes; possibly uninitialised.
+#[derive(Clone, Copy, Debug)]
+pub struct DstBytes<'a> {
+    ptr: *mut u8,
+    dtype: DType,
+    shape: &'a [usize],
+    strides: &'a [isize],
+}
+
+impl<'a> DstBytes<'a> {
+    /// Memory of any dtype that kernels compute on; results are converted to it. `strides` count elements.
+    ///
+    /// # Safety
+    /// Every element that `shape` and `strides` reach from `ptr` is writable for 'a, no two indices reach one element, `ptr`
+    /// is aligned for `dtype`, and `shape` and `strides` are of one length.
+    pub const unsafe fn new(ptr: *mut u8, dtype: DType, shape: &'a [usize], strides: &'a [isize]) -> Self {
+        DstBytes { ptr, dtype, shape, strides }
+    }
+}
+
+/// The dtype that the arithmetic of `dtype` runs in.
+const fn computed_in(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        other => other,
+    }
+}
+
+/// One value of a compute dtype, as bytes.
+type Splat = [u64; 1];
+
+fn splat_bytes(scalar: Scalar, compute: DType) -> Splat {
+    let bits = match compute {
+        DType::F32 => f32::from_scalar(scalar).to_bits() as u64,
+        DType::F64 => f64::from_scalar(scalar).to_bits(),
+        DType::I8 => Wrapping::<i8>::from_scalar(scalar).0 as u64,
+        DType::I16 => Wrapping::<i16>::from_scalar(scalar).0 as u64,
+        DType::I32 => Wrapping::<i32>::from_scalar(scalar).0 as u64,
+        DType::I64 => Wrapping::<i64>::from_scalar(scalar).0 as u64,
+        DType::U8 => Wrapping::<u8>::from_scalar(scalar).0 as u64,
+        DType::Bool => Truth::from_scalar(scalar).0 as u64,
+        _ => unreachable!("no arithmetic in {}", compute.name()),
+    };
+    // The value's bytes come first in memory on either kind of machine.
+    [if cfg!(target_endian = "big") { bits << (64 - 8 * compute.size_bytes()) } else { bits }]
+}
+
+/// Runs `kernel` in `dtype` over the whole output.
+///
+/// # Panics
+/// If the kernel does not support `dtype` or takes another number of inputs or more scalars.
+pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar], out: DstBytes) {
+    assert!(inputs.len() == kernel.inputs && scalars.len() >= kernel.scalars, "wrong number of inputs or scalars");
+    let compute = computed_in(dtype);
+    let block = kernel.blocks[dtype as usize].expect("the kernel computes in this dtype");
+    let len: usize = out.shape.iter().product();
+    if len == 0 {
+        return;
+    }
+    // The fast path: everything contiguous or one value, of the compute dtype, and small.
+    let mut ptrs = [std::ptr::null(); MAX_INPUTS];
+    let mut values = [[0u64; 1]; MAX_INPUTS];
+    let mut splat = 0u8;
+    let mut plain = len <= SMALL && out.dtype == kernel.result(compute) && is_contiguous(out.shape, out.strides);
+    for (k, input) in inputs.iter().enumerate() {
+        match input.0 {
+            Source::Tensor { ptr, dtype, strides } => {
+                debug_assert_eq!(strides.len(), out.shape.len());
+                plain = plain && dtype == compute;
+                if plain && !is_contiguous(out.shape, strides) {
+                    plain = is_splat(out.shape, strides);
+                    splat |= 1 << k;
+                }
+                ptrs[k] = ptr;
+            }
+            Source::Value(scalar) => {
+                values[k] = splat_bytes(scalar, compute);
+                ptrs[k] = values[k].as_ptr().cast();
+                splat |= 1 << k;
+            }
+        }
+    }
+    if plain {
+        // SAFETY: `Operand` and `DstBytes` vouch for `len` elements each.
+        return unsafe { block(&ptrs, splat, out.ptr, len, scalars) };
+    }
+    Plan::new(kernel, block, dtype, inputs, scalars, out, len).run();
+}
+
+/// Whether all indices reach one element.
+fn is_splat(shape: &[usize], strides: &[isize]) -> bool {
+    shape.iter().zip(strides).all(|(&size, &stride)| stride == 0 || size == 1)
+}
+
+/// A dimension of the iteration; strides in elements.
+#[derive(Clone, Copy, Debug)]
+struct Dim {
+    size: usize,
+    out: isize,
+    inputs: [isize; MAX_INPUTS],
+}
+
+#[derive(Clone, Copy)]
+struct Input {
+    ptr: *const u8,
+    dtype: DType,
+    /// Holds the value where the input is a number.
+    value: Splat,
+    reach: Reach,
+}
+
+/// What an operand's elements look like in the order of the iteration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// A number.
+    Value,
+    /// One element.
+    Splat,
+    /// A row without gaps.
+    Linear,
+    Strided,
+}
+
+impl Reach {
+    fn new(dims: &[Dim], stride: impl Fn(&Dim) -> isize) -> Self {
+        let mut next = 1;
+        let mut linear = true;
+        for dim in dims.iter().rev() {
+            linear &= stride(dim) == next;
+            next *= dim.size as isize;
+        }
+        match linear {
+            true => Reach::Linear,
+            false if dims.iter().all(|dim| stride(dim) == 0) => Reach::Splat,
+            false => Reach::Strided,
+        }
+    }
+}
+
+/// How a call iterates: the dimensions that matter, largest output stride first, neighbours merged where all operands
+/// allow it.
+struct Plan<'a> {
+    block: Block,
+    /// The arithmetic's dtype, and the one that its result has.
+    compute: DType,
+    result: DType,
+    /// float16 or bfloat16, which integers are rounded to first, as PyTorch's casts do.
+    half: Option<DType>,
+    count: usize,
+    inputs: [Input; MAX_INPUTS],
+    scalars: &'a [Scalar],
+    out: *mut u8,
+    out_dtype: DType,
+    out_reach: Reach,
+    len: usize,
+    dims: SmallVec<[Dim; 6]>,
+    /// Runs of the inner dimension are blocks of their own; else blocks cross it.
+    rows: bool,
+    /// The output is too large for the caches and is written past them.
+    stream: bool,
+}
+// SAFETY: addresses that `Operand` and `DstBytes` vouch for; tasks write disjoint elements.
+unsafe impl Sync for Plan<'_> {}
+
+/// A place in the iteration.
+#[derive(Clone)]
+struct Walk<'a> {
+    dims: &'a [Dim],
+    index: SmallVec<[usize; 6]>,
+    out: isize,
+    inputs: [isize; MAX_INPUTS],
+}
+
+impl<'a> Walk<'a> {
+    fn at(dims: &'a [Dim], mut linear: usize) -> Self {
+        let mut walk = Walk { dims, index: SmallVec::from_elem(0, dims.len()), out: 0, inputs: [0; MAX_INPUTS] };
+        for (k, dim) in dims.iter().enumerate().rev() {
+            let i = linear % dim.size;
+            linear /= dim.size;
+            walk.index[k] = i;
+            walk.out += i as isize * dim.out;
+            for (offset, stride) in walk.inputs.iter_mut().zip(dim.inputs) {
+                *offset += i as isize * stride;
+            }
+        }
+        walk
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        for (k, dim) in self.dims.iter().enumerate().rev() {
+            self.index[k] += 1;
+            let back = if self.index[k] < dim.size { 0 } else { dim.size as isize };
+            self.out += dim.out * (1 - back);
+            for (offset, stride) in self.inputs.iter_mut().zip(dim.inputs) {
+                *offset += stride * (1 - back);
+            }
+            if back == 0 {
+                return;
+            }
+            self.index[k] = 0;
+        }
+    }
+}
+
+/// A stack buffer for one block of any dtype.
+#[repr(C, align(64))]
+struct Buffer(MaybeUninit<[u8; BLOCK * 8]>);
+
+impl Buffer {
+    const fn new() -> Self {
+        Buffer(MaybeUninit::uninit())
+    }
+
+    fn ptr(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+struct Buffers {
+    inputs: [Buffer; MAX_INPUTS],
+    raw: Buffer,
+    out: Buffer,
+    converted: Buffer,
+}
+
+impl<'a> Plan<'a> {
+    fn new(kernel: &Kernel, block: Block, dtype: DType, inputs: &[Operand], scalars: &'a [Scalar], out: DstBytes, len: usize) -> Self {
+        let compute = computed_in(dtype);
+        let mut dims: SmallVec<[Dim; 6]> = SmallVec::new();
+        for (d, (&size, &out_stride)) in out.shape.iter().zip(out.strides).enumerate() {
+            if size == 1 {
+                continue;
+            }
+            let mut dim = Dim { size, out: out_stride, inputs: [0; MAX_INPUTS] };
+            for (stride, input) in dim.inputs.iter_mut().zip(inputs) {
+                if let Source::Tensor { strides, .. } = input.0 {
+                    *stride = strides[d];
+                }
+            }
+            let mut at = dims.len();
+            while at > 0 && dims[at - 1].out.unsigned_abs() < out_stride.unsigned_abs() {
+                at -= 1;
+            }
+            dims.insert(at, dim);
+        }
+        let mut kept = 0;
+        for i in 1..dims.len() {
+            let (outer, inner) = (dims[kept], dims[i]);
+            let size = inner.size as isize;
+            if outer.out == inner.out * size && (0..inputs.len()).all(|k| outer.inputs[k] == inner.inputs[k] * size) {
+                dims[kept] = Dim { size: outer.size * inner.size, ..inner };
+            } else {
+                kept += 1;
+                dims[kept] = inner;
+            }
+        }
+        dims.truncate(kept + 1);
+        if dims.is_empty() {
+            dims.push(Dim { size: 1, out: 1, inputs: [0; MAX_INPUTS] });
+        }
+        let mut sources = [Input { ptr: std::ptr::null(), dtype: compute, value: [0], reach: Reach::Value }; MAX_INPUTS];
+        for (k, (source, input)) in sources.iter_mut().zip(inputs).enumerate() {
+            match input.0 {
+                Source::Tensor { ptr, dtype, .. } => {
+                    *source = Input { ptr, dtype, value: [0], reach: Reach::new(&dims, |dim| dim.inputs[k]) };
+                }
+                Source::Value(scalar) => source.value = splat_bytes(scalar, compute),
+            }
+        }
+        let inner = dims[dims.len() - 1];
+        let out_width = out.dtype.size_bytes();
+        let row_bytes = inner.size * out_width;
+        let aliased = sources.iter().any(|s| s.ptr == out.ptr.cast_const());
+        // An output that is also an input comes into the caches anyway.
+        let stream = inner.out == 1 && row_bytes >= 4096 && len * out_width >= streaming_bytes() && !aliased;
+        Plan {
+            block,
+            compute,
+            result: kernel.result(compute),
+            half: if compute == dtype { None } else { Some(dtype) },
+            count: inputs.len(),
+            inputs: sources,
+            scalars,
+            out: out.ptr,
+            out_dtype: out.dtype,
+            out_reach: Reach::new(&dims, |dim| dim.out),
+            len,
+            rows: dims.len() == 1 || inner.size >= ROW,
+            dims,
+            stream,
+        }
+    }
+
+    fn run(&self) {
+        let grain = if self.len <= SMALL { SMALL } else { TASK };
+        // SAFETY: ranges are disjoint and within the output; `Operand` and `DstBytes` vouch for the rest.
+        par_chunks(self.len, grain, &|range| unsafe { self.range(range.start, range.end) });
+    }
+
+    /// Computes the elements `start..end` in the order of the iteration.
+    ///
+    /// # Safety
+    /// They exist, and no other thread writes them.
+    unsafe fn range(&self, start: usize, end: usize) {
+        let mut buffers = Buffers {
+            inputs: [const { Buffer::new() }; MAX_INPUTS],
+            raw: Buffer::new(),
+            out: Buffer::new(),
+            converted: Buffer::new(),
+        };
+        let (inner, outer) = self.dims.split_last().expect("a plan has a dimension");
+        let mut walk = Walk::at(outer, start / inner.size);
+        let mut column = start % inner.size;
+        let mut i = start;
+        while i < end {
+            let mut n = end - i;
+            if self.rows {
+                n = n.min(inner.size - column);
+            }
+            if !self.rows || self.is_buffered(inner) {
+                n = n.min(BLOCK);
+            }
+            // SAFETY: the caller's promise.
+            unsafe { self.piece(&mut buffers, &walk, inner, i, column, n) };
+            i += n;
+            column += n;
+            while column >= inner.size && i < end {
+                column -= inner.size;
+                walk.step();
+            }
+        }
+        if self.stream {
+            fence();
+        }
+    }
+
+    /// Whether a row's blocks pass through a buffer.
+    #[inline]
+    fn is_buffered(&self, inner: &Dim) -> bool {
+        self.stream
+            || inner.out != 1
+            || self.out_dtype != self.result
+            || (0..self.count).any(|k| {
+                let input = &self.inputs[k];
+                inner.inputs[k] != 0 && (input.dtype != self.compute || inner.inputs[k] != 1)
+            })
+    }
+
+    /// `n` elements from element `i` on, which is `column` of the row at `walk`.
+    ///
+    /// # Safety
+    /// They exist; `n` is at most BLOCK where buffers are needed.
+    #[inline]
+    unsafe fn piece(&self, buffers: &mut Buffers, walk: &Walk, inner: &Dim, i: usize, column: usize, n: usize) {
+        let within = column + n <= inner.size;
+        let mut ptrs = [std::ptr::null::<u8>(); MAX_INPUTS];
+        let mut splat = 0u8;
+        // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+        unsafe {
+            for k in 0..self.count {
+                let input = &self.inputs[k];
+                let width = input.dtype.size_bytes();
+                let stride = inner.inputs[k];
+                let (raw, count) = match input.reach {
+                    Reach::Value => {
+                        ptrs[k] = input.value.as_ptr().cast();
+                        splat |= 1 << k;
+                        continue;
+                    }
+                    Reach::Splat => (input.ptr, 1),
+                    Reach::Linear => (input.ptr.add(i * width), n),
+                    Reach::Strided if within && matches!(stride, 0 | 1) => {
+                        let at = input.ptr.offset((walk.inputs[k] + column as isize * stride) * width as isize);
+                        (at, if stride == 0 { 1 } else { n })
+                    }
+                    Reach::Strided => {
+                        let buffer = if input.dtype == self.compute { buffers.inputs[k].ptr() } else { buffers.raw.ptr() };
+                        gather(width, input.ptr, walk, inner, k, column, n, buffer);
+                        (buffer.cast_const(), n)
+                    }
+                };
+                if count == 1 {
+                    splat |= 1 << k;
+                }
+                ptrs[k] = raw;
+                if input.dtype != self.compute {
+                    let buffer = buffers.inputs[k].ptr();
+                    cast_row(input.dtype, raw, self.compute, buffer, count);
+                    if let Some(half) = self.half
+                        && input.dtype != half
+                    {
+                        let rounded = buffers.raw.ptr();
+                        cast_row(self.compute, buffer, half, rounded, count);
+                        cast_row(half, rounded, self.compute, buffer, count);
+                    }
+                    ptrs[k] = buffer;
+                }
+            }
+            let out_width = self.out_dtype.size_bytes();
+            let at = self.out.offset((walk.out + column as isize * inner.out) * out_width as isize);
+            let direct = (self.out_reach == Reach::Linear || within && inner.out == 1) && !self.stream;
+            if direct && self.out_dtype == self.result {
+                return (self.block)(&ptrs, splat, at, n, self.scalars);
+            }
+            let mut from = buffers.out.ptr();
+            (self.block)(&ptrs, splat, from, n, self.scalars);
+            if self.out_dtype != self.result {
+                let to = if direct { at } else { buffers.converted.ptr() };
+                cast_row(self.result, from, self.out_dtype, to, n);
+                from = to;
+            }
+            if self.stream {
+                stream(from, at, n * out_width);
+            } else if !direct {
+                scatter(out_width, from, walk, inner, column, n, self.out);
+            }
+        }
+    }
+}
+
+/// Copies `n` elements of input `k`, from `column` of the row at `walk` on, into a row.
+///
+/// # Safety
+/// The elements exist; `to` has room.
+unsafe fn gather(width: usize, ptr: *const u8, walk: &Walk, inner: &Dim, k: usize, column: usize, n: usize, to: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match width {
+            1 => gather_elements::<u8>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+            2 => gather_elements::<u16>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+            4 => gather_elements::<u32>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+            _ => gather_elements::<u64>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+        }
+    }
+}
+
+unsafe fn gather_elements<T: Copy>(ptr: *const T, walk: &Walk, inner: &Dim, k: usize, column: usize, n: usize, to: *mut T) {
+    let stride = inner.inputs[k];
+    each_run(walk, inner, column, n, |walk, column, done, m| {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = ptr.offset(walk.inputs[k] + column as isize * stride);
+            let to = to.add(done);
+            match stride {
+                0 => (0..m).for_each(|i| to.add(i).write(from.read())),
+                1 => (0..m).for_each(|i| to.add(i).write(from.add(i).read())),
+                _ => (0..m).for_each(|i| to.add(i).write(from.offset(i as isize * stride).read())),
+            }
+        }
+    });
+}
+
+/// The way back: a row to `n` elements of the output.
+///
+/// # Safety
+/// As for `gather`.
+unsafe fn scatter(width: usize, from: *const u8, walk: &Walk, inner: &Dim, column: usize, n: usize, out: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match width {
+            1 => scatter_elements::<u8>(from.cast(), walk, inner, column, n, out.cast()),
+            2 => scatter_elements::<u16>(from.cast(), walk, inner, column, n, out.cast()),
+            4 => scatter_elements::<u32>(from.cast(), walk, inner, column, n, out.cast()),
+            _ => scatter_elements::<u64>(from.cast(), walk, inner, column, n, out.cast()),
+        }
+    }
+}
+
+unsafe fn scatter_elements<T: Copy>(from: *const T, walk: &Walk, inner: &Dim, column: usize, n: usize, out: *mut T) {
+    let stride = inner.out;
+    each_run(walk, inner, column, n, |walk, column, done, m| {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = out.offset(walk.out + column as isize * stride);
+            let from = from.add(done);
+            match stride {
+                1 => (0..m).for_each(|i| to.add(i).write(from.add(i).read())),
+                _ => (0..m).for_each(|i| to.offset(i as isize * stride).write(from.add(i).read())),
+            }
+        }
+    });
+}
+
+/// Calls `body(walk, column, done, m)` for the runs of the inner dimension that `n` elements from `column` on fall into.
+#[inline(always)]
+fn each_run(walk: &Walk, inner: &Dim, mut column: usize, n: usize, body: impl Fn(&Walk, usize, usize, usize)) {
+    if column + n <= inner.size {
+        return body(walk, column, 0, n);
+    }
+    let mut walk = walk.clone();
+    let mut done = 0;
+    while done < n {
+        let m = (inner.size - column).min(n - done);
+        body(&walk, column, done, m);
+        done += m;
+        column = 0;
+        walk.step();
+    }
+}
+
+/// Copies past the caches where the machine can; [`fence`] ends a run of such copies.
+///
+/// # Safety
+/// `len` bytes are readable and writable, without overlap.
+unsafe fn stream(from: *const u8, to: *mut u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise; SSE2 is part of x86-64, and the streamed part is aligned to 16 bytes.
+    unsafe {
+        use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+        let head = to.align_offset(64).min(len);
+        std::ptr::copy_nonoverlapping(from, to, head);
+        let lines = (len - head) / 64;
+        for i in 0..lines {
+            let (from, to) = (from.add(head + 64 * i).cast::<__m128i>(), to.add(head + 64 * i).cast::<__m128i>());
+            let (a, b) = (_mm_loadu_si128(from), _mm_loadu_si128(from.add(1)));
+            let (c, d) = (_mm_loadu_si128(from.add(2)), _mm_loadu_si128(from.add(3)));
+            _mm_stream_si128(to, a);
+            _mm_stream_si128(to.add(1), b);
+            _mm_stream_si128(to.add(2), c);
+            _mm_stream_si128(to.add(3), d);
+        }
+        let done = head + 64 * lines;
+        std::ptr::copy_nonoverlapping(from.add(done), to.add(done), len - done);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from, to, len);
+    }
+}
+
+/// Makes streamed stores visible before whatever this thread stores next.
+fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Bits, Number, Value};
+    use half::{bf16, f16};
+
+    macro_rules! rows {
+        ($($name:ident: $formula:ident<$n:literal, $s:literal> $bound:ident -> $out:ty = |$x:ident, $c:ident| $f:expr;)*) => { $(
+            #[derive(Clone, Copy)]
+            struct $name;
+            impl $formula<$n, $s> for $name {
+                #[inline(always)]
+                fn eval<V: $bound>($x: [V; $n], $c: [V; $s]) -> $out {
+                    $f
+                }
+            }
+        )* };
+    }
+    rows! {
+        AddScaled: NumberFormula<2, 1> Number -> V = |x, s| x[0] + x[1] * s[0];
+        Subtract: NumberFormula<2, 0> Number -> V = |x, _s| x[0] - x[1];
+        Relu: NumberFormula<1, 0> Number -> V = |x, _s| V::select(x[0].le(x[0].lit(0.0)), x[0].lit(0.0), x[0]);
+        Maximum: NumberFormula<2, 0> Number -> V = |x, _s| x[0].maximum(x[1]);
+        FloorDiv: NumberFormula<2, 0> Number -> V = |x, _s| x[0].floor_div(x[1]);
+        Remainder: NumberFormula<2, 0> Number -> V = |x, _s| x[0].remainder(x[1]);
+        Where: NumberFormula<3, 0> Number -> V = |x, _s| V::select(x[0].ne(x[0].lit(0.0)), x[1], x[2]);
+        Less: NumberTest<2, 0> Number -> V::Mask = |x, _s| x[0].lt(x[1]);
+        IsNan: FloatTest<1, 0> Value -> V::Mask = |x, _s| x[0].is_nan();
+        Exp: FloatFormula<1, 0> Value -> V = |x, _s| x[0].exp();
+        Sqrt: FloatFormula<1, 0> Value -> V = |x, _s| x[0].sqrt();
+        Xor: BitsFormula<2, 0> Bits -> V = |x, _s| x[0].xor(x[1]);
+        Not: BitsFormula<1, 0> Bits -> V = |x, _s| x[0].not();
+        ShiftLeft: BitsFormula<2, 0> Bits -> V = |x, _s| x[0].shl(x[1]);
+        ShiftRight: BitsFormula<2, 0> Bits -> V = |x, _s| x[0].shr(x[1]);
+    }
+    const ADD_SCALED: Kernel = Kernel::number::<AddScaled, 2, 1>();
+    const SUBTRACT: Kernel = Kernel::number::<Subtract, 2, 0>();
+    const RELU: Kernel = Kernel::number::<Relu, 1, 0>();
+    const LESS: Kernel = Kernel::test::<Less, 2, 0>();
+
+    fn row_major(shape: &[usize]) -> Vec<isize> {
+        let mut strides = vec![1isize; shape.len()];
+        for d in (1..shape.len()).rev() {
+            strides[d - 1] = strides[d] * shape[d].max(1) as isize;
+        }
+        strides
+    }
+
+    /// Offsets of all elements, in row-major order of the shape.
+    fn offsets(shape: &[usize], strides: &[isize]) -> Vec<usize> {
+        let mut all = vec![0isize];
+        for (&size, &stride) in shape.iter().zip(strides) {
+            all = all.iter().flat_map(|&o| (0..size as isize).map(move |i| o + i * stride)).collect();
+        }
+        all.into_iter().map(|o| o as usize).collect()
+    }
+
+    fn operand<'a, T>(x: &'a [T], dtype: DType, strides: &'a [isize]) -> Operand<'a> {
+        // SAFETY: every test's strides stay within its slice.
+        unsafe { Operand::tensor(x.as_ptr().cast(), dtype, strides) }
+    }
+
+    fn destination<'a, T>(out: &'a mut [T], dtype: DType, shape: &'a [usize], strides: &'a [isize]) -> DstBytes<'a> {
+        // SAFETY: as above.
+        unsafe { DstBytes::new(out.as_mut_ptr().cast(), dtype, shape, strides) }
+    }
+
+    fn numbers(n: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + 13) % 1009) as f32 * 0.25 - 100.0).collect()
+    }
+
+    /// Runs `a - b` over strided operands and compares with a plain loop; gaps of the output must stay.
+    fn check(shape: &[usize], a_strides: &[isize], b_strides: &[isize], out_strides: &[isize]) {
+        let reach = |strides: &[isize]| offsets(shape, strides).into_iter().max().map_or(1, |o| o + 1);
+        let (a, b) = (numbers(reach(a_strides)), numbers(reach(b_strides) + 5)[5..].to_vec());
+        let mut out = vec![f32::MAX; reach(out_strides)];
+        let mut expected = out.clone();
+        for ((i, j), o) in offsets(shape, a_strides).into_iter().zip(offsets(shape, b_strides)).zip(offsets(shape, out_strides)) {
+            expected[o] = a[i] - b[j];
+        }
+        let inputs = [operand(&a, DType::F32, a_strides), operand(&b, DType::F32, b_strides)];
+        run(&SUBTRACT, DType::F32, &inputs, &[], destination(&mut out, DType::F32, shape, out_strides));
+        assert_eq!(out, expected, "shape {shape:?}, strides {a_strides:?} {b_strides:?} -> {out_strides:?}");
+    }
+
+    #[test]
+    fn every_length_agrees_with_a_plain_loop() {
+        for n in (0..70).chain([511, 512, 513, 4097, 40_000, 100_003]) {
+            check(&[n], &[1], &[1], &[1]);
+            check(&[n], &[1], &[0], &[1]);
+            check(&[n], &[0], &[1], &[1]);
+            check(&[n], &[2], &[1], &[1]);
+            check(&[n], &[1], &[1], &[3]);
+        }
+    }
+
+    #[test]
+    fn every_broadcast_and_stride_pattern_agrees_with_a_plain_loop() {
+        check(&[], &[], &[], &[]);
+        check(&[1, 1], &[5, 7], &[0, 0], &[1, 1]);
+        for (n, c) in [(3, 5), (40, 7), (100, 16), (33, 64), (9, 700), (700, 9), (300, 200)] {
+            let (r, k) = (n as isize, c as isize);
+            check(&[n, c], &[k, 1], &[0, 1], &[k, 1]);
+            check(&[n, c], &[k, 1], &[1, 0], &[k, 1]);
+            check(&[n, c], &[1, r], &[k, 1], &[k, 1]);
+            check(&[n, c], &[1, r], &[1, r], &[k, 1]);
+            check(&[n, c], &[1, r], &[1, r], &[1, r]);
+            check(&[n, c], &[1, 0], &[0, 1], &[1, r]);
+            check(&[n, c], &[k + 3, 1], &[2 * k, 2], &[k + 1, 1]);
+            check(&[n, c], &[2 * k, 2], &[k, 1], &[2 * k, 2]);
+            check(&[n, c], &[0, 0], &[k, 1], &[k, 1]);
+        }
+        for shape in [[2, 3, 4, 5], [2, 16, 7, 7], [8, 3, 32, 32], [4, 5, 1, 40]] {
+            let full = row_major(&shape);
+            check(&shape, &full, &[0, 1, 0, 0], &full);
+            check(&shape, &full, &[0, (shape[2] * shape[3]) as isize, shape[3] as isize, 1], &full);
+            let last = [full[0], 1, (shape[1] * shape[3]) as isize, shape[1] as isize];
+            check(&shape, &last, &[0, 1, 0, 0], &last);
+            check(&shape, &last, &full, &full);
+            check(&shape, &full, &full, &last);
+        }
+    }
+
+    #[test]
+    fn empty_outputs_are_left_alone() {
+        check(&[0], &[1], &[1], &[1]);
+        check(&[3, 0, 2], &[0, 2, 1], &[0, 0, 0], &[0, 2, 1]);
+    }
+
+    #[test]
+    fn an_input_may_be_the_output() {
+        for (shape, strides) in [(vec![1003], vec![1]), (vec![60_000], vec![1]), (vec![1003], vec![2]), (vec![37, 29], vec![1, 37])] {
+            let reach = offsets(&shape, &strides).into_iter().max().unwrap() + 1;
+            let mut x = numbers(reach);
+            let mut expected = x.clone();
+            offsets(&shape, &strides).into_iter().for_each(|o| expected[o] = x[o] - 3.0);
+            let ptr = x.as_mut_ptr();
+            // SAFETY: the vector outlives the call; the alias is exact.
+            let (input, out) = unsafe {
+                (Operand::tensor(ptr.cast(), DType::F32, &strides), DstBytes::new(ptr.cast(), DType::F32, &shape, &strides))
+            };
+            run(&SUBTRACT, DType::F32, &[input, Operand::value(Scalar::Int(3))], &[], out);
+            assert_eq!(x, expected);
+        }
+    }
+
+    #[test]
+    fn large_outputs_that_bypass_the_caches_agree() {
+        let n = streaming_bytes() / 4 + 4099;
+        check(&[n], &[1], &[1], &[1]);
+        check(&[n / 2000, 2000], &[2000, 1], &[0, 1], &[2000, 1]);
+        let mut out = vec![0f32; n + 1];
+        let x = numbers(n);
+        run(&RELU, DType::F32, &[operand(&x, DType::F32, &[1])], &[], destination(&mut out[1..], DType::F32, &[n], &[1]));
+        assert!(x.iter().zip(&out[1..]).all(|(x, y)| x.max(0.0) == *y));
+        let mut out = vec![f16::ZERO; 2 * n];
+        let x = numbers(2 * n);
+        run(&RELU, DType::F32, &[operand(&x, DType::F32, &[1])], &[], destination(&mut out, DType::F16, &[2 * n], &[1]));
+        assert!(x.iter().zip(&out).all(|(x, y)| f16::from_f32(x.max(0.0)) == *y));
+    }
+
+    #[test]
+    fn integers_wrap_and_integer_scalars_stay_exact() {
+        let big = (1i64 << 53) + 1;
+        let (a, b) = ([0i64, 1, i64::MAX], [1i64, 1, 1]);
+        let mut out = [0i64; 3];
+        let inputs = [operand(&a, DType::I64, &[1]), operand(&b, DType::I64, &[1])];
+        run(&ADD_SCALED, DType::I64, &inputs, &[Scalar::Int(big)], destination(&mut out, DType::I64, &[3], &[1]));
+        assert_eq!(out, [big, big + 1, i64::MAX.wrapping_add(big)]);
+        let (a, mut out) = ([250u8; 77], [0u8; 77]);
+        let inputs = [operand(&a, DType::U8, &[1]), Operand::value(Scalar::Int(7))];
+        run(&ADD_SCALED, DType::U8, &inputs, &[Scalar::Int(2)], destination(&mut out, DType::U8, &[77], &[1]));
+        assert_eq!(out, [8u8; 77]);
+    }
+
+    #[test]
+    fn bool_adds_as_or_and_multiplies_as_and() {
+        let (a, b) = ([true, true, false, false], [true, false, true, false]);
+        let mut out = [false; 4];
+        let inputs = [operand(&a, DType::Bool, &[1]), operand(&b, DType::Bool, &[1])];
+        run(&ADD_SCALED, DType::Bool, &inputs, &[Scalar::Bool(true)], destination(&mut out, DType::Bool, &[4], &[1]));
+        assert_eq!(out, [true, true, true, false]);
+        run(&Kernel::bits::<Xor, 2, 0>(), DType::Bool, &inputs, &[], destination(&mut out, DType::Bool, &[4], &[1]));
+        assert_eq!(out, [false, true, true, false]);
+        run(&Kernel::bits::<Not, 1, 0>(), DType::Bool, &inputs[..1], &[], destination(&mut out, DType::Bool, &[4], &[1]));
+        assert_eq!(out, [false, false, true, true]);
+    }
+
+    #[test]
+    fn division_rounds_down_and_remainders_take_the_divisors_sign() {
+        let (a, b) = ([7i32, -7, 7, -7, i32::MIN, 5], [2i32, 2, -2, -2, -1, 0]);
+        let mut out = [0i32; 6];
+        let inputs = [operand(&a, DType::I32, &[1]), operand(&b, DType::I32, &[1])];
+        run(&Kernel::number::<FloorDiv, 2, 0>(), DType::I32, &inputs, &[], destination(&mut out, DType::I32, &[6], &[1]));
+        assert_eq!(out, [3, -4, -4, 3, i32::MIN, 0]);
+        run(&Kernel::number::<Remainder, 2, 0>(), DType::I32, &inputs, &[], destination(&mut out, DType::I32, &[6], &[1]));
+        assert_eq!(out, [1, 1, -1, -1, 0, 0]);
+
+        // PyTorch's values.
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let a = [5.0f32, -5.0, 5.0, -5.0, inf, 1.0, 0.0, -0.0, nan, 5.0];
+        let b = [3.0f32, 3.0, -3.0, -3.0, 2.0, inf, -2.0, 2.0, 1.0, 0.0];
+        let mut out = [0f32; 10];
+        let inputs = [operand(&a, DType::F32, &[1]), operand(&b, DType::F32, &[1])];
+        run(&Kernel::number::<FloorDiv, 2, 0>(), DType::F32, &inputs, &[], destination(&mut out, DType::F32, &[10], &[1]));
+        assert_same(&out, &[1.0, -2.0, -2.0, 1.0, nan, 0.0, -0.0, -0.0, nan, inf]);
+        run(&Kernel::number::<Remainder, 2, 0>(), DType::F32, &inputs, &[], destination(&mut out, DType::F32, &[10], &[1]));
+        assert_same(&out, &[2.0, 1.0, -1.0, -2.0, nan, 1.0, 0.0, -0.0, nan, nan]);
+    }
+
+    fn assert_same(out: &[f32], expected: &[f32]) {
+        let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+        assert!(out.iter().zip(expected).all(|(&a, &b)| same(a, b)), "{out:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn shifts_beyond_the_width_leave_zero_or_the_sign() {
+        let (a, b) = ([1i32, 2, -8, 8, -8, -8], [33i32, -1, 33, -1, 1, 0]);
+        let mut out = [0i32; 6];
+        let inputs = [operand(&a, DType::I32, &[1]), operand(&b, DType::I32, &[1])];
+        run(&Kernel::bits::<ShiftLeft, 2, 0>(), DType::I32, &inputs, &[], destination(&mut out, DType::I32, &[6], &[1]));
+        assert_eq!(out, [0, 0, 0, 0, -16, -8]);
+        run(&Kernel::bits::<ShiftRight, 2, 0>(), DType::I32, &inputs, &[], destination(&mut out, DType::I32, &[6], &[1]));
+        assert_eq!(out, [0, 0, -1, 0, -4, -8]);
+        let (a, b) = ([200u8, 200], [8u8, 7]);
+        let mut out = [9u8; 2];
+        let inputs = [operand(&a, DType::U8, &[1]), operand(&b, DType::U8, &[1])];
+        run(&Kernel::bits::<ShiftRight, 2, 0>(), DType::U8, &inputs, &[], destination(&mut out, DType::U8, &[2], &[1]));
+        assert_eq!(out, [0, 1]);
+    }
+
+    #[test]
+    fn nan_passes_through_maximum_and_fails_every_comparison() {
+        let (nan, n) = (f32::NAN, 19);
+        let a: Vec<f32> = (0..n).map(|i| [nan, 1.0, nan, 2.0][i % 4]).collect();
+        let b: Vec<f32> = (0..n).map(|i| [1.0, nan, nan, 3.0][i % 4]).collect();
+        let mut out = vec![0f32; n];
+        let inputs = [operand(&a, DType::F32, &[1]), operand(&b, DType::F32, &[1])];
+        run(&Kernel::number::<Maximum, 2, 0>(), DType::F32, &inputs, &[], destination(&mut out, DType::F32, &[n], &[1]));
+        assert_same(&out, &(0..n).map(|i| [nan, nan, nan, 3.0][i % 4]).collect::<Vec<_>>());
+        let mut less = vec![true; n];
+        run(&LESS, DType::F32, &inputs, &[], destination(&mut less, DType::Bool, &[n], &[1]));
+        assert_eq!(less, (0..n).map(|i| i % 4 == 3).collect::<Vec<_>>());
+        run(&Kernel::float_test::<IsNan, 1, 0>(), DType::F32, &inputs[..1], &[], destination(&mut less, DType::Bool, &[n], &[1]));
+        assert_eq!(less, (0..n).map(|i| i % 2 == 0).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn half_precision_is_computed_in_f32_and_rounded_once() {
+        let n = 1100;
+        let a: Vec<f16> = (0..n).map(|i| f16::from_f32(i as f32 * 0.37 - 100.0)).collect();
+        let b: Vec<f16> = (0..n).map(|i| f16::from_f32((i % 91) as f32 * 1.7)).collect();
+        let mut out = vec![f16::ZERO; n];
+        let inputs = [operand(&a, DType::F16, &[1]), operand(&b, DType::F16, &[1])];
+        run(&ADD_SCALED, DType::F16, &inputs, &[Scalar::Float(0.1)], destination(&mut out, DType::F16, &[n], &[1]));
+        for i in 0..n {
+            assert_eq!(out[i], f16::from_f32(a[i].to_f32() + b[i].to_f32() * 0.1));
+        }
+        // An integer operand is rounded to the dtype first.
+        let a = [bf16::from_f32(1.0); 3];
+        let b = [257i64, 258, -259];
+        let mut out = [bf16::ZERO; 3];
+        let inputs = [operand(&a, DType::BF16, &[1]), operand(&b, DType::I64, &[1])];
+        run(&SUBTRACT, DType::BF16, &inputs, &[], destination(&mut out, DType::BF16, &[3], &[1]));
+        assert_eq!(out, b.map(|b| bf16::from_f32(1.0 - bf16::from_f32(b as f32).to_f32())));
+    }
+
+    #[test]
+    fn mixed_dtypes_convert_on_the_way() {
+        let n = 1300;
+        let condition: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
+        let a = numbers(n);
+        let mut out = vec![0f64; n];
+        let inputs = [operand(&condition, DType::Bool, &[1]), operand(&a, DType::F32, &[1]), Operand::value(Scalar::Float(0.5))];
+        run(&Kernel::number::<Where, 3, 0>(), DType::F32, &inputs, &[], destination(&mut out, DType::F64, &[n], &[1]));
+        for i in 0..n {
+            assert_eq!(out[i], if condition[i] { a[i] as f64 } else { 0.5 });
+        }
+        // Broadcast and converted at once.
+        let mut out = vec![0f32; 6 * n];
+        let ints: Vec<i32> = (0..6).collect();
+        let inputs = [operand(&ints, DType::I32, &[1, 0]), operand(&a, DType::F32, &[0, 1])];
+        run(&SUBTRACT, DType::F32, &inputs, &[], destination(&mut out, DType::F32, &[6, n], &[n as isize, 1]));
+        for i in 0..6 * n {
+            assert_eq!(out[i], (i / n) as f32 - a[i % n]);
+        }
+    }
+
+    #[test]
+    fn f64_rows_agree_with_a_plain_loop() {
+        let x: Vec<f64> = (0..1003).map(|i| i as f64 * 0.01 - 5.0).collect();
+        let mut out = vec![0f64; 1003];
+        run(&Kernel::float::<Exp, 1, 0>(), DType::F64, &[operand(&x, DType::F64, &[1])], &[], destination(&mut out, DType::F64, &[1003], &[1]));
+        assert!(x.iter().zip(&out).all(|(x, y)| x.exp() == *y));
+        let mut less = vec![false; 1003];
+        let inputs = [operand(&x, DType::F64, &[1]), Operand::value(Scalar::Float(1.0))];
+        run(&LESS, DType::F64, &inputs, &[], destination(&mut less, DType::Bool, &[1003], &[1]));
+        assert!(x.iter().zip(&less).all(|(x, y)| (*x < 1.0) == *y));
+    }
+
+    /// Prints times; `cargo test --release -p rustnn-kernels times -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn times() {
+        let time = |name: &str, elements: usize, bytes: usize, body: &mut dyn FnMut()| {
+            let mut best = f64::MAX;
+            let repeat = (2_000_000 / elements.max(16)).max(1);
+            for _ in 0..7 {
+                let start = std::time::Instant::now();
+                (0..repeat).for_each(|_| body());
+                best = best.min(start.elapsed().as_secs_f64() / repeat as f64);
+            }
+            println!("{name:32} {:10.1} ns {:8.3} ns/element {:7.2} GB/s", best * 1e9, best * 1e9 / elements as f64, bytes as f64 / best / 1e9);
+        };
+        for n in [16, 1024, 16 << 10, 16 << 20] {
+            let (a, b) = (numbers(n), numbers(n));
+            let mut out = vec![0f32; n];
+            let mut mask = vec![false; n];
+            let inputs = [operand(&a, DType::F32, &[1]), operand(&b, DType::F32, &[1])];
+            let shape = [n];
+            time(&format!("add {n}"), n, 12 * n, &mut || {
+                run(&SUBTRACT, DType::F32, std::hint::black_box(&inputs), &[], destination(&mut out, DType::F32, &shape, &[1]))
+            });
+            time(&format!("relu {n}"), n, 8 * n, &mut || {
+                run(&RELU, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))
+            });
+            time(&format!("less {n}"), n, 9 * n, &mut || {
+                run(&LESS, DType::F32, &inputs, &[], destination(&mut mask, DType::Bool, &shape, &[1]))
+            });
+            time(&format!("exp {n}"), n, 8 * n, &mut || {
+                run(&const { Kernel::float::<Exp, 1, 0>() }, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))
+            });
+            time(&format!("sqrt {n}"), n, 8 * n, &mut || {
+                run(&const { Kernel::float::<Sqrt, 1, 0>() }, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))
+            });
+        }
+        for (n, c) in [(64, 64), (64, 16), (1000, 10), (128, 768), (4096, 1024)] {
+            let (a, b) = (numbers(n * c), numbers(c.max(n)));
+            let mut out = vec![0f32; n * c];
+            let k = c as isize;
+            let shape = [n, c];
+            let strides = [k, 1];
+            for (name, bias) in [("row", [0, 1]), ("column", [1, 0])] {
+                let inputs = [operand(&a, DType::F32, &strides), operand(&b, DType::F32, &bias)];
+                time(&format!("({n}, {c}) - {name}"), n * c, 8 * n * c, &mut || {
+                    run(&SUBTRACT, DType::F32, &inputs, &[], destination(&mut out, DType::F32, &shape, &strides))
+                });
+            }
+            let turned = [1, n as isize];
+            let inputs = [operand(&a, DType::F32, &strides), operand(&a, DType::F32, &turned)];
+            time(&format!("({n}, {c}) - transposed"), n * c, 12 * n * c, &mut || {
+                run(&SUBTRACT, DType::F32, &inputs, &[], destination(&mut out, DType::F32, &shape, &strides))
+            });
+        }
+        let n = 16 << 10;
+        let (a, b): (Vec<i32>, Vec<i32>) = ((0..n as i32).collect(), (1..=n as i32).collect());
+        let mut out = vec![0i32; n];
+        let inputs = [operand(&a, DType::I32, &[1]), operand(&b, DType::I32, &[1])];
+        time("i32 sub", n, 12 * n, &mut || run(&SUBTRACT, DType::I32, &inputs, &[], destination(&mut out, DType::I32, &[n], &[1])));
+        let (a, b): (Vec<u8>, Vec<u8>) = ((0..n).map(|i| i as u8).collect(), vec![3; n]);
+        let mut out = vec![0u8; n];
+        let inputs = [operand(&a, DType::U8, &[1]), operand(&b, DType::U8, &[1])];
+        time("u8 sub", n, 3 * n, &mut || run(&SUBTRACT, DType::U8, &inputs, &[], destination(&mut out, DType::U8, &[n], &[1])));
+        time("u8 less", n, 3 * n, &mut || run(&LESS, DType::U8, &inputs, &[], destination(&mut out, DType::Bool, &[n], &[1])));
+        let a: Vec<f64> = (0..n).map(|i| i as f64).collect();
+        let mut out = vec![0f64; n];
+        let inputs = [operand(&a, DType::F64, &[1]), operand(&a, DType::F64, &[1])];
+        time("f64 sub", n, 24 * n, &mut || run(&SUBTRACT, DType::F64, &inputs, &[], destination(&mut out, DType::F64, &[n], &[1])));
+        time("f64 less", n, 17 * n, &mut || {
+            run(&LESS, DType::F64, &inputs, &[], destination(&mut out, DType::Bool, &[n], &[1]))
+        });
+        let a: Vec<f16> = (0..n).map(|i| f16::from_f32((i % 1000) as f32)).collect();
+        let mut out = vec![f16::ZERO; n];
+        let inputs = [operand(&a, DType::F16, &[1]), operand(&a, DType::F16, &[1])];
+        time("f16 sub", n, 6 * n, &mut || run(&SUBTRACT, DType::F16, &inputs, &[], destination(&mut out, DType::F16, &[n], &[1])));
+    }
+}
