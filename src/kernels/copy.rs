@@ -20,29 +20,32 @@ const TILE: usize = 64;
 /// Up to this many elements plain loops win over rows and tiles.
 const SMALL: usize = 256;
 
-/// A dimension of a copy; strides in elements.
+/// A dimension of N arrays of one shape; strides in elements, the written array first.
 #[derive(Clone, Copy, Debug)]
-struct Dim {
-    size: usize,
-    src: isize,
-    dst: isize,
+pub(crate) struct Dim<const N: usize> {
+    pub(crate) size: usize,
+    pub(crate) strides: [isize; N],
 }
 
-type Dims = SmallVec<[Dim; 8]>;
+pub(crate) type Dims<const N: usize> = SmallVec<[Dim<N>; 8]>;
 
-/// The dimensions that matter, largest destination stride first, neighbours merged where both sides allow it.
+/// Places of a copy's strides.
+const DST: usize = 0;
+const SRC: usize = 1;
+
+/// The dimensions that matter, largest destination stride first, neighbours merged where all arrays allow it.
 #[inline]
-fn plan(shape: &[usize], src_strides: &[isize], dst_strides: &[isize]) -> Dims {
+pub(crate) fn plan<const N: usize>(shape: &[usize], strides: [&[isize]; N]) -> Dims<N> {
     let mut dims = Dims::new();
-    for ((&size, &src), &dst) in shape.iter().zip(src_strides).zip(dst_strides) {
+    for (k, &size) in shape.iter().enumerate() {
         if size != 1 {
-            dims.push(Dim { size, src, dst });
+            dims.push(Dim { size, strides: strides.map(|s| s[k]) });
         }
     }
     let sorted = dims.as_mut_slice();
     for i in 1..sorted.len() {
         let mut at = i;
-        while at > 0 && sorted[at - 1].dst.unsigned_abs() < sorted[at].dst.unsigned_abs() {
+        while at > 0 && sorted[at - 1].strides[DST].unsigned_abs() < sorted[at].strides[DST].unsigned_abs() {
             sorted.swap(at - 1, at);
             at -= 1;
         }
@@ -50,8 +53,7 @@ fn plan(shape: &[usize], src_strides: &[isize], dst_strides: &[isize]) -> Dims {
     let mut kept = 0;
     for i in 1..sorted.len() {
         let (outer, inner) = (sorted[kept], sorted[i]);
-        let size = inner.size as isize;
-        if outer.src == inner.src * size && outer.dst == inner.dst * size {
+        if (0..N).all(|n| outer.strides[n] == inner.strides[n] * inner.size as isize) {
             sorted[kept] = Dim { size: outer.size * inner.size, ..inner };
         } else {
             kept += 1;
@@ -62,75 +64,16 @@ fn plan(shape: &[usize], src_strides: &[isize], dst_strides: &[isize]) -> Dims {
     dims
 }
 
-/// The copy of few elements: plain nested loops, so that nothing is paid for but the elements.
-unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim]) {
-    const ONE: Dim = Dim { size: 1, src: 0, dst: 0 };
-    let split = dims.len().saturating_sub(4);
-    let mut inner = [ONE; 4];
-    inner[4 - (dims.len() - split)..].copy_from_slice(&dims[split..]);
-    let [a, b, c, d] = inner;
-    let outer = &dims[..split];
-    let mut walk = Walk::at(outer, 0);
-    for _ in 0..outer.iter().map(|d| d.size).product() {
-        for i in 0..a.size as isize {
-            for j in 0..b.size as isize {
-                for k in 0..c.size as isize {
-                    let from = src.wrapping_offset(walk.src + i * a.src + j * b.src + k * c.src);
-                    let to = dst.wrapping_offset(walk.dst + i * a.dst + j * b.dst + k * c.dst);
-                    for l in 0..d.size as isize {
-                        // SAFETY: an element of the caller's arrays.
-                        unsafe { to.wrapping_offset(l * d.dst).write(from.wrapping_offset(l * d.src).read()) };
-                    }
-                }
-            }
-        }
-        walk.step();
-    }
+/// Walks dimensions in row-major order, giving element offsets into N arrays.
+pub(crate) struct Walk<'a, const N: usize> {
+    dims: &'a [Dim<N>],
+    index: SmallVec<[usize; 8]>,
+    pub(crate) at: [isize; N],
 }
 
-/// The conversion of few elements (at most BLOCK): gather, convert once, scatter.
-unsafe fn small_cast<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: &Cast) {
-    let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
-    let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
-    let (src, dst) = (bases.src.get(), bases.dst.get());
-    let targets: SmallVec<[isize; 8]> = dims.iter().map(|d| d.dst).collect();
-    let mut dense = 1;
-    for dim in dims.iter_mut().rev() {
-        dim.dst = dense;
-        dense *= dim.size as isize;
-    }
-    let is_dense = dims.iter().zip(&targets).all(|(d, &target)| d.dst == target);
-    // SAFETY: `len <= BLOCK` elements in the buffers, the caller's promise for the arrays.
-    unsafe {
-        small::<T>(src.cast(), gathered.as_mut_ptr().cast(), dims);
-        if is_dense {
-            return cast.run(gathered.as_ptr().cast(), dst, len);
-        }
-        let between = converted.as_mut_ptr().cast::<u8>();
-        cast.run(gathered.as_ptr().cast(), between, len);
-        for (dim, &target) in dims.iter_mut().zip(&targets) {
-            *dim = Dim { size: dim.size, src: dim.dst, dst: target };
-        }
-        match cast.to_width {
-            1 => small::<u8>(between, dst, dims),
-            2 => small::<u16>(between.cast(), dst.cast(), dims),
-            4 => small::<u32>(between.cast(), dst.cast(), dims),
-            _ => small::<u64>(between.cast(), dst.cast(), dims),
-        }
-    }
-}
-
-/// Walks the outer dimensions of a plan in order, giving element offsets.
-struct Walk<'a> {
-    dims: &'a [Dim],
-    index: SmallVec<[usize; 6]>,
-    src: isize,
-    dst: isize,
-}
-
-impl<'a> Walk<'a> {
-    fn at(dims: &'a [Dim], mut linear: usize) -> Self {
-        let mut walk = Walk { dims, index: SmallVec::from_elem(0, dims.len()), src: 0, dst: 0 };
+impl<'a, const N: usize> Walk<'a, N> {
+    pub(crate) fn at(dims: &'a [Dim<N>], mut linear: usize) -> Self {
+        let mut walk = Walk { dims, index: SmallVec::from_elem(0, dims.len()), at: [0; N] };
         if linear == 0 {
             return walk;
         }
@@ -138,24 +81,27 @@ impl<'a> Walk<'a> {
             let i = linear % dim.size;
             linear /= dim.size;
             walk.index[k] = i;
-            walk.src += i as isize * dim.src;
-            walk.dst += i as isize * dim.dst;
+            for n in 0..N {
+                walk.at[n] += i as isize * dim.strides[n];
+            }
         }
         walk
     }
 
     #[inline]
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         for (k, dim) in self.dims.iter().enumerate().rev() {
             self.index[k] += 1;
-            self.src += dim.src;
-            self.dst += dim.dst;
+            for n in 0..N {
+                self.at[n] += dim.strides[n];
+            }
             if self.index[k] < dim.size {
                 return;
             }
             self.index[k] = 0;
-            self.src -= dim.src * dim.size as isize;
-            self.dst -= dim.dst * dim.size as isize;
+            for n in 0..N {
+                self.at[n] -= dim.strides[n] * dim.size as isize;
+            }
         }
     }
 }
@@ -188,6 +134,85 @@ impl<T> Shared<T> {
     #[inline(always)]
     pub(crate) fn get(self) -> *mut T {
         self.0
+    }
+}
+
+/// The copy of few elements: plain nested loops, so that nothing is paid for but the elements.
+unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim<2>]) {
+    const ONE: Dim<2> = Dim { size: 1, strides: [0, 0] };
+    let split = dims.len().saturating_sub(4);
+    let mut inner = [ONE; 4];
+    inner[4 - (dims.len() - split)..].copy_from_slice(&dims[split..]);
+    // The order is free here: the longest loop goes inside.
+    let longest = (0..4).max_by_key(|&k| inner[k].size).unwrap_or(3);
+    inner.swap(longest, 3);
+    let [a, b, c, d] = inner;
+    let outer = &dims[..split];
+    let mut walk = Walk::at(outer, 0);
+    let mut rest: usize = outer.iter().map(|d| d.size).product();
+    loop {
+        let (from, to) = (src.wrapping_offset(walk.at[SRC]), dst.wrapping_offset(walk.at[DST]));
+        for i in 0..a.size as isize {
+            let (from, to) = (from.wrapping_offset(i * a.strides[SRC]), to.wrapping_offset(i * a.strides[DST]));
+            for j in 0..b.size as isize {
+                let (mut from, mut to) = (from.wrapping_offset(j * b.strides[SRC]), to.wrapping_offset(j * b.strides[DST]));
+                for _ in 0..c.size {
+                    let (mut x, mut y) = (from, to);
+                    // Steps of two: an unrolled loop's entrance would cost more than the elements.
+                    for _ in 0..d.size / 2 {
+                        // SAFETY: two elements of the caller's arrays.
+                        unsafe {
+                            y.write(x.read());
+                            y.wrapping_offset(d.strides[DST]).write(x.wrapping_offset(d.strides[SRC]).read());
+                        }
+                        (x, y) = (x.wrapping_offset(2 * d.strides[SRC]), y.wrapping_offset(2 * d.strides[DST]));
+                    }
+                    if d.size % 2 == 1 {
+                        // SAFETY: the last element.
+                        unsafe { y.write(x.read()) };
+                    }
+                    from = from.wrapping_offset(c.strides[SRC]);
+                    to = to.wrapping_offset(c.strides[DST]);
+                }
+            }
+        }
+        rest -= 1;
+        if rest == 0 {
+            return;
+        }
+        walk.step();
+    }
+}
+
+/// The conversion of few elements (at most BLOCK): gather, convert once, scatter.
+unsafe fn small_cast<T: Copy>(bases: Bases, dims: &mut [Dim<2>], len: usize, cast: &Cast) {
+    let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
+    let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+    let (src, dst) = (bases.src.get(), bases.dst.get());
+    let targets: SmallVec<[isize; 8]> = dims.iter().map(|d| d.strides[DST]).collect();
+    let mut dense = 1;
+    for dim in dims.iter_mut().rev() {
+        dim.strides[DST] = dense;
+        dense *= dim.size as isize;
+    }
+    let is_dense = dims.iter().zip(&targets).all(|(d, &target)| d.strides[DST] == target);
+    // SAFETY: `len <= BLOCK` elements in the buffers, the caller's promise for the arrays.
+    unsafe {
+        small::<T>(src.cast(), gathered.as_mut_ptr().cast(), dims);
+        if is_dense {
+            return cast.run(gathered.as_ptr().cast(), dst, len);
+        }
+        let between = converted.as_mut_ptr().cast::<u8>();
+        cast.run(gathered.as_ptr().cast(), between, len);
+        for (dim, &target) in dims.iter_mut().zip(&targets) {
+            dim.strides = [target, dim.strides[DST]];
+        }
+        match cast.to_width {
+            1 => small::<u8>(between, dst, dims),
+            2 => small::<u16>(between.cast(), dst.cast(), dims),
+            4 => small::<u32>(between.cast(), dst.cast(), dims),
+            _ => small::<u64>(between.cast(), dst.cast(), dims),
+        }
     }
 }
 
@@ -234,7 +259,7 @@ pub unsafe fn copy(
         // SAFETY: the caller's promise; all `len` elements lie in a row on both sides.
         return unsafe { cast.run(src, dst, len) };
     }
-    let mut dims = plan(shape, src_strides, dst_strides);
+    let mut dims = plan(shape, [dst_strides, src_strides]);
     // SAFETY: the caller's promise.
     unsafe {
         match from.size_bytes() {
@@ -266,7 +291,7 @@ pub unsafe fn copy_bytes(width: usize, src: *const u8, src_strides: &[isize], ds
         // dimensions reaches this line.
         return unsafe { std::ptr::copy(src, dst, len * width) };
     }
-    let mut dims = plan(shape, src_strides, dst_strides);
+    let mut dims = plan(shape, [dst_strides, src_strides]);
     // SAFETY: the caller's promise.
     unsafe {
         match width {
@@ -363,7 +388,7 @@ pub fn streaming_bytes() -> usize {
 }
 
 /// The engine. `T` is the source's width; `cast` converts contiguous runs into elements of `dst_width` bytes.
-unsafe fn run<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: Option<&Cast>, dst_width: usize) {
+unsafe fn run<T: Copy>(bases: Bases, dims: &mut [Dim<2>], len: usize, cast: Option<&Cast>, dst_width: usize) {
     if len <= SMALL {
         // SAFETY: as the caller's.
         return unsafe {
@@ -378,8 +403,8 @@ unsafe fn run<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: Option<
         return unsafe { put::<T>(bases.src.get(), bases.dst.get(), 1, cast) };
     };
     let stream = len * dst_width >= streaming_bytes();
-    let partner = (inner.dst == 1 && inner.src != 1 && inner.src != 0)
-        .then(|| outer.iter().position(|d| d.src == 1 && d.size > 1))
+    let partner = (inner.strides[DST] == 1 && inner.strides[SRC] != 1 && inner.strides[SRC] != 0)
+        .then(|| outer.iter().position(|d| d.strides[SRC] == 1 && d.size > 1))
         .flatten();
     if let Some(partner) = partner {
         // SAFETY: as the caller's.
@@ -399,10 +424,10 @@ unsafe fn run<T: Copy>(bases: Bases, dims: &mut [Dim], len: usize, cast: Option<
         for _ in first..last {
             let start = at * piece;
             let n = piece.min(row_len - start);
-            let src = bases.src.get().wrapping_offset((walk.src + start as isize * inner.src) * size_of::<T>() as isize);
-            let dst = bases.dst.get().wrapping_offset((walk.dst + start as isize * inner.dst) * dst_width as isize);
+            let src = bases.src.get().wrapping_offset((walk.at[SRC] + start as isize * inner.strides[SRC]) * size_of::<T>() as isize);
+            let dst = bases.dst.get().wrapping_offset((walk.at[DST] + start as isize * inner.strides[DST]) * dst_width as isize);
             // SAFETY: `n` elements of this row, all inside the arrays.
-            unsafe { row::<T>(src, inner.src, dst, inner.dst, n, cast, dst_width, stream) };
+            unsafe { row::<T>(src, inner.strides[SRC], dst, inner.strides[DST], n, cast, dst_width, stream) };
             at += 1;
             if at == pieces {
                 at = 0;
@@ -584,10 +609,10 @@ unsafe fn stream_copy(src: *const u8, dst: *mut u8, len_bytes: usize) {
 
 /// The innermost destination dimension has stride 1 and dimension `partner` has source stride 1: tiles are read along the
 /// source, turned in a buffer, and written along the destination.
-unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim], partner: usize, cast: Option<&Cast>, dst_width: usize, stream: bool) {
+unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim<2>], partner: usize, cast: Option<&Cast>, dst_width: usize, stream: bool) {
     let columns = dims[dims.len() - 1];
     let rows = dims[partner];
-    let outer: Dims = dims[..dims.len() - 1].iter().enumerate().filter(|&(k, _)| k != partner).map(|(_, &d)| d).collect();
+    let outer: Dims<2> = dims[..dims.len() - 1].iter().enumerate().filter(|&(k, _)| k != partner).map(|(_, &d)| d).collect();
     let side = if size_of::<T>() <= 4 { TILE } else { TILE / 2 };
     // A thin side gives its room to the other one.
     let (tile_rows, tile_columns) = if columns.size < side {
@@ -611,18 +636,18 @@ unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim], partner: usize, cast: 
         for _ in first..last {
             let (r0, c0) = (at / across * tile_rows, at % across * tile_columns);
             let (nr, nc) = (tile_rows.min(rows.size - r0), tile_columns.min(columns.size - c0));
-            let src = bases.src.get().cast::<T>().wrapping_offset(walk.src + r0 as isize + c0 as isize * columns.src);
+            let src = bases.src.get().cast::<T>().wrapping_offset(walk.at[SRC] + r0 as isize + c0 as isize * columns.strides[SRC]);
             let dst =
-                bases.dst.get().wrapping_offset((walk.dst + r0 as isize * rows.dst + c0 as isize) * dst_width as isize);
+                bases.dst.get().wrapping_offset((walk.at[DST] + r0 as isize * rows.strides[DST] + c0 as isize) * dst_width as isize);
             // SAFETY: the tile lies inside both arrays and `nr * nc` elements fit the buffer.
             unsafe {
-                turn(src, columns.src, buffer, nr, nc);
-                if rows.dst == nc as isize && nc < 32 {
+                turn(src, columns.strides[SRC], buffer, nr, nc);
+                if rows.strides[DST] == nc as isize && nc < 32 {
                     put::<T>(buffer.cast(), dst, nr * nc, cast);
                 } else {
                     for r in 0..nr {
                         let from = buffer.add(r * nc).cast::<u8>();
-                        let to = dst.wrapping_offset(r as isize * rows.dst * dst_width as isize);
+                        let to = dst.wrapping_offset(r as isize * rows.strides[DST] * dst_width as isize);
                         if stream && nc * size_of::<T>() >= 256 {
                             stream_row(from, to, nc * size_of::<T>());
                         } else {
