@@ -138,7 +138,7 @@ impl<T> Shared<T> {
 }
 
 /// The copy of few elements: plain nested loops, so that nothing is paid for but the elements.
-unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim<2>]) {
+pub(crate) unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim<2>]) {
     const ONE: Dim<2> = Dim { size: 1, strides: [0, 0] };
     let split = dims.len().saturating_sub(4);
     let mut inner = [ONE; 4];

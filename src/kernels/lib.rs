@@ -2,6 +2,7 @@
 
 pub mod copy;
 pub mod elementwise;
+pub mod index;
 pub mod lanes;
 pub mod gemm;
 pub mod level;
