@@ -1,5 +1,6 @@
 //! CPU loops on raw strided memory. Nothing here knows tensors, shapes rules or gradients: `ops` has checked everything.
 
+pub mod arrays;
 pub mod copy;
 pub mod elementwise;
 pub mod index;
@@ -8,8 +9,10 @@ pub mod gemm;
 pub mod level;
 pub mod memory;
 pub mod parallel;
+pub mod reduce;
 pub mod special;
 pub mod value;
+pub mod wide;
 
 pub use level::level;
 pub use memory::{Dst, Src};

@@ -1,0 +1,306 @@
+//! The types that rows are computed in (f32, f64, i64), read from raw memory as native vectors, and the way between them and
+//! the element types.
+
+use crate::copy::cast_row;
+use fearless_simd::{Simd, SimdBase, SimdFloat, SimdFloatElement};
+use half::{bf16, f16};
+use rustnn_tensor::dtype::Element;
+
+/// Lanes of the widest native vector of any level.
+pub const MAX_LANES: usize = 16;
+
+/// A type that rows are computed in.
+pub trait Wide: Element + PartialOrd + Default + Widen<Wide = Self> + Narrow<Self> {
+    type V<S: Simd>: SimdBase<S, Element = Self>;
+    const ZERO: Self;
+    const ONE: Self;
+    /// Nothing is below it.
+    const LOWEST: Self;
+    /// Nothing is above it.
+    const HIGHEST: Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// Divided in f64.
+    fn over(self, divisor: f64) -> Self;
+    fn root(self) -> Self;
+}
+
+macro_rules! wide {
+    ($t:ty, $lanes:ident, $low:expr, $high:expr, $add:expr, $sub:expr, $mul:expr) => {
+        impl Wide for $t {
+            type V<S: Simd> = S::$lanes;
+            const ZERO: Self = 0 as $t;
+            const ONE: Self = 1 as $t;
+            const LOWEST: Self = $low;
+            const HIGHEST: Self = $high;
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                $add(self, other)
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                $sub(self, other)
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                $mul(self, other)
+            }
+            #[inline(always)]
+            fn over(self, divisor: f64) -> Self {
+                (self as f64 / divisor) as $t
+            }
+            #[inline(always)]
+            fn root(self) -> Self {
+                (self as f64).sqrt() as $t
+            }
+        }
+    };
+}
+wide!(f32, f32s, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b, |a, b| a - b, |a, b| a * b);
+wide!(f64, f64s, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b, |a, b| a - b, |a, b| a * b);
+wide!(i64, i64s, i64::MIN, i64::MAX, i64::wrapping_add, i64::wrapping_sub, i64::wrapping_mul);
+
+/// An element type and the type that its rows are computed in.
+pub trait Widen: Element {
+    type Wide: Wide;
+    /// Whether that is the element type itself: then memory is read where it lies.
+    const SAME: bool = false;
+    fn widen(self) -> Self::Wide;
+}
+
+/// An element type that results of type `L` are rounded to.
+pub trait Narrow<L>: Element {
+    fn narrow(value: L) -> Self;
+}
+
+macro_rules! widen {
+    ($($t:ty => $l:ty, $same:expr, $widen:expr, $narrow:expr;)*) => { $(
+        impl Widen for $t {
+            type Wide = $l;
+            const SAME: bool = $same;
+            #[inline(always)]
+            fn widen(self) -> $l {
+                $widen(self)
+            }
+        }
+        impl Narrow<$l> for $t {
+            #[inline(always)]
+            fn narrow(value: $l) -> Self {
+                $narrow(value)
+            }
+        }
+    )* };
+}
+widen! {
+    f32 => f32, true, |x| x, |x| x;
+    f64 => f64, true, |x| x, |x| x;
+    i64 => i64, true, |x| x, |x| x;
+    f16 => f32, false, f16::to_f32, f16::from_f32;
+    bf16 => f32, false, bf16::to_f32, bf16::from_f32;
+    i32 => i64, false, |x| x as i64, |x| x as i32;
+    i16 => i64, false, |x| x as i64, |x| x as i16;
+    i8 => i64, false, |x| x as i64, |x| x as i8;
+    u8 => i64, false, |x| x as i64, |x| x as u8;
+    bool => i64, false, |x| x as i64, |x| x != 0;
+}
+impl Narrow<f32> for bool {
+    #[inline(always)]
+    fn narrow(value: f32) -> Self {
+        value != 0.0
+    }
+}
+impl Narrow<f64> for bool {
+    #[inline(always)]
+    fn narrow(value: f64) -> Self {
+        value != 0.0
+    }
+}
+/// f32 or f64.
+pub trait Float: Wide + SimdFloatElement + Widen<Wide = Self> + std::ops::Neg<Output = Self> {
+    fn of(value: f64) -> Self;
+    fn to_f64(self) -> f64;
+    fn exp<S: Simd>(simd: S, v: Self::Native<S>) -> Self::Native<S>;
+    fn ln(self) -> Self;
+}
+
+/// A floating-point element type.
+pub trait Real: Widen<Wide = <Self as Real>::Float> + Narrow<<Self as Real>::Float> {
+    type Float: Float;
+}
+
+impl Real for f32 {
+    type Float = f32;
+}
+impl Real for f64 {
+    type Float = f64;
+}
+impl Real for f16 {
+    type Float = f32;
+}
+impl Real for bf16 {
+    type Float = f32;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+    #[inline(always)]
+    fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        // exp(x) = 2^n e^r, |r| <= ln 2 / 2. Cody and Waite's split of ln 2; degree 6; 2^n in two factors, so that
+        // results round into the subnormals and overflow to inf.
+        use fearless_simd::{Bytes, Select};
+        let lit = |c: f32| S::f32s::splat(simd, c);
+        let power = |n: S::i32s| ((n + S::i32s::splat(simd, 127)) << 23u32).bitcast::<S::f32s>();
+        let clamped = x.max(lit(-104.0)).min(lit(89.0));
+        let n = (clamped * lit(std::f32::consts::LOG2_E)).round_ties_even();
+        let r = n.mul_add(lit(-1.428_606_8e-6), n.mul_add(lit(-0.693_145_75), clamped));
+        let p = [8.333_333e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0];
+        let p = p.iter().fold(lit(1.388_888_9e-3), |p, &c| p.mul_add(r, lit(c)));
+        let n: S::i32s = n.to_int();
+        let half = n >> 1u32;
+        let y = p * power(half) * power(n - half);
+        x.simd_eq(x).select(y, x)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f32::ln(self)
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn exp<S: Simd>(_: S, mut x: S::f64s) -> S::f64s {
+        x.as_mut_slice().iter_mut().for_each(|x| *x = x.exp());
+        x
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f64::ln(self)
+    }
+}
+
+/// A whole vector from `ptr`, of any alignment.
+///
+/// # Safety
+/// `V::LEN` elements are readable and initialised.
+#[inline(always)]
+pub unsafe fn load<S: Simd, V: SimdBase<S>>(simd: S, ptr: *const V::Element) -> V {
+    const { assert!(size_of::<V::Array>() == V::LEN * size_of::<V::Element>()) };
+    // SAFETY: the caller's promise; the array type is `[V::Element; V::LEN]`.
+    V::load_array(simd, unsafe { ptr.cast::<V::Array>().read_unaligned() })
+}
+
+/// The first `n <= V::LEN` lanes from `ptr`, the others `pad`.
+///
+/// # Safety
+/// `n` elements are readable and initialised.
+#[inline(always)]
+pub unsafe fn load_some<S: Simd, V: SimdBase<S>>(simd: S, ptr: *const V::Element, n: usize, pad: V) -> V {
+    debug_assert!(n <= V::LEN);
+    let mut v = pad;
+    let _ = simd;
+    // SAFETY: the caller's promise; `v` has `V::LEN` lanes.
+    unsafe { copy_few(ptr, v.as_mut_slice().as_mut_ptr(), n) };
+    v
+}
+
+/// Stores a whole vector at `ptr`, of any alignment.
+///
+/// # Safety
+/// `V::LEN` elements are writable.
+#[inline(always)]
+pub unsafe fn store<S: Simd, V: SimdBase<S>>(v: V, ptr: *mut V::Element) {
+    // SAFETY: the caller's promise; the array type is `[V::Element; V::LEN]`.
+    unsafe { ptr.cast::<V::Array>().write_unaligned(v.to_array()) }
+}
+
+/// Stores the first `n <= V::LEN` lanes.
+///
+/// # Safety
+/// `n` elements are writable.
+#[inline(always)]
+pub unsafe fn store_some<S: Simd, V: SimdBase<S>>(v: V, ptr: *mut V::Element, n: usize) {
+    debug_assert!(n <= V::LEN);
+    // SAFETY: the caller's promise; `v` has `V::LEN` lanes.
+    unsafe { copy_few(v.as_slice().as_ptr(), ptr, n) }
+}
+
+/// Copies `n < 32` elements without a call.
+///
+/// # Safety
+/// As `copy_nonoverlapping`.
+#[inline(always)]
+unsafe fn copy_few<T: Copy>(src: *const T, dst: *mut T, n: usize) {
+    let mut at = 0;
+    // SAFETY: the caller's promise; the pieces add up to `n`.
+    unsafe {
+        if n & 16 != 0 {
+            dst.cast::<[T; 16]>().write_unaligned(src.cast::<[T; 16]>().read_unaligned());
+            at = 16;
+        }
+        if n & 8 != 0 {
+            dst.add(at).cast::<[T; 8]>().write_unaligned(src.add(at).cast::<[T; 8]>().read_unaligned());
+            at += 8;
+        }
+        if n & 4 != 0 {
+            dst.add(at).cast::<[T; 4]>().write_unaligned(src.add(at).cast::<[T; 4]>().read_unaligned());
+            at += 4;
+        }
+        if n & 2 != 0 {
+            dst.add(at).cast::<[T; 2]>().write_unaligned(src.add(at).cast::<[T; 2]>().read_unaligned());
+            at += 2;
+        }
+        if n & 1 != 0 {
+            dst.add(at).write(src.add(at).read());
+        }
+    }
+}
+
+/// Widens `n` elements that lie `stride` apart into `out`.
+///
+/// # Safety
+/// The elements are readable and initialised, `n` at `out` writable.
+#[inline]
+pub unsafe fn gather<T: Widen>(src: *const T, stride: isize, n: usize, out: *mut T::Wide) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if stride == 1 && n >= 8 {
+            return cast_row(T::DTYPE, src.cast(), T::Wide::DTYPE, out.cast(), n);
+        }
+        for i in 0..n {
+            out.add(i).write(src.offset(i as isize * stride).read().widen());
+        }
+    }
+}
+
+/// Rounds `n` values at `src` to elements at `out`.
+///
+/// # Safety
+/// The values are readable and initialised, `n` elements at `out` writable.
+#[inline]
+pub unsafe fn scatter<L: Wide, O: Narrow<L>>(src: *const L, n: usize, out: *mut O, stride: isize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if stride == 1 && n >= 8 && O::DTYPE != rustnn_tensor::dtype::DType::Bool {
+            return cast_row(L::DTYPE, src.cast(), O::DTYPE, out.cast(), n);
+        }
+        for i in 0..n {
+            out.offset(i as isize * stride).write(O::narrow(src.add(i).read()));
+        }
+    }
+}
