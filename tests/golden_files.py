@@ -1,8 +1,8 @@
 """Reading and writing the golden files: safetensors, so that the Rust tests read them with the crate of that name.
 
 One file per family of ops. Keys are `<case>.in<k>`, `<case>.out<k>` and `<case>.grad<k>` (the gradient for input k);
-`__metadata__` maps each case to a JSON text with the call as written, the results that are not tensors, the names of the
-grad_fn and which outputs are views. All numbers lie in logical (row-major) order whatever the layout in the call.
+`__metadata__` maps each case to a JSON text with the call as written, the results that are not tensors, the names of
+the grad_fn and which outputs are views. All numbers lie in logical (row-major) order whatever the layout in the call.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 
 import golden_files
-import numpy as np
 import torch
 from references import DTYPES, FAMILIES, OPS, Case, Op, cotangent, flatten
 
@@ -53,6 +52,7 @@ def record(case: Case) -> tuple[dict[str, golden_files.Stored], str]:
         entry: dict[str, Any] = {}
         if out.grad_fn is not None:
             entry["grad_fn"] = out.grad_fn.name()
+        if out.requires_grad:
             outputs.append(out)
             cotangents.append(torch.tensor(cotangent(tuple(out.shape))).to(out.dtype))
         if out._base is not None or any(out is x for x in tensors):
@@ -105,7 +105,9 @@ def main(families: list[str]) -> None:
                 try:
                     found, about = record(case)
                 except Exception as error:
-                    failures.append(f"{case.key}: {line.name}({case.sample.describe()}): {type(error).__name__}: {str(error)[:200]}")
+                    failures.append(
+                        f"{case.key}: {line.name}({case.sample.describe()}): {type(error).__name__}: {str(error)[:200]}"
+                    )
                     continue
                 tensors.update(found)
                 metadata[case.key] = about

@@ -77,7 +77,9 @@ def check_dependencies() -> list[str]:
         reached = cargo_tree(crate)
         for ours in sorted({name for _, name in reached if name.startswith("rustnn") and name != crate}):
             if ours not in MAY_DEPEND_ON[crate]:
-                found.append(f"{crate} depends on {ours}: dependencies point python -> rustnn -> ops, io -> … -> tensor")
+                found.append(
+                    f"{crate} depends on {ours}: dependencies point python -> rustnn -> ops, io -> … -> tensor"
+                )
         for name in sorted({name for depth, name in reached if depth == 1}):
             if crate not in ONLY_IN.get(name, {crate}):
                 found.append(f"{crate} depends on {name}: only {', '.join(sorted(ONLY_IN[name]))} may")
@@ -120,7 +122,7 @@ def unsafe_findings(path: str, text: str) -> list[str]:
 
 
 def has_reason(lines: list[str], comments: list[str], number: int) -> bool:
-    """Whether the comment on the line or straight above it (attributes and the statement's own start between) explains it."""
+    """Whether a comment on the line or straight above explains it; attributes and the statement's start may intervene."""
     reason = re.compile(r"SAFETY:|# Safety")
     if reason.search(comments[number]):
         return True
@@ -164,7 +166,9 @@ def check_python() -> list[str]:
                 if module.split(".")[0] in ("torch", "torchvision"):
                     found.append(f"{name}:{node.lineno}: imports {module}; rustnn never needs PyTorch")
                 if module.split(".")[0] == "numpy" and node in tree.body:
-                    found.append(f"{name}:{node.lineno}: imports numpy at import time (115 ms); import it where it is used")
+                    found.append(
+                        f"{name}:{node.lineno}: imports numpy at import time (115 ms); import it where it is used"
+                    )
     return found
 
 

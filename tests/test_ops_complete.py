@@ -1,0 +1,52 @@
+"""Nothing of the op registry goes unproven: every op has a line of tests, a doc example that runs, and a bench."""
+
+from __future__ import annotations
+
+import re
+
+import golden_files
+import pytest
+from references import OPS
+
+import rustnn
+
+# Registered ops whose tests live elsewhere, with the file: what draws random numbers has no recorded values.
+ELSEWHERE: dict[str, str] = {}
+
+
+def registered() -> list[str]:
+    return sorted(rustnn._core._op_names())
+
+
+def public_name(op: str) -> str:
+    """`add_` and `add` are one line of the table."""
+    return op.removesuffix("_") if op.removesuffix("_") in OPS else op
+
+
+def test_every_registered_op_has_a_line_in_the_table() -> None:
+    missing = [op for op in registered() if public_name(op) not in OPS and op not in ELSEWHERE]
+    assert not missing, f"add a line to tests/references.py for: {', '.join(missing)}"
+
+
+def test_every_op_of_the_table_has_recorded_values() -> None:
+    recorded = set()
+    for path in golden_files.FOLDER.glob("*.safetensors"):
+        recorded |= set(golden_files.read(path)[1])
+    missing = sorted({line.name for line in OPS.values() for case in line.cases() if case.key not in recorded})
+    assert not missing, f"run tests/record_golden.py for: {', '.join(missing)}"
+
+
+def test_every_registered_op_has_a_doc_example() -> None:
+    documented = rustnn._core._op_schemas()
+    missing = [op for op in registered() if ">>>" not in "".join(documented.get(op, {}).get("doc", ""))]
+    assert not missing, f"no `>>>` example in the doc of: {', '.join(missing)}"
+
+
+def test_every_line_has_a_bench_sample() -> None:
+    assert not [line.name for line in OPS.values() if line.large is None]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE.values())
+def test_exceptions_name_files_that_exist(path: str) -> None:
+    assert re.fullmatch(r"test_\w+\.py", path)
+    assert (golden_files.FOLDER.parent.parent / path).exists()
