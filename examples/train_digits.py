@@ -3,8 +3,8 @@
     python examples/train_digits.py                 trains, and leaves its results in out/
     python examples/train_digits.py --epochs 5      see --help for the rest
 
-The data (1,797 images of 8x8 pixels) come with the package. Read from top to bottom: the network, one epoch of training,
-one of testing, and the main program that puts them together.
+The data (1,797 images of 8x8 pixels) come with the package. Read from top to bottom: the network, one epoch of
+training, one of testing, and the main program that puts them together.
 """
 
 import argparse
@@ -12,10 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-import rustnn
-from rustnn import nn
 from rustnn.nn import functional as F
 from rustnn.utils.data import DataLoader
+
+import rustnn
+from rustnn import nn
 
 
 class DigitNet(nn.Module):

@@ -28,7 +28,9 @@ class Summary:
         for row in self.rows:
             adds = row["multiply_adds"]
             shape = _shape_text(row["output_shape"])
-            lines.append((f"{row['name']} ({row['kind']})", shape, f"{row['parameters']:,}", f"{adds:,}" if adds else "-"))
+            lines.append(
+                (f"{row['name']} ({row['kind']})", shape, f"{row['parameters']:,}", f"{adds:,}" if adds else "-")
+            )
         lines.append(("total", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
         widths = [max(len(line[column]) for line in lines) for column in range(4)]
         text = [
@@ -45,7 +47,8 @@ class Summary:
 
 
 def summary(module, input_size, dtype=None):
-    """The layers of a network with their output shapes, parameters and multiply-adds, found by running it once on zeros.
+    """The layers of a network with their output shapes, parameters and multiply-adds, found by running it once on
+    zeros.
 
     Args:
         module: the network; it is run in evaluation mode without recording, and its mode is restored.
@@ -54,8 +57,8 @@ def summary(module, input_size, dtype=None):
 
     Returns: a :class:`Summary`, to be printed or read.
 
-    Multiply-adds are counted for Linear and convolution layers, per output element the size of its window (plus nothing for
-    the bias). A layer called several times has one row; one never called has none.
+    Multiply-adds are counted for Linear and convolution layers, per output element the size of its window (plus nothing
+    for the bias). A layer called several times has one row; one never called has none.
 
     Example:
         >>> from rustnn import nn
@@ -131,13 +134,16 @@ def _shape_text(shape):
 
 
 def _multiply_adds(layer, inputs, output):
-    """Of one call of a Linear or convolution layer; None for others, told apart by what they have, not by their class."""
+    """Of one call of a Linear or convolution layer; None for others, told apart by what they have, not by their
+    class."""
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor) or not isinstance(output, Tensor):
         return None
     if hasattr(layer, "in_features") and weight.dim() == 2:
         return output.numel() * weight.shape[1]
     if hasattr(layer, "kernel_size") and hasattr(layer, "groups"):
-        window = weight.numel() // weight.shape[0]  # (out, in / groups, *kernel), transposed (in, out / groups, *kernel)
+        window = (
+            weight.numel() // weight.shape[0]
+        )  # (out, in / groups, *kernel), transposed (in, out / groups, *kernel)
         return (inputs[0] if getattr(layer, "transposed", False) else output).numel() * window
     return None

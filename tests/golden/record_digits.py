@@ -30,4 +30,5 @@ order = [i for i in range(len(labels)) if i not in test] + sorted(test)
 content = bytes(labels[i] for i in order) + b"".join(images[i] for i in order)
 target = Path(__file__).parents[2] / "python/rustnn/datasets/digits.xz"
 target.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
-print(f"{target.name}: {len(content)} bytes, {target.stat().st_size} compressed, {len(order) - len(test)} train, {len(test)} test")
+sizes = f"{len(content)} bytes, {target.stat().st_size} compressed"
+print(f"{target.name}: {sizes}, {len(order) - len(test)} train, {len(test)} test")

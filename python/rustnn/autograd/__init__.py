@@ -75,7 +75,9 @@ def _make_grads(outputs, grads, is_grads_batched):
         if isinstance(grad, Tensor):
             grad_shape = grad.shape[1:] if is_grads_batched else grad.shape
             if grad_shape != shape:
-                where = f"grad_output[{number}] has a shape of {grad_shape} and output[{number}] has a shape of {shape}."
+                where = (
+                    f"grad_output[{number}] has a shape of {grad_shape} and output[{number}] has a shape of {shape}."
+                )
                 if is_grads_batched:
                     raise RuntimeError(
                         "If `is_grads_batched=True`, we interpret the first "
@@ -120,7 +122,8 @@ def backward(
     grad_variables=None,
     inputs=None,
 ):
-    """Add to the ``grad`` of every leaf below ``tensors`` the gradient of their sum, each weighted by its ``grad_tensors``.
+    """Add to the ``grad`` of every leaf below ``tensors`` the gradient of their sum, each weighted by its
+    ``grad_tensors``.
 
     Args:
         tensors: a tensor or several.
@@ -164,7 +167,8 @@ def grad(
     is_grads_batched=False,
     materialize_grads=False,
 ):
-    """The gradients of the sum of ``outputs``, each weighted by its ``grad_outputs``, for ``inputs``; no ``grad`` is touched.
+    """The gradients of the sum of ``outputs``, each weighted by its ``grad_outputs``, for ``inputs``; no ``grad`` is
+    touched.
 
     Args:
         outputs, inputs: a tensor or several; a dict of inputs gives a dict.
@@ -202,7 +206,9 @@ def grad(
     else:
         result = _core._run_backward(outputs, grads, retain_graph, create_graph, inputs, allow_unused, False)
     if materialize_grads:
-        if any(gradient is None and not isinstance(item, Tensor) for gradient, item in zip(result, inputs, strict=True)):
+        if any(
+            gradient is None and not isinstance(item, Tensor) for gradient, item in zip(result, inputs, strict=True)
+        ):
             raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
         result = tuple(
             _core.zeros_like(item, requires_grad=create_graph) if gradient is None else gradient

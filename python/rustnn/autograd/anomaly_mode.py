@@ -7,7 +7,7 @@ from .. import _core
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 
-class set_detect_anomaly:  # noqa: N801
+class set_detect_anomaly:
     """Switch anomaly detection on or off, as a call or as a context manager.
 
     Args:
@@ -27,8 +27,9 @@ class set_detect_anomaly:  # noqa: N801
         _core.set_anomaly_enabled(self.prev, self.prev_check_nan)
 
 
-class detect_anomaly:  # noqa: N801
-    """Inside, the error of a failing backward shows the traceback of the forward call that made it, and NaN is an error.
+class detect_anomaly:
+    """Inside, the error of a failing backward shows the traceback of the forward call that made it, and NaN is an
+    error.
 
     Slow: for debugging only.
     """

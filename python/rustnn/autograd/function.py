@@ -1,7 +1,7 @@
 """Operations with a gradient of your own: :class:`Function`.
 
-The node that stands for such an operation in the graph is native. Its Python half is the context ``ctx``, an instance of
-the function's ``_backward_cls``; the native half calls ``ctx.apply(*grads)`` on the way back.
+The node that stands for such an operation in the graph is native. Its Python half is the context ``ctx``, an instance
+of the function's ``_backward_cls``; the native half calls ``ctx.apply(*grads)`` on the way back.
 """
 
 import warnings
@@ -31,7 +31,8 @@ class FunctionCtx:
     _saved = None
 
     def save_for_backward(self, *tensors):
-        """Keep inputs or outputs (or None) for ``backward``, once; changing them in place meanwhile is an error there."""
+        """Keep inputs or outputs (or None) for ``backward``, once; changing them in place meanwhile is an error
+        there."""
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
@@ -99,11 +100,13 @@ class FunctionMeta(type):
 
 
 class Function(metaclass=FunctionMeta):
-    """An operation with its own gradient: subclass, write ``forward`` and ``backward`` as static methods, call ``apply``.
+    """An operation with its own gradient: subclass, write ``forward`` and ``backward`` as static methods, call
+    ``apply``.
 
     ``forward(ctx, *args)`` computes without recording and returns a tensor or a tuple; alternatively ``forward(*args)``
-    together with ``setup_context(ctx, inputs, output)``. ``backward(ctx, *grads)`` gets one gradient per output and returns
-    one per argument of ``forward`` (None for what is no tensor). Written in tensor operations, it can itself be differentiated.
+    together with ``setup_context(ctx, inputs, output)``. ``backward(ctx, *grads)`` gets one gradient per output and
+    returns one per argument of ``forward`` (None for what is no tensor). Written in tensor operations, it can itself be
+    differentiated.
 
     Example:
         >>> class Cube(rustnn.autograd.Function):
@@ -189,7 +192,8 @@ class Function(metaclass=FunctionMeta):
 
 
 def _bind_defaults(function, args, kwargs):
-    """With ``setup_context`` the inputs are those of ``forward``'s signature, keyword arguments and defaults included."""
+    """With ``setup_context`` the inputs are those of ``forward``'s signature, keyword arguments and defaults
+    included."""
     code = getattr(function, "__code__", None)
     if not kwargs and code is not None and len(args) == code.co_argcount and not code.co_kwonlyargcount:
         return args, kwargs
@@ -213,7 +217,8 @@ class _NotTwice(Function):
 
 
 def once_differentiable(backward):
-    """Decorate a ``backward`` that is not written in recordable operations: differentiating it raises, instead of being wrong."""
+    """Decorate a ``backward`` that is not written in recordable operations: differentiating it raises, instead of being
+    wrong."""
 
     @wraps(backward)
     def unrecorded(ctx, *grads):

@@ -25,7 +25,9 @@ def _tensors(value, what, caller):
 def _prepare(tensors, create_graph, requires_grad):
     """Fresh tensors to differentiate for: views connected to the caller's graph, or leaves."""
     return tuple(
-        tensor.view_as(tensor) if create_graph and tensor.requires_grad else tensor.detach().requires_grad_(requires_grad)
+        tensor.view_as(tensor)
+        if create_graph and tensor.requires_grad
+        else tensor.detach().requires_grad_(requires_grad)
         for tensor in tensors
     )
 
@@ -53,8 +55,12 @@ def _vector(v, like, is_tuple, caller, create_graph, message):
     return _prepare(v, create_graph, False)
 
 
-_OF_INPUT = "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
-_OF_OUTPUT = "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+_OF_INPUT = (
+    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+)
+_OF_OUTPUT = (
+    "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+)
 _STRICT = " This is not allowed in strict mode."
 
 
@@ -93,9 +99,7 @@ def _check_outputs(outputs, strict):
 def _check_gradients(gradients, strict, constant):
     for index, gradient in enumerate(gradients if strict else ()):
         if gradient is None:
-            raise RuntimeError(
-                f"The output of the user-provided function is independent of input {index}." + _STRICT
-            )
+            raise RuntimeError(f"The output of the user-provided function is independent of input {index}." + _STRICT)
         if not gradient.requires_grad:
             raise RuntimeError(constant.format(index))
 
@@ -163,7 +167,8 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     """The Jacobian: for every output and input a tensor of shape (*output.shape, *input.shape).
 
     Args: as :func:`vjp`. ``vectorize`` is accepted, without effect. ``strategy`` must be ``"reverse-mode"``.
-    Returns: a tensor; a tuple over inputs, or outputs, where these are tuples; a tuple of tuples (outputs first) for both.
+    Returns: a tensor; a tuple over inputs, or outputs, where these are tuples; a tuple of tuples (outputs first) for
+        both.
 
     Example:
         >>> rustnn.autograd.functional.jacobian(lambda x: x**2, rustnn.tensor([1.0, 2.0])).tolist()
@@ -206,9 +211,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     return tuple(rows) if is_output_tuple else rows[0]
 
 
-def hessian(
-    func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"
-):
+def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
     """The matrix of second derivatives of a function with one value: for inputs i and j shape (*i.shape, *j.shape).
 
     Args: as :func:`jacobian`.
@@ -220,8 +223,11 @@ def hessian(
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
     is_tuple, inputs = _tensors(inputs, "inputs", "hessian")
+
     def one_value(*items):
-        return _one_value(_tensors(func(*items), "outputs of the user-provided function", "hessian"), "hessian").squeeze()
+        return _one_value(
+            _tensors(func(*items), "outputs of the user-provided function", "hessian"), "hessian"
+        ).squeeze()
 
     def gradient(*items):
         result = jacobian(one_value, items, create_graph=True)
@@ -261,8 +267,8 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
 def hvp(func, inputs, v=None, create_graph=False, strict=False):
     """``func(inputs)`` and H v, the product of the Hessian of a function with one value with a vector.
 
-    H is symmetric where the second derivatives are continuous; this still differentiates twice more, as :func:`jvp` does,
-    and so is slower than :func:`vhp`.
+    H is symmetric where the second derivatives are continuous; this still differentiates twice more, as :func:`jvp`
+    does, and so is slower than :func:`vhp`.
 
     Args: as :func:`vjp`; ``v`` is shaped as the inputs.
     """

@@ -18,7 +18,8 @@ def _is_generator_function(function):
 
 
 def _wrap_generator(make_context, function):
-    """A generator is suspended between its values, so the mode is entered on every resumption and left at every yield."""
+    """A generator is suspended between its values, so the mode is entered on every resumption and left at every
+    yield."""
 
     @wraps(function)
     def generator(*args, **kwargs):
@@ -76,7 +77,7 @@ class _GradMode:
         return wrapped
 
 
-class no_grad(_GradMode):  # noqa: N801
+class no_grad(_GradMode):
     """Record nothing: results of operations inside do not require gradients.
 
     Example:
@@ -99,7 +100,7 @@ class no_grad(_GradMode):  # noqa: N801
         _core._set_grad_enabled(self.prev)
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_GradMode):
     """Record again inside a :class:`no_grad`.
 
     Example:
@@ -122,7 +123,7 @@ class enable_grad(_GradMode):  # noqa: N801
         _core._set_grad_enabled(self.prev)
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801
+class set_grad_enabled(_GradMode):
     """Record or not as ``mode`` says; works as a plain call, as a context manager and as a decorator.
 
     Example:
@@ -154,7 +155,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
         return type(self)(self.mode)
 
 
-class inference_mode(_GradMode):  # noqa: N801
+class inference_mode(_GradMode):
     """Like :class:`no_grad`, and tensors made inside can never take part in recorded operations later.
 
     Args:
@@ -186,7 +187,7 @@ class inference_mode(_GradMode):  # noqa: N801
         return type(self)(self.mode)
 
 
-class set_multithreading_enabled(_GradMode):  # noqa: N801
+class set_multithreading_enabled(_GradMode):
     """Accepted for torch programs: a backward pass here runs on the calling thread, its kernels on all threads."""
 
     def __init__(self, mode):

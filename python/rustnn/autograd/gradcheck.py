@@ -44,7 +44,8 @@ def gradcheck(
         check_undefined_grad: also check that outputs without a gradient count as zero.
         check_grad_dtypes: also check that gradients have their input's dtype.
         fast_mode: compare one random projection of the Jacobian instead of every entry.
-        check_batched_grad: accepted; batches of gradients are computed row by row, there is no second way to compare with.
+        check_batched_grad: accepted; batches of gradients are computed row by row, there is no second way to compare
+            with.
         check_forward_ad, check_batched_forward_grad: forward mode does not exist here; asking for it raises.
 
     Raises: GradcheckError if they disagree; ValueError if no input requires a gradient.
@@ -186,8 +187,7 @@ def _check_inputs(inputs):
             )
     if not wanted:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, "
-            "but none of them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
         )
 
 
@@ -200,7 +200,8 @@ def _values(func, inputs):
 
 
 def _difference(func, inputs, item, step, eps, where, scale=1.0):
-    """(f(x + step) - f(x - step)) / (2 eps scale) per output; ``item``, one of the inputs, is changed and restored in place."""
+    """(f(x + step) - f(x - step)) / (2 eps scale) per output; ``item``, one of the inputs, is changed and restored in
+    place."""
     data = item.data
     original = data.clone()
     data.copy_(original - step)
@@ -323,9 +324,7 @@ def _check_projection(func, inputs, eps, atol, rtol, nondet_tol, check_dtypes):
         return
     items = [item for _, item in _wanted(inputs)]
     directions = [_random_direction(item) for item in items]
-    numerical = [
-        _difference(func, inputs, item, u * eps, eps, "") for item, u in zip(items, directions, strict=True)
-    ]
+    numerical = [_difference(func, inputs, item, u * eps, eps, "") for item, u in zip(items, directions, strict=True)]
     differentiable = [position for position, output in enumerate(outputs) if _requires_grad(output)]
     for number, position in enumerate(differentiable):
         output = outputs[position]

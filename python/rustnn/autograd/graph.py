@@ -53,7 +53,7 @@ def increment_version(tensor):
     _core._increment_version((tensor,) if isinstance(tensor, Tensor) else tuple(tensor))
 
 
-class saved_tensors_hooks:  # noqa: N801
+class saved_tensors_hooks:
     """Inside, every tensor saved for a backward is given to ``pack_hook``; its result is kept and unpacked when needed.
 
     Args:
@@ -80,7 +80,7 @@ class saved_tensors_hooks:  # noqa: N801
         _core._pop_saved_tensors_default_hooks()
 
 
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+class save_on_cpu(saved_tensors_hooks):
     """Inside, tensors saved for a backward wait in the CPU's memory.
 
     Args:
@@ -92,7 +92,7 @@ class save_on_cpu(saved_tensors_hooks):  # noqa: N801
         super().__init__(lambda tensor: (tensor.device, tensor.cpu()), lambda packed: packed[1].to(packed[0]))
 
 
-class disable_saved_tensors_hooks:  # noqa: N801
+class disable_saved_tensors_hooks:
     """Inside, using saved-tensor hooks is an error with this message."""
 
     def __init__(self, error_message):
@@ -132,8 +132,8 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 
     Args:
         tensors: tensors that require gradients.
-        fn: with ``mode="all"`` called once per backward, with the list of gradients (None where the backward does not reach);
-            with ``mode="any"`` called with the first gradient that is computed.
+        fn: with ``mode="all"`` called once per backward, with the list of gradients (None where the backward does not
+            reach); with ``mode="any"`` called with the first gradient that is computed.
 
     Returns: a handle whose ``remove()`` removes the hook.
     """

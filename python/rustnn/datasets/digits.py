@@ -13,11 +13,11 @@ TRAIN_SIZE, TEST_SIZE = 1437, 360
 def digits():
     """1,797 handwritten digits, as a training and a test :class:`~rustnn.utils.data.TensorDataset` of (image, label).
 
-    Images are float32 of shape (N, 1, 8, 8) in 0..1, labels int64 of shape (N,) in 0..9; N is 1,437 for training and 360
-    for testing, with the same mixture of digits in both. The split is fixed; nothing is downloaded.
+    Images are float32 of shape (N, 1, 8, 8) in 0..1, labels int64 of shape (N,) in 0..9; N is 1,437 for training and
+    360 for testing, with the same mixture of digits in both. The split is fixed; nothing is downloaded.
 
-    Source: E. Alpaydin and C. Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
-        CC BY 4.0 (the test half of that data set); see LICENSE-digits.txt beside this file.
+    Source: E. Alpaydin and C. Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning
+        Repository, CC BY 4.0 (the test half of that data set); see LICENSE-digits.txt beside this file.
 
     Example:
         >>> train, test = rustnn.datasets.digits()

@@ -17,17 +17,18 @@ class Adam(Optimizer):
         v ← β₂ v + (1 - β₂) g²
         m̂ ← m / (1 - β₁ᵗ)
         v̂ ← v / (1 - β₂ᵗ)                        amsgrad: the largest v so far in place of v
-        θ ← θ - γ m̂ / (√v̂ + ε)
+        θ ← θ - η m̂ / (√v̂ + ε)
 
     Args:
         params: parameters or parameter groups.
-        lr: γ, the learning rate, >= 0; a float or a one-element tensor.
+        lr: η, the learning rate, >= 0; a float or a one-element tensor.
         betas: (β₁, β₂), each in [0, 1); both floats or both one-element tensors.
         eps: ε, >= 0. weight_decay: λ, >= 0.
         amsgrad: divide by the largest v so far (Reddi et al. 2018).
         maximize: climb instead of descend.
         differentiable: record the step, so that gradients flow through it.
-        decoupled_weight_decay: shrink the parameter by γ λ θ instead of adding λ θ to the gradient, as :class:`AdamW` does.
+        decoupled_weight_decay: shrink the parameter by η λ θ instead of adding λ θ to the gradient, as :class:`AdamW`
+            does.
         foreach, capturable, fused: accepted as torch accepts them; every step is one native call for all parameters.
 
     State per parameter: ``step`` (0-dim float32), ``exp_avg`` m, ``exp_avg_sq`` v, with amsgrad ``max_exp_avg_sq``.
@@ -78,7 +79,9 @@ class Adam(Optimizer):
         for index in (0, 1):
             if isinstance(betas[index], Tensor):
                 if foreach and not capturable:
-                    raise ValueError(f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True")
+                    raise ValueError(
+                        f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True"
+                    )
                 if betas[index].numel() != 1:
                     raise ValueError(f"Tensor betas[{index}] must be 1-element")
         defaults = {

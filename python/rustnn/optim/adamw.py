@@ -10,8 +10,8 @@ __all__ = ["AdamW", "adamw"]
 class AdamW(Adam):
     """Adam with decoupled weight decay.
 
-        θ ← θ - γ λ θ
-        θ ← θ - γ m̂ / (√v̂ + ε)                   m̂, v̂ as in :class:`Adam`, from the gradient without decay
+        θ ← θ - η λ θ
+        θ ← θ - η m̂ / (√v̂ + ε)                   m̂, v̂ as in :class:`Adam`, from the gradient without decay
 
     Args: as :class:`Adam`; ``weight_decay`` λ is 0.01 unless given.
     Source: Loshchilov and Hutter 2019, "Decoupled weight decay regularization", algorithm 2.

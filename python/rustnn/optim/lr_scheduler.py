@@ -115,7 +115,8 @@ class LRScheduler:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{index}] when resuming scheduler "
                     "with last_epoch >= 0.\nThis typically happens when:\n"
-                    "1. You're trying to resume training from a checkpoint but haven't properly loaded the optimizer state\n"
+                    "1. You're trying to resume training from a checkpoint "
+                    "but haven't properly loaded the optimizer state\n"
                     "2. You're using last_epoch >= 0 for a fresh training run (not recommended)"
                 )
         self.base_lrs = _values_of(optimizer, "initial_lr")
@@ -228,7 +229,8 @@ class _LambdaBase(LRScheduler):
         state_dict = super().state_dict()
         del state_dict["lr_lambdas"]
         state_dict["lr_lambdas"] = [
-            None if isinstance(function, types.FunctionType) else function.__dict__.copy() for function in self.lr_lambdas
+            None if isinstance(function, types.FunctionType) else function.__dict__.copy()
+            for function in self.lr_lambdas
         ]
         return state_dict
 
@@ -269,11 +271,13 @@ class MultiplicativeLR(_LambdaBase):
         if self._is_initial:
             return self._unchanged()
         groups = self.optimizer.param_groups
-        return [group["lr"] * function(self.last_epoch) for function, group in zip(self.lr_lambdas, groups, strict=True)]
+        return [
+            group["lr"] * function(self.last_epoch) for function, group in zip(self.lr_lambdas, groups, strict=True)
+        ]
 
 
 class StepLR(LRScheduler):
-    """η ← γ η every ``step_size`` steps; in closed form η = η₀ γ^⌊t / step_size⌋."""
+    """η ← gamma η every ``step_size`` steps; in closed form η = η₀ gamma^⌊t / step_size⌋."""
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
         self.step_size = step_size
@@ -290,7 +294,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """η ← γ η when t reaches one of ``milestones`` (a milestone given twice counts twice)."""
+    """η ← gamma η when t reaches one of ``milestones`` (a milestone given twice counts twice)."""
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         self.milestones = Counter(milestones)
@@ -357,7 +361,7 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """η ← γ η every step; in closed form η = η₀ γᵗ."""
+    """η ← gamma η every step; in closed form η = η₀ gammaᵗ."""
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
         self.gamma = gamma
@@ -399,7 +403,7 @@ class CosineAnnealingLR(LRScheduler):
     Source: Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", without the restarts.
     """
 
-    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):  # noqa: N803
+    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
@@ -431,7 +435,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     Source: Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", equation 5.
     """
 
-    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):  # noqa: N803
+    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
         if not isinstance(T_0, int) or T_0 <= 0:
             raise ValueError(f"Expected positive integer T_0, but got {T_0}")
         if not isinstance(T_mult, int) or T_mult < 1:
@@ -575,7 +579,9 @@ class ChainedScheduler(_Composite):
 
     def __init__(self, schedulers, optimizer=None):
         if len(schedulers) < 1:
-            raise ValueError(f"{type(self).__name__} expects at least one scheduler to be chained, but got no scheduler.")
+            raise ValueError(
+                f"{type(self).__name__} expects at least one scheduler to be chained, but got no scheduler."
+            )
         optimizer = optimizer or schedulers[0].optimizer
         self._check_parts(optimizer, schedulers)
         self._schedulers = schedulers
@@ -596,7 +602,8 @@ class ReduceLROnPlateau(LRScheduler):
         optimizer: whose groups' ``lr`` is changed.
         mode: ``"min"`` if a smaller metric is better, ``"max"`` if a larger one is.
         factor: < 1. patience, cooldown: numbers of steps. min_lr: one rate, or one per group.
-        threshold: an improvement must exceed it, as a share of the best (``threshold_mode="rel"``) or absolutely (``"abs"``).
+        threshold: an improvement must exceed it, as a share of the best (``threshold_mode="rel"``) or absolutely
+            (``"abs"``).
         eps: a smaller change of the rate is not made.
 
     Example:

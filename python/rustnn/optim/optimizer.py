@@ -38,7 +38,8 @@ def _add_hook(registry, hook, prepend=False):
 
 
 def register_optimizer_step_pre_hook(hook):
-    """Call ``hook(optimizer, args, kwargs)`` before every step of every optimizer; a returned pair replaces args, kwargs."""
+    """Call ``hook(optimizer, args, kwargs)`` before every step of every optimizer; a returned pair replaces args,
+    kwargs."""
     return _add_hook(_global_optimizer_pre_hooks, hook)
 
 
@@ -60,7 +61,8 @@ def _to_scalar(value):
 
 
 def _use_grad_for_differentiable(step):
-    """Run ``step`` with gradients recorded only if the optimizer is differentiable (for optimizers written in tensor ops)."""
+    """Run ``step`` with gradients recorded only if the optimizer is differentiable (for optimizers written in tensor
+    ops)."""
 
     @wraps(step)
     def step_in_grad_mode(self, *args, **kwargs):
@@ -91,8 +93,8 @@ class Optimizer:
     """Base class of all optimizers.
 
     Args:
-        params: an ordered iterable of tensors, of ``(name, tensor)`` pairs, or of dicts (parameter groups), each with the
-            key ``"params"`` and options of its own.
+        params: an ordered iterable of tensors, of ``(name, tensor)`` pairs, or of dicts (parameter groups), each with
+            the key ``"params"`` and options of its own.
         defaults: options a group takes when it does not give its own.
 
     Attributes:
@@ -146,7 +148,9 @@ class Optimizer:
                 result = hook(self, args, kwargs)
                 if result is not None:
                     if not (isinstance(result, tuple) and len(result) == 2):
-                        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
+                        raise RuntimeError(
+                            f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}."
+                        )
                     args, kwargs = result
             loss = step(*args, **kwargs)
             for hook in chain(after.values(), _global_optimizer_post_hooks.values()):
@@ -189,7 +193,8 @@ class Optimizer:
         return _add_hook(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook, prepend=False):
-        """Call ``hook(optimizer, state_dict)`` on a shallow copy before loading; what it returns, if anything, is loaded."""
+        """Call ``hook(optimizer, state_dict)`` on a shallow copy before loading; what it returns, if anything, is
+        loaded."""
         return _add_hook(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook, prepend=False):
@@ -222,7 +227,8 @@ class Optimizer:
         return state_dict
 
     def load_state_dict(self, state_dict):
-        """Take over options and state from :meth:`state_dict`, matched by position; floating state follows its parameter's dtype.
+        """Take over options and state from :meth:`state_dict`, matched by position; floating state follows its
+        parameter's dtype.
 
         Raises: ValueError if the number of groups, or of parameters in a group, differs.
         """
@@ -235,8 +241,12 @@ class Optimizer:
         groups, loaded_groups = self.param_groups, deepcopy(state_dict["param_groups"])
         if len(groups) != len(loaded_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
-        if any(len(group["params"]) != len(loaded["params"]) for group, loaded in zip(groups, loaded_groups, strict=True)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+        if any(
+            len(group["params"]) != len(loaded["params"]) for group, loaded in zip(groups, loaded_groups, strict=True)
+        ):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            )
 
         parameter_of = {}
         for group, loaded in zip(groups, loaded_groups, strict=True):
@@ -297,7 +307,8 @@ class Optimizer:
     def add_param_group(self, param_group):
         """Let the optimizer also train ``param_group["params"]`` with the options the dict holds.
 
-        Raises: TypeError for what is no dict or no tensor; ValueError for non-leaf, unnamed among named, or repeated parameters.
+        Raises: TypeError for what is no dict or no tensor; ValueError for non-leaf, unnamed among named, or repeated
+            parameters.
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
@@ -317,7 +328,9 @@ class Optimizer:
 
         for parameter in parameters:
             if not isinstance(parameter, Tensor):
-                raise TypeError("optimizer can only optimize Tensors, but one of the params is " + _type_name(parameter))
+                raise TypeError(
+                    "optimizer can only optimize Tensors, but one of the params is " + _type_name(parameter)
+                )
             if not (self.defaults.get("differentiable") or parameter.is_leaf or parameter.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():

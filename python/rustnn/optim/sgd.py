@@ -15,11 +15,11 @@ class SGD(Optimizer):
         g ← ∇f(θ) + λ θ
         b ← μ b + (1 - τ) g              b ← g in the first step
         g ← g + μ b                      nesterov;  g ← b without
-        θ ← θ - γ g                      θ ← θ + γ g if maximize
+        θ ← θ - η g                      θ ← θ + η g if maximize
 
     Args:
         params: parameters or parameter groups.
-        lr: γ, the learning rate, >= 0; a float or a one-element tensor.
+        lr: η, the learning rate, >= 0; a float or a one-element tensor.
         momentum: μ. dampening: τ. weight_decay: λ. All >= 0.
         nesterov: look ahead along the momentum; needs momentum and no dampening.
         maximize: climb instead of descend.
@@ -28,7 +28,7 @@ class SGD(Optimizer):
 
     Raises: ValueError for negative options; RuntimeError for contradicting ones.
     Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", with torch's
-        variant, in which γ multiplies the whole buffer and the first buffer is the gradient itself.
+        variant, in which η multiplies the whole buffer and the first buffer is the gradient itself.
 
     Example:
         >>> weight = rustnn.nn.Parameter(rustnn.ones(2))
@@ -113,7 +113,7 @@ class SGD(Optimizer):
                 group["nesterov"],
                 group["maximize"],
             )
-            for p, buffer in zip(params, buffers):
+            for p, buffer in zip(params, buffers, strict=False):  # no buffers without momentum
                 state[p]["momentum_buffer"] = buffer
         return loss
 
@@ -150,7 +150,8 @@ def sgd(
     nesterov,
     maximize,
 ):
-    """One SGD step on lists of tensors; ``momentum_buffer_list`` entries that are None are created. See :class:`SGD`."""
+    """One SGD step on lists of tensors; ``momentum_buffer_list`` entries that are None are created. See
+    :class:`SGD`."""
     _core._sgd_step(
         params,
         d_p_list,

@@ -36,8 +36,9 @@ _thread = local()
 _early_stop_override = None
 
 
-class set_checkpoint_early_stop:  # noqa: N801
-    """Inside, says whether checkpoints stop computing again once all that is needed is there, over what each says itself."""
+class set_checkpoint_early_stop:
+    """Inside, says whether checkpoints stop computing again once all that is needed is there, over what each says
+    itself."""
 
     def __init__(self, enable):
         self.enable = enable
@@ -93,7 +94,8 @@ def checkpoint(
             "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. "
             "Starting in PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception. "
             "use_reentrant=False is recommended, but if you need to preserve the current default behavior, "
-            "you can pass use_reentrant=True. Refer to docs for more details on the differences between the two variants.",
+            "you can pass use_reentrant=True. Refer to docs for more details "
+            "on the differences between the two variants.",
             stacklevel=2,
         )
         use_reentrant = True
@@ -106,9 +108,7 @@ def checkpoint(
         return CheckpointFunction.apply(function, preserve, *args)
 
     if determinism_check not in ("default", "none"):
-        raise ValueError(
-            f"determinism_check should be one of {['default', 'none']} but got {determinism_check}"
-        )
+        raise ValueError(f"determinism_check should be one of {['default', 'none']} but got {determinism_check}")
     forward_context, recompute_context = context_fn()
     if not _core.is_grad_enabled():
         with forward_context:
@@ -122,14 +122,15 @@ def checkpoint(
     return result
 
 
-def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwargs):  # noqa: A002
+def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwargs):
     """Run a ``Sequential`` (or list of functions) with all but the last of ``segments`` equal parts checkpointed."""
     if use_reentrant is None:
         warnings.warn(
             "torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter should be passed explicitly. "
             "In version 2.9 we will raise an exception if use_reentrant is not passed. "
             "use_reentrant=False is recommended, but if you need to preserve the current default behavior, "
-            "you can pass use_reentrant=True. Refer to docs for more details on the differences between the two variants.",
+            "you can pass use_reentrant=True. Refer to docs for more details "
+            "on the differences between the two variants.",
             stacklevel=2,
         )
         use_reentrant = True
@@ -149,12 +150,12 @@ def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwar
     size, start = len(parts) // segments, 0
     for _ in range(segments - 1):
         segment = parts[start : start + size]
-        input = checkpoint(run(segment), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)  # noqa: A001
+        input = checkpoint(run(segment), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
         start += size
     return run(parts[start:])(input)
 
 
-class _same_random_numbers:  # noqa: N801
+class _same_random_numbers:
     """Inside, the generator continues from ``state``; afterwards from where it was."""
 
     def __init__(self, state):
@@ -213,7 +214,7 @@ class CheckpointFunction(Function):
         return (None, None, *(arg.grad if isinstance(arg, Tensor) else None for arg in args))
 
 
-class _hooks(saved_tensors_hooks):  # noqa: N801
+class _hooks(saved_tensors_hooks):
     """Saved-tensor hooks that a checkpoint inside can find, so as to hand its own arguments to the one around it."""
 
     def __enter__(self):
@@ -337,7 +338,8 @@ class _Frame:
 
 
 class _Packed:
-    """An argument in the keeping of the checkpoint around; it comes back as a leaf, which is all a recomputation needs."""
+    """An argument in the keeping of the checkpoint around; it comes back as a leaf, which is all a recomputation
+    needs."""
 
     __slots__ = ("requires_grad", "value")
 

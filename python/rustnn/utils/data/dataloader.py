@@ -36,7 +36,8 @@ class DataLoader:
         batch_size: samples per batch; None gives single samples.
         shuffle: a new random order in every pass.
         sampler, batch_sampler: the order, as indices or as lists of them, instead of ``shuffle`` and ``batch_size``.
-        num_workers: threads that fetch ahead; 0 fetches when asked. The batches and their order are the same for any number.
+        num_workers: threads that fetch ahead; 0 fetches when asked. The batches and their order are the same for any
+            number.
         collate_fn: from a list of samples to a batch; :func:`default_collate` unless given.
         drop_last: leave out a last batch that is not full.
         timeout: seconds to wait for a batch from a worker, 0 for ever.
@@ -45,10 +46,11 @@ class DataLoader:
         prefetch_factor: batches fetched ahead per worker, 2 unless given.
         persistent_workers: keep the threads between passes.
         in_order: give batches in the sampler's order even if a later one is ready first.
-        pin_memory, pin_memory_device, multiprocessing_context: accepted, without effect: workers are threads of this process.
+        pin_memory, pin_memory_device, multiprocessing_context: accepted, without effect: workers are threads of this
+            process.
 
-    Raises: ValueError for arguments that contradict each other. An exception in a worker is raised where its batch was due,
-        with its own traceback.
+    Raises: ValueError for arguments that contradict each other. An exception in a worker is raised where its batch was
+        due, with its own traceback.
 
     Example:
         >>> from rustnn.utils.data import DataLoader, TensorDataset
@@ -125,9 +127,7 @@ class DataLoader:
             batch_size = None
             drop_last = False
         elif batch_size is None and drop_last:
-            raise ValueError(
-                "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
-            )
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if sampler is None:
             if self._is_iterable:
                 sampler = _InfiniteConstantSampler()

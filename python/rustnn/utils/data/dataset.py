@@ -90,7 +90,8 @@ class TensorDataset(Dataset):
 
 
 class StackDataset(Dataset):
-    """Samples are tuples (datasets given in order) or dicts (datasets given by name) of the samples of several datasets.
+    """Samples are tuples (datasets given in order) or dicts (datasets given by name) of the samples of several
+    datasets.
 
     Raises: ValueError if the lengths differ, or for a mixture of both forms.
     """
@@ -125,7 +126,9 @@ class StackDataset(Dataset):
             if callable(getattr(dataset, "__getitems__", None)):
                 items = dataset.__getitems__(indices)
                 if len(items) != len(indices):
-                    raise ValueError(f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}")
+                    raise ValueError(
+                        f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}"
+                    )
             else:
                 items = [dataset[index] for index in indices]
             columns.append(items)

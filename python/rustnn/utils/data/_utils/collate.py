@@ -61,7 +61,8 @@ def _like_sequence(model, items):
 
 
 def collate(batch, *, collate_fn_map=None):
-    """One batch from samples: the function that ``collate_fn_map`` has for the type of the first sample, or by structure.
+    """One batch from samples: the function that ``collate_fn_map`` has for the type of the first sample, or by
+    structure.
 
     Mappings are collated key by key, sequences position by position, and types with neither raise TypeError.
     """

@@ -26,13 +26,13 @@ class WorkerInfo:
         id, num_workers: which of how many.
         seed: differs between workers and between passes.
         dataset: this worker's dataset; of an iterable dataset each worker has a (shallow) copy of its own.
-        rng: ``random_generator`` (a ``random.Random``) and ``torch_generator``, seeded anew for every batch from the number of
-            the batch: random transforms drawn from them come out the same for any number of workers.
+        rng: ``random_generator`` (a ``random.Random``) and ``torch_generator``, seeded anew for every batch from the
+            number of the batch: random transforms drawn from them come out the same for any number of workers.
     """
 
     __slots__ = ("dataset", "id", "num_workers", "rng", "seed", "worker_method")
 
-    def __init__(self, id, num_workers, seed, dataset, rng):  # noqa: A002
+    def __init__(self, id, num_workers, seed, dataset, rng):
         self.id, self.num_workers, self.seed, self.dataset, self.rng = id, num_workers, seed, dataset, rng
         self.worker_method = "thread"
 
