@@ -9,6 +9,7 @@ pub mod gemm;
 pub mod level;
 pub mod memory;
 pub mod parallel;
+pub mod pool;
 pub mod reduce;
 pub mod special;
 pub mod value;
