@@ -1,0 +1,5 @@
+"""Tools beside the network classes: hook handles (:mod:`rustnn.utils.hooks`), and the packages added next to this file."""
+
+from rustnn.utils import hooks
+
+__all__ = ["hooks"]
