@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from references import EPSILON, TINY
 
 # A result far above this does not widen the tolerance of the others in its tensor.
@@ -18,7 +19,7 @@ def dtype_name(tensor: Any) -> str:
 
 
 def numbers(tensor: Any) -> np.ndarray:
-    """The numbers as float64, int64 or bool: exact for every dtype; not through the NumPy bridge, which has tests of its own."""
+    """The numbers as float64, int64 or bool, exactly; not through the NumPy bridge, which has tests of its own."""
     name = dtype_name(tensor)
     wide = np.float64 if "float" in name else bool if name == "bool" else np.int64
     return np.array(tensor.detach().tolist(), dtype=wide).reshape(tuple(tensor.shape))

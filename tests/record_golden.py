@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import golden_files
 import torch
+
+import golden_files
 from references import DTYPES, FAMILIES, OPS, Case, Op, cotangent, flatten
 
 

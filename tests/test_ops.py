@@ -12,13 +12,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import golden_files
 import numpy as np
 import pytest
+
+import golden_files
+import rustnn
 from closeness import difference, dtype_name, numbers
 from references import DTYPES, FLOATS, OPS, Case, Op, cotangent, find, flatten
-
-import rustnn
 
 EXACT_SIGNS = ("elementwise", "elementwise_binary", "activations")
 # A gradient check takes two calls for each number of the input.

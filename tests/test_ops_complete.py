@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import golden_files
 import pytest
-from references import OPS
 
+import golden_files
 import rustnn
+from references import OPS
 
 # Registered ops whose tests live elsewhere, with the file: what draws random numbers has no recorded values.
 ELSEWHERE: dict[str, str] = {}

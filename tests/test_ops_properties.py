@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from closeness import difference, dtype_name, numbers
 from hypothesis import given
 from hypothesis import strategies as st
-from references import OPS, F
 
 import rustnn
+from closeness import difference, dtype_name, numbers
+from references import OPS, F
 
 # One tensor or two, floats, and nothing else: what can be broadcast and laid out at will.
 PLAIN = [line for line in OPS.values() if line.elementwise and line.samples[0].inputs()[0].dtype == "float32"]

@@ -122,7 +122,7 @@ def unsafe_findings(path: str, text: str) -> list[str]:
 
 
 def has_reason(lines: list[str], comments: list[str], number: int) -> bool:
-    """Whether a comment on the line or straight above explains it; attributes and the statement's start may intervene."""
+    """Whether a comment on the line or above explains it; attributes and the statement's start may intervene."""
     reason = re.compile(r"SAFETY:|# Safety")
     if reason.search(comments[number]):
         return True

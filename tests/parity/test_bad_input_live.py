@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from test_bad_input import CALLS, raised
 
 torch = pytest.importorskip("torch", reason="`make parity` installs PyTorch")

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from closeness import difference, dtype_name
-from references import FLOATS, INTEGERS, OPS, Case, Input, Op, Sample, cotangent, flatten
 
 import rustnn
+from closeness import difference, dtype_name
+from references import FLOATS, INTEGERS, OPS, Case, Input, Op, Sample, cotangent, flatten
 
 torch = pytest.importorskip("torch", reason="`make parity` installs PyTorch")
 

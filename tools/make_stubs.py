@@ -1,0 +1,274 @@
+"""Writes python/rustnn/_core.pyi from the op table and the built module; `make stubs`.
+
+Ops come from `rustnn._core._op_schemas()`: PyTorch-style schema texts such as
+`sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor`, one per overload. What is
+not an op (classes, properties, plain functions) is read from the module itself. `--check` writes nothing and fails if
+the file is not what would be written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+STUB = Path(__file__).resolve().parent.parent / "python" / "rustnn" / "_core.pyi"
+
+HEADER = '''"""Types of the native module; written by tools/make_stubs.py from the op table, do not edit."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self, overload
+
+# Names that no attribute of Tensor hides inside its class.
+_int = int
+_float = float
+_bool = bool
+_str = str
+_dtype = dtype
+_device = device
+_Number = int | float | bool
+_IntList = int | Sequence[int]
+_DeviceLike = device | str | int
+
+'''
+
+PARAMETER_TYPES = {
+    "Tensor": "Tensor",
+    "Scalar": "_Number",
+    "int": "_int",
+    "SymInt": "_int",
+    "float": "_float",
+    "bool": "_bool",
+    "str": "_str",
+    "ScalarType": "_dtype",
+    "Device": "_DeviceLike",
+    "Generator": "Generator",
+    "Layout": "Any",
+    "MemoryFormat": "Any",
+    "Any": "Any",
+}
+RETURN_TYPES = {**PARAMETER_TYPES, "Device": "_device", "()": "None", "": "None"}
+
+BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+COMPARISONS = "eq ne lt le gt ge".split()
+DUNDERS = {
+    **{f"__{p}{name}__": "(self, other: Any) -> Tensor" for name in BINARY for p in ("", "r", "i")},
+    **{f"__{name}__": "(self, other: Any) -> Tensor" for name in COMPARISONS},
+    **{f"__{name}__": "(self) -> Tensor" for name in ("neg", "pos", "abs", "invert")},
+    "__getitem__": "(self, index: Any) -> Tensor",
+    "__setitem__": "(self, index: Any, value: Any) -> None",
+    "__len__": "(self) -> _int",
+    "__iter__": "(self) -> Iterator[Tensor]",
+    "__bool__": "(self) -> _bool",
+    "__int__": "(self) -> _int",
+    "__float__": "(self) -> _float",
+    "__index__": "(self) -> _int",
+    "__contains__": "(self, item: Any) -> _bool",
+    "__hash__": "(self) -> _int",
+    "__deepcopy__": "(self, memo: Any) -> Self",
+    "__array__": "(self, dtype: Any = None, copy: _bool | None = None) -> Any",
+    "__dlpack__": "(self, *args: Any, **kwargs: Any) -> Any",
+    "__dlpack_device__": "(self) -> tuple[_int, _int]",
+}
+
+
+def parameter_type(text: str) -> str:
+    """`int[1]?` -> `IntList | None`."""
+    text = re.sub(r"\([a-z!|*> -]*\)", "", text)  # alias marks: Tensor(a!)
+    optional = text.endswith("?")
+    text = text.removesuffix("?")
+    listed = re.fullmatch(r"(\w+)(\?)?\[(\d*)\]", text)
+    if listed:
+        inner, inner_optional, count = listed.groups()
+        item = PARAMETER_TYPES[inner]
+        if inner in ("int", "SymInt"):
+            found = "_IntList"
+        else:
+            item = f"{item} | None" if inner_optional else item
+            found = f"{item} | Sequence[{item}]" if count else f"Sequence[{item}]"
+    else:
+        found = PARAMETER_TYPES[text]
+    return f"{found} | None" if optional else found
+
+
+def return_type(text: str) -> str:
+    text = re.sub(r"\([a-z!|*> -]*\)", "", text.strip()) if not text.strip().startswith("(Tensor") else text.strip()
+    if text.startswith("(") and text != "()":
+        parts = [return_type(part.split()[0]) for part in text[1:-1].split(",")]
+        return f"tuple[{', '.join(parts)}]"
+    if text.endswith("[]"):
+        return f"tuple[{RETURN_TYPES[text[:-2]]}, ...]"
+    return RETURN_TYPES[text]
+
+
+def default_value(text: str) -> str:
+    return {"true": "True", "false": "False", "null": "None"}.get(
+        text.lower(), "..." if not re.fullmatch(r"[-\w.]+", text) else text
+    )
+
+
+def split_parameters(text: str) -> list[str]:
+    """At commas outside brackets and quotes."""
+    return [
+        part.strip()
+        for part in re.findall(r"(?:[^,\[\]()'\"]|\[[^\]]*\]|\([^)]*\)|'[^']*'|\"[^\"]*\")+", text)
+        if part.strip()
+    ]
+
+
+def signature(schema: str, method: bool) -> str | None:
+    """The Python signature of one schema; None for the form that the op does not have."""
+    match = re.fullmatch(r"([\w.]+)\((.*)\)\s*->\s*(.+)", schema, re.S)
+    if not match:
+        raise ValueError(f"not a schema: {schema}")
+    parameters, result = match[2], return_type(match[3])
+    found, has_self = [], False
+    for part in split_parameters(parameters):
+        if part == "*":
+            found.append("*")
+            continue
+        declared, _, default = part.partition("=")
+        kind, name = declared.strip().rsplit(" ", 1)
+        if name == "self":
+            has_self = True
+            if method:
+                continue
+            name = "input"
+        name = f"{name}_" if keyword.iskeyword(name) else name
+        shown = parameter_type(kind)
+        if shown == "Tensor" and name in ("other", "exponent"):
+            shown = "Tensor | _Number"  # a number is wrapped
+        found.append(f"{name}: {shown}" + (f" = {default_value(default.strip())}" if default else ""))
+    if method and not has_self:
+        return None
+    found = found[:-1] if found and found[-1] == "*" else found
+    if method:
+        # Sizes and dimensions may come one by one: x.view(2, 3), x.permute(1, 0).
+        found = ["self", *found]
+    return f"({', '.join(found)}) -> {result}"
+
+
+def docstring(text: str | None, indent: str) -> str:
+    first = (text or "").strip().split("\n\n")[0].replace("\n", " ").replace("\\", "\\\\").replace('"""', "'''")
+    return f'\n{indent}"""{first}"""' if first else ""
+
+
+def function(name: str, signatures: list[str], doc: str | None, indent: str = "") -> list[str]:
+    lines = []
+    for text in dict.fromkeys(signatures):
+        if len(set(signatures)) > 1:
+            lines.append(f"{indent}@overload")
+        shown = docstring(doc, indent + "    ")
+        lines.append(f"{indent}def {name}{text}:{shown or ' ...'}")
+        doc = None
+    return lines
+
+
+def builtin_signature(value: Any, method: bool) -> str:
+    """From `__text_signature__`; whatever it does not tell is Any."""
+    try:
+        parameters = list(inspect.signature(value).parameters.values())
+    except (ValueError, TypeError):
+        return f"({'self, ' * method}*args: Any, **kwargs: Any) -> Any"
+    found, marked = [], False
+    for p in parameters:
+        name = p.name
+        if name in ("self", "$self"):
+            continue
+        if p.kind is p.VAR_POSITIONAL:
+            found.append(f"*{name}: Any")
+            marked = True
+        elif p.kind is p.VAR_KEYWORD:
+            found.append(f"**{name}: Any")
+        else:
+            if p.kind is p.KEYWORD_ONLY and not marked:
+                found.append("*")
+                marked = True
+            found.append(f"{name}: Any" + (" = ..." if p.default is not p.empty else ""))
+    return f"({', '.join(['self', *found] if method else found)}) -> Any"
+
+
+def class_block(name: str, value: type, schemas: dict[str, tuple[list[str], str]]) -> list[str]:
+    bases = [base.__name__ for base in value.__bases__ if base is not object]
+    lines = [f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"]
+    doc = docstring(value.__doc__, "    ")
+    if doc:
+        lines.append(doc.removeprefix("\n"))
+    body: list[str] = []
+    if "__new__" in value.__dict__ and not issubclass(value, BaseException):
+        body += ["    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ..."]
+    for attribute in sorted(vars(value)):
+        member = inspect.getattr_static(value, attribute)
+        if attribute in DUNDERS:
+            body += [f"    def {attribute}{DUNDERS[attribute]}: ..."]
+            if attribute in ("__eq__", "__ne__"):
+                body[-1] += "  # type: ignore[override]"
+        elif attribute.startswith("_") and not (name == "Tensor" and not attribute.startswith("__")):
+            continue
+        elif inspect.isgetsetdescriptor(member) or isinstance(member, property):
+            body += ["    @property", f"    def {attribute}(self) -> Any: ..."]
+            body += [f"    @{attribute}.setter", f"    def {attribute}(self, value: Any) -> None: ..."]
+        elif name == "Tensor" and attribute in schemas:
+            texts = [signature(schema, method=True) for schema in schemas[attribute][0]]
+            body += function(
+                attribute,
+                [*filter(None, texts)] or ["(self, *args: Any, **kwargs: Any) -> Any"],
+                schemas[attribute][1],
+                "    ",
+            )
+        elif isinstance(member, (staticmethod, classmethod)):
+            first = "cls, " if isinstance(member, classmethod) else ""
+            body += [
+                f"    @{type(member).__name__}",
+                f"    def {attribute}({first}*args: Any, **kwargs: Any) -> Any: ...",
+            ]
+        elif callable(member):
+            body += function(attribute, [builtin_signature(member, True)], getattr(member, "__doc__", None), "    ")
+        else:
+            body.append(f"    {attribute}: ClassVar[Any]")
+    return [*lines, *(body or ["    ..."] if not doc or body else [])]
+
+
+def normalised(schemas: dict[str, Any]) -> dict[str, tuple[list[str], str]]:
+    return {name: (list(entry["schemas"]), entry["doc"]) for name, entry in schemas.items()}
+
+
+def stub() -> str:
+    from rustnn import _core
+
+    schemas = normalised(_core._op_schemas())
+    lines: list[str] = []
+    for name in sorted(n for n in dir(_core) if not n.startswith("__")):
+        value = getattr(_core, name)
+        if isinstance(value, type):
+            lines += class_block(name, value, schemas)
+        elif name in schemas:
+            lines += function(
+                name, [*filter(None, (signature(text, method=False) for text in schemas[name][0]))], schemas[name][1]
+            )
+        elif callable(value):
+            lines += function(name, [builtin_signature(value, False)], value.__doc__)
+        else:
+            kind = type(value).__name__
+            lines.append(f"{name}: {kind if kind in ('int', 'float', 'str', 'bool', 'dtype') else 'Any'}")
+    return HEADER + "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    text = stub()
+    if "--check" in sys.argv[1:]:
+        current = STUB.read_text() if STUB.exists() else ""
+        if current != text:
+            print(f"{STUB.name} is not what the op table says: run `make stubs`")
+            return 1
+        return 0
+    STUB.write_text(text)
+    print(f"{STUB.name}: {text.count(chr(10))} lines")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
