@@ -119,7 +119,10 @@ class SGD(Optimizer):
 
 
 def _recorded_sgd(params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize):
-    """The step in tensor ops, for gradients through the optimizer; entries of ``buffers`` that are None are created."""
+    """The step in tensor ops, for gradients through the optimizer; entries of ``buffers`` that are None are created.
+
+    Unlike torch's, the first buffer stays connected to its gradient: without that the result would be wrong.
+    """
     lr = _to_scalar(lr)
     with enable_grad():
         for i, (param, g) in enumerate(zip(params, grads, strict=True)):
@@ -128,7 +131,7 @@ def _recorded_sgd(params, grads, buffers, lr, momentum, dampening, weight_decay,
                 g = g + weight_decay * param
             if momentum:
                 b = buffers[i]
-                b = buffers[i] = g.detach().clone() if b is None else b.mul_(momentum).add_(g, alpha=1 - dampening)
+                b = buffers[i] = g.clone() if b is None else b.mul_(momentum).add_(g, alpha=1 - dampening)
                 g = g + momentum * b if nesterov else b.clone()
             param.sub_(lr * g)
 

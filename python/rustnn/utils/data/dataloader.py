@@ -279,16 +279,18 @@ class _ThreadedIterator(_Iterator):
         self._persistent = loader.persistent_workers
         self._ahead = loader.prefetch_factor * loader.num_workers
         self._epoch = -1
+        self._finalizer = None
         super().__init__(loader)
-        self._pool = WorkerPool(loader, self._base_seed)
-        self._finalizer = weakref.finalize(self, self._pool.stop)
-        self._begin_pass()
+        self._begin_pass(loader)
 
     def _reset(self, loader):
         self._start(loader)
-        self._begin_pass()
+        self._begin_pass(loader)
 
-    def _begin_pass(self):
+    def _begin_pass(self, loader):
+        if self._finalizer is None or not self._finalizer.alive:
+            self._pool = WorkerPool(loader, self._base_seed)
+            self._finalizer = weakref.finalize(self, self._pool.stop)
         self._epoch += 1  # results of a pass that was left early carry the old number
         self._sent = 0
         self._due = 0
@@ -353,7 +355,11 @@ class _ThreadedIterator(_Iterator):
                 continue
             if isinstance(result, Failure):
                 # Taken out of the local variable, or the traceback would keep itself alive through this frame.
-                error, result = result.error, None
+                error, is_fatal, result = result.error, result.is_fatal, None
+                if is_fatal:
+                    self._finalizer()
+                    self._under_way.clear()
+                    self._ready.clear()
                 try:
                     raise error
                 finally:

@@ -46,10 +46,14 @@ def get_worker_info():
 
 
 class Failure:
-    """An exception on its way from a worker to the main program."""
+    """An exception on its way from a worker to the main program.
 
-    def __init__(self, error):
-        self.error = error
+    A fatal one ends the worker. The worker keeps no exception: raising it adds frames of the main program to it, and
+    with them the iterator, which could then never be collected.
+    """
+
+    def __init__(self, error, is_fatal=False):
+        self.error, self.is_fatal = error, is_fatal
 
 
 class Exhausted:
@@ -120,25 +124,25 @@ def _work(worker, num_workers, tasks, results, base_seed, init_fn, dataset, how)
         dataset = _own_copy(dataset)
     rng = Randomness(random.Random(), _core.Generator())
     _current.info = WorkerInfo(worker, num_workers, base_seed + worker, dataset, rng)
-    epoch, fetch, init_failure = None, None, None
+    epoch, fetch = None, None
     try:
         if init_fn is not None:
             init_fn(worker)
     except BaseException as error:
-        init_failure = Failure(error)
+        task = tasks.get()
+        if task is not None:
+            results.put((*task[:2], worker, Failure(error, is_fatal=True)))
+        return
     while (task := tasks.get()) is not None:
         task_epoch, number, index, seed = task
         try:
-            if init_failure is not None:
-                result = init_failure
-            else:
-                if fetch is None or (is_iterable and task_epoch != epoch):
-                    fetch = fetcher_of(_current.info.dataset, *how)
-                epoch = task_epoch
-                batch_seed = (seed + number) % 2**63
-                rng.random_generator.seed(batch_seed)
-                rng.torch_generator.manual_seed(batch_seed)
-                result = fetch(index)
+            if fetch is None or (is_iterable and task_epoch != epoch):
+                fetch = fetcher_of(_current.info.dataset, *how)
+            epoch = task_epoch
+            batch_seed = (seed + number) % 2**63
+            rng.random_generator.seed(batch_seed)
+            rng.torch_generator.manual_seed(batch_seed)
+            result = fetch(index)
         except BaseException as error:
             ended = is_iterable and isinstance(error, StopIteration)
             result = Exhausted if ended else Failure(error)

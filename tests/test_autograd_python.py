@@ -1,0 +1,717 @@
+"""The Python side of autograd: modes, backward and grad, custom functions, graph tools, checks, checkpointing."""
+
+import math
+import warnings
+from functools import partial
+
+import pytest
+
+import rustnn
+from rustnn import autograd, nn
+from rustnn.autograd import Function, gradcheck, gradgradcheck, graph
+from rustnn.autograd.function import once_differentiable
+from rustnn.autograd.gradcheck import GradcheckError
+from rustnn.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential, set_checkpoint_early_stop
+
+
+def leaf(*values, dtype=rustnn.float64):
+    return rustnn.tensor(values if len(values) != 1 else values[0], dtype=dtype, requires_grad=True)
+
+
+# Modes
+
+
+@pytest.mark.parametrize(
+    "decorator", [lambda: rustnn.no_grad(), lambda: rustnn.no_grad, lambda: rustnn.set_grad_enabled(False)]
+)
+def test_modes_decorate_functions(decorator):
+    @decorator()
+    def mode(value, *, other):
+        """Say which."""
+        return rustnn.is_grad_enabled(), value, other
+
+    assert rustnn.is_grad_enabled()
+    assert mode(1, other=2) == (False, 1, 2)
+    assert rustnn.is_grad_enabled()
+    assert (mode.__name__, mode.__doc__) == ("mode", "Say which.")
+
+
+def test_modes_nest_and_are_restored_after_errors():
+    with rustnn.no_grad():
+        with rustnn.enable_grad():
+            assert rustnn.is_grad_enabled()
+            with pytest.raises(KeyError), rustnn.set_grad_enabled(False):
+                raise KeyError
+            assert rustnn.is_grad_enabled()
+        assert not rustnn.is_grad_enabled()
+    assert rustnn.is_grad_enabled()
+
+
+def test_set_grad_enabled_acts_as_a_plain_call():
+    rustnn.set_grad_enabled(False)
+    assert not rustnn.is_grad_enabled()
+    rustnn.set_grad_enabled(True)
+    assert rustnn.is_grad_enabled()
+
+
+def test_a_decorated_generator_has_the_mode_only_while_it_runs():
+    log = []
+
+    @rustnn.no_grad()
+    def values():
+        log.append((yield rustnn.is_grad_enabled()))
+        try:
+            yield rustnn.is_grad_enabled()
+        except ValueError:
+            log.append(rustnn.is_grad_enabled())
+        yield "last"
+        return "end"
+
+    generator = values()
+    assert next(generator) is False
+    assert rustnn.is_grad_enabled()
+    assert generator.send("sent") is False
+    assert generator.throw(ValueError) == "last"
+    assert rustnn.is_grad_enabled()
+    with pytest.raises(StopIteration) as stop:
+        next(generator)
+    assert stop.value.value == "end"
+    assert log == ["sent", False]
+    generator = values()
+    next(generator)
+    generator.close()
+    assert rustnn.is_grad_enabled()
+
+
+def test_inference_mode_records_nothing_and_nests():
+    x = leaf(1.0)
+    with rustnn.inference_mode():
+        assert rustnn.is_inference_mode_enabled() and not rustnn.is_grad_enabled()
+        assert (x * 2).is_inference()
+        with rustnn.inference_mode(False):
+            assert not rustnn.is_inference_mode_enabled() and rustnn.is_grad_enabled()
+        assert rustnn.is_inference_mode_enabled()
+    assert not rustnn.is_inference_mode_enabled() and rustnn.is_grad_enabled()
+
+    @rustnn.inference_mode
+    def mode():
+        return rustnn.is_inference_mode_enabled()
+
+    assert mode()
+
+
+def test_decorating_a_class_warns_and_decorates_its_construction():
+    with pytest.warns(FutureWarning, match="Decorating classes is deprecated"):
+
+        @rustnn.no_grad()
+        class Made:
+            def __init__(self):
+                self.mode = rustnn.is_grad_enabled()
+
+    assert Made().mode is False
+
+
+# backward and grad
+
+
+def test_grad_gives_tuples_or_dicts_and_leaves_grad_alone():
+    x, y = leaf(3.0), leaf(4.0)
+    assert [g.item() for g in autograd.grad(x * x * y, (x, y))] == [24.0, 9.0]
+    assert {name: g.item() for name, g in autograd.grad(x * y, {"x": x, "y": y}).items()} == {"x": 4.0, "y": 3.0}
+    assert x.grad is None
+
+
+def test_grad_of_several_outputs_adds_them_weighted():
+    x = leaf(1.0, 2.0)
+    (gradient,) = autograd.grad([x * x, x.sum()], x, [rustnn.tensor([1.0, 10.0], dtype=rustnn.float64), None])
+    assert gradient.tolist() == [3.0, 41.0]
+
+
+def test_unused_inputs_raise_or_give_none_or_zeros():
+    x, y = leaf(1.0), leaf(1.0, 2.0)
+    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+        autograd.grad(x * x, y)
+    assert autograd.grad(x * x, y, allow_unused=True) == (None,)
+    assert autograd.grad(x * x, y, materialize_grads=True)[0].tolist() == [0.0, 0.0]
+
+
+def test_batched_gradients_are_the_rows_of_the_jacobian():
+    x = leaf(1.0, 2.0)
+    rows = rustnn.eye(2, dtype=rustnn.float64)
+    (jacobian,) = autograd.grad(x * x, x, rows, is_grads_batched=True)
+    assert jacobian.tolist() == [[2.0, 0.0], [0.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: autograd.grad(x * x, x), RuntimeError, "grad can be implicitly created only for scalar outputs"),
+        (lambda x: autograd.grad(x * x, []), RuntimeError, r"`inputs` argument to `grad\(\)` cannot be empty"),
+        (lambda x: autograd.grad(x * x, x, [1.0]), TypeError, "gradients can be either Tensors or None, but got float"),
+        (lambda x: autograd.grad(x * x, x, rustnn.ones(3)), RuntimeError, r"Mismatch in shape: grad_output\[0\] has"),
+        (
+            lambda x: autograd.grad(x * x, x, rustnn.ones(2, 3), is_grads_batched=True),
+            RuntimeError,
+            "If `is_grads_batched=True`, we interpret the first dimension",
+        ),
+        (
+            lambda x: autograd.grad(x.sum(), x, materialize_grads=True, allow_unused=False),
+            ValueError,
+            "Expected allow_unused to be True or not passed",
+        ),
+        (lambda x: autograd.backward(x.sum(), inputs=[]), RuntimeError, r"to `backward\(\)` cannot be empty"),
+        (
+            lambda x: autograd.backward(x.detach().sum()),
+            RuntimeError,
+            "does not require grad and does not have a grad_fn",
+        ),
+        (
+            lambda x: autograd.backward(x.sum(), rustnn.ones(()), grad_variables=rustnn.ones(())),
+            RuntimeError,
+            r"\(deprecated\) arguments both passed",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_wrong_calls_are_refused_in_pytorchs_words(call, error, message):
+    with pytest.raises(error, match=message):
+        call(leaf(1.0, 2.0))
+
+
+def test_backward_adds_to_grad_of_all_leaves_or_of_the_inputs_given():
+    x, y = leaf(2.0), leaf(3.0)
+    autograd.backward(x * y)
+    autograd.backward(x * y, inputs=x)
+    assert (x.grad.item(), y.grad.item()) == (6.0, 2.0)
+
+
+# Functions
+
+
+class Cube(Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * grad
+
+
+def test_a_function_has_its_own_gradient_and_that_can_be_differentiated():
+    x = leaf(0.5, -1.5)
+    y = Cube.apply(x)
+    assert y.requires_grad and not y.is_leaf
+    assert y.grad_fn.name() == "CubeBackward"
+    assert gradcheck(Cube.apply, x)
+    assert gradgradcheck(Cube.apply, x)
+
+
+def test_a_function_records_nothing_where_nothing_is_recorded():
+    with rustnn.no_grad():
+        assert not Cube.apply(leaf(2.0)).requires_grad
+    assert Cube.apply(rustnn.tensor(2.0)).item() == 8.0
+
+
+def test_saved_tensors_are_the_very_inputs():
+    seen = []
+
+    class Same(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x, None)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            seen.extend(ctx.saved_tensors)
+            return grad
+
+    x = leaf(1.0)
+    Same.apply(x).backward()
+    assert seen[0] is x and seen[1] is None
+
+
+def test_setup_context_gets_inputs_with_defaults_and_the_output():
+    class Scale(Function):
+        @staticmethod
+        def forward(x, factor=2.0):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor = inputs[1]
+            ctx.shape = output.shape
+
+        @staticmethod
+        def backward(ctx, grad):
+            assert ctx.needs_input_grad == (True, False)
+            return grad * ctx.factor, None
+
+    x = leaf(1.0)
+    assert autograd.grad(Scale.apply(x), x)[0].item() == 2.0
+    assert autograd.grad(Scale.apply(x, factor=3.0), x)[0].item() == 3.0
+
+
+def test_several_outputs_of_which_some_have_no_gradient():
+    seen = []
+
+    class Parts(Function):
+        @staticmethod
+        def forward(ctx, x, materialize):
+            ctx.set_materialize_grads(materialize)
+            index = x.argmax()
+            ctx.mark_non_differentiable(index)
+            return x * 2, x * 3, index
+
+        @staticmethod
+        def backward(ctx, a, b, index):
+            seen.append((a is None, b is None))
+            return a, None
+
+    x = leaf(1.0, 2.0)
+    for materialize in (False, True):
+        twice, thrice, index = Parts.apply(x, materialize)
+        assert (twice.requires_grad, thrice.requires_grad, index.requires_grad) == (True, True, False)
+        autograd.grad(twice.sum(), x)
+    assert seen == [(False, True), (False, False)]
+
+
+def test_a_function_may_change_its_input_in_place_if_it_says_so():
+    class Double(Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            ctx.mark_dirty(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    x = leaf(3.0)
+    y = x * 1
+    assert Double.apply(y) is y
+    assert y.grad_fn.name() == "DoubleBackward"
+    assert autograd.grad(y, x)[0].item() == 2.0
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        Double.apply(x)
+
+
+def test_an_output_may_be_an_input_and_a_tuple_may_hold_anything():
+    class Through(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x, "text"
+
+        @staticmethod
+        def backward(ctx, grad, nothing):
+            return grad * 5
+
+    x = leaf(1.0)
+    y, text = Through.apply(x)
+    assert y is not x and text == "text"
+    assert autograd.grad(y, x)[0].item() == 5.0
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda grad: (grad, grad), "returned an incorrect number of gradients"),
+        (lambda grad: rustnn.ones(3), "returned an invalid gradient at index 0"),
+    ],
+)
+def test_gradients_that_do_not_fit_are_refused(result, message):
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            return result(grad)
+
+    with pytest.raises(RuntimeError, match=message):
+        Wrong.apply(leaf(1.0, 2.0)).sum().backward()
+
+
+def test_an_exception_in_backward_arrives_as_it_is():
+    class Fails(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        Fails.apply(leaf(1.0)).backward()
+
+
+def test_saved_tensors_are_gone_after_backward_and_noticed_when_changed():
+    x = leaf(1.0)
+    y = Cube.apply(x)
+    y.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+    z = x * 1
+    y = Cube.apply(z)
+    z.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_once_differentiable_refuses_the_second_time():
+    class Once(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, grad):
+            assert not rustnn.is_grad_enabled()
+            return 2 * ctx.saved_tensors[0] * grad
+
+    x = leaf(3.0)
+    assert autograd.grad(Once.apply(x), x)[0].item() == 6.0
+    (gradient,) = autograd.grad(Once.apply(x) ** 2, x, create_graph=True)
+    assert gradient.item() == 108.0
+    with pytest.raises(RuntimeError, match="trying to differentiate twice a function"):
+        gradient.backward()
+
+
+def test_a_function_is_neither_made_nor_called():
+    with pytest.warns(DeprecationWarning, match="should not be instantiated"):
+        instance = Cube()
+    with pytest.raises(RuntimeError, match="Legacy autograd function"):
+        instance(1)
+    with pytest.raises(NotImplementedError, match="You must implement the forward function"):
+        Function.apply(leaf(1.0))
+    with pytest.raises(NotImplementedError, match="generate_vmap_rule"):
+        Cube.vmap(None, None)
+
+
+def test_a_backward_may_be_called_vjp_but_not_both():
+    class Vjp(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def vjp(ctx, grad):
+            return grad * 7
+
+    class Both(Vjp):
+        @staticmethod
+        def backward(ctx, grad):
+            return grad
+
+    x = leaf(1.0)
+    assert autograd.grad(Vjp.apply(x), x)[0].item() == 7.0
+    with pytest.raises(RuntimeError, match="Implementing both 'backward' and 'vjp'"):
+        Both.apply(x).backward()
+
+
+# The graph
+
+
+def test_hooks_see_every_saved_tensor():
+    x = leaf(3.0)
+    with graph.saved_tensors_hooks(lambda t: t.item(), lambda v: rustnn.tensor(v, dtype=rustnn.float64)):
+        y = x * x
+    y.backward()
+    assert x.grad.item() == 6.0
+    with graph.save_on_cpu():
+        y = Cube.apply(x)
+    assert autograd.grad(y, x)[0].item() == 27.0
+
+
+def test_saved_tensor_hooks_can_be_forbidden():
+    with graph.disable_saved_tensors_hooks("not here"):
+        with pytest.raises(RuntimeError, match="not here"), graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            pass
+    with graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        pass
+
+
+def test_a_hook_over_several_tensors_runs_once_when_all_gradients_are_there():
+    calls = []
+    x, y = leaf(2.0), leaf(3.0)
+    product = x * y
+    handle = graph.register_multi_grad_hook((x, y), lambda grads: calls.append([g and g.item() for g in grads]))
+    product.backward(retain_graph=True)
+    (x * 4).backward()
+    handle.remove()
+    product.backward(retain_graph=True)
+    assert calls == [[3.0, 2.0], [4.0, None]]
+    calls.clear()
+    graph.register_multi_grad_hook((x, y), lambda grad: calls.append(grad.item()), mode="any")
+    product.backward(retain_graph=True)
+    product.backward()
+    assert len(calls) == 2
+    with pytest.raises(ValueError, match="Expects mode to be one of"):
+        graph.register_multi_grad_hook((x, y), print, mode="some")
+
+
+def test_an_edge_leads_to_the_node_of_a_tensor():
+    x = leaf(2.0)
+    y = x * 3
+    assert graph.get_gradient_edge(y).node is y.grad_fn
+    assert "AccumulateGrad" in graph.get_gradient_edge(x).node.name()
+    with pytest.raises(RuntimeError, match="does not require gradients"):
+        graph.get_gradient_edge(rustnn.ones(1))
+
+
+def test_a_counted_change_is_noticed_by_backward():
+    x = leaf(2.0)
+    y = x * 1
+    z = y * y
+    graph.increment_version(y)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()
+
+
+def test_anomaly_mode_names_the_operation_that_made_nan():
+    x = leaf(0.0)
+    with pytest.warns(UserWarning, match="Anomaly Detection has been enabled"):
+        mode = autograd.detect_anomaly()
+    with warnings.catch_warnings(), mode:
+        warnings.simplefilter("ignore")
+        y = (x.sqrt() * 0).sum()
+        with pytest.raises(RuntimeError, match="returned nan values in its 0th output"):
+            y.backward()
+    assert not rustnn.is_anomaly_enabled()
+    with autograd.set_detect_anomaly(True, check_nan=False):
+        assert rustnn.is_anomaly_enabled() and not rustnn.is_anomaly_check_nan_enabled()
+
+
+# gradcheck
+
+
+def wrong(factor):
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return factor(ctx.saved_tensors[0], grad)
+
+    return Wrong.apply
+
+
+@pytest.mark.parametrize("fast_mode", [False, True])
+def test_gradcheck_accepts_right_and_refuses_wrong_gradients(fast_mode):
+    x = leaf(1.0, 2.0)
+    check = partial(gradcheck, fast_mode=fast_mode)
+    assert check(lambda a, b: (a @ b, (a * 2).sum()), (x, rustnn.eye(2, dtype=rustnn.float64, requires_grad=True)))
+    assert check(rustnn.exp, leaf(1.0))
+    with pytest.raises(GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
+        check(wrong(lambda x, grad: 3 * x * grad), x)
+    assert not check(wrong(lambda x, grad: 3 * x * grad), x, raise_exception=False)
+    with pytest.raises(GradcheckError, match="Numerical gradient for function expected to be zero"):
+        check(lambda x: x.detach() * 2, x)
+
+
+def test_gradcheck_refuses_gradients_that_do_not_depend_on_what_comes_in():
+    with pytest.raises(GradcheckError, match="backward not multiplied by grad_output"):
+        gradcheck(wrong(lambda x, grad: 2 * x * (grad + (grad == 0))), leaf(1.0))
+
+
+def test_gradcheck_notices_a_backward_that_does_not_repeat():
+    count = iter(range(1000))
+    with pytest.raises(GradcheckError, match="Backward is not reentrant"):
+        gradcheck(wrong(lambda x, grad: 2 * x * grad + 1e-9 * next(count) * grad), leaf(1.0))
+
+
+def test_gradcheck_wants_double_precision_inputs_that_require_gradients():
+    with pytest.raises(ValueError, match="expects at least one input tensor to require gradient"):
+        gradcheck(rustnn.exp, rustnn.ones(1))
+    with (
+        pytest.warns(UserWarning, match="Input #0 requires gradient and is not a double precision"),
+        pytest.raises(GradcheckError),
+    ):
+        gradcheck(rustnn.exp, leaf(0.1, dtype=rustnn.float32))
+    with pytest.raises(RuntimeError, match="The 0th input has a dimension with stride 0"):
+        gradcheck(rustnn.exp, leaf(1.0).expand(3))
+
+
+def test_gradgradcheck_checks_second_derivatives():
+    x, y = leaf(0.3, -0.4), rustnn.eye(2, dtype=rustnn.float64, requires_grad=True)
+    assert gradgradcheck(lambda a, b: rustnn.tanh(a @ b), (x, y), gen_non_contig_grad_outputs=True)
+    # Right to first order, while the derivative of its gradient is not: 2x written as |2x|.
+    bad = wrong(lambda x, grad: 2 * x.detach() * grad + 0 * x)
+    assert gradcheck(bad, x)
+    with pytest.raises(GradcheckError):
+        gradgradcheck(bad, x)
+
+
+def test_forward_mode_is_refused_clearly():
+    with pytest.raises(NotImplementedError, match="forward mode does not exist"):
+        gradcheck(rustnn.exp, leaf(1.0), check_forward_ad=True)
+
+
+# functional
+
+
+def test_jacobians_and_hessians_have_the_shapes_of_their_parts():
+    functional = autograd.functional
+    x = rustnn.tensor([1.0, 2.0])
+    assert functional.jacobian(lambda a: a**2, x).tolist() == [[2.0, 0.0], [0.0, 4.0]]
+    rows = functional.jacobian(lambda a, b: (a @ b, a.sum()), (x, rustnn.eye(2)))
+    assert [[tuple(part.shape) for part in row] for row in rows] == [[(2, 2), (2, 2, 2)], [(2,), (2, 2)]]
+    assert functional.hessian(lambda a: (a**3).sum(), x).tolist() == [[6.0, 0.0], [0.0, 12.0]]
+
+
+def test_products_with_vectors_agree_with_the_matrices():
+    functional = autograd.functional
+    x, v = rustnn.tensor([0.5, 1.5], dtype=rustnn.float64), rustnn.tensor([2.0, -1.0], dtype=rustnn.float64)
+
+    def curve(a):
+        return a.sin() * a.sum()
+
+    def height(a):
+        return (a.exp() * a.flip(0)).sum()
+
+    jacobian, hessian = functional.jacobian(curve, x), functional.hessian(height, x)
+    assert functional.vjp(curve, x, v)[1].tolist() == pytest.approx((v @ jacobian).tolist())
+    assert functional.jvp(curve, x, v)[1].tolist() == pytest.approx((jacobian @ v).tolist())
+    assert functional.vhp(height, x, v)[1].tolist() == pytest.approx((v @ hessian).tolist())
+    assert functional.hvp(height, x, v)[1].tolist() == pytest.approx((hessian @ v).tolist())
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda f, x: f.jacobian(abs, 3), TypeError, "The inputs given to jacobian must be either a Tensor or a tuple"),
+        (
+            lambda f, x: f.vjp(lambda a: a, x),
+            RuntimeError,
+            "The vector v can only be None if the user-provided function",
+        ),
+        (lambda f, x: f.vjp(lambda a: a, x, rustnn.ones(3)), RuntimeError, "v has invalid size: should be"),
+        (lambda f, x: f.hessian(lambda a: a, x), RuntimeError, "should contain a single element"),
+        (lambda f, x: f.jacobian(lambda a: rustnn.ones(1), x, strict=True), RuntimeError, "does not require gradients"),
+        (lambda f, x: f.hessian(lambda a: a.sum(), x, strict=True), RuntimeError, "found that the jacobian of the"),
+    ],
+)
+def test_functions_that_do_not_fit_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call(autograd.functional, rustnn.ones(2))
+
+
+# Checkpointing
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_checkpoint_gives_the_same_gradients_by_computing_twice(use_reentrant):
+    calls = []
+    layer = nn.Linear(2, 3, dtype=rustnn.float64)
+
+    def part(x):
+        calls.append(1)
+        return nn.functional.dropout(layer(x).tanh(), 0.5)
+
+    x = leaf([[0.5, -1.0], [2.0, 0.25]])
+    rustnn.manual_seed(1)
+    part(x).sum().backward()
+    expected = x.grad.tolist(), layer.weight.grad.tolist()
+    x.grad = layer.weight.grad = layer.bias.grad = None
+    calls.clear()
+    rustnn.manual_seed(1)
+    checkpoint(part, x, use_reentrant=use_reentrant).sum().backward()
+    assert (x.grad.tolist(), layer.weight.grad.tolist()) == expected
+    assert len(calls) == 2
+
+
+def test_a_checkpoint_restores_the_random_numbers_after_it():
+    x = leaf(1.0, 2.0)
+    rustnn.manual_seed(1)
+    y = checkpoint(lambda x: nn.functional.dropout(x.exp(), 0.5), x, use_reentrant=False)
+    state = rustnn.get_rng_state()
+    y.sum().backward()
+    assert rustnn.get_rng_state().tolist() == state.tolist()
+
+
+def test_checkpoints_nest_and_work_with_grad_twice_and_keywords():
+    x = leaf(0.5, 0.25)
+
+    def inner(u, *, power):
+        return (u.sin() * checkpoint(rustnn.exp, u, use_reentrant=False)) ** power
+
+    def outer(v):
+        return checkpoint(inner, v * 2, power=2, use_reentrant=False)
+
+    plain = (x * 2).sin() * (x * 2).exp()
+    (expected,) = autograd.grad((plain**2).sum(), x)
+    y = checkpoint(outer, x, use_reentrant=False).sum()
+    for retain in (True, False):
+        (gradient,) = autograd.grad(y, x, retain_graph=retain)
+        assert gradient.tolist() == pytest.approx(expected.tolist())
+    assert gradgradcheck(lambda v: checkpoint(lambda u: u.exp().sin(), v, use_reentrant=False), x)
+
+
+def test_a_recomputation_stops_when_it_has_what_is_needed():
+    log = []
+
+    def part(x):
+        y = x.exp()
+        log.append("done")
+        return y * 2
+
+    x = leaf(1.0)
+    checkpoint(part, x, use_reentrant=False).backward()
+    assert log == ["done"]
+    with set_checkpoint_early_stop(False):
+        y = checkpoint(part, x, use_reentrant=False)
+    y.backward()
+    assert log == ["done"] * 3
+
+
+def test_a_second_computation_that_differs_is_refused():
+    calls = []
+
+    def part(x):
+        calls.append(1)
+        return (x if len(calls) % 2 else x[:1]).exp()
+
+    x = leaf(1.0, 2.0)
+    with pytest.raises(CheckpointError, match="have different metadata than during the forward pass"):
+        checkpoint(part, x, use_reentrant=False).sum().backward()
+
+    def shorter(x):
+        calls.append(1)
+        return x.exp().exp() if len(calls) % 2 else x * 1
+
+    calls.clear()
+    with pytest.raises(CheckpointError, match="A different number of tensors was saved"):
+        checkpoint(shorter, x, use_reentrant=False).sum().backward()
+
+
+def test_the_reentrant_form_says_what_it_cannot_do():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match=r"incompatible with \.grad\(\)"):
+        autograd.grad(checkpoint(rustnn.exp, x, use_reentrant=True), x)
+    with pytest.raises(ValueError, match="Unexpected keyword arguments: k"):
+        checkpoint(rustnn.exp, x, use_reentrant=True, k=1)
+    with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+        checkpoint(rustnn.exp, x.detach(), use_reentrant=True)
+    with pytest.warns(UserWarning, match="the use_reentrant parameter should be passed explicitly"):
+        checkpoint(rustnn.exp, x)
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_a_sequence_is_checkpointed_in_segments(use_reentrant):
+    layers = nn.Sequential(*(nn.Linear(2, 2, dtype=rustnn.float64) for _ in range(5)))
+    x = leaf([[0.5, -1.0]])
+    y = checkpoint_sequential(layers, 2, x, use_reentrant=use_reentrant)
+    assert y.tolist() == layers(x).tolist()
+    y.sum().backward()
+    assert math.isfinite(x.grad.sum().item())
