@@ -55,7 +55,6 @@ def test_the_lesson_runs_from_the_command_line(tmp_path):
     assert (tmp_path / "digits.png").exists() or "matplotlib is not installed" in done.stdout
 
 
-@pytest.mark.slow
 def test_the_median_of_five_seeds_reads_98_percent(lesson):
     accuracies = []
     for seed in range(5):

@@ -1,6 +1,6 @@
 """Handwritten digits of 8x8 pixels."""
 
-from pathlib import Path
+import os.path
 
 from .. import _core
 from ..utils.data import TensorDataset
@@ -26,7 +26,8 @@ def digits():
     """
     import lzma
 
-    content = lzma.decompress(Path(__file__).with_name("digits.xz").read_bytes())
+    with lzma.open(os.path.join(os.path.dirname(__file__), "digits.xz")) as file:
+        content = file.read()
     count = TRAIN_SIZE + TEST_SIZE
     labels = _core.tensor(list(content[:count]), dtype=_core.int64)
     images = _core.tensor(list(content[count:]), dtype=_core.float32).reshape(count, 1, 8, 8) / 16

@@ -1,7 +1,6 @@
 """Threads that fetch batches ahead."""
 
 import atexit
-import random
 from collections import namedtuple
 from copy import copy
 from queue import SimpleQueue
@@ -119,10 +118,12 @@ def _own_copy(dataset):
 
 
 def _work(worker, num_workers, tasks, results, base_seed, init_fn, dataset, how):
+    from random import Random  # brings hashlib along, which a program without workers need not load
+
     is_iterable = how[0]
     if is_iterable:
         dataset = _own_copy(dataset)
-    rng = Randomness(random.Random(), _core.Generator())
+    rng = Randomness(Random(), _core.Generator())
     _current.info = WorkerInfo(worker, num_workers, base_seed + worker, dataset, rng)
     epoch, fetch = None, None
     try:
