@@ -1,6 +1,7 @@
 //! CPU loops on raw strided memory. Nothing here knows tensors, shapes rules or gradients: `ops` has checked everything.
 
 pub mod arrays;
+pub mod conv;
 pub mod copy;
 pub mod elementwise;
 pub mod index;
