@@ -12,6 +12,7 @@ pub mod memory;
 pub mod parallel;
 pub mod pool;
 pub mod reduce;
+pub mod rng;
 pub mod special;
 pub mod value;
 pub mod wide;
