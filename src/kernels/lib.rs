@@ -9,6 +9,7 @@ pub mod lanes;
 pub mod gemm;
 pub mod level;
 pub mod memory;
+pub mod optimizer;
 pub mod parallel;
 pub mod pool;
 pub mod reduce;
