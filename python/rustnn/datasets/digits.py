@@ -21,8 +21,8 @@ def digits():
 
     Example:
         >>> train, test = rustnn.datasets.digits()
-        >>> len(train), len(test), train[0][0].shape
-        (1437, 360, rustnn.Size([1, 8, 8]))
+        >>> len(train), len(test), tuple(train[0][0].shape)
+        (1437, 360, (1, 8, 8))
     """
     import lzma
 

@@ -40,7 +40,7 @@ class Adam(Optimizer):
         >>> optimizer = rustnn.optim.Adam([weight], lr=0.5)
         >>> weight.sum().backward()
         >>> optimizer.step()
-        >>> weight.tolist()
+        >>> [round(value, 6) for value in weight.tolist()]
         [0.5, 0.5]
     """
 

@@ -21,7 +21,7 @@ class AdamW(Adam):
         >>> optimizer = rustnn.optim.AdamW([weight], lr=0.5, weight_decay=0.5)
         >>> weight.sum().backward()
         >>> optimizer.step()
-        >>> weight.tolist()
+        >>> [round(value, 6) for value in weight.tolist()]
         [0.25, 0.25]
     """
 

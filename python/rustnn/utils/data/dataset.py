@@ -239,7 +239,7 @@ def random_split(dataset, lengths, generator=None):
     Example:
         >>> from rustnn.utils.data import random_split
         >>> [len(part) for part in random_split(range(10), [0.5, 0.25, 0.25])]
-        [5, 3, 2]
+        [6, 2, 2]
     """
     total = len(dataset)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
