@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ import golden_files
 import rustnn
 from references import OPS
 
+ROOT = Path(__file__).resolve().parent.parent
 # Registered ops whose tests live elsewhere, with the file: what draws random numbers has no recorded values.
 ELSEWHERE: dict[str, str] = {}
 
@@ -36,10 +38,11 @@ def test_every_op_of_the_table_has_recorded_values() -> None:
     assert not missing, f"run tests/record_golden.py for: {', '.join(missing)}"
 
 
-def test_every_registered_op_has_a_doc_example() -> None:
-    documented = rustnn._core._op_schemas()
-    missing = [op for op in registered() if ">>>" not in "".join(documented.get(op, {}).get("doc", ""))]
-    assert not missing, f"no `>>>` example in the doc of: {', '.join(missing)}"
+def test_every_registered_op_has_an_example_in_the_docs() -> None:
+    examples = re.findall(r"^>>> (.*)$", (ROOT / "docs" / "ops.md").read_text(), re.M)
+    shown = {name for example in examples for name in re.findall(r"\.(\w+)\(", example)}
+    missing = [op for op in registered() if not {op, public_name(op), op.split(".")[-1]} & shown]
+    assert not missing, f"no example in docs/ops.md of: {', '.join(missing)}"
 
 
 def test_every_line_has_a_bench_sample() -> None:
