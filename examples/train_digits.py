@@ -12,11 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from rustnn.nn import functional as F
-from rustnn.utils.data import DataLoader
-
 import rustnn
 from rustnn import nn
+from rustnn.nn import functional as F
+from rustnn.utils.data import DataLoader
 
 
 class DigitNet(nn.Module):

@@ -185,6 +185,16 @@ def test_backward_adds_to_grad_of_all_leaves_or_of_the_inputs_given():
     assert (x.grad.item(), y.grad.item()) == (6.0, 2.0)
 
 
+def test_a_variable_of_old_programs_is_a_leaf_on_the_same_memory():
+    x = rustnn.ones(2)
+    variable = autograd.Variable(x, requires_grad=True)
+    assert variable.requires_grad and not x.requires_grad
+    assert variable.data_ptr() == x.data_ptr()
+    assert isinstance(x, autograd.Variable)
+    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got int"):
+        autograd.Variable(3)
+
+
 # Functions
 
 

@@ -16,6 +16,7 @@ from rustnn.utils.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
@@ -194,6 +195,24 @@ def test_weights_decide_how_often_an_index_is_drawn():
     assert 0 not in drawn
     assert 1400 < drawn.count(1) < 1600
     assert sorted(WeightedRandomSampler([1.0, 1.0], num_samples=2, replacement=False)) == [0, 1]
+
+
+def test_ranks_share_a_dataset_equally_in_an_order_that_changes_with_the_epoch():
+    def shares(drop_last, epoch=0, shuffle=True):
+        samplers = [DistributedSampler(range(10), 4, rank, shuffle, drop_last=drop_last) for rank in range(4)]
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+        assert [len(list(sampler)) for sampler in samplers] == [len(sampler) for sampler in samplers]
+        return [list(sampler) for sampler in samplers]
+
+    assert shares(False, shuffle=False) == [[0, 4, 8], [1, 5, 9], [2, 6, 0], [3, 7, 1]]
+    assert shares(True, shuffle=False) == [[0, 4], [1, 5], [2, 6], [3, 7]]
+    assert set(flat(shares(False))) == set(range(10))
+    assert shares(False) == shares(False)
+    assert shares(False) != shares(False, epoch=1)
+    assert list(DistributedSampler(range(1), 3, 2)) == [0]
+    with pytest.raises(ValueError, match=r"Invalid rank 2, rank should be in the interval \[0, 1\]"):
+        DistributedSampler(range(4), 2, 2)
 
 
 def test_batches_of_indices_end_short_or_are_dropped():

@@ -9,9 +9,11 @@ from .function import Function
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .graph import GradientEdge
+from .variable import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
@@ -28,7 +30,6 @@ __all__ = [
 ]
 
 Tensor = _core.Tensor
-Variable = Tensor
 
 
 def __getattr__(name):
