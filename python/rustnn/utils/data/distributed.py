@@ -13,7 +13,7 @@ class DistributedSampler(Sampler):
 
     Args:
         dataset: what is shared out.
-        num_replicas: how many processes there are. rank: which one this is. Taken from ``rustnn.distributed`` if not given.
+        num_replicas: how many processes there are. rank: which one this is. From ``rustnn.distributed`` if not given.
         shuffle: a random order, the same on all ranks and another in every epoch told to :meth:`set_epoch`.
         seed: of that order; the same on all ranks.
         drop_last: leave out the last indices that do not make a full round, instead of starting again from the first.
