@@ -92,12 +92,9 @@ pub fn variance<T: Widen + Narrow<T::Wide>>(x: Src<T>, dims: &[usize], correctio
     let n: usize = dims.iter().map(|&d| x.shape[d]).product();
     let count = out.len();
     let mut means: Vec<T::Wide> = Vec::with_capacity(count);
-    let (shape, strides) = ([count], [1]);
-    // SAFETY: the vector has room for `count` elements, all of which `run` writes.
+    // SAFETY: the vector has room for `count` elements.
     unsafe {
-        let wide = Dst::new(means.as_mut_ptr(), &shape, &strides);
-        run(Kernels::of(Fold::Sum), x, dims, None, Finish::Over(n as f64), wide);
-        means.set_len(count);
+        mean_of(x, dims, means.as_mut_ptr(), count);
         if let Some(mean_out) = mean_out {
             debug_assert!(mean_out.is_contiguous() && mean_out.len() == count);
             scatter(means.as_ptr(), count, mean_out.ptr, 1);
@@ -106,6 +103,29 @@ pub fn variance<T: Widen + Narrow<T::Wide>>(x: Src<T>, dims: &[usize], correctio
     let divisor = (n as f64 - correction).max(0.0);
     let finish = if root { Finish::OverRoot(divisor) } else { Finish::Over(divisor) };
     run(Kernels::named::<SumSquaredDistances, Sum>(), x, dims, Some(means.as_ptr()), finish, out)
+}
+
+/// Means over `dims` and sums of squared distances from them, unrounded.
+///
+/// # Safety
+/// `mean` and `squares` have as many elements as the kept dimensions.
+pub(crate) unsafe fn moments<T: Widen>(x: Src<T>, dims: &[usize], mean: *mut T::Wide, squares: *mut T::Wide) {
+    let count = (0..x.shape.len()).filter(|d| !dims.contains(d)).map(|d| x.shape[d]).product();
+    // SAFETY: the caller's promise.
+    unsafe {
+        mean_of(x, dims, mean, count);
+        let out = Dst::new(squares, std::slice::from_ref(&count), &[1]);
+        run(Kernels::named::<SumSquaredDistances, Sum>(), x, dims, Some(mean), Finish::Plain, out);
+    }
+}
+
+/// # Safety
+/// `mean` has `count` elements, as many as the kept dimensions.
+unsafe fn mean_of<T: Widen>(x: Src<T>, dims: &[usize], mean: *mut T::Wide, count: usize) {
+    let n: usize = dims.iter().map(|&d| x.shape[d]).product();
+    // SAFETY: the caller's promise.
+    let out = unsafe { Dst::new(mean, std::slice::from_ref(&count), &[1]) };
+    run(Kernels::of(Fold::Sum), x, dims, None, Finish::Over(n as f64), out)
 }
 
 /// The map and the join of a fold, on vectors and numbers. `c` is the output's centre, 0 but for squared distances.
@@ -137,7 +157,7 @@ impl Op for Sum {
     }
     #[inline(always)]
     fn join_two<L: Wide>(a: L, b: L) -> L {
-        a.add(b)
+        a.plus(b)
     }
 }
 
@@ -203,7 +223,7 @@ impl Op for Product {
     }
     #[inline(always)]
     fn join_two<L: Wide>(a: L, b: L) -> L {
-        a.mul(b)
+        a.times(b)
     }
 }
 

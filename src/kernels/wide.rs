@@ -18,16 +18,15 @@ pub trait Wide: Element + PartialOrd + Default + Widen<Wide = Self> + Narrow<Sel
     const LOWEST: Self;
     /// Nothing is above it.
     const HIGHEST: Self;
-    fn add(self, other: Self) -> Self;
-    fn sub(self, other: Self) -> Self;
-    fn mul(self, other: Self) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
     /// Divided in f64.
     fn over(self, divisor: f64) -> Self;
     fn root(self) -> Self;
 }
 
 macro_rules! wide {
-    ($t:ty, $lanes:ident, $low:expr, $high:expr, $add:expr, $sub:expr, $mul:expr) => {
+    ($t:ty, $lanes:ident, $low:expr, $high:expr, $add:expr, $mul:expr) => {
         impl Wide for $t {
             type V<S: Simd> = S::$lanes;
             const ZERO: Self = 0 as $t;
@@ -35,15 +34,11 @@ macro_rules! wide {
             const LOWEST: Self = $low;
             const HIGHEST: Self = $high;
             #[inline(always)]
-            fn add(self, other: Self) -> Self {
+            fn plus(self, other: Self) -> Self {
                 $add(self, other)
             }
             #[inline(always)]
-            fn sub(self, other: Self) -> Self {
-                $sub(self, other)
-            }
-            #[inline(always)]
-            fn mul(self, other: Self) -> Self {
+            fn times(self, other: Self) -> Self {
                 $mul(self, other)
             }
             #[inline(always)]
@@ -57,9 +52,9 @@ macro_rules! wide {
         }
     };
 }
-wide!(f32, f32s, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b, |a, b| a - b, |a, b| a * b);
-wide!(f64, f64s, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b, |a, b| a - b, |a, b| a * b);
-wide!(i64, i64s, i64::MIN, i64::MAX, i64::wrapping_add, i64::wrapping_sub, i64::wrapping_mul);
+wide!(f32, f32s, f32::NEG_INFINITY, f32::INFINITY, |a, b| a + b, |a, b| a * b);
+wide!(f64, f64s, f64::NEG_INFINITY, f64::INFINITY, |a, b| a + b, |a, b| a * b);
+wide!(i64, i64s, i64::MIN, i64::MAX, i64::wrapping_add, i64::wrapping_mul);
 
 /// An element type and the type that its rows are computed in.
 pub trait Widen: Element {
