@@ -94,27 +94,30 @@ class SGD(Optimizer):
                 loss = closure()
         state = self.state
         for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            grads = [p.grad for p in params]
+            params, grads, buffers, has_new_buffer = [], [], [], False
             momentum = group["momentum"]
-            buffers = [state[p].get("momentum_buffer") for p in params] if momentum else []
+            for p in group["params"]:
+                grad = p.grad
+                if grad is not None:
+                    params.append(p)
+                    grads.append(grad)
+                    if momentum:
+                        buffer = state[p].get("momentum_buffer")
+                        buffers.append(buffer)
+                        has_new_buffer |= buffer is None
             if group["fused"]:
                 for p in params:
                     _check_fused(p)
-            update = _recorded_sgd if group["differentiable"] else _core._sgd_step
-            update(
-                params,
-                grads,
-                buffers,
-                group["lr"] if group["differentiable"] else float(group["lr"]),
-                momentum,
-                group["dampening"],
-                group["weight_decay"],
-                group["nesterov"],
-                group["maximize"],
-            )
-            for p, buffer in zip(params, buffers, strict=False):  # no buffers without momentum
-                state[p]["momentum_buffer"] = buffer
+            lr, weight_decay = group["lr"], group["weight_decay"]
+            if group["differentiable"]:
+                update = _recorded_sgd
+            else:
+                update, lr, weight_decay = _core._sgd_step, float(lr), float(weight_decay)
+            dampening, nesterov, maximize = group["dampening"], group["nesterov"], group["maximize"]
+            update(params, grads, buffers, lr, momentum, dampening, weight_decay, nesterov, maximize)
+            if has_new_buffer:
+                for p, buffer in zip(params, buffers, strict=True):
+                    state[p]["momentum_buffer"] = buffer
         return loss
 
 
