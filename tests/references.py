@@ -386,6 +386,7 @@ unary("isfinite", ulp=0, forms="m", differentiable=False)
 unary("isposinf", ulp=0, forms="mo", differentiable=False)
 unary("isneginf", ulp=0, forms="mo", differentiable=False)
 unary("logical_not", ulp=0, forms="mio", differentiable=False)
+unary("sinc", ulp=4, scale="tensor")
 unary("deg2rad", ulp=1)
 unary("rad2deg", ulp=1)
 unary("nan_to_num", ulp=0, extra=[S(V(*SPECIAL, grad=False), nan=1.0, posinf=2.0, neginf=-2.0)])
@@ -1606,6 +1607,7 @@ op(
     large=S(_big, 32),
     **_few,
 )
+op("split_with_sizes", None, S(F(5, 3), [1, 4]), S(F(5, 4), [3, 1], dim=1), forms="m", large=S(_big, [100, 156]), **_few)
 op("chunk", None, S(F(5, 3), 2), S(F(5, 4), 3, dim=1), S(F(2), 5), forms="m", large=S(_big, 8), **_few)
 op("tensor_split", None, S(F(5, 3), 2), S(F(7), (2, 5)), forms="m", large=S(_big, 8), **_few)
 op("unbind", None, S(F(3, 2)), S(F(3, 2), 1), S(F(3, 2), dim=-1), forms="m", large=S(F(16, 256, 256)), **_few)
@@ -2163,6 +2165,11 @@ op(
     differentiable=False,
     large=S([0.0] * 1000),
 )
+# What is new and empty holds anything: its shape, dtype and strides are all there is to compare.
+op("empty", lambda t, *args, **kwargs: t.empty(*args, **kwargs).fill_(1), S(2, 3), S((2, 3)), S(()), S(2, dtype="dtype:int64"), differentiable=False, large=S(LARGE))
+op("empty_like", lambda t, x, **kwargs: t.empty_like(x, **kwargs).fill_(1), S(F(2, 3)), S(F(3, 4, layout="transposed")), S(I(2), dtype="dtype:float32"), differentiable=False, large=S(F(*LARGE)))
+op("empty_strided", lambda t, size, stride: (x := t.empty_strided(size, stride).fill_(1), list(x.stride())), S((2, 3), (1, 2)), S((4,), (2,)), differentiable=False, large=S(LARGE, (1, 1024)))
+op("new_empty", lambda t, x, size: x.new_empty(size).fill_(1), S(F(2), (2, 3)), S(I(2), (3,)), differentiable=False, large=S(F(2), LARGE))
 method("new_zeros", S(F(2), (2, 3)), S(I(2), 3), differentiable=False, large=S(F(2), LARGE))
 method("new_ones", S(F(2), (2, 3)), differentiable=False, large=S(F(2), LARGE))
 method("new_full", S(F(2), (2, 3), 1.5), S(I(2), (2,), 3), differentiable=False, large=S(F(2), LARGE, 1.5))
