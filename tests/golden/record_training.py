@@ -37,6 +37,9 @@ SCHEDULES = [
     ("ConstantLR", {"factor": 0.25, "total_iters": 4}),
     ("PolynomialLR", {"total_iters": 8, "power": 2.0}),
     ("CosineAnnealingWarmRestarts", {"T_0": 4, "T_mult": 2, "eta_min": 0.001}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": [1.0, 2.0], "step_size_up": 3, "step_size_down": 5}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 4, "mode": "triangular2"}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 1.0, "step_size_up": 4, "mode": "exp_range", "gamma": 0.9}),
     ("OneCycleLR", {"max_lr": [1.0, 2.0], "total_steps": 30}),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 30, "three_phase": True, "anneal_strategy": "linear"}),
 ]

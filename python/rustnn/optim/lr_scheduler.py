@@ -19,6 +19,7 @@ __all__ = [
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
@@ -718,7 +719,125 @@ class ReduceLROnPlateau(LRScheduler):
         self._init_is_better(mode=self.mode, threshold=self.threshold, threshold_mode=self.threshold_mode)
 
 
-class OneCycleLR(LRScheduler):
+class _CyclesMomentum(LRScheduler):
+    """What schedules share that also move momentum, or β₁ of optimizers that have no momentum."""
+
+    def _start_momentum(self, base_momentum, max_momentum, last_epoch):
+        defaults = self.optimizer.defaults
+        if "momentum" not in defaults and "betas" not in defaults:
+            raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+        self.use_beta1 = "betas" in defaults
+        lows = _one_per_group("base_momentum", self.optimizer, base_momentum)
+        highs = _one_per_group("max_momentum", self.optimizer, max_momentum)
+        if last_epoch == -1:
+            for group, low, high in zip(self.optimizer.param_groups, lows, highs, strict=True):
+                self._set_momentum(group, high)
+                group["max_momentum"] = high
+                group["base_momentum"] = low
+        return lows, highs
+
+    def _set_momentum(self, group, momentum):
+        if self.use_beta1:
+            group["betas"] = (momentum, *group["betas"][1:])
+        else:
+            group["momentum"] = momentum
+
+
+class CyclicLR(_CyclesMomentum):
+    """Straight lines up from ``base_lr`` to ``max_lr`` and down again, over and over; momentum moves the other way.
+
+        η = base_lr + (max_lr - base_lr) x scale(·)      x: how far up, 0..1
+
+    Call ``step()`` after every batch.
+
+    Args:
+        base_lr, max_lr: the bounds, one or one per group.
+        step_size_up, step_size_down: steps of the way up and down; equally many unless the latter is given.
+        mode: ``"triangular"`` (scale 1), ``"triangular2"`` (halved every cycle) or ``"exp_range"`` (gamma^t).
+        scale_fn: a scale of your own, of the number of the cycle or of the step as ``scale_mode`` says
+            (``"cycle"`` or ``"iterations"``).
+        cycle_momentum: also move momentum (or β₁) between ``max_momentum`` and ``base_momentum``.
+
+    Source: Smith 2017, "Cyclical learning rates for training neural networks".
+    """
+
+    def __init__(
+        self,
+        optimizer,
+        base_lr,
+        max_lr,
+        step_size_up=2000,
+        step_size_down=None,
+        mode="triangular",
+        gamma=1.0,
+        scale_fn=None,
+        scale_mode="cycle",
+        cycle_momentum=True,
+        base_momentum=0.8,
+        max_momentum=0.9,
+        last_epoch=-1,
+    ):
+        _check_is_optimizer(optimizer)
+        self.optimizer = optimizer
+        base_lrs = _one_per_group("base_lr", optimizer, base_lr)
+        if last_epoch == -1:
+            for group, rate in zip(optimizer.param_groups, base_lrs, strict=True):
+                _set_value(group, "lr", rate)
+        self.max_lrs = _one_per_group("max_lr", optimizer, max_lr)
+        step_size_down = step_size_up if step_size_down is None else step_size_down
+        self.total_size = float(step_size_up) + float(step_size_down)
+        self.step_ratio = step_size_up / self.total_size
+        if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
+            raise ValueError("mode is invalid and scale_fn is None")
+        self.mode = mode
+        self.gamma = gamma
+        self._scale_fn_custom = scale_fn
+        if scale_fn is None:
+            scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        self.scale_mode = scale_mode
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            self.base_momentums, self.max_momentums = self._start_momentum(base_momentum, max_momentum, last_epoch)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = base_lrs
+
+    def scale_fn(self, x):
+        """The height of cycle ``x`` (from 1), or of step ``x`` where ``scale_mode`` is ``"iterations"``."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        if self.mode == "triangular2":
+            return 1 / 2.0 ** (x - 1)
+        return self.gamma**x if self.mode == "exp_range" else 1.0
+
+    def get_lr(self):
+        self._warn_if_called_outside_step()
+        t = self.last_epoch
+        cycle = math.floor(1 + t / self.total_size)
+        x = 1.0 + t / self.total_size - cycle
+        height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        height *= self.scale_fn(cycle if self.scale_mode == "cycle" else t)
+        if self.cycle_momentum:
+            bounds = zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True)
+            for group, low, high in bounds:
+                self._set_momentum(group, high - (high - low) * height)
+        return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+
+    def state_dict(self):
+        """All attributes except the optimizer; of a scale of your own, only the attributes of a callable object."""
+        state_dict = super().state_dict()
+        function = state_dict.pop("_scale_fn_custom")
+        plain = function is None or isinstance(function, types.FunctionType)
+        state_dict["_scale_fn_custom"] = None if plain else function.__dict__.copy()
+        return state_dict
+
+    def load_state_dict(self, state_dict):
+        """Take over the attributes from :meth:`state_dict`."""
+        super().load_state_dict({key: value for key, value in state_dict.items() if key != "_scale_fn_custom"})
+        if state_dict["_scale_fn_custom"] is not None:
+            self._scale_fn_custom.__dict__.update(state_dict["_scale_fn_custom"])
+
+
+class OneCycleLR(_CyclesMomentum):
     """One rise of the rate to ``max_lr`` and one long fall far below the start; momentum moves the other way.
 
     Call ``step()`` after every batch, ``total_steps`` times at most.
@@ -774,16 +893,7 @@ class OneCycleLR(LRScheduler):
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         self.cycle_momentum = cycle_momentum
         if cycle_momentum:
-            if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            self.use_beta1 = "betas" in optimizer.defaults
-            highs = _one_per_group("max_momentum", optimizer, max_momentum)
-            lows = _one_per_group("base_momentum", optimizer, base_momentum)
-            if last_epoch == -1:
-                for group, high, low in zip(optimizer.param_groups, highs, lows, strict=True):
-                    self._set_momentum(group, high)
-                    group["max_momentum"] = high
-                    group["base_momentum"] = low
+            self._start_momentum(base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
     def _phases(self, pct_start, three_phase):
@@ -799,12 +909,6 @@ class OneCycleLR(LRScheduler):
         else:
             phases.append(phase(self.total_steps - 1, ("max_lr", "min_lr"), (bottom, top)))
         return phases
-
-    def _set_momentum(self, group, momentum):
-        if self.use_beta1:
-            group["betas"] = (momentum, *group["betas"][1:])
-        else:
-            group["momentum"] = momentum
 
     def _anneal(self, start, end, share):
         if self._anneal_func_type == "cos":
