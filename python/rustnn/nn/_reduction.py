@@ -12,6 +12,7 @@ def legacy_get_string(size_average, reduce, emit_warning=True) -> str:
     reduction = ("mean" if size_average else "sum") if reduce else "none"
     if emit_warning:
         warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=3
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=3,
         )
     return reduction

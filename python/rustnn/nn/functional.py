@@ -1,7 +1,7 @@
 """The functions behind the layers: most come from the native core as they are, a few get their arguments sorted here.
 
-What is written in Python below has no loop over elements: it reads old argument forms, warns, checks sizes, and calls the
-core; or it composes a rarely used loss from differentiable operators.
+What is written in Python below has no loop over elements: it reads old argument forms, warns, checks sizes, and calls
+the core; or it composes a rarely used loss from differentiable operators.
 
 Source: names, signatures and messages of ``torch.nn.functional`` (PyTorch 2.13).
 """
@@ -90,7 +90,7 @@ __all__ = [
 ]
 
 
-# ---- softmax ----------------------------------------------------------------------------------------------------------
+# ---- softmax ---------------------------------------------------------------------------------------------------------
 
 
 def _get_softmax_dim(name, ndim, stacklevel) -> int:
@@ -151,7 +151,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     return one_hot - soft.detach() + soft
 
 
-# ---- dropout of whole channels ----------------------------------------------------------------------------------------
+# ---- dropout of whole channels ---------------------------------------------------------------------------------------
 
 
 def _check_probability(p) -> None:
@@ -159,12 +159,13 @@ def _check_probability(p) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
-def _feature_dropout(input, p, training, inplace, unbatched_dim):
-    if input.dim() == unbatched_dim:
-        batch = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
-        result = _core.feature_dropout(batch, p, training, inplace)
-        return result.squeeze_(0) if inplace else result.squeeze(0)
-    return _core.feature_dropout(input, p, training, inplace)
+def _feature_dropout(input, p, training, inplace, sample_rank=None):
+    drop = _core.feature_dropout_ if inplace else _core.feature_dropout
+    if input.dim() != sample_rank:
+        return drop(input, p, training)
+    dropped = drop(input.unsqueeze(0), p, training)
+    # In place the view has written into the input already.
+    return input if inplace else dropped.squeeze(0)
 
 
 def dropout1d(input, p=0.5, training=True, inplace=False):
@@ -176,8 +177,8 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
     if input.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input. Note that dropout1d exists to "
-            "provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch "
-            "dimension (i.e. 2D or 3D inputs)."
+            "provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional "
+            "batch dimension (i.e. 2D or 3D inputs)."
         )
     return _feature_dropout(input, p, training, inplace, 2)
 
@@ -190,22 +191,22 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     _check_probability(p)
     if input.dim() not in (3, 4):
         warnings.warn(
-            f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated and will result in an error in "
-            "a future release. To retain the behavior and silence this warning, please use dropout instead. Note that "
-            "dropout2d exists to provide channel-wise dropout on inputs with 2 spatial dimensions, a channel dimension, and "
-            "an optional batch dimension (i.e. 3D or 4D inputs).",
+            f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated and will result in an "
+            "error in a future release. To retain the behavior and silence this warning, please use dropout instead. "
+            "Note that dropout2d exists to provide channel-wise dropout on inputs with 2 spatial dimensions, a channel "
+            "dimension, and an optional batch dimension (i.e. 3D or 4D inputs).",
             stacklevel=2,
         )
     elif input.dim() == 3:
         # PyTorch's rule: here, unlike in dropout1d and dropout3d, a missing dimension is taken for the spatial one.
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - "
-            "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a future "
-            "release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D "
-            "channel-wise dropout behavior, please switch to using dropout1d instead.",
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is "
+            "desired - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change "
+            "in a future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To "
+            "maintain the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
             stacklevel=2,
         )
-    return _core.feature_dropout(input, p, training, inplace)
+    return _feature_dropout(input, p, training, inplace)
 
 
 def dropout3d(input, p=0.5, training=True, inplace=False):
@@ -216,16 +217,16 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     _check_probability(p)
     if input.dim() not in (4, 5):
         warnings.warn(
-            f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated and will result in an error in "
-            "a future release. To retain the behavior and silence this warning, please use dropout instead. Note that "
-            "dropout3d exists to provide channel-wise dropout on inputs with 3 spatial dimensions, a channel dimension, and "
-            "an optional batch dimension (i.e. 4D or 5D inputs).",
+            f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated and will result in an "
+            "error in a future release. To retain the behavior and silence this warning, please use dropout instead. "
+            "Note that dropout3d exists to provide channel-wise dropout on inputs with 3 spatial dimensions, a channel "
+            "dimension, and an optional batch dimension (i.e. 4D or 5D inputs).",
             stacklevel=2,
         )
     return _feature_dropout(input, p, training, inplace, 4)
 
 
-# ---- normalisation ----------------------------------------------------------------------------------------------------
+# ---- normalisation ---------------------------------------------------------------------------------------------------
 
 
 def _verify_batch_size(size) -> None:
@@ -236,9 +237,7 @@ def _verify_batch_size(size) -> None:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
 
 
-def batch_norm(
-    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
-):
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """Normalise each channel (dimension 1) over all other dimensions.
 
         y = (x - E[x]) / √(Var[x] + eps) · weight + bias
@@ -309,7 +308,7 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     return _core.div(input, length, out=out)
 
 
-# ---- pooling ------------------------------------------------------------------------------------------------------------
+# ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
 def max_pool1d_with_indices(
@@ -350,9 +349,7 @@ def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False):
 
 def _unpool_output_size(input, kernel_size, stride, padding, output_size):
     spatial = input.size()[-len(kernel_size) :]
-    default = [
-        (spatial[d] - 1) * stride[d] + kernel_size[d] - 2 * padding[d] for d in range(len(kernel_size))
-    ]
+    default = [(spatial[d] - 1) * stride[d] + kernel_size[d] - 2 * padding[d] for d in range(len(kernel_size))]
     if output_size is None:
         return default
     output_size = tuple(output_size)
@@ -366,9 +363,7 @@ def _unpool_output_size(input, kernel_size, stride, padding, output_size):
     for d in range(len(kernel_size)):
         low, high = default[d] - stride[d], default[d] + stride[d]
         if not low < output_size[d] < high:
-            raise ValueError(
-                f"invalid output_size '{output_size}' (dim {d} must be between {low} and {high})"
-            )
+            raise ValueError(f"invalid output_size '{output_size}' (dim {d} must be between {low} and {high})")
     return list(output_size)
 
 
@@ -379,7 +374,9 @@ def _max_unpool(input, indices, output_size):
     total = math.prod(output_size)
     flat_indices = indices.reshape(*lead, -1)
     if flat_indices.numel() and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
-        raise RuntimeError(f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size {total})")
+        raise RuntimeError(
+            f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size {total})"
+        )
     flat = _core.zeros(*lead, total, dtype=input.dtype, device=input.device)
     return flat.scatter(-1, flat_indices, input.reshape(*lead, -1)).reshape(*lead, *output_size)
 
@@ -431,7 +428,7 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(input, norm_type, kernel_size, stride, ceil_mode, _triple, avg_pool3d, max_pool3d)
 
 
-# ---- losses ---------------------------------------------------------------------------------------------------------------
+# ---- losses ----------------------------------------------------------------------------------------------------------
 
 
 def _reduction_of(size_average, reduce, reduction):
@@ -453,8 +450,8 @@ def _reduce(loss, reduction):
 def _warn_if_sizes_differ(input, target) -> None:
     if target.size() != input.size():
         warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely "
-            "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will "
+            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
             stacklevel=3,
         )
 
@@ -548,14 +545,14 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
-    """The divergence Σ target (log target - input), with ``input`` as log-probabilities; see ``rustnn.nn.KLDivLoss``."""
+    """The divergence Σ target (log target - input) of log-probabilities; see ``rustnn.nn.KLDivLoss``."""
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     elif reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by "
-            "the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as "
-            "'batchmean' in the next major release.",
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
+            "only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+            "same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
     if reduction == "batchmean":
@@ -573,8 +570,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
         reduction = _reduction.legacy_get_string(size_average, reduce)
     if target.size() != input.size():
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. "
-            "Please ensure they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
+            "deprecated. Please ensure they have the same size."
         )
     if weight is not None:
         weight = weight.expand(target.size())
@@ -672,11 +669,11 @@ def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, r
     reduction = _reduction_of(size_average, reduce, reduction)
     if target.dim() not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if input1.size() != input2.size() and input1.dim() != input2.dim() or input1.dim() != target.dim() + 1:
-        kind = "1D target tensor expects 2D input tensors" if target.dim() else "0D target tensor expects 1D input tensors"
-        raise RuntimeError(
-            f"{kind}, but found inputs with sizes {list(input1.size())} and {list(input2.size())}."
+    if (input1.size() != input2.size() and input1.dim() != input2.dim()) or input1.dim() != target.dim() + 1:
+        kind = (
+            "1D target tensor expects 2D input tensors" if target.dim() else "0D target tensor expects 1D input tensors"
         )
+        raise RuntimeError(f"{kind}, but found inputs with sizes {list(input1.size())} and {list(input2.size())}.")
     dim = target.dim()
     # PyTorch's constant: keeps the square root away from zero, unlike cosine_similarity's clamp.
     epsilon = 1e-12
@@ -708,9 +705,7 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
     return _reduce(loss.sum(dim=class_dim) / input.size(class_dim), reduction)
 
 
-def multi_margin_loss(
-    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
-):
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Σ over the wrong classes of max(0, margin - x[target] + x[class])^p, divided by the number of classes.
 
     Raises: ValueError for p other than 1 and 2, or a weight that is not 1-D.
@@ -808,7 +803,7 @@ def triplet_margin_with_distance_loss(
     return _reduce((margin + to_positive - to_negative).clamp_min(0), reduction)
 
 
-# ---- interpolation --------------------------------------------------------------------------------------------------------
+# ---- interpolation ---------------------------------------------------------------------------------------------------
 
 # The dimensions that each mode works on.
 _INTERPOLATION_DIMS = {
@@ -840,12 +835,13 @@ def interpolate(
     Args:
         size: new spatial size, one number or one per dimension.
         scale_factor: factor instead of a size, one or one per dimension.
-        mode: ``nearest``, ``nearest-exact``, ``linear`` (3-D input), ``bilinear``, ``bicubic`` (4-D), ``trilinear`` (5-D) or
-            ``area``.
+        mode: ``nearest``, ``nearest-exact``, ``linear`` (3-D input), ``bilinear``, ``bicubic`` (4-D), ``trilinear``
+            (5-D) or ``area``.
         align_corners: whether corner pixels' centres or their edges coincide; for the linear and cubic modes.
         recompute_scale_factor: compute the factor again from the rounded size.
         antialias: average when making smaller; bilinear and bicubic.
-    Raises: ValueError for sizes or options that do not fit; NotImplementedError for a mode that does not take this input.
+    Raises: ValueError for sizes or options that do not fit; NotImplementedError for a mode that does not take this
+        input.
     Example:
         >>> import rustnn
         >>> rustnn.nn.functional.interpolate(rustnn.ones(1, 1, 2), scale_factor=2).shape
@@ -854,7 +850,8 @@ def interpolate(
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                "trilinear"
             )
     elif align_corners is None:
         align_corners = False
@@ -870,13 +867,13 @@ def interpolate(
             if len(size) != dim:
                 raise ValueError(
                     "Input and output must have the same number of spatial dimensions, but got input with spatial "
-                    f"dimensions of {list(input.shape[2:])} and output size of {size}. Please provide input tensor in (N, C, "
-                    "d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
+                    f"dimensions of {list(input.shape[2:])} and output size of {size}. Please provide input tensor in "
+                    "(N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
                 )
             if not all(_is_whole_number(x) for x in size):
                 raise TypeError(
-                    "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size "
-                    f"with types {[type(x) for x in size]}"
+                    "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got "
+                    f"size with types {[type(x) for x in size]}"
                 )
             output_size = [int(x) for x in size]
         else:
@@ -887,9 +884,9 @@ def interpolate(
         if isinstance(scale_factor, (list, tuple)):
             if len(scale_factor) != dim:
                 raise ValueError(
-                    "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
-                    f"dimensions of {list(input.shape[2:])} and scale_factor of shape {scale_factor}. Please provide input "
-                    "tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
+                    "Input and scale_factor must have the same number of spatial dimensions, but got input with "
+                    f"spatial dimensions of {list(input.shape[2:])} and scale_factor of shape {scale_factor}. Please "
+                    "provide input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
                 )
             scales = [float(factor) for factor in scale_factor]
         else:
@@ -907,8 +904,8 @@ def interpolate(
             (wanted,) = _INTERPOLATION_DIMS[mode]
             raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {wanted}D input")
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | linear | "
-            f"bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | "
+            f"linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
         )
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dim - 1](input, output_size)
@@ -917,9 +914,7 @@ def interpolate(
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
     """Deprecated name of :func:`interpolate`."""
-    warnings.warn(
-        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
-    )
+    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
@@ -939,7 +934,7 @@ def upsample_bilinear(input, size=None, scale_factor=None):
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
 
 
-# ---- attention --------------------------------------------------------------------------------------------------------------
+# ---- attention -------------------------------------------------------------------------------------------------------
 
 
 def _as_additive_mask(mask, name, dtype):
@@ -964,8 +959,8 @@ def _check_attention_shapes(query, key, value, key_padding_mask, attn_mask, num_
     rank = query.dim()
     if key.dim() != rank or value.dim() != rank:
         raise AssertionError(
-            f"For {kind} `query`, expected `key` and `value` to be {rank}-D but found {key.dim()}-D and {value.dim()}-D "
-            "tensors respectively"
+            f"For {kind} `query`, expected `key` and `value` to be {rank}-D but found {key.dim()}-D and "
+            f"{value.dim()}-D tensors respectively"
         )
     if key_padding_mask is not None and key_padding_mask.dim() != rank - 1:
         raise AssertionError(
@@ -975,8 +970,8 @@ def _check_attention_shapes(query, key, value, key_padding_mask, attn_mask, num_
     if attn_mask is not None:
         if attn_mask.dim() not in (2, 3):
             raise AssertionError(
-                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor "
-                "instead"
+                f"For {kind} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D "
+                "tensor instead"
             )
         if not batched and attn_mask.dim() == 3:
             expected = (num_heads, query.shape[0], key.shape[0])
@@ -1075,7 +1070,8 @@ def multi_head_attention_forward(
             attn_mask = attn_mask.unsqueeze(0)
         elif tuple(attn_mask.shape) != (bsz * num_heads, tgt_len, src_len):
             raise RuntimeError(
-                f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {(bsz * num_heads, tgt_len, src_len)}."
+                f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be "
+                f"{(bsz * num_heads, tgt_len, src_len)}."
             )
     if bias_k is not None and bias_v is not None:
         if static_k is not None or static_v is not None:

@@ -1,6 +1,7 @@
 """Starting values for parameters: each function fills its tensor in place, without gradients, and returns it.
 
-Source: behaviour of ``torch.nn.init``; He et al. 2015 and Glorot & Bengio 2010 for the Kaiming and Xavier rules. The same
+Source: behaviour of ``torch.nn.init``; He et al. 2015 and Glorot & Bengio 2010 for the Kaiming and Xavier rules. The
+    same
 seed gives other numbers than PyTorch.
 """
 
@@ -70,7 +71,8 @@ def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
 
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
-            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+            "incorrect.",
             stacklevel=3,
         )
     with _core.no_grad():

@@ -1,4 +1,5 @@
-"""Parameter and Buffer: tensors that a module registers when they are assigned to it; and their shapeless lazy forms."""
+"""Parameter and Buffer: tensors that a module registers when they are assigned to it; and their shapeless lazy
+forms."""
 
 from __future__ import annotations
 
@@ -60,9 +61,10 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
             raise RuntimeError(
-                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an "
-                f"instance of the same type, but return type {type(marked).__name__} was found instead. To use the type "
-                "as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() implementation."
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns "
+                f"an instance of the same type, but return type {type(marked).__name__} was found instead. To use the "
+                "type as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() "
+                "implementation."
             )
         marked._is_param = True
         return marked
@@ -84,6 +86,10 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if not state:
             return _rebuild_parameter, (self.detach(), self.requires_grad, OrderedDict())
         return _rebuild_parameter_with_state, (self.detach(), self.requires_grad, OrderedDict(), dict(state))
+
+    if hasattr(_core, "_disabled_torch_function_impl"):
+        # Results of operations are plain tensors, not parameters.
+        __torch_function__ = _core._disabled_torch_function_impl
 
 
 class _BufferMeta(type(Tensor)):
@@ -184,7 +190,8 @@ def is_lazy(param) -> bool:
 class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter whose shape is found later, at the first forward of a lazy module.
 
-    Reading its shape raises RuntimeError, computing with it ValueError; ``materialize(shape)`` makes it a ``Parameter``.
+    Reading its shape raises RuntimeError, computing with it ValueError; ``materialize(shape)`` makes it a
+    ``Parameter``.
 
     Args:
         requires_grad: whether gradients are wanted.

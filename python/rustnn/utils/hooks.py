@@ -20,8 +20,8 @@ _id_lock = allocate_lock()
 class RemovableHandle:
     """The receipt for a registered hook: ``remove()`` takes the hook out again.
 
-    The handle knows its dictionaries only weakly, so keeping it does not keep the module alive; removing twice, or after
-    the module died, does nothing. As a context manager it removes on exit.
+    The handle knows its dictionaries only weakly, so keeping it does not keep the module alive; removing twice, or
+    after the module died, does nothing. As a context manager it removes on exit.
 
     Args:
         hooks_dict: the registry (an ``OrderedDict``) that the hook was, or will be, put into under ``handle.id``.

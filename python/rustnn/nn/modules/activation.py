@@ -16,6 +16,7 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "SELU",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -29,7 +30,6 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
-    "SELU",
     "SiLU",
     "Sigmoid",
     "Softmax",
@@ -594,8 +594,9 @@ class MultiheadAttention(Module):
         kdim, vdim: lengths of keys and values, E by default.
         batch_first: whether inputs are (N, L, E) instead of (L, N, E).
         device, dtype: of the parameters.
-    Shapes: query (L, N, E), key (S, N, kdim), value (S, N, vdim) -> (L, N, E) and weights (N, L, S), averaged over heads, or
-        None with ``need_weights=False``; without N for single samples. ``key_padding_mask`` (N, S) and ``attn_mask`` (L, S)
+    Shapes: query (L, N, E), key (S, N, kdim), value (S, N, vdim) -> (L, N, E) and weights (N, L, S), averaged over
+        heads, or None with ``need_weights=False``; without N for single samples. ``key_padding_mask`` (N, S) and
+        ``attn_mask`` (L, S)
         or (N·h, L, S): True or -inf hides a position.
     Raises: ValueError or AssertionError for sizes that do not fit.
     Source: Vaswani et al. 2017; behaviour of ``torch.nn.MultiheadAttention``.

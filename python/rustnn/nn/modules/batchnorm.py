@@ -127,8 +127,8 @@ class BatchNorm1d(_BatchNorm):
 
         y = (x - E[x]) / √(Var[x] + eps) · weight + bias
 
-    In training the batch's own statistics are used (the biased variance) and the running ones updated (with the unbiased
-    variance): running = (1 - momentum) running + momentum batch. In evaluation the running ones are used.
+    In training the batch's own statistics are used (the biased variance) and the running ones updated (with the
+    unbiased variance): running = (1 - momentum) running + momentum batch. In evaluation the running ones are used.
 
     Args:
         num_features: number of channels C.

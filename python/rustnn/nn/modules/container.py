@@ -48,9 +48,7 @@ def _pairs(values, owner, caller):
         return
     for position, pair in enumerate(values):
         if not isinstance(pair, Iterable):
-            raise TypeError(
-                f"{owner} update sequence element #{position} should be Iterable; is{type(pair).__name__}"
-            )
+            raise TypeError(f"{owner} update sequence element #{position} should be Iterable; is{type(pair).__name__}")
         if len(pair) != 2:
             raise ValueError(f"{owner} update sequence element #{position} has length {len(pair)}; 2 is required")
         yield pair[0], pair[1]

@@ -73,9 +73,7 @@ class _ConvNd(Module):
             raise ValueError("out_channels must be divisible by groups")
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
-                raise ValueError(
-                    f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}"
-                )
+                raise ValueError(f"Invalid padding string {padding!r}, should be one of {{'valid', 'same'}}")
             if padding == "same" and any(step != 1 for step in stride):
                 raise ValueError("padding='same' is not supported for strided convolutions")
         if padding_mode not in _PADDING_MODES:
@@ -198,7 +196,8 @@ class Conv1d(_Conv):
         padding_mode: what the added positions hold: ``zeros``, ``reflect``, ``replicate`` or ``circular``.
         device, dtype: of the parameters.
     Shapes: (N, C_in, L) or (C_in, L) -> (N, C_out, L') or (C_out, L'),
-        L' = ⌊(L + 2 padding - dilation (kernel_size - 1) - 1) / stride⌋ + 1; ``weight`` (C_out, C_in/groups, kernel_size).
+        L' = ⌊(L + 2 padding - dilation (kernel_size - 1) - 1) / stride⌋ + 1; ``weight`` (C_out, C_in/groups,
+        kernel_size).
         Dtypes: floating point; result as input. Parameters start uniform in ±1/√fan_in.
     Raises: ValueError for groups that do not divide the channels or an unknown padding; RuntimeError for an input of
         another rank or channel count.
@@ -241,7 +240,8 @@ class Conv3d(_Conv):
         y[n, o, …] = b[o] + Σ W[o, c, …] x[n, c, …], in three dimensions what :class:`Conv2d` is in two
 
     Args: those of :class:`Conv2d`.
-    Shapes: (N, C_in, D, H, W) or (C_in, D, H, W) -> (N, C_out, D', H', W') or (C_out, D', H', W'). Dtypes: floating point.
+    Shapes: (N, C_in, D, H, W) or (C_in, D, H, W) -> (N, C_out, D', H', W') or (C_out, D', H', W'). Dtypes: floating
+        point.
     Raises: ValueError for groups that do not divide the channels or an unknown padding; RuntimeError for an input of
         another rank or channel count.
     Source: behaviour of ``torch.nn.Conv3d``.
@@ -290,9 +290,7 @@ class _ConvTransposeNd(_ConvNd):
             dtype,
         )
 
-    def _output_padding(
-        self, input, output_size, stride, padding, kernel_size, num_spatial_dims, dilation=None
-    ):
+    def _output_padding(self, input, output_size, stride, padding, kernel_size, num_spatial_dims, dilation=None):
         """The positions to add at the end so that the output has ``output_size``."""
         if output_size is None:
             return self.output_padding
@@ -302,8 +300,8 @@ class _ConvTransposeNd(_ConvNd):
             output_size = output_size[lead:]
         if len(output_size) != num_spatial_dims:
             raise ValueError(
-                f"ConvTranspose{num_spatial_dims}D: for {input.dim()}D input, output_size must have {num_spatial_dims} or "
-                f"{num_spatial_dims + lead} elements (got {len(output_size)})"
+                f"ConvTranspose{num_spatial_dims}D: for {input.dim()}D input, output_size must have "
+                f"{num_spatial_dims} or {num_spatial_dims + lead} elements (got {len(output_size)})"
             )
         dilation = dilation if dilation is not None else [1] * num_spatial_dims
         smallest = [
@@ -313,8 +311,8 @@ class _ConvTransposeNd(_ConvNd):
         largest = [smallest[d] + stride[d] - 1 for d in range(num_spatial_dims)]
         if not all(low <= size <= high for low, size, high in zip(smallest, output_size, largest, strict=True)):
             raise ValueError(
-                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} (for an "
-                f"input of {input.size()[2:]})"
+                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} (for "
+                f"an input of {input.size()[2:]})"
             )
         return [size - low for size, low in zip(output_size, smallest, strict=True)]
 
@@ -339,8 +337,8 @@ class ConvTranspose1d(_ConvTransposeNd):
     Shapes: (N, C_in, L) or (C_in, L) -> (N, C_out, L') or (C_out, L'), L' = (L - 1) stride - 2 padding
         + dilation (kernel_size - 1) + output_padding + 1; ``weight`` (C_in, C_out/groups, kernel_size).
         ``forward`` also takes ``output_size``. Dtypes: floating point.
-    Raises: ValueError for groups that do not divide the channels, another padding mode than zeros, or an output_size out of
-        range.
+    Raises: ValueError for groups that do not divide the channels, another padding mode than zeros, or an output_size
+        out of range.
     Source: behaviour of ``torch.nn.ConvTranspose1d``.
     Example:
         >>> import rustnn
@@ -378,7 +376,8 @@ class ConvTranspose3d(_ConvTransposeNd):
         y[n, o, i·s + k·d - p] += Σ_c W[c, o, k] x[n, c, i] in three dimensions;  y += b
 
     Args: those of :class:`ConvTranspose2d`.
-    Shapes: (N, C_in, D, H, W) or (C_in, D, H, W) -> (N, C_out, D', H', W') or (C_out, D', H', W'). Dtypes: floating point.
+    Shapes: (N, C_in, D, H, W) or (C_in, D, H, W) -> (N, C_out, D', H', W') or (C_out, D', H', W'). Dtypes: floating
+        point.
     Raises: ValueError as :class:`ConvTranspose1d`.
     Source: behaviour of ``torch.nn.ConvTranspose3d``.
     Example:
@@ -394,15 +393,7 @@ class ConvTranspose3d(_ConvTransposeNd):
 class _LazyConvXdMixin(LazyModuleMixin):
     """A convolution that takes in_channels from its first input."""
 
-    def __init__(self, out_channels, kernel_size, *args, bias=True, device=None, dtype=None, **kwargs) -> None:
-        # Positional arguments up to bias keep their order: one more than groups means bias.
-        position = 5 if issubclass(self.cls_to_become, _ConvTransposeNd) else 4
-        if len(args) > position:
-            bias = args[position]
-            args = (*args[:position], False, *args[position + 1 :])
-        else:
-            kwargs["bias"] = False
-        super().__init__(0, 0, kernel_size, *args, **kwargs)
+    def _make_lazy(self, out_channels, bias, device, dtype) -> None:
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.out_channels = out_channels
         if bias:
@@ -419,8 +410,8 @@ class _LazyConvXdMixin(LazyModuleMixin):
         spatial = len(self.kernel_size)
         if input.dim() not in (spatial + 1, spatial + 2):
             raise RuntimeError(
-                f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to {type(self).__name__}, but got "
-                f"input of size: {input.shape}"
+                f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to {type(self).__name__}, but "
+                f"got input of size: {input.shape}"
             )
         self.in_channels = input.shape[-spatial - 1]
         if self.in_channels % self.groups != 0:
@@ -434,7 +425,45 @@ class _LazyConvXdMixin(LazyModuleMixin):
         self.reset_parameters()
 
 
-class LazyConv1d(_LazyConvXdMixin, Conv1d):
+class _LazyConv(_LazyConvXdMixin):
+    def __init__(
+        self,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+        padding_mode="zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
+        # No channels: the plain class has nothing to fill yet.
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode)
+        self._make_lazy(out_channels, bias, device, dtype)
+
+
+class _LazyConvTranspose(_LazyConvXdMixin):
+    def __init__(
+        self,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups=1,
+        bias=True,
+        dilation=1,
+        padding_mode="zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode)
+        self._make_lazy(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(_LazyConv, Conv1d):
     """A :class:`Conv1d` that takes in_channels from its first input, and then is a plain ``Conv1d``.
 
     Args: those of :class:`Conv1d` without in_channels.
@@ -449,7 +478,7 @@ class LazyConv1d(_LazyConvXdMixin, Conv1d):
     cls_to_become = Conv1d
 
 
-class LazyConv2d(_LazyConvXdMixin, Conv2d):
+class LazyConv2d(_LazyConv, Conv2d):
     """A :class:`Conv2d` that takes in_channels from its first input, and then is a plain ``Conv2d``.
 
     Args: those of :class:`Conv2d` without in_channels.
@@ -464,7 +493,7 @@ class LazyConv2d(_LazyConvXdMixin, Conv2d):
     cls_to_become = Conv2d
 
 
-class LazyConv3d(_LazyConvXdMixin, Conv3d):
+class LazyConv3d(_LazyConv, Conv3d):
     """A :class:`Conv3d` that takes in_channels from its first input, and then is a plain ``Conv3d``.
 
     Args: those of :class:`Conv3d` without in_channels.
@@ -479,7 +508,7 @@ class LazyConv3d(_LazyConvXdMixin, Conv3d):
     cls_to_become = Conv3d
 
 
-class LazyConvTranspose1d(_LazyConvXdMixin, ConvTranspose1d):
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """A :class:`ConvTranspose1d` that takes in_channels from its first input, and then is a plain ``ConvTranspose1d``.
 
     Args: those of :class:`ConvTranspose1d` without in_channels.
@@ -494,7 +523,7 @@ class LazyConvTranspose1d(_LazyConvXdMixin, ConvTranspose1d):
     cls_to_become = ConvTranspose1d
 
 
-class LazyConvTranspose2d(_LazyConvXdMixin, ConvTranspose2d):
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """A :class:`ConvTranspose2d` that takes in_channels from its first input, and then is a plain ``ConvTranspose2d``.
 
     Args: those of :class:`ConvTranspose2d` without in_channels.
@@ -509,7 +538,7 @@ class LazyConvTranspose2d(_LazyConvXdMixin, ConvTranspose2d):
     cls_to_become = ConvTranspose2d
 
 
-class LazyConvTranspose3d(_LazyConvXdMixin, ConvTranspose3d):
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     """A :class:`ConvTranspose3d` that takes in_channels from its first input, and then is a plain ``ConvTranspose3d``.
 
     Args: those of :class:`ConvTranspose3d` without in_channels.

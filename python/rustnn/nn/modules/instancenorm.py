@@ -52,10 +52,11 @@ class _InstanceNorm(_NormBase):
                 names = " and ".join(f'"{key}"' for key in found)
                 kind = type(self).__name__
                 error_msgs.append(
-                    f"Unexpected running stats buffer(s) {names} for {kind} with track_running_stats=False. If state_dict is "
-                    f"a checkpoint saved before 0.4.0, this may be expected because {kind} does not track running stats by "
-                    "default since 0.4.0. Please remove these keys from state_dict. If the running stats are actually "
-                    f"needed, instead set track_running_stats=True in {kind} to enable them. See the documentation of "
+                    f"Unexpected running stats buffer(s) {names} for {kind} with track_running_stats=False. If "
+                    f"state_dict is a checkpoint saved before 0.4.0, this may be expected because {kind} does not "
+                    "track running stats by default since 0.4.0. Please remove these keys from state_dict. If the "
+                    f"running stats are actually needed, instead set track_running_stats=True in {kind} to enable "
+                    "them. See the documentation of "
                     f"{kind} for details."
                 )
                 for key in found:
@@ -106,7 +107,8 @@ class InstanceNorm1d(_InstanceNorm):
         device, dtype: of the parameters and buffers.
         bias: False leaves out the shift (with affine).
     Shapes: (N, C, L) or (C, L) -> the same. Dtypes: floating point; result as input.
-    Raises: ValueError for an input of another rank, another number of channels (if affine), or a length of 1 in training.
+    Raises: ValueError for an input of another rank, another number of channels (if affine), or a length of 1 in
+        training.
     Source: Ulyanov et al. 2016; behaviour of ``torch.nn.InstanceNorm1d``.
     Example:
         >>> import rustnn

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
+from rustnn import _core
 from rustnn.nn.parameter import is_lazy
 
 __all__ = ["LazyModuleMixin"]
@@ -13,7 +12,8 @@ class LazyModuleMixin:
     """Makes a module whose parameters have no shapes until the first call.
 
     A class that mixes it in (before the plain module class) creates ``UninitializedParameter``s, defines
-    ``initialize_parameters(*args, **kwargs)``, and names in ``cls_to_become`` the class that it turns into after the first
+    ``initialize_parameters(*args, **kwargs)``, and names in ``cls_to_become`` the class that it turns into after the
+    first
     forward.
 
     Raises: NotImplementedError at the first call if ``initialize_parameters`` is not defined; RuntimeError if it leaves
@@ -34,11 +34,6 @@ class LazyModuleMixin:
         super().__init__(*args, **kwargs)
         self._load_hook = self._register_load_state_dict_pre_hook(self._lazy_load_hook)
         self._initialize_hook = self.register_forward_pre_hook(self._infer_parameters, with_kwargs=True)
-        warnings.warn(
-            "Lazy modules are a new feature under heavy development so changes to the API or functionality can happen at "
-            "any moment.",
-            stacklevel=2,
-        )
 
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         # An uninitialised tensor cannot be detached: it goes in as it is.
@@ -53,11 +48,7 @@ class LazyModuleMixin:
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
     ) -> None:
         """Take the shapes from a state dict that is loaded before the first call."""
-        from itertools import chain
-
-        from rustnn import _core
-
-        for name, param in chain(self._parameters.items(), self._buffers.items()):
+        for name, param in (*self._parameters.items(), *self._buffers.items()):
             key = prefix + name
             if key in state_dict and param is not None and is_lazy(param):
                 saved = state_dict[key]

@@ -99,9 +99,7 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
     def forward(self, input, target):
-        return F.nll_loss(
-            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class NLLLoss2d(NLLLoss):
@@ -146,9 +144,7 @@ class PoissonNLLLoss(_Loss):
 
     __constants__ = ["log_input", "full", "eps", "reduction"]
 
-    def __init__(
-        self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
-    ) -> None:
+    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean") -> None:
         super().__init__(size_average, reduce, reduction)
         self.log_input = log_input
         self.full = full
@@ -316,7 +312,8 @@ class MultiLabelMarginLoss(_Loss):
 
     Args:
         reduction: ``mean``, ``sum`` or ``none``.
-    Shapes: (N, C) or (C), targets of the same shape with label indices closed by -1 -> (), or (N) with reduction="none".
+    Shapes: (N, C) or (C), targets of the same shape with label indices closed by -1 -> (), or (N) with
+        reduction="none".
     Source: behaviour of ``torch.nn.MultiLabelMarginLoss``.
     Example:
         >>> import rustnn
@@ -413,8 +410,8 @@ class CrossEntropyLoss(_WeightedLoss):
         ignore_index: a class index that does not count.
         reduction: ``mean``, ``sum`` or ``none``.
         label_smoothing: share of the uniform distribution mixed into the targets, in [0, 1].
-    Shapes: (N, C, *) or (C) logits; class indices (N, *) or (), or probabilities of the logits' shape -> (), or the shape
-        without C with reduction="none". Dtypes: floating point, indices int64 or uint8.
+    Shapes: (N, C, *) or (C) logits; class indices (N, *) or (), or probabilities of the logits' shape -> (), or the
+        shape without C with reduction="none". Dtypes: floating point, indices int64 or uint8.
     Raises: IndexError for a target that is no class; ValueError or RuntimeError for shapes that do not fit.
     Source: behaviour of ``torch.nn.CrossEntropyLoss``.
     Example:
@@ -477,7 +474,8 @@ class CosineEmbeddingLoss(_Loss):
     Args:
         margin: in [-1, 1].
         reduction: ``mean``, ``sum`` or ``none``.
-    Shapes: (N, D), (N, D), (N) or (D), (D), () -> (), or the targets' shape with reduction="none". Dtypes: floating point.
+    Shapes: (N, D), (N, D), (N) or (D), (D), () -> (), or the targets' shape with reduction="none". Dtypes: floating
+        point.
     Raises: RuntimeError for shapes that do not fit.
     Source: behaviour of ``torch.nn.CosineEmbeddingLoss``.
     Example:
@@ -546,16 +544,12 @@ class MultiMarginLoss(_WeightedLoss):
 
     __constants__ = ["p", "margin", "reduction"]
 
-    def __init__(
-        self, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
-    ) -> None:
+    def __init__(self, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean") -> None:
         super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ValueError("only p == 1 and p == 2 supported")
         if weight is not None and weight.dim() != 1:
-            raise ValueError(
-                f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.dim()}D instead"
-            )
+            raise ValueError(f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.dim()}D instead")
         self.p = p
         self.margin = margin
 
@@ -593,9 +587,7 @@ class TripletMarginLoss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         if margin <= 0:
-            raise ValueError(
-                f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead"
-            )
+            raise ValueError(f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead")
         self.margin = margin
         self.p = p
         self.eps = eps

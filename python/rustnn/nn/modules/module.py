@@ -1,7 +1,7 @@
 """Module, the base class of every network: registries, hooks, state dicts, conversion.
 
-The registries are ordinary dictionaries in the instance's ``__dict__``. Programs read and edit them directly, so nothing
-here keeps a second copy. The global hook registries are looked up by name at each call: tests rebind them.
+The registries are ordinary dictionaries in the instance's ``__dict__``. Programs read and edit them directly, so
+nothing here keeps a second copy. The global hook registries are looked up by name at each call: tests rebind them.
 
 Source: behaviour of ``torch.nn.Module`` (PyTorch 2.13); what differs is said at the place.
 """
@@ -38,7 +38,8 @@ _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What ``load_state_dict`` found: unpacks to ``missing_keys, unexpected_keys``.
 
-    ``mismatched_keys`` (ours) lists ``(key, shape in the file, shape in the model)`` that ``on_mismatch="skip"`` left out.
+    ``mismatched_keys`` (ours) lists ``(key, shape in the file, shape in the model)`` that ``on_mismatch="skip"`` left
+    out.
     """
 
     mismatched_keys: tuple = ()
@@ -130,7 +131,8 @@ def _register(registry, hook, *extra, prepend=False) -> RemovableHandle:
 
 
 def register_module_buffer_registration_hook(hook) -> RemovableHandle:
-    """Run ``hook(module, name, buffer) -> None | replacement`` at every registration of a buffer; returns its handle."""
+    """Run ``hook(module, name, buffer) -> None | replacement`` at every registration of a buffer; returns its
+    handle."""
     return _register(_global_buffer_registration_hooks, hook)
 
 
@@ -140,7 +142,8 @@ def register_module_module_registration_hook(hook) -> RemovableHandle:
 
 
 def register_module_parameter_registration_hook(hook) -> RemovableHandle:
-    """Run ``hook(module, name, param) -> None | replacement`` at every registration of a parameter; returns its handle."""
+    """Run ``hook(module, name, param) -> None | replacement`` at every registration of a parameter; returns its
+    handle."""
     return _register(_global_parameter_registration_hooks, hook)
 
 
@@ -269,8 +272,8 @@ def _path_between(outer, inner) -> str | None:
 def _note_module(error, module, args, kwargs) -> None:
     """Write on a passing exception the path of the module it came from, seen from ``module``, and the arguments.
 
-    Each call that the exception leaves rewrites the one note with a longer path; so the outermost call has the last word
-    and nobody needs to know who that is.
+    Each call that the exception leaves rewrites the one note with a longer path; so the outermost call has the last
+    word and nobody needs to know who that is.
     """
     try:
         trail = getattr(error, "_module_trail", None)
@@ -299,28 +302,31 @@ def _note_module(error, module, args, kwargs) -> None:
         pass
 
 
-# ---- arguments of Module.to -------------------------------------------------------------------------------------------
+# ---- arguments of Module.to ------------------------------------------------------------------------------------------
 
 
 def _parse_to(args, kwargs):
     """Read ``to(device | dtype | tensor, ...)``; returns device, dtype, non_blocking, memory_format."""
 
     def refuse():
-        got = ", ".join([type(arg).__name__ for arg in args] + [f"{key}={type(arg).__name__}" for key, arg in kwargs.items()])
+        got = ", ".join(
+            [type(arg).__name__ for arg in args] + [f"{key}={type(arg).__name__}" for key, arg in kwargs.items()]
+        )
         return TypeError(
             f"to() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
-            "torch.memory_format memory_format = None)\n"
-            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
+            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, "
+            "*, torch.memory_format memory_format = None)\n"
+            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format "
+            "memory_format = None)\n"
+            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
             "None)\n"
-            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
         )
 
     rest = list(args)
     named = dict(kwargs)
     memory_format = named.pop("memory_format", None)
     device = dtype = None
-    if rest and isinstance(rest[0], Tensor) or "tensor" in named:
+    if (rest and isinstance(rest[0], Tensor)) or "tensor" in named:
         like = rest.pop(0) if rest else named.pop("tensor")
         if not isinstance(like, Tensor):
             raise refuse()
@@ -384,6 +390,8 @@ class Module(_ModuleBase):
     _version: int = 1
     training: bool
     call_super_init: bool = False
+    # The type of what state_dict() fills.
+    T_destination = dict
     _compiled_call_impl = None
     forward = _forward_unimplemented
 
@@ -709,8 +717,8 @@ class Module(_ModuleBase):
             raise
 
     def _call_impl(self, *args, **kwargs):
-        """``forward`` with all hooks around it, in this order: global pre-hooks, own pre-hooks, the backward hooks' input
-        node, forward, global forward hooks, own forward hooks, the backward hooks' output node."""
+        """``forward`` with all hooks around it, in this order: global pre-hooks, own pre-hooks, the backward hooks'
+        input node, forward, global forward hooks, own forward hooks, the backward hooks' output node."""
         forward_call = self.forward
         if not (
             self._backward_hooks
@@ -847,13 +855,13 @@ class Module(_ModuleBase):
         nodes = {output.grad_fn for output in outputs if output.grad_fn is not None}
         if len(nodes) == 0 or (len(nodes) == 1 and grad_fn not in nodes):
             warn(
-                "Using a non-full backward hook when outputs are nested in python data structure is deprecated and will "
-                "be removed in future versions. This hook will be missing some grad_output."
+                "Using a non-full backward hook when outputs are nested in python data structure is deprecated and "
+                "will be removed in future versions. This hook will be missing some grad_output."
             )
         elif len(nodes) > 1:
             warn(
-                "Using a non-full backward hook when outputs are generated by different autograd Nodes is deprecated and "
-                f"will be removed in future versions. This hook will be missing some grad_output. {advice}"
+                "Using a non-full backward hook when outputs are generated by different autograd Nodes is deprecated "
+                f"and will be removed in future versions. This hook will be missing some grad_output. {advice}"
             )
         else:
             # One node whose parents are exactly the inputs' nodes gives the whole gradient; anything deeper does not.
@@ -861,8 +869,8 @@ class Module(_ModuleBase):
             parents = {parent[0] for parent in grad_fn.next_functions if parent[0] is not None}
             if input_nodes != parents:
                 warn(
-                    "Using a non-full backward hook when the forward contains multiple autograd Nodes is deprecated and "
-                    f"will be removed in future versions. This hook will be missing some grad_input. {advice}"
+                    "Using a non-full backward hook when the forward contains multiple autograd Nodes is deprecated "
+                    f"and will be removed in future versions. This hook will be missing some grad_input. {advice}"
                 )
 
     def compile(self, *args, **kwargs) -> None:
@@ -1111,8 +1119,8 @@ class Module(_ModuleBase):
                 return
             if param.is_meta and not input_param.is_meta and not assign:
                 warnings.warn(
-                    f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current "
-                    "model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the state "
+                    f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the "
+                    "current model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the state "
                     "dictionary to their corresponding key in the module instead of copying them in place?)",
                     stacklevel=2,
                 )
@@ -1141,10 +1149,10 @@ class Module(_ModuleBase):
             strict: the keys must be exactly those of ``self.state_dict()``.
             assign: take the tensors of ``state_dict`` themselves instead of copying their values; an optimizer that was
                 built before still holds the old ones.
-            on_mismatch: ``"error"`` raises for tensors of another shape, as PyTorch does; ``"skip"`` leaves those parameters
-                as they are and lists them in the result's ``mismatched_keys`` (ours, not in PyTorch).
-            atomic: if anything is wrong, put everything back as it was before raising (ours, not in PyTorch; needs memory
-                for a second copy of the values while loading).
+            on_mismatch: ``"error"`` raises for tensors of another shape, as PyTorch does; ``"skip"`` leaves those
+                parameters as they are and lists them in the result's ``mismatched_keys`` (ours, not in PyTorch).
+            atomic: if anything is wrong, put everything back as it was before raising (ours, not in PyTorch; needs
+                memory for a second copy of the values while loading).
         Returns: a named tuple ``(missing_keys, unexpected_keys)``.
         Raises: RuntimeError listing everything that did not fit; TypeError if ``state_dict`` is not a mapping.
         Example:
@@ -1289,8 +1297,8 @@ class Module(_ModuleBase):
     def _apply(self, fn, recurse=True):
         """Replace every parameter, gradient and buffer by ``fn`` of it; returns this module.
 
-        Parameters keep their identity (only ``.data`` changes), so optimizers and ties stay valid; only between the meta
-        device and a real one a new parameter is made.
+        Parameters keep their identity (only ``.data`` changes), so optimizers and ties stay valid; only between the
+        meta device and a real one a new parameter is made.
         """
         if recurse:
             for module in self.children():
@@ -1325,8 +1333,8 @@ class Module(_ModuleBase):
         ``to(device=None, dtype=None, non_blocking=False)``, ``to(dtype)``, ``to(tensor)``, each also with
         ``memory_format=`` (used for 4-D and 5-D tensors).
 
-        Raises: TypeError for a dtype that is neither floating point nor complex; NotImplementedError when leaving the meta
-            device, which has no values to move (use :meth:`to_empty`).
+        Raises: TypeError for a dtype that is neither floating point nor complex; NotImplementedError when leaving the
+            meta device, which has no values to move (use :meth:`to_empty`).
         Example:
             >>> import rustnn
             >>> rustnn.nn.Linear(2, 2).to(rustnn.float64).weight.dtype
@@ -1336,15 +1344,14 @@ class Module(_ModuleBase):
         if dtype is not None:
             if not (dtype.is_floating_point or dtype.is_complex):
                 raise TypeError(
-                    "nn.Module.to only accepts floating point or complex dtypes, but got desired "
-                    f"dtype={dtype}"
+                    f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
                 )
             if dtype.is_complex:
                 warnings.warn(
-                    "Complex modules are a new feature under active development whose design may change, and some modules "
-                    "might not work as expected when using complex tensors as parameters or buffers. Please file an issue "
-                    "at https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex module does "
-                    "not work as expected.",
+                    "Complex modules are a new feature under active development whose design may change, and some "
+                    "modules might not work as expected when using complex tensors as parameters or buffers. Please "
+                    "file an issue at https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a "
+                    "complex module does not work as expected.",
                     stacklevel=2,
                 )
 
@@ -1453,10 +1460,10 @@ class Module(_ModuleBase):
         """Drop the gradients of all parameters, or set them to zero with ``set_to_none=False``."""
         if getattr(self, "_is_replica", False):
             warnings.warn(
-                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are copied "
-                "(in a differentiable manner) from the original module. This means they are not leaf nodes in autograd and so "
-                "don't accumulate gradients. If you need gradients in your forward method, consider using autograd.grad "
-                "instead.",
+                "Calling .zero_grad() from a module created with nn.DataParallel() has no effect. The parameters are "
+                "copied (in a differentiable manner) from the original module. This means they are not leaf nodes in "
+                "autograd and so don't accumulate gradients. If you need gradients in your forward method, consider "
+                "using autograd.grad instead.",
                 stacklevel=2,
             )
         for param in self.parameters():
@@ -1558,8 +1565,8 @@ def _load_tree(module, state_dict, prefix, metadata, assign, keys, error_msgs) -
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
             raise AssertionError(
-                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, if "
-                "incompatible_keys need to be modified, it should be done inplace."
+                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
+                "if incompatible_keys need to be modified, it should be done inplace."
             )
 
 

@@ -51,12 +51,22 @@ class CrossMapLRN2d(LocalResponseNorm):
 
     Args: those of :class:`LocalResponseNorm`.
     Shapes: (N, C, H, W) -> the same. Dtypes: floating point; result as input.
-    Source: behaviour of ``torch.nn.CrossMapLRN2d``.
+    Raises: ValueError for an input that is not 4-D.
+    Source: behaviour of ``torch.nn.CrossMapLRN2d``, whose running sum keeps the first channel too long; here the
+        formula holds.
     Example:
         >>> import rustnn
         >>> rustnn.nn.CrossMapLRN2d(3)(rustnn.ones(1, 4, 2, 2)).shape
         torch.Size([1, 4, 2, 2])
     """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input):
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        return super().forward(input)
 
 
 def _as_shape(normalized_shape):
@@ -85,9 +95,7 @@ class LayerNorm(Module):
 
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
 
-    def __init__(
-        self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None
-    ) -> None:
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None) -> None:
         super().__init__()
         self.normalized_shape = _as_shape(normalized_shape)
         self.eps = eps
@@ -142,9 +150,7 @@ class GroupNorm(Module):
 
     __constants__ = ["num_groups", "num_channels", "eps", "affine"]
 
-    def __init__(
-        self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True
-    ) -> None:
+    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")

@@ -126,7 +126,8 @@ class CircularPad3d(_CircularPadNd):
         y inside = x;  y outside = x[i mod n]
 
     Args:
-        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones cut off.
+        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones
+            cut off.
     Shapes: (N, C, D, H, W) or (C, D, H, W) -> the same with longer D, H, W. Dtypes: any; result as input.
     Raises: ValueError for an input of another rank; RuntimeError for more padding than the length.
     Source: behaviour of ``torch.nn.CircularPad3d``.
@@ -184,7 +185,8 @@ class ConstantPad3d(_ConstantPadNd):
         y inside = x;  y outside = value
 
     Args:
-        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones cut off.
+        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones
+            cut off.
         value: the fixed value.
     Shapes: (N, C, D, H, W) or (C, D, H, W) -> the same with longer D, H, W. Dtypes: any; result as input.
     Source: behaviour of ``torch.nn.ConstantPad3d``.
@@ -241,7 +243,8 @@ class ReflectionPad3d(_ReflectionPadNd):
         y inside = x;  y outside = x mirrored at the edge
 
     Args:
-        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones cut off.
+        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones
+            cut off.
     Shapes: (N, C, D, H, W) or (C, D, H, W) -> the same with longer D, H, W. Dtypes: any; result as input.
     Raises: RuntimeError for an input of another rank, or padding not below the length.
     Source: behaviour of ``torch.nn.ReflectionPad3d``.
@@ -298,7 +301,8 @@ class ReplicationPad3d(_ReplicationPadNd):
         y inside = x;  y outside = the nearest x
 
     Args:
-        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones cut off.
+        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones
+            cut off.
     Shapes: (N, C, D, H, W) or (C, D, H, W) -> the same with longer D, H, W. Dtypes: any; result as input.
     Raises: RuntimeError for an input of another rank.
     Source: behaviour of ``torch.nn.ReplicationPad3d``.
@@ -361,7 +365,8 @@ class ZeroPad3d(ConstantPad3d):
         y inside = x;  y outside = 0
 
     Args:
-        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones cut off.
+        padding: positions to add, one number for all sides or (left, right, top, bottom, front, back); negative ones
+            cut off.
     Shapes: (N, C, D, H, W) or (C, D, H, W) -> the same with longer D, H, W. Dtypes: any; result as input.
     Source: behaviour of ``torch.nn.ZeroPad3d``.
     Example:

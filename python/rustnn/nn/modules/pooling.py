@@ -31,9 +31,7 @@ __all__ = [
 class _MaxPoolNd(Module):
     __constants__ = ["kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"]
 
-    def __init__(
-        self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False
-    ) -> None:
+    def __init__(self, kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False) -> None:
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
@@ -61,7 +59,8 @@ class MaxPool1d(_MaxPoolNd):
         dilation: distance of the window's points.
         return_indices: return the positions of the maxima too.
         ceil_mode: keep windows that reach over the end.
-    Shapes: (N, C, L) or (C, L) -> (N, C, L') or (C, L'), L' = ⌊(L + 2 padding - dilation (kernel_size - 1) - 1) / stride⌋ + 1.
+    Shapes: (N, C, L) or (C, L) -> (N, C, L') or (C, L'), L' = ⌊(L + 2 padding - dilation (kernel_size - 1) - 1) /
+        stride⌋ + 1.
         Dtypes: real; result as input.
     Raises: RuntimeError for an input of another rank or too much padding.
     Source: behaviour of ``torch.nn.MaxPool1d``.
@@ -280,9 +279,7 @@ class AvgPool1d(_AvgPoolNd):
         self.count_include_pad = count_include_pad
 
     def forward(self, input):
-        return F.avg_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
 class AvgPool2d(_AvgPoolNd):
@@ -453,7 +450,8 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
     """Returns a fixed grid of maxima of an image.
 
-        y[i, j] = max of x over rows ⌊i H / H'⌋ … and columns ⌊j W / W'⌋ …, as :class:`AdaptiveMaxPool1d` in each dimension
+        y[i, j] = max of x over rows ⌊i H / H'⌋ … and columns ⌊j W / W'⌋ …, as :class:`AdaptiveMaxPool1d` in each
+        dimension
 
     Args:
         output_size: (H', W'), or one number for both; None keeps a length.
@@ -521,7 +519,8 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
     """Returns a fixed grid of averages of an image.
 
-        y[i, j] = mean of x over rows ⌊i H / H'⌋ … and columns ⌊j W / W'⌋ …, as :class:`AdaptiveAvgPool1d` in each dimension
+        y[i, j] = mean of x over rows ⌊i H / H'⌋ … and columns ⌊j W / W'⌋ …, as :class:`AdaptiveAvgPool1d` in each
+        dimension
 
     Args:
         output_size: (H', W'), or one number for both; None keeps a length.

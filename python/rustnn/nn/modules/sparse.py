@@ -58,7 +58,8 @@ class Embedding(_Table):
         scale_grad_by_freq: divide a row's gradient by how often it is used in the batch.
         sparse: whether the gradient of W is to be sparse.
         device, dtype: of the table.
-    Shapes: (*) of int32 or int64 -> (*, embedding_dim); ``weight`` (num_embeddings, embedding_dim), standard normal at first.
+    Shapes: (*) of int32 or int64 -> (*, embedding_dim); ``weight`` (num_embeddings, embedding_dim), standard normal at
+        first.
     Raises: AssertionError for a padding_idx out of range; IndexError for an index out of range.
     Source: behaviour of ``torch.nn.Embedding``.
     Example:

@@ -53,7 +53,5 @@ def vector_to_parameters(vec, parameters) -> None:
 
 def _same_device(parameter, device):
     if device is not None and parameter.device != device:
-        raise TypeError(
-            "Found two parameters on different devices, this is currently not supported."
-        )
+        raise TypeError("Found two parameters on different devices, this is currently not supported.")
     return parameter.device

@@ -68,7 +68,8 @@ def fuse_conv_bn_eval(conv, bn, transpose=False):
 def fuse_linear_bn_eval(linear, bn):
     """A copy of ``linear`` that does the work of ``linear`` followed by ``bn``, both in evaluation mode.
 
-    Raises: AssertionError if one of them is in training mode, ``bn`` has no running statistics, or the sizes do not fit.
+    Raises: AssertionError if one of them is in training mode, ``bn`` has no running statistics, or the sizes do not
+        fit.
     Example:
         >>> from rustnn import nn, ones
         >>> linear, bn = nn.Linear(3, 2).eval(), nn.BatchNorm1d(2).eval()
