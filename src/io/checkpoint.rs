@@ -185,7 +185,7 @@ pub(crate) fn storage_tag(graph: &Graph, id: &Value) -> Result<StorageTag> {
         }
     };
     let (kind, class, key, location, element_count, rest) = match &parts[..] {
-        [kind, class, key, location, element_count, rest @ ..] => (kind, class, key, location, element_count, rest),
+        [kind, class, key, location, element_count, rest @ ..] if rest.len() <= 1 => (kind, class, key, location, element_count, rest),
         _ => return corrupt(format!("a storage's persistent id has {} parts, not 5", parts.len())),
     };
     if text(kind).as_deref() != Some("storage") {

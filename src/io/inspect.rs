@@ -1,12 +1,11 @@
 //! A look into a file without loading it: what names it needs, what tensors it holds.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rustnn_tensor::DType;
 
 use crate::checkpoint::{Format, read_checkpoint};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::globals;
 use crate::source::Source;
 use crate::unpickle::{Globals, Options, full_name};
@@ -75,89 +74,118 @@ pub fn inspect_source(source: impl Into<Source>, options: &Options) -> Result<Su
     Ok(Summary {
         format: checkpoint.format,
         globals,
-        tensors: tensors(&checkpoint.graph, &checkpoint.root)?,
+        tensors: tensors(&checkpoint.graph, &checkpoint.root),
         storage_bytes: checkpoint.storages.iter().map(|storage| storage.len_bytes).sum(),
         file_bytes,
     })
 }
 
-/// Paths get long in deep graphs: one that would is cut, so that a small file cannot make a large list.
+/// Names get long in deep graphs: one that would is cut in front, so that a small file cannot make a large list.
 const MAX_NAME_BYTES: usize = 1024;
 
-fn tensors(graph: &Graph, root: &Value) -> Result<Vec<TensorSummary>> {
+/// How an object was first reached.
+#[derive(Clone)]
+enum Key {
+    Index(usize),
+    Name(Value),
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Key::Index(index) => write!(formatter, "{index}"),
+            Key::Name(Value::Str(text)) if text.len() <= MAX_NAME_BYTES => write!(formatter, "{text}"),
+            Key::Name(Value::Int(value)) => write!(formatter, "{value}"),
+            Key::Name(Value::Float(value)) => write!(formatter, "{value:?}"),
+            Key::Name(Value::Bool(value)) => write!(formatter, "{}", if *value { "True" } else { "False" }),
+            Key::Name(Value::None) => write!(formatter, "None"),
+            Key::Name(Value::DType(dtype)) => write!(formatter, "torch.{}", dtype.name()),
+            Key::Name(Value::Str(_) | Value::Object(_)) => write!(formatter, "…"),
+        }
+    }
+}
+
+/// A walk in the order of the file; names are made for tensors only.
+struct Walk<'a> {
+    graph: &'a Graph,
+    /// Parent and key by object, once reached; the root has none.
+    reached: Vec<Option<Option<(ObjectId, Key)>>>,
+    todo: Vec<ObjectId>,
+}
+
+impl Walk<'_> {
+    fn reach(&mut self, parent: ObjectId, key: Key, value: &Value) {
+        if let Value::Object(id) = value
+            && self.reached[id.0 as usize].is_none()
+        {
+            self.reached[id.0 as usize] = Some(Some((parent, key)));
+            self.todo.push(*id);
+        }
+    }
+
+    fn reach_all(&mut self, parent: ObjectId, items: &[Value]) {
+        items.iter().enumerate().for_each(|(index, item)| self.reach(parent, Key::Index(index), item));
+    }
+
+    fn reach_entries(&mut self, parent: ObjectId, entries: &[(Value, Value)]) {
+        entries.iter().for_each(|(key, value)| self.reach(parent, Key::Name(key.clone()), value));
+    }
+
+    fn name(&self, id: ObjectId) -> String {
+        let mut keys = Vec::new();
+        let (mut at, mut len) = (id, 0);
+        while let Some(Some(Some((parent, key)))) = self.reached.get(at.0 as usize) {
+            let key = key.to_string();
+            len += key.len() + 1;
+            if len > MAX_NAME_BYTES {
+                keys.push("…".to_owned());
+                break;
+            }
+            keys.push(key);
+            at = *parent;
+        }
+        keys.reverse();
+        keys.join(".")
+    }
+}
+
+fn tensors(graph: &Graph, root: &Value) -> Vec<TensorSummary> {
     let mut found = Vec::new();
-    let mut seen = vec![false; graph.len()];
-    let mut todo: Vec<(Arc<str>, ObjectId)> = Vec::new();
+    let mut walk = Walk { graph, reached: vec![None; graph.len()], todo: Vec::new() };
     if let Value::Object(id) = root {
-        todo.push(("".into(), *id));
+        walk.reached[id.0 as usize] = Some(None);
+        walk.todo.push(*id);
     }
-    let join = |path: &str, key: &str| -> Arc<str> {
-        let key = if key.len() > MAX_NAME_BYTES { "…" } else { key };
-        match path {
-            "" => key.into(),
-            path if path.len() + key.len() > MAX_NAME_BYTES => path.into(),
-            path => format!("{path}.{key}").into(),
-        }
-    };
-    while let Some((path, id)) = todo.pop() {
-        if std::mem::replace(&mut seen[id.0 as usize], true) {
-            continue;
-        }
-        let first = todo.len();
-        let mut visit = |key: &str, value: &Value| {
-            if let Value::Object(id) = value {
-                todo.push((join(&path, key), *id));
-            }
-        };
-        match &graph[id] {
-            Object::Tensor(tensor) => found.push(summary(path, tensor, false)),
-            Object::Parameter { data, .. } => {
-                seen[data.0 as usize] = true;
-                let Object::Tensor(tensor) = &graph[*data] else {
-                    return Err(Error::Corrupt("a parameter has no tensor".into()));
-                };
-                found.push(summary(path, tensor, true));
-            }
-            Object::List(items) | Object::Tuple(items) | Object::Set(items) | Object::FrozenSet(items) => {
-                items.iter().enumerate().for_each(|(index, item)| visit(&index.to_string(), item));
-            }
-            Object::Dict { entries, .. } => entries.iter().for_each(|(key, value)| visit(&key_text(key), value)),
+    while let Some(id) = walk.todo.pop() {
+        let first = walk.todo.len();
+        match &walk.graph[id] {
+            Object::List(items) | Object::Tuple(items) | Object::Set(items) | Object::FrozenSet(items) => walk.reach_all(id, items),
+            Object::Dict { entries, .. } => walk.reach_entries(id, entries),
             Object::Instance(instance) => {
-                let callable = graph.object(&instance.callable);
-                // State and arguments lead on under the object's own name, as attributes do in Python.
-                let mut inside = |value: &Value| match graph.object(value) {
-                    Some(Object::Dict { entries, .. }) => entries.iter().for_each(|(key, value)| visit(&key_text(key), value)),
-                    Some(Object::Tuple(items)) => items.iter().enumerate().for_each(|(index, item)| visit(&index.to_string(), item)),
-                    _ => visit("state", value),
-                };
-                if callable.is_some() {
-                    inside(&instance.args);
+                // Arguments and state lead on under the object's own name, as attributes do in Python.
+                for part in [Some(&instance.args), instance.state.as_ref()].into_iter().flatten() {
+                    match graph.object(part) {
+                        Some(Object::Dict { entries, .. }) => walk.reach_entries(id, entries),
+                        Some(Object::Tuple(items)) => walk.reach_all(id, items),
+                        _ => {}
+                    }
                 }
-                if let Some(state) = &instance.state {
-                    inside(state);
-                }
-                instance.appended.iter().enumerate().for_each(|(index, item)| visit(&index.to_string(), item));
-                instance.entries.iter().for_each(|(key, value)| visit(&key_text(key), value));
+                walk.reach_all(id, &instance.appended);
+                walk.reach_entries(id, &instance.entries);
             }
-            _ => {}
+            object => {
+                if let Some(tensor) = graph.tensor(&Value::Object(id)) {
+                    found.push(TensorSummary {
+                        name: walk.name(id),
+                        dtype: tensor.dtype,
+                        shape: tensor.shape.clone(),
+                        storage: tensor.storage,
+                        is_parameter: matches!(object, Object::Parameter { .. }),
+                    });
+                }
+            }
         }
-        todo[first..].reverse();
+        walk.todo[first..].reverse();
     }
-    Ok(found)
-}
-
-fn summary(path: Arc<str>, tensor: &crate::value::Tensor, is_parameter: bool) -> TensorSummary {
-    TensorSummary { name: path.to_string(), dtype: tensor.dtype, shape: tensor.shape.clone(), storage: tensor.storage, is_parameter }
-}
-
-fn key_text(key: &Value) -> String {
-    match key {
-        Value::Str(text) => text.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
-        Value::Bool(value) => if *value { "True" } else { "False" }.into(),
-        Value::None => "None".into(),
-        Value::DType(dtype) => format!("torch.{}", dtype.name()),
-        Value::Object(_) => "…".into(),
-    }
+    found
 }

@@ -133,7 +133,7 @@ impl Storages {
                 },
                 _ => return corrupt("a storage view must be a tuple"),
             },
-            _ => return corrupt("a storage's persistent id has more than 6 parts"),
+            _ => return corrupt("a storage view must be a tuple"),
         };
         let dtype = tag.dtype;
         let width = dtype.map_or(1, |dtype| dtype.size_bytes() as u64);

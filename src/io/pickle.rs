@@ -16,6 +16,9 @@ use crate::value::{DictKind, Graph, Instance, Object, ObjectId, StorageId, Value
 /// Items between two marks, as Python's pickler writes them.
 const BATCH: usize = 1000;
 
+/// How often an unfinished tuple may be begun again through cycles.
+const MAX_TURNS: usize = 100;
+
 /// Reads a pickle of plain values; persistent ids (storages) are refused.
 pub fn read(bytes: &[u8], options: &Options) -> Result<(Graph, Value)> {
     let mut graph = Graph::new();
@@ -81,8 +84,9 @@ pub(crate) struct Writer<'a> {
     memo: HashMap<MemoKey, u32>,
     next_memo: u32,
     todo: Vec<Step>,
-    /// Memo size when an unfinished immutable object was last begun: beginning it again without any new memo is endless.
-    begun: HashMap<ObjectId, u32>,
+    /// For unfinished objects that need their parts first: the memo size when last begun (beginning again without any new
+    /// memo is endless), and how often.
+    begun: HashMap<ObjectId, (u32, usize)>,
     persistent: PersistentSave<'a>,
 }
 
@@ -286,10 +290,16 @@ impl<'a> Writer<'a> {
             return Err(Error::Value(format!("object {} is not in the graph", id.0)));
         }
         let object = &graph[id];
-        if !matches!(object, Object::List(_) | Object::Dict { kind: DictKind::Dict | DictKind::OrderedDict, .. })
-            && self.begun.insert(id, self.next_memo) == Some(self.next_memo)
-        {
-            return Err(Error::Value(format!("a {} contains itself", object.type_name())));
+        if !matches!(object, Object::List(_) | Object::Dict { kind: DictKind::Dict | DictKind::OrderedDict, .. }) {
+            let (memo, count) = self.begun.get(&id).copied().unwrap_or((u32::MAX, 0));
+            if memo == self.next_memo {
+                return Err(Error::Value(format!("a {} contains itself", object.type_name())));
+            }
+            // Each turn writes the whole object again, as Python's pickler does until it exceeds its recursion limit.
+            if count > MAX_TURNS {
+                return Err(Error::Value(format!("a {} is part of more than {MAX_TURNS} cycles", object.type_name())));
+            }
+            self.begun.insert(id, (self.next_memo, count + 1));
         }
         match object {
             Object::BigInt(bytes) => self.big_int(bytes)?,

@@ -736,6 +736,9 @@ impl<'a> Machine<'a> {
     }
 
     fn push_global(&mut self, module: &str, name: &str) -> Result<()> {
+        if module.len() + name.len() > MAX_NAME_BYTES {
+            return self.fail("the name of a class or function is too long");
+        }
         let (module, name) = globals::modern_name(module, name);
         let full = full_name(&module, name);
         if let Some(value) = self.globals.get(&full) {
@@ -839,13 +842,13 @@ impl<'a> Machine<'a> {
                 let sizes = self.ints(sizes)?;
                 self.add(Object::Size(sizes))
             }
-            ("torch.device", [Value::Str(kind)]) => {
-                let (kind, index) = match kind.split_once(':') {
+            ("torch.device", [Value::Str(text)]) => {
+                let (kind, index) = match text.split_once(':') {
                     Some((kind, index)) => match index.parse() {
                         Ok(index) => (kind.into(), Some(index)),
-                        Err(_) => return self.fail(format!("Invalid device string: '{}'", shorten(kind))),
+                        Err(_) => return self.fail(format!("Invalid device string: '{}'", shorten(text))),
                     },
-                    None => (kind.clone(), None),
+                    None => (text.clone(), None),
                 };
                 self.add(Object::Device { kind, index })
             }
@@ -1221,6 +1224,9 @@ impl<'a> Machine<'a> {
         }
     }
 }
+
+/// Names are copied for each call; longer ones than any program has are refused.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// More dimensions than any tensor has; PyTorch's iterators stop at 64 too.
 const MAX_DIMS: usize = 64;

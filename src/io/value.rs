@@ -1,7 +1,6 @@
 //! What a checkpoint holds: a graph of plain values, kept in one arena so that shared and cyclic objects keep their
 //! identity and no depth of nesting can overflow a stack.
 
-use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -361,8 +360,14 @@ impl Graph {
 
     /// The entry of a dict under a string key.
     pub fn get(&self, dict: &Value, key: &str) -> Option<&Value> {
+        // The last of equal keys counts.
+        self.entries(dict)?.iter().rev().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// The entries of a dict of any kind.
+    pub fn entries(&self, dict: &Value) -> Option<&[(Value, Value)]> {
         match self.object(dict)? {
-            Object::Dict { entries, .. } => entries.iter().rev().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value),
+            Object::Dict { entries, .. } => Some(entries),
             _ => None,
         }
     }
@@ -392,94 +397,125 @@ impl Graph {
         }
     }
 
-    /// The steps that build everything reachable from `root`, parts before wholes, without recursion.
+    /// The steps that build everything reachable from `root`, parts before wholes, without recursion and in time
+    /// proportional to the graph.
     ///
     /// # Errors
-    /// If nesting exceeds `max_depth`, or an object without contents (a tuple) is part of itself.
+    /// If nesting exceeds `max_depth`, or an object that is created complete (a tuple) is part of itself.
     pub fn build_order(&self, root: &Value, max_depth: usize) -> Result<Vec<Step>> {
         enum Visit {
             Enter(ObjectId),
             Leave(ObjectId),
             Contents(ObjectId),
         }
-        let mut steps = Vec::new();
-        let mut created = vec![false; self.objects.len()];
-        // How many objects existed when an unfinished one was last entered: entering it again without progress is a
-        // cycle that nothing can build.
-        let mut entered: HashMap<ObjectId, usize> = HashMap::new();
-        let mut created_count = 0;
+        let mut order = Order { graph: self, steps: Vec::new(), created: vec![false; self.len()], forced: vec![false; self.len()] };
+        let mut visited = vec![false; self.len()];
         let mut depth = 0;
         let mut pending = Vec::new();
         if let Value::Object(id) = root {
             pending.push(Visit::Enter(*id));
         }
-        let mut parts = Vec::new();
         while let Some(visit) = pending.pop() {
-            let (id, object) = match visit {
-                Visit::Enter(id) | Visit::Leave(id) | Visit::Contents(id) => match self.objects.get(id.0 as usize) {
-                    Some(object) => (id, object),
-                    None => return Err(Error::Value(format!("object {} is not in the graph", id.0))),
-                },
+            let first = pending.len();
+            let mut enter = |value: &Value| {
+                if let Value::Object(part) = value {
+                    pending.push(Visit::Enter(*part));
+                }
             };
             match visit {
-                Visit::Enter(_) if created[id.0 as usize] => continue,
-                Visit::Enter(_) => {
+                Visit::Enter(id) => {
+                    let object = order.object(id)?;
+                    if std::mem::replace(&mut visited[id.0 as usize], true) {
+                        if !order.created[id.0 as usize] {
+                            // Met again before it is created: it is in a cycle through a container.
+                            order.force(id)?;
+                        }
+                        continue;
+                    }
                     depth += 1;
                     if depth > max_depth {
                         return Err(Error::Limit(format!("objects are nested deeper than {max_depth}; raise the depth limit")));
                     }
                     match object {
-                        Object::List(_) | Object::Dict { .. } => {
-                            created[id.0 as usize] = true;
-                            created_count += 1;
-                            steps.push(Step::Create(id));
-                            pending.push(Visit::Contents(id));
-                        }
-                        _ => {
-                            if entered.insert(id, created_count) == Some(created_count) {
-                                return Err(Error::Value(format!("a {} contains itself", object.type_name())));
-                            }
-                            pending.push(Visit::Leave(id));
-                        }
+                        Object::Instance(instance) => instance.for_each_argument(&mut enter),
+                        _ => object.for_each_part(&mut enter),
                     }
-                    let collect = |value: &Value| {
-                        if let Value::Object(part) = value {
-                            parts.push(*part);
-                        }
+                    let last = if is_shell(object) {
+                        order.create(id);
+                        Visit::Contents(id)
+                    } else {
+                        Visit::Leave(id)
                     };
-                    match object {
-                        Object::Instance(instance) => instance.for_each_argument(collect),
-                        _ => object.for_each_part(collect),
-                    }
-                    pending.extend(parts.drain(..).rev().map(Visit::Enter));
+                    pending.push(last);
                 }
-                Visit::Leave(_) => {
-                    if created[id.0 as usize] {
-                        depth -= 1;
-                        continue;
-                    }
-                    created[id.0 as usize] = true;
-                    created_count += 1;
-                    steps.push(Step::Create(id));
-                    match object {
+                Visit::Leave(id) => {
+                    order.create(id);
+                    match order.object(id)? {
                         Object::Instance(instance) => {
+                            instance.for_each_content(&mut enter);
                             pending.push(Visit::Contents(id));
-                            instance.for_each_content(|value| {
-                                if let Value::Object(part) = value {
-                                    parts.push(*part);
-                                }
-                            });
-                            pending.extend(parts.drain(..).rev().map(Visit::Enter));
                         }
                         _ => depth -= 1,
                     }
                 }
-                Visit::Contents(_) => {
+                Visit::Contents(id) => {
                     depth -= 1;
-                    steps.push(Step::Fill(id));
+                    order.steps.push(Step::Fill(id));
                 }
             }
+            // The first part is to be visited first, the object's own end last.
+            pending[first..].reverse();
         }
-        Ok(steps)
+        Ok(order.steps)
+    }
+}
+
+/// Created empty, whatever it will hold.
+fn is_shell(object: &Object) -> bool {
+    matches!(object, Object::List(_) | Object::Dict { .. })
+}
+
+struct Order<'a> {
+    graph: &'a Graph,
+    steps: Vec<Step>,
+    created: Vec<bool>,
+    forced: Vec<bool>,
+}
+
+impl<'a> Order<'a> {
+    fn object(&self, id: ObjectId) -> Result<&'a Object> {
+        self.graph.objects.get(id.0 as usize).ok_or_else(|| Error::Value(format!("object {} is not in the graph", id.0)))
+    }
+
+    fn create(&mut self, id: ObjectId) {
+        if !std::mem::replace(&mut self.created[id.0 as usize], true) {
+            self.steps.push(Step::Create(id));
+        }
+    }
+
+    /// Creates an object at once, with the containers it needs still empty.
+    fn force(&mut self, id: ObjectId) -> Result<()> {
+        let mut pending = vec![(id, false)];
+        while let Some((id, parts_exist)) = pending.pop() {
+            let object = self.object(id)?;
+            if parts_exist || is_shell(object) || self.created[id.0 as usize] {
+                self.create(id);
+                continue;
+            }
+            if std::mem::replace(&mut self.forced[id.0 as usize], true) {
+                return Err(Error::Value(format!("a {} contains itself", object.type_name())));
+            }
+            pending.push((id, true));
+            let enter = |value: &Value| {
+                if let Value::Object(part) = value {
+                    pending.push((*part, false));
+                }
+            };
+            match object {
+                Object::Instance(instance) => instance.for_each_argument(enter),
+                _ => object.for_each_part(enter),
+            }
+        }
+        Ok(())
     }
 }

@@ -515,3 +515,26 @@ impl Write for Checked<'_> {
         self.sink.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_past_the_32_bit_fields_are_read_back() {
+        // As if the 32-bit fields ended at 300 bytes: some records are long, some far, some both.
+        let mut file = Vec::new();
+        let mut writer = ArchiveWriter::with_first_64(&mut file, 300);
+        let contents: Vec<Vec<u8>> = [10, 400, 0, 299, 300, 1000].iter().map(|&len| vec![len as u8; len]).collect();
+        for (index, bytes) in contents.iter().enumerate() {
+            writer.add(&format!("a/{index}"), bytes).unwrap();
+        }
+        writer.finish().unwrap();
+        let archive = Archive::open(Source::from(file), &Limits::default()).unwrap();
+        for (index, bytes) in contents.iter().enumerate() {
+            let record = archive.record(&format!("a/{index}")).unwrap();
+            assert_eq!(&archive.read(record, true).unwrap(), bytes, "record {index}");
+            assert_eq!(record.offset % ALIGNMENT, 0);
+        }
+    }
+}
