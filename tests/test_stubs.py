@@ -46,24 +46,29 @@ def test_a_program_that_uses_the_types_passes_mypy_strictly(tmp_path: Path) -> N
     ("schema", "function", "method"),
     [
         (
-            "sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-            "(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, "
-            "dtype: _dtype | None = None) -> Tensor",
+            "sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)",
+            "(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) "
+            "-> Tensor",
             "(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor",
         ),
-        ("cat(Tensor[] tensors, int dim=0) -> Tensor", "(tensors: Sequence[Tensor], dim: _int = 0) -> Tensor", None),
         (
-            "max.dim(Tensor self, int dim) -> (Tensor values, Tensor indices)",
-            "(input: Tensor, dim: _int) -> tuple[Tensor, Tensor]",
-            "(self, dim: _int) -> tuple[Tensor, Tensor]",
+            "max(Tensor self, int dim, bool keepdim=False)",
+            "(input: Tensor, dim: _int, keepdim: _bool = False) -> tuple[Tensor, Tensor]",
+            "(self, dim: _int, keepdim: _bool = False) -> tuple[Tensor, Tensor]",
         ),
-        (
-            "unbind(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]",
-            "(input: Tensor, dim: _int = 0) -> tuple[Tensor, ...]",
-            "(self, dim: _int = 0) -> tuple[Tensor, ...]",
-        ),
+        ("add(Tensor self, Operand other)", "(input: Tensor, other: Tensor | _Number) -> Tensor", None),
+        ("cat(Tensor[] tensors, int dim=0)", "(tensors: Sequence[Tensor], dim: _int = 0) -> Tensor", None),
     ],
 )
 def test_schemas_become_signatures(schema: str, function: str, method: str | None) -> None:
-    assert make_stubs.signature(schema, method=False) == function
-    assert make_stubs.signature(schema, method=True) == method
+    assert make_stubs.signatures(schema, method=False) == [function]
+    if method:
+        assert make_stubs.signatures(schema, method=True) == [method]
+
+
+def test_sizes_may_come_one_by_one() -> None:
+    schema = "zeros(int[...] size, *, ScalarType? dtype=None)"
+    assert make_stubs.signatures(schema, method=False) == [
+        "(size: Sequence[_int], *, dtype: _dtype | None = None) -> Tensor",
+        "(*size: _int, dtype: _dtype | None = None) -> Tensor",
+    ]

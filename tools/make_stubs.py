@@ -1,7 +1,7 @@
 """Writes python/rustnn/_core.pyi from the op table and the built module; `make stubs`.
 
 Ops come from `rustnn._core._op_schemas()`: PyTorch-style schema texts such as
-`sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor`, one per overload. What is
+`sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)`, one per overload. What is
 not an op (classes, properties, plain functions) is read from the module itself. `--check` writes nothing and fails if
 the file is not what would be written.
 """
@@ -37,6 +37,7 @@ _DeviceLike = device | str | int
 
 PARAMETER_TYPES = {
     "Tensor": "Tensor",
+    "Operand": "Tensor | _Number",
     "Scalar": "_Number",
     "int": "_int",
     "SymInt": "_int",
@@ -50,7 +51,17 @@ PARAMETER_TYPES = {
     "MemoryFormat": "Any",
     "Any": "Any",
 }
-RETURN_TYPES = {**PARAMETER_TYPES, "Device": "_device", "()": "None", "": "None"}
+# What does not return one Tensor.
+PAIRS = "sort topk kthvalue mode cummax cummin aminmax var_mean std_mean frexp"
+RETURN_TYPES = {
+    **dict.fromkeys(PAIRS.split(), "tuple[Tensor, Tensor]"),
+    **dict.fromkeys("split split_with_sizes chunk tensor_split unbind meshgrid".split(), "tuple[Tensor, ...]"),
+    **dict.fromkeys("equal allclose is_floating_point is_complex is_signed is_nonzero".split(), "_bool"),
+    **dict.fromkeys("numel dim size_of_dim".split(), "_int"),
+    **dict.fromkeys("unique unique_consecutive".split(), "Any"),
+}
+# A pair if a dimension is named, one Tensor otherwise.
+PAIR_WITH_DIM = ("max", "min", "median", "nanmedian")
 
 BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
 COMPARISONS = "eq ne lt le gt ge".split()
@@ -77,10 +88,9 @@ DUNDERS = {
 
 def parameter_type(text: str) -> str:
     """`int[1]?` -> `IntList | None`."""
-    text = re.sub(r"\([a-z!|*> -]*\)", "", text)  # alias marks: Tensor(a!)
     optional = text.endswith("?")
     text = text.removesuffix("?")
-    listed = re.fullmatch(r"(\w+)(\?)?\[(\d*)\]", text)
+    listed = re.fullmatch(r"(\w+)(\?)?\[([\d.]*)\]", text)
     if listed:
         inner, inner_optional, count = listed.groups()
         item = PARAMETER_TYPES[inner]
@@ -94,14 +104,10 @@ def parameter_type(text: str) -> str:
     return f"{found} | None" if optional else found
 
 
-def return_type(text: str) -> str:
-    text = re.sub(r"\([a-z!|*> -]*\)", "", text.strip()) if not text.strip().startswith("(Tensor") else text.strip()
-    if text.startswith("(") and text != "()":
-        parts = [return_type(part.split()[0]) for part in text[1:-1].split(",")]
-        return f"tuple[{', '.join(parts)}]"
-    if text.endswith("[]"):
-        return f"tuple[{RETURN_TYPES[text[:-2]]}, ...]"
-    return RETURN_TYPES[text]
+def return_type(name: str, parameters: list[str]) -> str:
+    if name in PAIR_WITH_DIM and any(part.startswith("int dim") for part in parameters):
+        return "tuple[Tensor, Tensor]"
+    return RETURN_TYPES.get(name, "Tensor")
 
 
 def default_value(text: str) -> str:
@@ -119,36 +125,36 @@ def split_parameters(text: str) -> list[str]:
     ]
 
 
-def signature(schema: str, method: bool) -> str | None:
-    """The Python signature of one schema; None for the form that the op does not have."""
-    match = re.fullmatch(r"([\w.]+)\((.*)\)\s*->\s*(.+)", schema, re.S)
+def signatures(schema: str, method: bool) -> list[str]:
+    """The Python signatures of one schema: two where sizes may come one by one, as in `x.view(2, 3)`."""
+    match = re.fullmatch(r"(\w+)\((.*)\)", schema, re.S)
     if not match:
         raise ValueError(f"not a schema: {schema}")
-    parameters, result = match[2], return_type(match[3])
-    found, has_self = [], False
-    for part in split_parameters(parameters):
+    parts = split_parameters(match[2])
+    result = return_type(match[1], parts)
+    listed, spread = (["self"], ["self"]) if method else ([], [])
+    for at, part in enumerate(parts):
         if part == "*":
-            found.append("*")
+            listed.append("*")
+            if not any(item.startswith("*") for item in spread):
+                spread.append("*")
             continue
         declared, _, default = part.partition("=")
         kind, name = declared.strip().rsplit(" ", 1)
-        if name == "self":
-            has_self = True
-            if method:
-                continue
-            name = "input"
-        name = f"{name}_" if keyword.iskeyword(name) else name
-        shown = parameter_type(kind)
-        if shown == "Tensor" and name in ("other", "exponent"):
-            shown = "Tensor | _Number"  # a number is wrapped
-        found.append(f"{name}: {shown}" + (f" = {default_value(default.strip())}" if default else ""))
-    if method and not has_self:
-        return None
-    found = found[:-1] if found and found[-1] == "*" else found
-    if method:
-        # Sizes and dimensions may come one by one: x.view(2, 3), x.permute(1, 0).
-        found = ["self", *found]
-    return f"({', '.join(found)}) -> {result}"
+        if at == 0 and method:
+            continue
+        name = "input" if name == "self" else f"{name}_" if keyword.iskeyword(name) else name
+        shown = f"{name}: {parameter_type(kind)}" + (f" = {default_value(default.strip())}" if default else "")
+        if kind == "int[...]":
+            listed.append(f"{name}: Sequence[_int]")
+            spread.append(f"*{name}: _int")
+            continue
+        if kind == "Tensor" and name in ("other", "exponent"):
+            shown = shown.replace("Tensor", "Tensor | _Number")  # a number is wrapped
+        listed.append(shown)
+        spread.append(shown)
+    texts = [f"({', '.join(found[:-1] if found[-1:] == ['*'] else found)}) -> {result}" for found in (listed, spread)]
+    return texts if "int[...]" in schema else texts[:1]
 
 
 def docstring(text: str | None, indent: str) -> str:
@@ -212,10 +218,10 @@ def class_block(name: str, value: type, schemas: dict[str, tuple[list[str], str]
             body += ["    @property", f"    def {attribute}(self) -> Any: ..."]
             body += [f"    @{attribute}.setter", f"    def {attribute}(self, value: Any) -> None: ..."]
         elif name == "Tensor" and attribute in schemas:
-            texts = [signature(schema, method=True) for schema in schemas[attribute][0]]
+            texts = [text for schema in schemas[attribute][0] for text in signatures(schema, method=True)]
             body += function(
                 attribute,
-                [*filter(None, texts)] or ["(self, *args: Any, **kwargs: Any) -> Any"],
+                texts,
                 schemas[attribute][1],
                 "    ",
             )
@@ -232,14 +238,15 @@ def class_block(name: str, value: type, schemas: dict[str, tuple[list[str], str]
     return [*lines, *(body or ["    ..."] if not doc or body else [])]
 
 
-def normalised(schemas: dict[str, Any]) -> dict[str, tuple[list[str], str]]:
-    return {name: (list(entry["schemas"]), entry["doc"]) for name, entry in schemas.items()}
+def first_docs(schemas: dict[str, Any]) -> dict[str, tuple[list[str], str]]:
+    """{name: (schemas, doc of the first overload)}"""
+    return {name: (list(texts), docs[0]) for name, (texts, docs, *_) in schemas.items()}
 
 
 def stub() -> str:
     from rustnn import _core
 
-    schemas = normalised(_core._op_schemas())
+    schemas = first_docs(_core._op_schemas())
     lines: list[str] = []
     for name in sorted(n for n in dir(_core) if not n.startswith("__")):
         value = getattr(_core, name)
@@ -247,7 +254,9 @@ def stub() -> str:
             lines += class_block(name, value, schemas)
         elif name in schemas:
             lines += function(
-                name, [*filter(None, (signature(text, method=False) for text in schemas[name][0]))], schemas[name][1]
+                name,
+                [text for schema in schemas[name][0] for text in signatures(schema, method=False)],
+                schemas[name][1],
             )
         elif callable(value):
             lines += function(name, [builtin_signature(value, False)], value.__doc__)
