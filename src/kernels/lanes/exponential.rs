@@ -1,0 +1,158 @@
+//! exp and what is made of it.
+//!
+//! `e^x = 2^n e^r` with `n` the nearest integer to `x / ln 2`; ln 2 in two parts, the first of 15 bits so that its product
+//! with `n` is exact (Cody and Waite, "Software Manual for the Elementary Functions", 1980); `e^r` by a minimax polynomial.
+//! Adding 1.5 · 2^23 rounds to an integer and leaves it in the lowest bits of the sum, from where a shift makes it an exponent.
+
+use super::Lanes;
+use crate::value::{Number, Value};
+use fearless_simd::{Simd, prelude::*};
+
+const LN_2_UPPER: f32 = 0.693_145_75;
+const LN_2_LOWER: f32 = 1.428_606_8e-6;
+const ROUNDER: f32 = 12_582_912.0;
+/// (e^r - 1 - r) / r², highest power first; relative to e^r - 1 the error is below 2^-26.
+const EXP: [f32; 5] = [1.388_251_3e-3, 8.366_58e-3, 4.166_720_2e-2, 1.666_654_3e-1, 4.999_999_8e-1];
+/// 2^r for `|r| <= 1/2`; the relative error is below 2^-28.
+pub(super) const EXP2: [f32; 7] = [1.535_334_8e-4, 1.339_89e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_8e-1, 6.931_472e-1, 1.0];
+
+/// `(sum, n, r)`: the sum's lowest bits hold n. `|x|` is below 2^20.
+#[inline(always)]
+fn parts<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>, Lanes<S>) {
+    let rounder = x.constant(ROUNDER);
+    let sum = x.mul_add(x.constant(std::f32::consts::LOG2_E), rounder);
+    let n = sum - rounder;
+    (sum, n, n.mul_add(x.constant(-LN_2_LOWER), n.mul_add(x.constant(-LN_2_UPPER), x)))
+}
+
+/// e^r.
+#[inline(always)]
+fn exp_reduced<S: Simd>(r: Lanes<S>) -> Lanes<S> {
+    r.polynomial([EXP[0], EXP[1], EXP[2], EXP[3], EXP[4], 1.0, 1.0])
+}
+
+/// `(2^(n + shift), e^r - 1)` with `n + shift` within -126 to 127.
+#[inline(always)]
+pub(super) fn reduced<S: Simd>(x: Lanes<S>, shift: i32) -> (Lanes<S>, Lanes<S>) {
+    let (sum, _, r) = parts(x);
+    (x.from_bits((sum.bits() << 23u32) + ((127 + shift) << 23)), (r * r).mul_add(r.polynomial(EXP), r))
+}
+
+/// `y · 2^n` in two steps, so that results round into the subnormals and overflow to inf.
+#[inline(always)]
+pub(super) fn scaled<S: Simd>(y: Lanes<S>, n: Lanes<S>) -> Lanes<S> {
+    let n = n.to_int();
+    let half = n >> 1u32;
+    y * y.power_of_two(half) * y.power_of_two(n - half)
+}
+
+/// NaN where `x` is, else `y`.
+#[inline(always)]
+pub(super) fn or_nan<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
+    Lanes::select(x.eq(x), y, x)
+}
+
+/// `e^x`. Error: EXP_ULP.
+#[inline(always)]
+pub fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    // While e^x is far from the limits, its exponent may simply be added.
+    if !x.abs().le(x.constant(86.0)).all_true() {
+        return x.with(extreme_exp(x.simd, x.v));
+    }
+    let (sum, _, r) = parts(x);
+    let y = exp_reduced(r);
+    y.from_bits(y.bits() + (sum.bits() << 23u32))
+}
+
+/// `2^x`. Error: EXP2_ULP.
+#[inline(always)]
+pub fn exp2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    if !x.abs().le(x.constant(125.0)).all_true() {
+        return x.with(extreme_exp2(x.simd, x.v));
+    }
+    let rounder = x.constant(ROUNDER);
+    let sum = x + rounder;
+    let y = (x - (sum - rounder)).polynomial(EXP2);
+    y.from_bits(y.bits() + (sum.bits() << 23u32))
+}
+
+/// `e^x` with all limits, out of line. Masked attention scores are -inf, so it is vectorised, too.
+#[inline(never)]
+fn extreme_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let x = Lanes::new(simd, x);
+            let (_, n, r) = parts(x.larger(x.constant(-104.0)).smaller(x.constant(89.0)));
+            or_nan(x, scaled(exp_reduced(r), n)).v
+        },
+    )
+}
+
+#[inline(never)]
+fn extreme_exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let x = Lanes::new(simd, x);
+            let within = x.larger(x.constant(-151.0)).smaller(x.constant(128.5));
+            let n = within.round();
+            or_nan(x, scaled((within - n).polynomial(EXP2), n)).v
+        },
+    )
+}
+
+/// `e^x - 1`. Error: EXPM1_ULP.
+#[inline(always)]
+pub fn expm1<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    // Halved on the way, since 2^128 alone would overflow.
+    let (scale, p) = reduced(x.larger(x.constant(-18.0)).smaller(x.constant(89.0)), -1);
+    let half = scale.mul_add(p, scale - x.constant(0.5));
+    Lanes::select(x.abs().ge(x.constant(3e-8)), half + half, x)
+}
+
+/// `1 / (1 + e^-x)`. Error: SIGMOID_ULP.
+#[inline(always)]
+pub fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    // e^-|x| never overflows, so the lower tail keeps its subnormals.
+    let one = x.constant(1.0);
+    let e = exp(-x.abs());
+    Lanes::select(x.lt(x.constant(0.0)), e, one) / (one + e)
+}
+
+/// Error: TANH_ULP.
+#[inline(always)]
+pub fn tanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    // Up to 5/8 a polynomial of relative error 2^-27; then 1 - 2e / (1 + e) with e = e^(-2|x|).
+    let (a, one, z) = (x.abs(), x.constant(1.0), x * x);
+    let near = (a * z).mul_add(z.polynomial([-5.702_610_7e-3, 2.063_704_5e-2, -5.373_911_7e-2, 1.333_143_5e-1, -3.333_328e-1]), a);
+    let (scale, p) = reduced((a * x.constant(-2.0)).larger(x.constant(-20.0)), 0);
+    let e = scale.mul_add(p, scale);
+    let far = one - (e + e) / (one + e);
+    // NaN, which may not have passed the bound, is not above 5/8.
+    Lanes::select(a.gt(x.constant(0.625)), far, near).copysign(x)
+}
+
+/// `e^|x| / 2`, which overflows where sinh and cosh do.
+#[inline(always)]
+fn half_exp<S: Simd>(a: Lanes<S>) -> Lanes<S> {
+    let (_, n, r) = parts(a.smaller(a.constant(90.0)));
+    scaled(exp_reduced(r), n - a.constant(1.0))
+}
+
+/// Error: SINH_ULP.
+#[inline(always)]
+pub fn sinh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    // Up to 1 a polynomial of relative error 2^-34.
+    let (a, z) = (x.abs(), x * x);
+    let near = (a * z).mul_add(z.polynomial([2.817_074e-6, 1.983_614e-4, 8.333_35e-3, 1.666_666_6e-1]), a);
+    let half = half_exp(a);
+    Lanes::select(a.gt(x.constant(1.0)), half - x.constant(0.25) / half, near).copysign(x)
+}
+
+/// Error: COSH_ULP.
+#[inline(always)]
+pub fn cosh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    let half = half_exp(x.abs());
+    or_nan(x, half + x.constant(0.25) / half)
+}
