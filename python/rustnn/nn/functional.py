@@ -26,8 +26,7 @@ _NATIVE = """
     layer_norm group_norm rms_norm
     relu relu_ relu6 elu elu_ celu celu_ selu selu_ leaky_relu leaky_relu_ prelu rrelu rrelu_ gelu glu logsigmoid
     hardshrink tanhshrink softsign softplus softshrink hardtanh hardtanh_ hardsigmoid hardswish silu mish sigmoid tanh
-    threshold threshold_
-    dropout alpha_dropout feature_alpha_dropout
+    threshold threshold_ dropout alpha_dropout feature_alpha_dropout
     cosine_similarity pairwise_distance pdist
     pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
     scaled_dot_product_attention embedding_bag grid_sample affine_grid ctc_loss

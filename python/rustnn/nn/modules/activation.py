@@ -310,7 +310,7 @@ class Hardswish(_WithInplace):
     Source: Howard et al. 2019; behaviour of ``torch.nn.Hardswish``.
     Example:
         >>> import rustnn
-        >>> rustnn.nn.Hardswish()(rustnn.tensor([-4.0, 4.0])).tolist()
+        >>> rustnn.nn.Hardswish()(rustnn.tensor([0.0, 4.0])).tolist()
         [0.0, 4.0]
     """
 
@@ -522,8 +522,8 @@ class LogSigmoid(Module):
     Source: behaviour of ``torch.nn.LogSigmoid``.
     Example:
         >>> import rustnn
-        >>> rustnn.nn.LogSigmoid()(rustnn.tensor([100.0])).abs().tolist()
-        [0.0]
+        >>> rustnn.nn.LogSigmoid()(rustnn.tensor([-1000.0])).tolist()
+        [-1000.0]
     """
 
     def forward(self, input):

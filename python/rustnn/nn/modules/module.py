@@ -1100,8 +1100,8 @@ class Module(_ModuleBase):
     def _load_one(self, name, key, param, input_param, assign, error_msgs) -> None:
         if not _is_tensor_like(input_param):
             error_msgs.append(
-                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
-                f"but received {type(input_param)}"
+                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
+                f"checkpoint but received {type(input_param)}"
             )
             return
         lazy = is_lazy(param)
@@ -1137,8 +1137,8 @@ class Module(_ModuleBase):
                 setattr(self, name, input_param)
         except Exception as error:
             error_msgs.append(
-                f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} and whose '
-                f"dimensions in the checkpoint are {input_param.size()}, an exception occurred : {error.args}."
+                f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} and '
+                f"whose dimensions in the checkpoint are {input_param.size()}, an exception occurred : {error.args}."
             )
 
     def load_state_dict(self, state_dict, strict=True, assign=False, *, on_mismatch="error", atomic=False):

@@ -1,5 +1,6 @@
 """Tools for parameters and gradients."""
 
+from rustnn.nn.utils import rnn
 from rustnn.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -27,6 +28,7 @@ __all__ = [
     "fuse_linear_bn_weights",
     "get_total_norm",
     "parameters_to_vector",
+    "rnn",
     "skip_init",
     "vector_to_parameters",
 ]
