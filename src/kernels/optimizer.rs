@@ -129,30 +129,42 @@ unsafe fn run<F: Real, const N: usize>(rule: &impl Rule<F, N>, param: *mut F, gr
 unsafe fn lanes<F: Real, const N: usize>(rule: &impl Rule<F, N>, param: *mut F, grad: *const F, state: [*mut F; N], len: usize) {
     const L: usize = 16;
     let rule = *rule;
+    let block = |p: &mut [F; L], g: &[F; L], s: &mut [[F; L]; N]| {
+        for i in 0..L {
+            let mut own = std::array::from_fn(|n| s[n][i]);
+            p[i] = rule.step(p[i], g[i], &mut own);
+            for n in 0..N {
+                s[n][i] = own[n];
+            }
+        }
+    };
     let whole = len - len % L;
-    // SAFETY: elements below `len`; blocks of L are read with the alignment of an element.
+    // SAFETY: elements below `len`; blocks of L have the alignment of an element.
     unsafe {
         for at in (0..whole).step_by(L) {
             let (mut p, g) = (param.add(at).cast::<[F; L]>().read(), grad.add(at).cast::<[F; L]>().read());
             let mut s: [[F; L]; N] = state.map(|s| s.add(at).cast::<[F; L]>().read());
-            for i in 0..L {
-                let mut own = std::array::from_fn(|n| s[n][i]);
-                p[i] = rule.step(p[i], g[i], &mut own);
-                for n in 0..N {
-                    s[n][i] = own[n];
-                }
-            }
+            block(&mut p, &g, &mut s);
             param.add(at).cast::<[F; L]>().write(p);
             for n in 0..N {
                 state[n].add(at).cast::<[F; L]>().write(s[n]);
             }
         }
-        for at in whole..len {
-            let mut own = state.map(|s| s.add(at).read());
-            param.add(at).write(rule.step(param.add(at).read(), grad.add(at).read(), &mut own));
-            for n in 0..N {
-                state[n].add(at).write(own[n]);
-            }
+        let rest = len - whole;
+        if rest == 0 {
+            return;
+        }
+        // The rest as a block with zeros: square roots one by one would cost more.
+        let (mut p, mut g, mut s) = ([F::of(0.0); L], [F::of(0.0); L], [[F::of(0.0); L]; N]);
+        std::ptr::copy_nonoverlapping(param.add(whole), p.as_mut_ptr(), rest);
+        std::ptr::copy_nonoverlapping(grad.add(whole), g.as_mut_ptr(), rest);
+        for n in 0..N {
+            std::ptr::copy_nonoverlapping(state[n].add(whole), s[n].as_mut_ptr(), rest);
+        }
+        block(&mut p, &g, &mut s);
+        std::ptr::copy_nonoverlapping(p.as_ptr(), param.add(whole), rest);
+        for n in 0..N {
+            std::ptr::copy_nonoverlapping(s[n].as_ptr(), state[n].add(whole), rest);
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::copy::{Shared, cast_row};
 use crate::parallel::par_for;
 use fearless_simd::dispatch;
 use rustnn_tensor::DType;
-use std::ops::{Add, AddAssign, Div};
+use smallvec::SmallVec;
+use std::ops::{Add, AddAssign, Div, Mul};
 
 /// Elements read or written that make a task worth its hand-over.
 const TASK_ELEMENTS: usize = 16 << 10;
@@ -38,7 +39,7 @@ pub enum Divisor {
 }
 
 /// float32 or float64.
-trait Real: Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Div<Output = Self> + 'static {
+trait Real: Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Div<Output = Self> + 'static {
     const ZERO: Self;
     const LOWEST: Self;
     fn from_count(n: i64) -> Self;
@@ -135,6 +136,11 @@ impl Window {
         (first as usize).min(last)..last
     }
 
+    /// [`Window::columns`] of every window position: divisions are dear inside the loops.
+    fn all_columns(&self) -> SmallVec<[std::ops::Range<usize>; 8]> {
+        (0..self.kernel[2]).map(|k| self.columns(k)).collect()
+    }
+
     /// The divisor of output `o` in dimension `k`: elements with padding, and inside.
     #[inline(always)]
     fn extent(&self, k: usize, o: usize) -> (i64, i64) {
@@ -143,11 +149,23 @@ impl Window {
         (end - start, end.min(self.input[k] as i64) - start.max(0))
     }
 
-    fn divisor(&self, rule: Divisor, at: [usize; 3]) -> i64 {
-        if let Divisor::Fixed(n) = rule {
-            return n;
-        }
-        (0..3).map(|k| self.extent(k, at[k])).map(|(all, inside)| if rule == Divisor::WithPadding { all } else { inside }).product()
+    /// What the outputs of a row are divided by, but for the factor of the other dimensions: that is [`Window::area`].
+    fn widths<F: Real>(&self, rule: Divisor) -> Vec<F> {
+        let width = |o: usize| match (rule, self.extent(2, o)) {
+            (Divisor::Fixed(n), _) => n,
+            (Divisor::WithPadding, (all, _)) => all,
+            (Divisor::Inside, (_, inside)) => inside,
+        };
+        (0..self.output[2]).map(|o| F::from_count(width(o))).collect()
+    }
+
+    fn area<F: Real>(&self, rule: Divisor, od: usize, oh: usize) -> F {
+        let (d, h) = (self.extent(0, od), self.extent(1, oh));
+        F::from_count(match rule {
+            Divisor::Fixed(_) => 1,
+            Divisor::WithPadding => d.0 * h.0,
+            Divisor::Inside => d.1 * h.1,
+        })
     }
 }
 
@@ -231,6 +249,7 @@ unsafe fn max_halves<F: Real>(w: &Window, src: *const F, dst: *mut F, indices: O
 unsafe fn max_rows<F: Real>(w: &Window, src: *const F, dst: *mut F, indices: Option<*mut i64>) {
     let [_, height, width] = w.input;
     let stride = w.stride[2];
+    let all_columns = w.all_columns();
     for od in 0..w.output[0] {
         let (depths, d0) = w.inside(0, od);
         for oh in 0..w.output[1] {
@@ -245,8 +264,7 @@ unsafe fn max_rows<F: Real>(w: &Window, src: *const F, dst: *mut F, indices: Opt
                     for kh in rows.clone() {
                         let h = (h0 + (kh * w.dilation[1]) as isize) as usize;
                         let row = src.wrapping_add((d * height + h) * width);
-                        for kw in 0..w.kernel[2] {
-                            let columns = w.columns(kw);
+                        for (kw, columns) in all_columns.iter().enumerate() {
                             let (low, high) = (columns.start.max(start), columns.end.min(start + n));
                             if low >= high {
                                 continue;
@@ -358,20 +376,22 @@ impl PlaneKernel for AvgForward {
 #[inline(always)]
 unsafe fn avg_rows<F: Real>(w: &Window, divisor: Divisor, src: *const F, dst: *mut F) {
     let [_, height, width] = w.input;
+    let widths: Vec<F> = w.widths(divisor);
     let stride = w.stride[2];
+    let all_columns = w.all_columns();
     for od in 0..w.output[0] {
         let (depths, d0) = w.inside(0, od);
         for oh in 0..w.output[1] {
             let (rows, h0) = w.inside(1, oh);
             let out = (od * w.output[1] + oh) * w.output[2];
+            let area: F = w.area(divisor, od, oh);
             for start in (0..w.output[2]).step_by(BLOCK) {
                 let n = BLOCK.min(w.output[2] - start);
                 let mut sums = [F::ZERO; BLOCK];
                 for kd in depths.clone() {
                     for kh in rows.clone() {
                         let row = src.wrapping_add(((d0 as usize).wrapping_add(kd) * height + (h0 as usize).wrapping_add(kh)) * width);
-                        for kw in 0..w.kernel[2] {
-                            let columns = w.columns(kw);
+                        for (kw, columns) in all_columns.iter().enumerate() {
                             let (low, high) = (columns.start.max(start), columns.end.min(start + n));
                             if low >= high {
                                 continue;
@@ -392,11 +412,9 @@ unsafe fn avg_rows<F: Real>(w: &Window, divisor: Divisor, src: *const F, dst: *m
                         }
                     }
                 }
-                for (i, &sum) in sums[..n].iter().enumerate() {
-                    let empty = depths.is_empty() || rows.is_empty() || w.inside(2, start + i).0.is_empty();
-                    let mean = if empty { F::ZERO } else { sum / F::from_count(w.divisor(divisor, [od, oh, start + i])) };
+                for (i, (&sum, &width)) in sums[..n].iter().zip(&widths[start..]).enumerate() {
                     // SAFETY: output `out + start + i`.
-                    unsafe { dst.add(out + start + i).write(mean) };
+                    unsafe { dst.add(out + start + i).write(sum / (area * width)) };
                 }
             }
         }
@@ -427,7 +445,9 @@ impl PlaneKernel for AvgBackward {
 #[inline(always)]
 unsafe fn avg_backward_rows<F: Real>(w: &Window, divisor: Divisor, dy: *const F, dx: *mut F) {
     let [_, height, width] = w.input;
+    let widths: Vec<F> = w.widths(divisor);
     let stride = w.stride[2];
+    let all_columns = w.all_columns();
     // SAFETY: the caller's promise; `inside` and `columns` keep every place inside the input.
     unsafe {
         (0..w.input_len()).for_each(|i| dx.add(i).write(F::ZERO));
@@ -436,18 +456,18 @@ unsafe fn avg_backward_rows<F: Real>(w: &Window, divisor: Divisor, dy: *const F,
             for oh in 0..w.output[1] {
                 let (rows, h0) = w.inside(1, oh);
                 let out = (od * w.output[1] + oh) * w.output[2];
+                let area: F = w.area(divisor, od, oh);
                 for start in (0..w.output[2]).step_by(BLOCK) {
                     let n = BLOCK.min(w.output[2] - start);
                     let mut shares = [F::ZERO; BLOCK];
-                    for (i, share) in shares[..n].iter_mut().enumerate() {
-                        *share = dy.add(out + start + i).read() / F::from_count(w.divisor(divisor, [od, oh, start + i]));
+                    for (i, (share, &width)) in shares[..n].iter_mut().zip(&widths[start..]).enumerate() {
+                        *share = dy.add(out + start + i).read() / (area * width);
                     }
                     for kd in depths.clone() {
                         for kh in rows.clone() {
                             let row = dx.wrapping_add(((d0 as usize).wrapping_add(kd) * height + (h0 as usize).wrapping_add(kh)) * width);
                             // Descending, so that an element's shares arrive in the order of the outputs.
-                            for kw in (0..w.kernel[2]).rev() {
-                                let columns = w.columns(kw);
+                            for (kw, columns) in all_columns.iter().enumerate().rev() {
                                 let (low, high) = (columns.start.max(start), columns.end.min(start + n));
                                 if low >= high {
                                     continue;

@@ -7,7 +7,7 @@
 
 use crate::copy::{Shared, cast_row};
 use crate::parallel::par_for;
-use fearless_simd::dispatch;
+use fearless_simd::{Simd, dispatch, prelude::*};
 use half::{bf16, f16};
 use rustnn_tensor::{DType, Element};
 
@@ -28,39 +28,53 @@ pub struct Stream {
 
 /// One block: Philox 4x32 with ten rounds.
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let [a, b, c, d] = rounds(counter.map(|x| [x]), key);
-    [a[0], b[0], c[0], d[0]]
-}
-
-/// Ten rounds on N counters; word `w` of counter `i` is `[w][i]`.
-#[inline(always)]
-fn rounds<const N: usize>(counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
     let [mut a, mut b, mut c, mut d] = counter;
-    for _ in 0..10 {
-        for i in 0..N {
-            let p = a[i] as u64 * 0xD251_1F53;
-            let q = c[i] as u64 * 0xCD9E_8D57;
-            a[i] = (q >> 32) as u32 ^ b[i] ^ key[0];
-            b[i] = q as u32;
-            c[i] = (p >> 32) as u32 ^ d[i] ^ key[1];
-            d[i] = p as u32;
-        }
-        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    for [k0, k1] in round_keys(key) {
+        let (p, q) = (a as u64 * FIRST, c as u64 * SECOND);
+        (a, b, c, d) = ((q >> 32) as u32 ^ b ^ k0, q as u32, (p >> 32) as u32 ^ d ^ k1, p as u32);
     }
     [a, b, c, d]
 }
 
+const FIRST: u64 = 0xD251_1F53;
+const SECOND: u64 = 0xCD9E_8D57;
+
+#[inline(always)]
+fn round_keys(key: [u32; 2]) -> [[u32; 2]; 10] {
+    std::array::from_fn(|r| [key[0].wrapping_add(0x9E37_79B9u32.wrapping_mul(r as u32)), key[1].wrapping_add(0xBB67_AE85u32.wrapping_mul(r as u32))])
+}
+
 /// The words of `LANES` blocks from `block` on; word `w` of block `i` is number `w * LANES + i`.
 #[inline(always)]
-fn words(seed: u64, block: u64) -> [u32; WORDS] {
-    let counter = [
-        std::array::from_fn(|i| block.wrapping_add(i as u64) as u32),
-        std::array::from_fn(|i| (block.wrapping_add(i as u64) >> 32) as u32),
-        [0; LANES],
-        [0; LANES],
-    ];
-    let all: [[u32; LANES]; 4] = rounds(counter, [seed as u32, (seed >> 32) as u32]);
-    std::array::from_fn(|k| all[k / LANES][k % LANES])
+fn words<S: Simd>(simd: S, seed: u64, block: u64) -> [u32; WORDS] {
+    let keys = round_keys([seed as u32, (seed >> 32) as u32]);
+    let low = S::u64s::splat(simd, u32::MAX as u64);
+    let (first, second) = (S::u64s::splat(simd, FIRST), S::u64s::splat(simd, SECOND));
+    let mut all = [0; WORDS];
+    // Two vectors at a time hide the products' latency; lanes of 64 bits hold 32, so that products come without shuffles.
+    let n = S::u64s::LEN;
+    for at in (0..LANES).step_by(2 * n) {
+        let counter = |part: usize| {
+            let place = S::u64s::from_fn(simd, |i| block.wrapping_add((at + part * n + i) as u64));
+            [place & low, place >> 32, S::u64s::splat(simd, 0), S::u64s::splat(simd, 0)]
+        };
+        let mut both = [counter(0), counter(1)];
+        for [k0, k1] in keys {
+            let (k0, k1) = (S::u64s::splat(simd, k0 as u64), S::u64s::splat(simd, k1 as u64));
+            for [a, b, c, d] in &mut both {
+                let (p, q) = (*a * first, *c * second);
+                (*a, *b, *c, *d) = ((q >> 32) ^ *b ^ k0, q & low, (p >> 32) ^ *d ^ k1, p & low);
+            }
+        }
+        for (part, state) in both.iter().enumerate() {
+            for (w, word) in state.iter().enumerate() {
+                for (i, &x) in word.as_slice().iter().enumerate() {
+                    all[w * LANES + at + part * n + i] = x as u32;
+                }
+            }
+        }
+    }
+    all
 }
 
 /// How words become values, V of them from each group.
@@ -75,7 +89,7 @@ unsafe fn fill<A: Element, const V: usize>(dtype: DType, stream: Stream, law: im
     let dst = Shared::new(dst);
     for_groups(groups, &|group| {
         let block = stream.offset.wrapping_add((group * LANES) as u64);
-        let values = dispatch!(crate::level(), _simd => law.values(&words(stream.seed, block)));
+        let values = dispatch!(crate::level(), simd => law.values(&words(simd, stream.seed, block)));
         let len = V.min(n - group * V);
         // SAFETY: the elements of this group.
         unsafe { cast_row(A::DTYPE, values.as_ptr().cast(), dtype, dst.get().add(group * V * width), len) };
@@ -159,7 +173,12 @@ impl Law<f32, WORDS> for Uniform<f32> {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [f32; WORDS] {
         let unit = 1.0 / (1u32 << self.bits) as f32;
-        words.map(|w| ((w >> (32 - self.bits)) as i32 as f32 * unit * self.width + self.low).min(self.last))
+        let mut out = [0f32; WORDS];
+        for (x, &w) in out.iter_mut().zip(words) {
+            let value = (w >> (32 - self.bits)) as i32 as f32 * unit * self.width + self.low;
+            *x = if value < self.last { value } else { self.last };
+        }
+        out
     }
 }
 
@@ -167,7 +186,11 @@ impl Law<f64, { WORDS / 2 }> for Uniform<f64> {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [f64; WORDS / 2] {
         let unit = 1.0 / (1u64 << 53) as f64;
-        std::array::from_fn(|i| ((wide(words, i) >> 11) as f64 * unit * self.width + self.low).min(self.last))
+        let mut out = [0f64; WORDS / 2];
+        for (i, x) in out.iter_mut().enumerate() {
+            *x = ((wide(words, i) >> 11) as f64 * unit * self.width + self.low).min(self.last);
+        }
+        out
     }
 }
 
@@ -220,7 +243,8 @@ impl Law<f32, WORDS> for Normal<f32> {
         let (cosines, sines) = out.split_at_mut(WORDS / 2);
         for i in 0..WORDS / 2 {
             // Box and Muller; 31 bits reach 6.6 standard deviations.
-            let radius = (-2.0 * ln(open(words[i]))).max(0.0).sqrt() * self.std;
+            let square = -2.0 * ln(open(words[i]));
+            let radius = if square > 0.0 { square } else { 0.0 }.sqrt() * self.std;
             let (x, y) = circle((words[WORDS / 2 + i] >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32));
             cosines[i] = radius * x + self.mean;
             sines[i] = radius * y + self.mean;
@@ -265,14 +289,23 @@ impl Law<f32, WORDS> for Exponential<f32> {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [f32; WORDS] {
         // Never 0: quotients by these numbers are taken.
-        words.map(|w| (-ln(open(w))).max(f32::EPSILON / 2.0) / self.0)
+        let mut out = [0f32; WORDS];
+        for (x, &w) in out.iter_mut().zip(words) {
+            let value = -ln(open(w));
+            *x = if value > f32::EPSILON / 2.0 { value } else { f32::EPSILON / 2.0 } / self.0;
+        }
+        out
     }
 }
 
 impl Law<f64, { WORDS / 2 }> for Exponential<f64> {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [f64; WORDS / 2] {
-        std::array::from_fn(|i| (-open_wide(wide(words, i)).ln()).max(f64::EPSILON / 2.0) / self.0)
+        let mut out = [0f64; WORDS / 2];
+        for (i, x) in out.iter_mut().enumerate() {
+            *x = (-open_wide(wide(words, i)).ln()).max(f64::EPSILON / 2.0) / self.0;
+        }
+        out
     }
 }
 
@@ -299,7 +332,11 @@ struct Narrow {
 impl Law<i64, WORDS> for Narrow {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [i64; WORDS] {
-        words.map(|w| self.low.wrapping_add((w as u64 * self.span as u64 >> 32) as i64))
+        let mut out = [0i64; WORDS];
+        for (x, &w) in out.iter_mut().zip(words) {
+            *x = self.low.wrapping_add((w as u64 * self.span as u64 >> 32) as i64);
+        }
+        out
     }
 }
 
@@ -313,11 +350,13 @@ struct Broad {
 impl Law<i64, { WORDS / 2 }> for Broad {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [i64; WORDS / 2] {
-        std::array::from_fn(|i| {
+        let mut out = [0i64; WORDS / 2];
+        for (i, x) in out.iter_mut().enumerate() {
             let bits = wide(words, i);
             let value = if self.span == 0 { bits } else { (bits as u128 * self.span as u128 >> 64) as u64 };
-            self.low.wrapping_add(value as i64)
-        })
+            *x = self.low.wrapping_add(value as i64);
+        }
+        out
     }
 }
 
@@ -348,10 +387,13 @@ struct Bernoulli(Option<u32>);
 impl Law<u8, WORDS> for Bernoulli {
     #[inline(always)]
     fn values(&self, words: &[u32; WORDS]) -> [u8; WORDS] {
-        match self.0 {
-            None => [0; WORDS],
-            Some(last) => words.map(|w| (w <= last) as u8),
+        let mut out = [0; WORDS];
+        if let Some(last) = self.0 {
+            for (x, &w) in out.iter_mut().zip(words) {
+                *x = (w <= last) as u8;
+            }
         }
+        out
     }
 }
 
@@ -373,7 +415,7 @@ pub unsafe fn bernoulli_each(dtype: DType, stream: Stream, p_dtype: DType, p: *c
     let (p, dst) = (Shared::read_only(p), Shared::new(dst));
     for_groups(groups, &|group| {
         let block = stream.offset.wrapping_add((group * LANES) as u64);
-        let words = dispatch!(crate::level(), _simd => words(stream.seed, block));
+        let words = dispatch!(crate::level(), simd => words(simd, stream.seed, block));
         let (first, len) = (group * WORDS, WORDS.min(n - group * WORDS));
         let (mut chances, mut values) = ([0f64; WORDS], [0u8; WORDS]);
         // SAFETY: the elements of this group.
@@ -405,8 +447,8 @@ pub unsafe fn dropout(dtype: DType, stream: Stream, p: f64, src: *const u8, dst:
         let (from, to) = (src.get().wrapping_add(first * width), dst.get().wrapping_add(first * width));
         // SAFETY: the elements of this group; buffers hold a group.
         unsafe {
-            let keep = dispatch!(crate::level(), _simd => {
-                let keep = Bernoulli(last).values(&words(stream.seed, block));
+            let keep = dispatch!(crate::level(), simd => {
+                let keep = Bernoulli(last).values(&words(simd, stream.seed, block));
                 if dtype == DType::F32 && len == WORDS {
                     let (from, to) = (from.cast::<f32>(), to.cast::<f32>());
                     // The quotient of 1 by 1 - p in float32, as PyTorch divides its mask.
@@ -457,7 +499,7 @@ impl Words {
     fn wide(&mut self) -> u64 {
         if self.next == WORDS {
             let block = self.stream.offset.wrapping_add(self.group * LANES as u64);
-            self.words = dispatch!(crate::level(), _simd => words(self.stream.seed, block));
+            self.words = dispatch!(crate::level(), simd => words(simd, self.stream.seed, block));
             (self.group, self.next) = (self.group + 1, 0);
         }
         self.next += 2;
@@ -622,7 +664,7 @@ mod tests {
         assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
         let pi = philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]);
         assert_eq!(pi, [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]);
-        let group = words(0xabcd_ef01_2345_6789, u32::MAX as u64 - 3);
+        let group = dispatch!(crate::level(), simd => words(simd, 0xabcd_ef01_2345_6789, u32::MAX as u64 - 3));
         for i in 0..LANES {
             let block = u32::MAX as u64 - 3 + i as u64;
             let one = philox([block as u32, (block >> 32) as u32, 0, 0], [0x2345_6789, 0xabcd_ef01]);
