@@ -5,7 +5,7 @@
 
 use crate::copy::Shared;
 use crate::parallel::{par_chunks, par_for};
-use crate::softmax::{Columns, RowKernel, Rows, each_lane, each_vector, get, greatest, max_and_sum, put, sum_line};
+use crate::softmax::{Columns, RowKernel, Rows, always, each_lane, each_vector, get, greatest, max_and_sum, put, sum_line};
 use crate::wide::{Float, Real, Wide};
 use fearless_simd::{Simd, SimdBase};
 
@@ -213,7 +213,10 @@ impl<L: Float> Saved<L> {
     unsafe fn get_columns<S: Simd>(&self, simd: S, item: usize, width: usize) -> (L::Native<S>, L::Native<S>) {
         // SAFETY: the caller's promise.
         unsafe {
-            let at = |place: usize| get::<L, S>(simd, self.ptr.get().add(place), width, L::ZERO);
+            let at = always(
+                #[inline(always)]
+                |place: usize| get::<L, S>(simd, self.ptr.get().add(place), width, L::ZERO),
+            );
             (at(item), at(self.items + item))
         }
     }
@@ -369,12 +372,20 @@ impl<L: Float> RowKernel<L, 1> for Entropy<L> {
         unsafe {
             let max = greatest::<L, S>(simd, x, n);
             let splat = L::Native::<S>::splat(simd, max);
-            let sum = sum_line::<L, S>(simd, n, |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - splat));
+            let sum = sum_line::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - splat),
+            );
             let smooth = |ln: L| {
                 let ln = L::Native::<S>::splat(simd, ln);
-                sum_line::<L, S>(simd, n, |i, width| {
-                    (ln - (get::<L, S>(simd, x.add(i), width, L::ZERO) - splat)) * weights(simd, self.weight, i, width)
-                })
+                sum_line::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| (ln - (get::<L, S>(simd, x.add(i), width, L::ZERO) - splat)) * weights(simd, self.weight, i, width),
+                )
             };
             self.write(item, max, sum.ln(), |class| x.add(class).read(), smooth);
         }
@@ -384,9 +395,17 @@ impl<L: Float> RowKernel<L, 1> for Entropy<L> {
     unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 1>, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let (max, sum) = max_and_sum(simd, x, |_, _| {});
+            let (max, sum) = max_and_sum(
+                simd,
+                x,
+                #[inline(always)]
+                |_, _| {},
+            );
             for j in 0..x.width {
-                let at = |i: usize| x.x[0].add(i * x.stride + j).read();
+                let at = always(
+                    #[inline(always)]
+                    |i: usize| x.x[0].add(i * x.stride + j).read(),
+                );
                 let smooth = |ln: L| (0..x.n).fold(L::ZERO, |sum, i| sum + (ln - (at(i) - max[j])) * self.weight.of(i));
                 self.write(item + j, max[j], sum[j].ln(), at, smooth);
             }
@@ -433,21 +452,41 @@ impl<L: Float> RowKernel<L, 1> for EntropyBackward<L> {
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], dx: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let splat = |c| L::Native::<S>::splat(simd, c);
-            let total = || sum_line::<L, S>(simd, n, |i, width| weights(simd, self.weight, i, width));
+            let splat = always(
+                #[inline(always)]
+                |c| L::Native::<S>::splat(simd, c),
+            );
+            let total = || {
+                sum_line::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| weights(simd, self.weight, i, width),
+                )
+            };
             let Some((class, of_softmax, of_weights, at_class)) = self.factors(n, item, total) else {
-                each_vector::<L, S>(simd, n, |i, width| put::<L, S>(dx.add(i), width, splat(L::ZERO)));
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| put::<L, S>(dx.add(i), width, splat(L::ZERO)),
+                );
                 return;
             };
             let (max, ln) = self.saved.get(item);
             let (max, ln, of_softmax) = (splat(max), splat(ln), splat(of_softmax));
-            each_vector::<L, S>(simd, n, |i, width| {
-                let mut d = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln) * of_softmax;
-                if self.smoothing != 0.0 {
-                    d = d - weights(simd, self.weight, i, width) * of_weights;
-                }
-                put::<L, S>(dx.add(i), width, d);
-            });
+            each_vector::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let mut d = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln) * of_softmax;
+                    if self.smoothing != 0.0 {
+                        d = d - weights(simd, self.weight, i, width) * of_weights;
+                    }
+                    put::<L, S>(dx.add(i), width, d);
+                },
+            );
             dx.add(class).write(dx.add(class).read() - at_class);
         }
     }
@@ -534,13 +573,23 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
         unsafe {
             let max = greatest::<L, S>(simd, x, n);
             let splat = L::Native::<S>::splat(simd, max);
-            let sum = sum_line::<L, S>(simd, n, |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - splat));
+            let sum = sum_line::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - splat),
+            );
             let ln = sum.ln();
             let lnv = L::Native::<S>::splat(simd, ln);
-            let loss = sum_line::<L, S>(simd, n, |i, width| {
-                let t = smoothed::<L, S>(simd, get::<L, S>(simd, t.add(i), width, L::ZERO), self.weight, self.smoothing, n, i, width);
-                (lnv - (get::<L, S>(simd, x.add(i), width, L::ZERO) - splat)) * t
-            });
+            let loss = sum_line::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let t = smoothed::<L, S>(simd, get::<L, S>(simd, t.add(i), width, L::ZERO), self.weight, self.smoothing, n, i, width);
+                    (lnv - (get::<L, S>(simd, x.add(i), width, L::ZERO) - splat)) * t
+                },
+            );
             self.losses.get().add(item).write(loss);
             self.saved.set(item, max, ln);
         }
@@ -550,7 +599,12 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
     unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 2>, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let (max, sum) = max_and_sum(simd, x, |_, _| {});
+            let (max, sum) = max_and_sum(
+                simd,
+                x,
+                #[inline(always)]
+                |_, _| {},
+            );
             let ln = each_lane::<L, S>(sum, L::ln);
             let mut loss = L::Native::<S>::splat(simd, L::ZERO);
             for i in 0..x.n {
@@ -575,17 +629,28 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropyBackward<L> {
     unsafe fn line<S: Simd>(&self, simd: S, [x, t]: [*const L; 2], dx: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let splat = |c| L::Native::<S>::splat(simd, c);
-            let at = |i: usize, width: usize| {
-                smoothed::<L, S>(simd, get::<L, S>(simd, t.add(i), width, L::ZERO), self.weight, self.smoothing, n, i, width)
-            };
+            let splat = always(
+                #[inline(always)]
+                |c| L::Native::<S>::splat(simd, c),
+            );
+            let at = always(
+                #[inline(always)]
+                |i: usize, width: usize| {
+                    smoothed::<L, S>(simd, get::<L, S>(simd, t.add(i), width, L::ZERO), self.weight, self.smoothing, n, i, width)
+                },
+            );
             let total = splat(sum_line::<L, S>(simd, n, at));
             let (max, ln) = self.saved.get(item);
             let (max, ln, dloss) = (splat(max), splat(ln), splat(self.dloss.at(item)));
-            each_vector::<L, S>(simd, n, |i, width| {
-                let p = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln);
-                put::<L, S>(dx.add(i), width, (p * total - at(i, width)) * dloss);
-            });
+            each_vector::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let p = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln);
+                    put::<L, S>(dx.add(i), width, (p * total - at(i, width)) * dloss);
+                },
+            );
         }
     }
 
@@ -594,7 +659,10 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropyBackward<L> {
         // SAFETY: the caller's promise.
         unsafe {
             let zero = L::Native::<S>::splat(simd, L::ZERO);
-            let at = |i: usize| smoothed_column::<L, S>(x.get(simd, 1, i), self.weight, self.smoothing, x.n, i);
+            let at = always(
+                #[inline(always)]
+                |i: usize| smoothed_column::<L, S>(x.get(simd, 1, i), self.weight, self.smoothing, x.n, i),
+            );
             let total = (0..x.n).fold(zero, |total, i| total + at(i));
             let (max, ln) = self.saved.get_columns::<S>(simd, item, x.width);
             let mut dloss = zero;

@@ -8,7 +8,7 @@ use crate::copy::Shared;
 use crate::memory::{Dst, Src};
 use crate::parallel::{par_chunks, par_for};
 use crate::reduce::{Finish, Fold, reduce};
-use crate::softmax::{Columns, RowKernel, Rows, each_vector, get, put, sum_line};
+use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, put, sum_line};
 use crate::wide::{Float, Real, Wide, gather, scatter};
 use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch};
 
@@ -114,15 +114,29 @@ unsafe fn row_moments<L: Float, S: Simd, const CENTRED: bool>(simd: S, x: *const
     // SAFETY: the caller's promise.
     unsafe {
         let mean = if CENTRED {
-            L::of(sum_line::<L, S>(simd, n, |i, width| get::<L, S>(simd, x.add(i), width, L::ZERO)).to_f64() / n as f64)
+            L::of(
+                sum_line::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| get::<L, S>(simd, x.add(i), width, L::ZERO),
+                )
+                .to_f64()
+                    / n as f64,
+            )
         } else {
             L::ZERO
         };
         let centre = L::Native::<S>::splat(simd, mean);
-        let squares = sum_line::<L, S>(simd, n, |i, width| {
-            let d = get::<L, S>(simd, x.add(i), width, mean) - centre;
-            d * d
-        });
+        let squares = sum_line::<L, S>(
+            simd,
+            n,
+            #[inline(always)]
+            |i, width| {
+                let d = get::<L, S>(simd, x.add(i), width, mean) - centre;
+                d * d
+            },
+        );
         (mean, squares.to_f64() / n as f64)
     }
 }
@@ -142,15 +156,20 @@ impl<L: Float, const CENTRED: bool> RowKernel<L, 1> for RowNorm<L, CENTRED> {
             }
             let (mean, rstd) = (L::Native::<S>::splat(simd, mean), L::Native::<S>::splat(simd, rstd));
             let plain = self.weight.get().is_null() && self.bias.get().is_null();
-            each_vector::<L, S>(simd, n, |i, width| {
-                let y = (get::<L, S>(simd, x.add(i), width, L::ZERO) - mean) * rstd;
-                let y = if plain {
-                    y
-                } else {
-                    y.mul_add(param::<L, S>(simd, self.weight, i, width, L::ONE), param::<L, S>(simd, self.bias, i, width, L::ZERO))
-                };
-                put::<L, S>(out.add(i), width, y);
-            });
+            each_vector::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let y = (get::<L, S>(simd, x.add(i), width, L::ZERO) - mean) * rstd;
+                    let y = if plain {
+                        y
+                    } else {
+                        y.mul_add(param::<L, S>(simd, self.weight, i, width, L::ONE), param::<L, S>(simd, self.bias, i, width, L::ZERO))
+                    };
+                    put::<L, S>(out.add(i), width, y);
+                },
+            );
         }
     }
 
@@ -317,38 +336,61 @@ impl<T: Real, const CENTRED: bool> RowNormBackward<T, CENTRED> {
         dbias: *mut T::Float,
     ) {
         let n = self.n;
-        let splat = |c| <T::Float as fearless_simd::SimdFloatElement>::Native::<S>::splat(simd, c);
+        let splat = always(
+            #[inline(always)]
+            |c| <T::Float as fearless_simd::SimdFloatElement>::Native::<S>::splat(simd, c),
+        );
         let zero = T::Float::ZERO;
         // SAFETY: the caller's promise; a vector of `dx` is stored after those of `dy` were last read.
         unsafe {
-            let at = |ptr: *const T::Float, i: usize, width: usize| get::<T::Float, S>(simd, ptr.add(i), width, zero);
+            let at = always(
+                #[inline(always)]
+                |ptr: *const T::Float, i: usize, width: usize| get::<T::Float, S>(simd, ptr.add(i), width, zero),
+            );
             let mean = splat(param_one(self.mean, row, zero));
             let rstd = splat(self.rstd.get().add(row).read());
-            let weight = |i: usize, width: usize| param::<T::Float, S>(simd, self.weight, i, width, T::Float::ONE);
+            let weight = always(
+                #[inline(always)]
+                |i: usize, width: usize| param::<T::Float, S>(simd, self.weight, i, width, T::Float::ONE),
+            );
             let (mut of_one, mut of_x) = (splat(zero), splat(zero));
             if !dx.is_null() {
                 let share = T::Float::of(1.0 / n as f64);
                 if CENTRED {
-                    let sum = sum_line::<T::Float, S>(simd, n, |i, width| at(dy, i, width) * weight(i, width));
+                    let sum = sum_line::<T::Float, S>(
+                        simd,
+                        n,
+                        #[inline(always)]
+                        |i, width| at(dy, i, width) * weight(i, width),
+                    );
                     of_one = splat(sum * share);
                 }
-                let sum =
-                    sum_line::<T::Float, S>(simd, n, |i, width| at(dy, i, width) * weight(i, width) * ((at(x, i, width) - mean) * rstd));
+                let sum = sum_line::<T::Float, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| at(dy, i, width) * weight(i, width) * ((at(x, i, width) - mean) * rstd),
+                );
                 of_x = splat(sum * share);
             }
-            each_vector::<T::Float, S>(simd, n, |i, width| {
-                let d = at(dy, i, width);
-                let normal = (at(x, i, width) - mean) * rstd;
-                if !dweight.is_null() {
-                    put::<T::Float, S>(dweight.add(i), width, at(dweight, i, width) + d * normal);
-                }
-                if !dbias.is_null() {
-                    put::<T::Float, S>(dbias.add(i), width, at(dbias, i, width) + d);
-                }
-                if !dx.is_null() {
-                    put::<T::Float, S>(dx.add(i), width, (d * weight(i, width) - of_one - normal * of_x) * rstd);
-                }
-            });
+            each_vector::<T::Float, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let d = at(dy, i, width);
+                    let normal = (at(x, i, width) - mean) * rstd;
+                    if !dweight.is_null() {
+                        put::<T::Float, S>(dweight.add(i), width, at(dweight, i, width) + d * normal);
+                    }
+                    if !dbias.is_null() {
+                        put::<T::Float, S>(dbias.add(i), width, at(dbias, i, width) + d);
+                    }
+                    if !dx.is_null() {
+                        put::<T::Float, S>(dx.add(i), width, (d * weight(i, width) - of_one - normal * of_x) * rstd);
+                    }
+                },
+            );
         }
     }
 }
@@ -413,15 +455,23 @@ impl<L: Float> RowKernel<L, 1> for GroupNorm<L> {
             let rstd = inverse_root::<L>(square, self.eps);
             self.mean.get().add(item).write(mean);
             self.rstd.get().add(item).write(rstd);
-            let splat = |c| L::Native::<S>::splat(simd, c);
+            let splat = always(
+                #[inline(always)]
+                |c| L::Native::<S>::splat(simd, c),
+            );
             let first = item % self.groups * self.per_group;
             if self.spatial == 1 {
                 let (mean, rstd) = (splat(mean), splat(rstd));
-                each_vector::<L, S>(simd, n, |i, width| {
-                    let y = (get::<L, S>(simd, x.add(i), width, L::ZERO) - mean) * rstd;
-                    let weight = param::<L, S>(simd, self.weight, first + i, width, L::ONE);
-                    put::<L, S>(out.add(i), width, y.mul_add(weight, param::<L, S>(simd, self.bias, first + i, width, L::ZERO)));
-                });
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| {
+                        let y = (get::<L, S>(simd, x.add(i), width, L::ZERO) - mean) * rstd;
+                        let weight = param::<L, S>(simd, self.weight, first + i, width, L::ONE);
+                        put::<L, S>(out.add(i), width, y.mul_add(weight, param::<L, S>(simd, self.bias, first + i, width, L::ZERO)));
+                    },
+                );
                 return;
             }
             let mean = splat(mean);
@@ -429,10 +479,15 @@ impl<L: Float> RowKernel<L, 1> for GroupNorm<L> {
                 let scale = splat(rstd * param_one(self.weight, first + channel, L::ONE));
                 let bias = splat(param_one(self.bias, first + channel, L::ZERO));
                 let start = channel * self.spatial;
-                each_vector::<L, S>(simd, self.spatial, |i, width| {
-                    let y = (get::<L, S>(simd, x.add(start + i), width, L::ZERO) - mean).mul_add(scale, bias);
-                    put::<L, S>(out.add(start + i), width, y);
-                });
+                each_vector::<L, S>(
+                    simd,
+                    self.spatial,
+                    #[inline(always)]
+                    |i, width| {
+                        let y = (get::<L, S>(simd, x.add(start + i), width, L::ZERO) - mean).mul_add(scale, bias);
+                        put::<L, S>(out.add(start + i), width, y);
+                    },
+                );
             }
         }
     }
@@ -507,49 +562,97 @@ impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [dy, x]: [*const L; 2], dx: *mut L, n: usize, item: usize) {
         let GroupNormBackward { groups, per_group, spatial, .. } = *self;
-        let splat = |c| L::Native::<S>::splat(simd, c);
+        let splat = always(
+            #[inline(always)]
+            |c| L::Native::<S>::splat(simd, c),
+        );
         // SAFETY: the caller's promise; a vector of `dx` is stored after those of `dy` were last read.
         unsafe {
-            let at = |ptr: *const L, i: usize, width: usize| get::<L, S>(simd, ptr.add(i), width, L::ZERO);
+            let at = always(
+                #[inline(always)]
+                |ptr: *const L, i: usize, width: usize| get::<L, S>(simd, ptr.add(i), width, L::ZERO),
+            );
             let (mean, rstd) = (splat(self.mean.get().add(item).read()), splat(self.rstd.get().add(item).read()));
             let first = item % groups * per_group;
             let sums = item / groups * groups * per_group + first;
             let (of_normal, of_one) = (self.of_normal.get().add(sums), self.of_one.get().add(sums));
             if spatial == 1 {
-                each_vector::<L, S>(simd, n, |i, width| {
-                    let d = at(dy, i, width);
-                    put::<L, S>(of_normal.add(i), width, d * ((at(x, i, width) - mean) * rstd));
-                    put::<L, S>(of_one.add(i), width, d);
-                });
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| {
+                        let d = at(dy, i, width);
+                        put::<L, S>(of_normal.add(i), width, d * ((at(x, i, width) - mean) * rstd));
+                        put::<L, S>(of_one.add(i), width, d);
+                    },
+                );
             } else {
                 for channel in 0..per_group {
                     let (dy, x) = (dy.add(channel * spatial), x.add(channel * spatial));
-                    let sum = sum_line::<L, S>(simd, spatial, |i, width| at(dy, i, width) * ((at(x, i, width) - mean) * rstd));
+                    let sum = sum_line::<L, S>(
+                        simd,
+                        spatial,
+                        #[inline(always)]
+                        |i, width| at(dy, i, width) * ((at(x, i, width) - mean) * rstd),
+                    );
                     of_normal.add(channel).write(sum);
-                    of_one.add(channel).write(sum_line::<L, S>(simd, spatial, |i, width| at(dy, i, width)));
+                    of_one.add(channel).write(sum_line::<L, S>(
+                        simd,
+                        spatial,
+                        #[inline(always)]
+                        |i, width| at(dy, i, width),
+                    ));
                 }
             }
             if !self.want_dx {
                 return;
             }
-            let weight = |i: usize, width: usize| param::<L, S>(simd, self.weight, first + i, width, L::ONE);
+            let weight = always(
+                #[inline(always)]
+                |i: usize, width: usize| param::<L, S>(simd, self.weight, first + i, width, L::ONE),
+            );
             let share = L::of(1.0 / n as f64);
-            let mean_normal = splat(sum_line::<L, S>(simd, per_group, |i, width| at(of_normal, i, width) * weight(i, width)) * share);
-            let mean_one = splat(sum_line::<L, S>(simd, per_group, |i, width| at(of_one, i, width) * weight(i, width)) * share);
+            let mean_normal = splat(
+                sum_line::<L, S>(
+                    simd,
+                    per_group,
+                    #[inline(always)]
+                    |i, width| at(of_normal, i, width) * weight(i, width),
+                ) * share,
+            );
+            let mean_one = splat(
+                sum_line::<L, S>(
+                    simd,
+                    per_group,
+                    #[inline(always)]
+                    |i, width| at(of_one, i, width) * weight(i, width),
+                ) * share,
+            );
             if spatial == 1 {
-                each_vector::<L, S>(simd, n, |i, width| {
-                    let normal = (at(x, i, width) - mean) * rstd;
-                    put::<L, S>(dx.add(i), width, (at(dy, i, width) * weight(i, width) - mean_one - normal * mean_normal) * rstd);
-                });
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| {
+                        let normal = (at(x, i, width) - mean) * rstd;
+                        put::<L, S>(dx.add(i), width, (at(dy, i, width) * weight(i, width) - mean_one - normal * mean_normal) * rstd);
+                    },
+                );
                 return;
             }
             for channel in 0..per_group {
                 let weight = splat(param_one(self.weight, first + channel, L::ONE));
                 let start = channel * spatial;
-                each_vector::<L, S>(simd, spatial, |i, width| {
-                    let normal = (at(x, start + i, width) - mean) * rstd;
-                    put::<L, S>(dx.add(start + i), width, (at(dy, start + i, width) * weight - mean_one - normal * mean_normal) * rstd);
-                });
+                each_vector::<L, S>(
+                    simd,
+                    spatial,
+                    #[inline(always)]
+                    |i, width| {
+                        let normal = (at(x, start + i, width) - mean) * rstd;
+                        put::<L, S>(dx.add(start + i), width, (at(dy, start + i, width) * weight - mean_one - normal * mean_normal) * rstd);
+                    },
+                );
             }
         }
     }
@@ -787,15 +890,28 @@ unsafe fn affine_run<L: Float, S: Simd, const N: usize, const F: usize>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let load = |i: usize, lanes: usize| x.map(|x| get::<L, S>(simd, x.add(i), lanes, L::ZERO));
+        let load = always(
+            #[inline(always)]
+            |i: usize, lanes: usize| x.map(|x| get::<L, S>(simd, x.add(i), lanes, L::ZERO)),
+        );
         if per_column {
-            each_vector::<L, S>(simd, count, |i, lanes| {
-                let factors = std::array::from_fn(|k| get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO));
-                put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors));
-            });
+            each_vector::<L, S>(
+                simd,
+                count,
+                #[inline(always)]
+                |i, lanes| {
+                    let factors = std::array::from_fn(|k| get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO));
+                    put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors));
+                },
+            );
         } else {
             let factors: [L::Native<S>; F] = std::array::from_fn(|k| L::Native::<S>::splat(simd, table.add(k * width).read()));
-            each_vector::<L, S>(simd, count, |i, lanes| put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors)));
+            each_vector::<L, S>(
+                simd,
+                count,
+                #[inline(always)]
+                |i, lanes| put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors)),
+            );
         }
     }
 }
@@ -934,14 +1050,19 @@ unsafe fn block_sums<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, n: u
     let (mut of_x, mut of_one) = ([zero; 4], [zero; 4]);
     // SAFETY: the caller's promise.
     unsafe {
-        let mut add = |k: usize, i: usize, width: usize| {
-            let d = get::<L, S>(simd, dy.add(i), width, L::ZERO);
-            of_x[k] = d.mul_add(get::<L, S>(simd, x.add(i), width, L::ZERO) - centre, of_x[k]);
-            of_one[k] += d;
-        };
+        let mut add = always(
+            #[inline(always)]
+            |k: usize, i: usize, width: usize| {
+                let d = get::<L, S>(simd, dy.add(i), width, L::ZERO);
+                of_x[k] = d.mul_add(get::<L, S>(simd, x.add(i), width, L::ZERO) - centre, of_x[k]);
+                of_one[k] += d;
+            },
+        );
         let mut i = 0;
         while i + 4 * len <= n {
-            (0..4).for_each(|k| add(k, i + k * len, len));
+            for k in 0..4 {
+                add(k, i + k * len, len);
+            }
             i += 4 * len;
         }
         while i < n {
@@ -959,15 +1080,23 @@ unsafe fn block_sums<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, n: u
 /// All have `n` elements.
 #[inline(always)]
 unsafe fn add_row<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, centres: *const L, n: usize, of_x: *mut L, of_one: *mut L) {
-    each_vector::<L, S>(simd, n, |i, width| {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let at = |ptr: *const L| get::<L, S>(simd, ptr.add(i), width, L::ZERO);
-            let d = at(dy);
-            put::<L, S>(of_x.add(i), width, d.mul_add(at(x) - at(centres), at(of_x)));
-            put::<L, S>(of_one.add(i), width, at(of_one) + d);
-        }
-    });
+    each_vector::<L, S>(
+        simd,
+        n,
+        #[inline(always)]
+        |i, width| {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let at = always(
+                    #[inline(always)]
+                    |ptr: *const L| get::<L, S>(simd, ptr.add(i), width, L::ZERO),
+                );
+                let d = at(dy);
+                put::<L, S>(of_x.add(i), width, d.mul_add(at(x) - at(centres), at(of_x)));
+                put::<L, S>(of_one.add(i), width, at(of_one) + d);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -246,6 +246,13 @@ pub(crate) unsafe fn greatest<L: Float, S: Simd>(simd: S, x: *const L, n: usize)
     max.reduce_max()
 }
 
+/// The closure itself. An attribute is allowed on an argument but not on the right side of a `let`, and a closure that is not
+/// inlined loses the SIMD level.
+#[inline(always)]
+pub(crate) fn always<F>(f: F) -> F {
+    f
+}
+
 /// Calls `f(i, width)` for each vector of a row of `n`: whole ones, then the rest.
 #[inline(always)]
 pub(crate) fn each_vector<L: Float, S: Simd>(_: S, n: usize, mut f: impl FnMut(usize, usize)) {
@@ -285,26 +292,45 @@ struct Forward<const LOG: bool>;
 impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, _: usize) {
-        let splat = |c| L::Native::<S>::splat(simd, c);
+        let splat = always(
+            #[inline(always)]
+            |c| L::Native::<S>::splat(simd, c),
+        );
         // SAFETY: the caller's promise. Where `out` is `x`, a vector is stored after it was last read.
         unsafe {
             let max = splat(greatest::<L, S>(simd, x, n));
             if LOG {
-                let sum = sum_line::<L, S>(simd, n, |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max));
+                let sum = sum_line::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max),
+                );
                 let ln = splat(sum.ln());
-                each_vector::<L, S>(simd, n, |i, width| {
-                    put::<L, S>(out.add(i), width, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln)
-                });
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| put::<L, S>(out.add(i), width, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln),
+                );
             } else {
-                let sum = sum_line::<L, S>(simd, n, |i, width| {
-                    let e = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max);
-                    put::<L, S>(out.add(i), width, e);
-                    e
-                });
+                let sum = sum_line::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| {
+                        let e = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max);
+                        put::<L, S>(out.add(i), width, e);
+                        e
+                    },
+                );
                 let scale = splat(L::of(1.0 / sum.to_f64()));
-                each_vector::<L, S>(simd, n, |i, width| {
-                    put::<L, S>(out.add(i), width, get::<L, S>(simd, out.add(i), width, L::ZERO) * scale)
-                });
+                each_vector::<L, S>(
+                    simd,
+                    n,
+                    #[inline(always)]
+                    |i, width| put::<L, S>(out.add(i), width, get::<L, S>(simd, out.add(i), width, L::ZERO) * scale),
+                );
             }
         }
     }
@@ -313,18 +339,27 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
     unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 1>, _: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let (max, sum) = max_and_sum(simd, x, |i, e| {
-                if !LOG {
-                    x.set(i, e);
-                }
-            });
+            let (max, sum) = max_and_sum(
+                simd,
+                x,
+                #[inline(always)]
+                |i, e| {
+                    if !LOG {
+                        x.set(i, e);
+                    }
+                },
+            );
             if LOG {
                 let ln = each_lane::<L, S>(sum, L::ln);
-                (0..x.n).for_each(|i| x.set::<S>(i, x.get(simd, 0, i) - max - ln));
+                for i in 0..x.n {
+                    x.set::<S>(i, x.get(simd, 0, i) - max - ln);
+                }
             } else {
                 let scale = each_lane::<L, S>(sum, |sum| L::of(1.0 / sum.to_f64()));
                 let out = Columns { x: [x.out.cast_const()], ..x };
-                (0..x.n).for_each(|i| x.set::<S>(i, out.get(simd, 0, i) * scale));
+                for i in 0..x.n {
+                    x.set::<S>(i, out.get(simd, 0, i) * scale);
+                }
             }
         }
     }
@@ -375,13 +410,26 @@ impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
     unsafe fn line<S: Simd>(&self, simd: S, [dy, y]: [*const L; 2], dx: *mut L, n: usize, _: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let at = |x: *const L, i: usize, width: usize| get::<L, S>(simd, x.add(i), width, L::ZERO);
-            let sum = sum_line::<L, S>(simd, n, |i, width| if LOG { at(dy, i, width) } else { at(dy, i, width) * at(y, i, width) });
+            let at = always(
+                #[inline(always)]
+                |x: *const L, i: usize, width: usize| get::<L, S>(simd, x.add(i), width, L::ZERO),
+            );
+            let sum = sum_line::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| if LOG { at(dy, i, width) } else { at(dy, i, width) * at(y, i, width) },
+            );
             let sum = L::Native::<S>::splat(simd, sum);
-            each_vector::<L, S>(simd, n, |i, width| {
-                let (dy, y) = (at(dy, i, width), at(y, i, width));
-                put::<L, S>(dx.add(i), width, if LOG { dy - L::exp(simd, y) * sum } else { y * (dy - sum) });
-            });
+            each_vector::<L, S>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| {
+                    let (dy, y) = (at(dy, i, width), at(y, i, width));
+                    put::<L, S>(dx.add(i), width, if LOG { dy - L::exp(simd, y) * sum } else { y * (dy - sum) });
+                },
+            );
         }
     }
 

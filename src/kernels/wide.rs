@@ -151,16 +151,18 @@ impl Float for f32 {
         // exp(x) = 2^n e^r, |r| <= ln 2 / 2. Cody and Waite's split of ln 2; degree 6; 2^n in two factors, so that
         // results round into the subnormals and overflow to inf.
         use fearless_simd::{Bytes, Select};
-        let lit = |c: f32| S::f32s::splat(simd, c);
-        let power = |n: S::i32s| ((n + S::i32s::splat(simd, 127)) << 23u32).bitcast::<S::f32s>();
-        let clamped = x.max(lit(-104.0)).min(lit(89.0));
-        let n = (clamped * lit(std::f32::consts::LOG2_E)).round_ties_even();
-        let r = n.mul_add(lit(-1.428_606_8e-6), n.mul_add(lit(-0.693_145_75), clamped));
-        let p = [8.333_333e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0];
-        let p = p.iter().fold(lit(1.388_888_9e-3), |p, &c| p.mul_add(r, lit(c)));
+        let clamped = x.max(-104.0).min(89.0);
+        let n = (clamped * std::f32::consts::LOG2_E).round_ties_even();
+        let r = n.mul_add(-1.428_606_8e-6, n.mul_add(-0.693_145_75, clamped));
+        let mut p = S::f32s::splat(simd, 1.388_888_9e-3);
+        for c in [8.333_333e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0] {
+            p = p.mul_add(r, c);
+        }
         let n: S::i32s = n.to_int();
         let half = n >> 1u32;
-        let y = p * power(half) * power(n - half);
+        let low: S::f32s = ((half + 127) << 23u32).bitcast();
+        let high: S::f32s = ((n - half + 127) << 23u32).bitcast();
+        let y = p * low * high;
         x.simd_eq(x).select(y, x)
     }
     #[inline(always)]
