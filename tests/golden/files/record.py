@@ -292,6 +292,9 @@ def main():
     value = {"w": torch.arange(3.0), "names": ["a", b"bytes", bytearray(b"x"), {1, 2}, frozenset([3]), (), 2**70]}
     for protocol in (3, 4, 5):
         write(f"protocol_{protocol}", value, pickle_protocol=protocol)
+    torch.serialization.set_crc32_options(False)
+    write("without_checksums", value)
+    torch.serialization.set_crc32_options(True)
     write_tar(HERE / "tar.pt")
     value = torch.load(HERE / "tar.pt", weights_only=False)
     assert value["part"].tolist() == [3.0, 5.0] and value["whole"].tolist() == [[0, 1, 2], [3, 4, 5]]

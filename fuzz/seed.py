@@ -1,0 +1,30 @@
+"""Fills fuzz/corpus from the recorded checkpoints (tests/golden/files)."""
+
+import json
+import pathlib
+import zipfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILES = HERE.parent / "tests/golden/files"
+
+
+def put(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+for path in sorted(FILES.glob("*.pt")):
+    data = path.read_bytes()
+    if not zipfile.is_zipfile(path):
+        put("legacy", path.stem, data)
+        continue
+    put("zip", path.stem, data)
+    with zipfile.ZipFile(path) as archive:
+        pickle = archive.read(f"{path.stem}/data.pkl")
+    put("pickle", path.stem, pickle)
+    put("checkpoint", path.stem, pickle)
+
+header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": {"k": "v"}}
+text = json.dumps(header).encode()
+put("safetensors", "one", len(text).to_bytes(8, "little") + text + bytes(8))
