@@ -128,6 +128,8 @@ macro_rules! with_width {
     };
 }
 
+pub(crate) use with_number;
+
 /// How an update meets what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduce {

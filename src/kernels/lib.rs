@@ -17,6 +17,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod rng;
+pub mod sort;
 pub mod special;
 pub mod value;
 pub mod wide;
