@@ -397,7 +397,7 @@ class SELU(_WithInplace):
 class GLU(Module):
     """Returns the first half of a dimension, gated by the second.
 
-        y = a σ(b),  [a, b] the halves of x along dim
+        y = a sigmoid(b),  [a, b] the halves of x along dim
 
     Args:
         dim: the dimension that is halved.

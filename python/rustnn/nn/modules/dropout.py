@@ -109,10 +109,10 @@ class Dropout3d(_DropoutNd):
 class AlphaDropout(_DropoutNd):
     """Returns the input with elements set to SELU's limit at random in training, mean and variance kept.
 
-        y = a (m x + (1 - m) α') + b,  α' = -1.7581, a and b such that N(0, 1) stays N(0, 1)
+        y = a (m x + (1 - m) alpha') + b,  alpha' = -1.7581, a and b such that N(0, 1) stays N(0, 1)
 
     Args:
-        p: probability of α'.
+        p: probability of alpha'.
         inplace: kept for PyTorch's signature; not used.
     Shapes: (*) -> (*). Dtypes: floating point; result as input.
     Raises: ValueError for p outside [0, 1].
@@ -130,10 +130,10 @@ class AlphaDropout(_DropoutNd):
 class FeatureAlphaDropout(_DropoutNd):
     """Returns the input with whole channels set to SELU's limit at random in training, mean and variance kept.
 
-        y[n, c, …] = a (m[n, c] x[n, c, …] + (1 - m[n, c]) α') + b
+        y[n, c, …] = a (m[n, c] x[n, c, …] + (1 - m[n, c]) alpha') + b
 
     Args:
-        p: probability of α'.
+        p: probability of alpha'.
         inplace: kept for PyTorch's signature; not used.
     Shapes: (N, C, *) -> the same. Dtypes: floating point; result as input.
     Raises: ValueError for p outside [0, 1].

@@ -253,7 +253,7 @@ class BCELoss(_WeightedLoss):
 class BCEWithLogitsLoss(_Loss):
     """Returns the cross entropy of logits and binary targets, computed without overflow.
 
-        l = -w (pos_weight t log σ(x) + (1 - t) log(1 - σ(x)))
+        l = -w (pos_weight t log sigmoid(x) + (1 - t) log(1 - sigmoid(x)))
 
     Args:
         weight: a factor per element of a batch.
@@ -449,7 +449,7 @@ class CrossEntropyLoss(_WeightedLoss):
 class MultiLabelSoftMarginLoss(_WeightedLoss):
     """Returns the binary cross entropy of each class, averaged over the classes.
 
-        l = -Σ_c w[c] (t log σ(x) + (1 - t) log σ(-x)) / C
+        l = -Σ_c w[c] (t log sigmoid(x) + (1 - t) log sigmoid(-x)) / C
 
     Args:
         weight: one factor per class.

@@ -287,7 +287,7 @@ class RNN(RNNBase):
 class LSTM(RNNBase):
     """Returns the states of a long short-term memory over a sequence.
 
-        i = σ(W_ii x + b_ii + W_hi h + b_hi);  f, o likewise;  g = tanh(W_ig x + b_ig + W_hg h + b_hg)
+        i = sigmoid(W_ii x + b_ii + W_hi h + b_hi);  f, o likewise;  g = tanh(W_ig x + b_ig + W_hg h + b_hg)
         c' = f c + i g;  h' = o tanh(c'), times W_hr with proj_size
 
     Args:
@@ -354,7 +354,7 @@ class LSTM(RNNBase):
 class GRU(RNNBase):
     """Returns the states of a gated recurrent unit over a sequence.
 
-        r = σ(W_ir x + b_ir + W_hr h + b_hr);  z likewise;  n = tanh(W_in x + b_in + r (W_hn h + b_hn))
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr);  z likewise;  n = tanh(W_in x + b_in + r (W_hn h + b_hn))
         h' = (1 - z) n + z h
 
     Args: those of :class:`LSTM` without proj_size.

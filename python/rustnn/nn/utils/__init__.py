@@ -1,6 +1,6 @@
 """Tools for parameters and gradients."""
 
-from rustnn.nn.utils import rnn
+from rustnn.nn.utils import parametrizations, parametrize, rnn, stateless
 from rustnn.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -16,6 +16,8 @@ from rustnn.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 from rustnn.nn.utils.init import skip_init
+from rustnn.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
+from rustnn.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm",
@@ -28,7 +30,14 @@ __all__ = [
     "fuse_linear_bn_weights",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
     "rnn",
     "skip_init",
+    "spectral_norm",
+    "stateless",
     "vector_to_parameters",
+    "weight_norm",
 ]
