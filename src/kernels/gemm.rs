@@ -260,22 +260,18 @@ unsafe fn small<S: Machine, T: Real>(simd: S, p: Product<T>) {
         let direct = p.b_column == 1 && columns.is_multiple_of(width / 2);
         // SAFETY: the caller vouches for the operands; the scratch holds one panel.
         unsafe {
-            let packed = if direct {
-                std::ptr::null()
+            let (panel_ptr, panel_depth) = if direct {
+                (from, p.b_depth)
             } else {
                 let packed = scratch.get_or_insert_with(|| Scratch::of::<T>(width * p.k)).ptr::<T>();
                 pack::columns(simd, from, p.b_depth, p.b_column, columns, p.k, packed);
-                packed.cast_const()
+                (packed.cast_const(), if columns > width / 2 { width } else { width / 2 } as isize)
             };
             for at in 0..panels {
                 let rows = panel(p.m, panels, at);
                 let a = StridedRows { ptr: p.a.wrapping_offset(rows.start as isize * p.a_row), row: p.a_row, depth: p.a_depth };
                 let target = p.target.at(rows.start, column);
-                if direct {
-                    tile(simd, rows.len(), columns, p.k, a, StridedColumns { ptr: from, depth: p.b_depth }, target);
-                } else {
-                    tile(simd, rows.len(), columns, p.k, a, PackedColumns(packed), target);
-                }
+                tile(simd, rows.len(), columns, p.k, a, StridedColumns { ptr: panel_ptr, depth: panel_depth }, &target);
             }
         }
     }
@@ -394,7 +390,7 @@ unsafe fn packed_block<S: Machine, T: Real>(simd: S, p: Product<T>, a_packed: Sh
                         unsafe {
                             let a = PackedRows(a_packed.get().add(rows.start * p.k).cast_const());
                             let b = PackedColumns(b_packed.get().add(column * p.k).cast_const());
-                            tile(simd, rows.len(), columns, p.k, a, b, p.target.at(rows.start, column));
+                            tile(simd, rows.len(), columns, p.k, a, b, &p.target.at(rows.start, column));
                         }
                     }
                 }

@@ -1,7 +1,6 @@
 //! Thread-local work memory that is kept between calls.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 
 /// What a thread keeps, in bytes; larger buffers are freed when dropped.
 const KEEP_BYTES: usize = 16 << 20;
@@ -10,33 +9,31 @@ const KEEP_COUNT: usize = 6;
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "only its size and alignment count")] [MaybeUninit<u8>; 64]);
+struct Line(#[allow(dead_code, reason = "only its size and alignment count")] [u8; 64]);
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Uninitialised memory for `len` elements, aligned to 64 bytes; returned to the thread when dropped.
+/// Memory with anything in it, aligned to 64 bytes; returned to the thread when dropped.
 pub(crate) struct Scratch {
     lines: Vec<Line>,
 }
 
 impl Scratch {
-    /// Memory for `len` values of `T`.
+    /// Memory for `len` values of `T`, a plain number type.
     pub(crate) fn of<T: Copy>(len: usize) -> Scratch {
         let count = (len * size_of::<T>()).div_ceil(64).max(1);
         let found = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            let at = free.iter().enumerate().filter(|(_, lines)| lines.capacity() >= count).min_by_key(|(_, lines)| lines.capacity());
+            let at = free.iter().enumerate().filter(|(_, lines)| lines.len() >= count).min_by_key(|(_, lines)| lines.len());
             let at = at.map(|(at, _)| at);
             at.map(|at| free.swap_remove(at))
         });
         let mut lines = found.ok().flatten().unwrap_or_default();
-        if lines.capacity() < count {
-            lines = Vec::with_capacity(count.next_power_of_two());
+        if lines.len() < count {
+            lines = vec![Line([0; 64]); count.next_power_of_two()];
         }
-        // SAFETY: the capacity is there and a line is made of uninitialised bytes.
-        unsafe { lines.set_len(count) };
         Scratch { lines }
     }
 
@@ -51,12 +48,12 @@ impl Drop for Scratch {
         // At thread exit the list may be gone: then the memory is simply freed.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if lines.capacity() * 64 > KEEP_BYTES {
+            if lines.len() * 64 > KEEP_BYTES {
                 return;
             }
             free.push(lines);
             if free.len() > KEEP_COUNT {
-                let smallest = (0..free.len()).min_by_key(|&at| free[at].capacity()).expect("not empty");
+                let smallest = (0..free.len()).min_by_key(|&at| free[at].len()).expect("not empty");
                 free.swap_remove(smallest);
             }
         });

@@ -1,5 +1,7 @@
 //! The micro-kernels: small blocks of products held in registers.
 
+use std::mem::MaybeUninit;
+
 use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, SimdFloatElement, f32x4, f64x2};
 
 /// A type the micro-kernels compute in.
@@ -21,6 +23,8 @@ pub(crate) trait Real:
 
     fn to_f64(self) -> f64;
     fn from_f64(value: f64) -> Self;
+    /// All bits set or none.
+    fn from_mask(mask: u64) -> Self;
 
     /// Writes the 4 x 4 block at `src`, whose rows are `src_stride` apart, transposed to `dst`, whose rows are `dst_stride` apart.
     ///
@@ -39,6 +43,9 @@ impl Real for f32 {
     }
     fn from_f64(value: f64) -> f32 {
         value as f32
+    }
+    fn from_mask(mask: u64) -> f32 {
+        f32::from_bits(mask as u32)
     }
 
     #[inline(always)]
@@ -68,6 +75,9 @@ impl Real for f64 {
     fn from_f64(value: f64) -> f64 {
         value
     }
+    fn from_mask(mask: u64) -> f64 {
+        f64::from_bits(mask)
+    }
 
     #[inline(always)]
     unsafe fn transpose4<S: Simd>(simd: S, src: *const f64, src_stride: isize, dst: *mut f64, dst_stride: usize) {
@@ -95,12 +105,9 @@ pub(crate) trait Machine: Simd {
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 mod machines {
     use super::Machine;
-    use fearless_simd::x86::{Avx2, Avx512, Sse2, Sse4_2};
+    use fearless_simd::x86::{Avx2, Avx512, Sse2};
 
     impl Machine for Sse2 {
-        const ROWS: usize = 6;
-    }
-    impl Machine for Sse4_2 {
         const ROWS: usize = 6;
     }
     impl Machine for Avx2 {
@@ -141,10 +148,9 @@ pub(crate) fn run<K: Task>(level: Level, task: K) -> K::Output {
         Level::Avx512(simd) => at!(simd),
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Avx2(simd) => at!(simd),
+        // Nothing here gains from SSE4.2.
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        Level::Sse4_2(simd) => at!(simd),
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        Level::Sse2(simd) => at!(simd),
+        Level::Sse4_2(_) | Level::Sse2(_) => at!(level.as_sse2().expect("part of SSE4.2")),
         #[cfg(target_arch = "aarch64")]
         Level::Neon(simd) => at!(simd),
         #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
@@ -247,11 +253,11 @@ impl<T: Copy> Columns<T> for StridedColumns<T> {
 
 /// Each vector has its own start, each depth its offset from there: a convolution reads its image through this.
 #[derive(Clone, Copy)]
-pub(crate) struct OffsetColumns<T> {
-    pub vectors: [*const T; 2],
+pub(crate) struct OffsetColumns<T, const N: usize> {
+    pub vectors: [*const T; N],
     pub offsets: *const u32,
 }
-impl<T: Copy> Columns<T> for OffsetColumns<T> {
+impl<T: Copy, const N: usize> Columns<T> for OffsetColumns<T, N> {
     #[inline(always)]
     unsafe fn at<const V: usize>(self, _lanes: usize, depth: usize, vector: usize) -> *const T {
         // SAFETY: the caller vouches.
@@ -328,12 +334,6 @@ impl<T: Real> Target<T> {
         Target { plus: self.ptr, plus_row: self.row, plus_column: self.column, factor: T::ONE, relu, ..self }
     }
 
-    /// Whether the sums are added to what is there.
-    #[inline(always)]
-    pub(crate) fn adds_itself(&self) -> bool {
-        !self.plus.is_null() && self.plus == self.ptr
-    }
-
     /// Whether vectors can be stored as they are.
     #[inline(always)]
     pub(crate) fn takes_vectors(&self) -> bool {
@@ -374,14 +374,14 @@ impl<T: Real> Target<T> {
         }
     }
 
-    /// Finishes one vector of a row.
+    /// Finishes one vector of a row; `plus` is where what is to be added lies, if anything is.
     ///
     /// # Safety
-    /// `plus`, if not null, is readable for a vector (one element if `plus_column` is 0).
+    /// `plus`, if it counts, is readable for a vector (one element if `plus_column` is 0).
     #[inline(always)]
     pub(crate) unsafe fn finish<S: Simd>(&self, simd: S, sum: T::Lanes<S>, plus: *const T) -> T::Lanes<S> {
         let mut value = if self.alpha == T::ONE { sum } else { sum * splat(simd, self.alpha) };
-        if !plus.is_null() {
+        if !self.plus.is_null() {
             // SAFETY: the caller vouches.
             let plus = unsafe { if self.plus_column == 0 { splat(simd, *plus) } else { load(simd, plus) } };
             value += if self.factor == T::ONE { plus } else { plus * splat(simd, self.factor) };
@@ -395,6 +395,33 @@ impl<T: Real> Target<T> {
     }
 }
 
+/// A tile in memory. (Taking the address of the sums themselves would keep them out of registers.)
+#[repr(align(64))]
+pub(crate) struct Spill<T>(pub [MaybeUninit<T>; MOST]);
+/// Elements of the largest tile: 12 rows of two 16-lane vectors.
+const MOST: usize = 12 * 32;
+
+impl<T: Real> Spill<T> {
+    #[inline(always)]
+    pub(crate) fn new<S: Simd, const H: usize, const V: usize>(sums: [[T::Lanes<S>; V]; H]) -> Spill<T> {
+        let width = lanes::<S, T>();
+        assert!(H * V * width <= MOST);
+        let mut spill = Spill([const { MaybeUninit::uninit() }; MOST]);
+        let to = spill.0.as_mut_ptr().cast::<T>();
+        for row in 0..H {
+            for vector in 0..V {
+                // SAFETY: row * V + vector < H * V.
+                unsafe { store::<S, T>(to.add((row * V + vector) * width), sums[row][vector]) };
+            }
+        }
+        spill
+    }
+
+    pub(crate) fn ptr(&self) -> *const T {
+        self.0.as_ptr().cast()
+    }
+}
+
 /// Writes a tile, of which `columns` columns belong to C.
 ///
 /// # Safety
@@ -404,21 +431,21 @@ pub(crate) unsafe fn write<S: Simd, T: Real, const H: usize, const V: usize>(
     simd: S,
     sums: [[T::Lanes<S>; V]; H],
     columns: usize,
-    target: Target<T>,
+    target: &Target<T>,
 ) {
     let width = lanes::<S, T>();
     // SAFETY: the caller vouches for the block; the spill has H * V vectors.
     unsafe {
         if columns == V * width && target.takes_vectors() {
             for row in 0..H {
-                let from = target.at(row, 0);
+                let (to, plus) = (target.ptr.wrapping_offset(row as isize * target.row), target.plus.wrapping_offset(row as isize * target.plus_row));
                 for vector in 0..V {
-                    let plus = if from.plus.is_null() { from.plus } else { from.plus.offset((vector * width) as isize * from.plus_column) };
-                    store::<S, T>(from.ptr.add(vector * width), target.finish(simd, sums[row][vector], plus));
+                    let plus = plus.wrapping_offset((vector * width) as isize * target.plus_column);
+                    store::<S, T>(to.add(vector * width), target.finish(simd, sums[row][vector], plus));
                 }
             }
         } else {
-            target.put_block(H, columns, (&raw const sums).cast(), V * width);
+            target.put_block(H, columns, Spill::<T>::new::<S, H, V>(sums).ptr(), V * width);
         }
     }
 }
@@ -435,7 +462,7 @@ pub(crate) unsafe fn tile<S: Machine, T: Real>(
     depth: usize,
     a: impl Rows<T>,
     b: impl Columns<T>,
-    target: Target<T>,
+    target: &Target<T>,
 ) {
     macro_rules! heights {
         ($vectors:literal, $($height:literal)*) => {

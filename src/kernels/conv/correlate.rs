@@ -1,0 +1,494 @@
+//! Weights times what a stencil sees: the forward convolution and, for every stride phase, the one with respect to the input.
+
+use super::stencil::{Format, Region, Stencil};
+use super::{GRAIN, REGION_BYTES};
+use crate::gemm::tile::{Machine, OffsetColumns, PackedRows, Real, Spill, Task, lanes, load, multiply, panel, splat, store};
+use crate::gemm::{Scratch, Shared, pack_rows};
+use crate::parallel::par_for;
+use std::ops::Range;
+
+pub(super) struct Correlation<'a, T> {
+    pub stencil: &'a Stencil,
+    pub format: &'a Format<T>,
+    pub batch: usize,
+    pub groups: usize,
+    /// Output channels of a group.
+    pub rows: usize,
+    pub source: *const u8,
+    pub out: *mut u8,
+    /// Elements of one output image and channel, and between neighbouring outputs of the grid.
+    pub out_image: usize,
+    pub out_channel: usize,
+    pub out_strides: [usize; 3],
+    /// Packed for every group: panels of rows, depth, row.
+    pub weights: *const T,
+    /// A value for each output channel, or null.
+    pub bias: *const T,
+}
+
+// SAFETY: plain addresses; units of work write disjoint outputs.
+unsafe impl<T> Send for Correlation<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Correlation<'_, T> {}
+
+/// One vector of outputs.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Base in the copied region.
+    source: u32,
+    /// Outputs in use.
+    count: u32,
+    /// First output, in elements from the first one of the unit of work.
+    target: isize,
+}
+
+/// A unit of work: some images, one group, some planes and rows of the grid, some panels of output channels.
+struct Block {
+    images: Range<usize>,
+    group: usize,
+    first: [usize; 2],
+    planes: usize,
+    rows: usize,
+    panels: Range<usize>,
+}
+
+/// Where a tile is written.
+struct Goal<'a, T> {
+    /// Null: nothing is added.
+    bias: *const T,
+    /// Whether sums are added to what is there, instead of to the bias.
+    add: bool,
+    out: *mut u8,
+    /// Lane by lane, where vectors do not lie in one piece; null: lanes are `step` apart.
+    pixels: *const Place,
+    step: usize,
+    places: &'a [Place],
+    /// Whether the vectors lie in one piece.
+    straight: [bool; 4],
+}
+
+impl<T: Real> Task for &Correlation<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Machine>(self, simd: S) {
+        let (job, stencil) = (self, self.stencil);
+        let vector = lanes::<S, T>();
+        let [planes, rows, columns] = stencil.grid;
+        let depth = stencil.channels * stencil.taps.len();
+        let panels = job.rows.div_ceil(S::ROWS);
+        // Rows of the grid as vectors, the last one overlapping, waste lanes; gathering pixels into full vectors costs some GATHER
+        // multiply-adds an element.
+        let waste = columns.next_multiple_of(vector);
+        let gather = columns < vector || waste * job.rows > columns * (job.rows + GATHER);
+        // Whole images while they are small, else bands of planes or rows.
+        let row_work = job.rows * depth.max(1) * columns;
+        let fits = |planes: usize, rows: usize| {
+            let bytes = stencil.region(planes, rows).channel * stencil.channels * size_of::<T>();
+            bytes <= REGION_BYTES && planes * rows * row_work <= 4 * GRAIN
+        };
+        let most = |total: usize, fits: &dyn Fn(usize) -> bool| (1..=total).rev().find(|&size| fits(size)).unwrap_or(1);
+        let band_rows = rows.div_ceil(rows.div_ceil(most(rows, &|size| fits(1, size))));
+        let band_planes = if band_rows == rows { most(planes, &|size| fits(size, rows)) } else { 1 };
+        let whole = band_rows == rows && band_planes == planes;
+        let region = stencil.region(band_planes, band_rows);
+        let work = row_work * band_rows * band_planes;
+        let room = (REGION_BYTES / size_of::<T>() / (region.channel * stencil.channels).max(1)).max(1);
+        let images = if whole { (GRAIN / work).clamp(1, room).min(job.batch) } else { 1 };
+        let image_units = job.batch.div_ceil(images);
+        let bands = [planes.div_ceil(band_planes), rows.div_ceil(band_rows)];
+        let units = image_units * job.groups * bands[0] * bands[1];
+        // Few units: divide the output channels too.
+        let splits = if units >= 16 { 1 } else { (16 / units).min(work / GRAIN).min(job.rows / 48).max(1) };
+        let offsets = stencil.offsets::<64>(&region, stencil.channels);
+        let table = offsets.as_slice();
+        par_for(units * splits, &|unit| {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    let (split, unit) = (unit % splits, unit / splits);
+                    let (row_band, unit) = (unit % bands[1], unit / bands[1]);
+                    let (plane_band, unit) = (unit % bands[0], unit / bands[0]);
+                    let (group, unit) = (unit % job.groups, unit / job.groups);
+                    let first = [plane_band * band_planes, row_band * band_rows];
+                    let block = Block {
+                        images: unit * images..job.batch.min((unit + 1) * images),
+                        group,
+                        first,
+                        planes: band_planes.min(planes - first[0]),
+                        rows: band_rows.min(rows - first[1]),
+                        panels: panel(panels, splits, split),
+                    };
+                    // SAFETY: whoever made the job vouched for its pointers.
+                    unsafe {
+                        let scratch = job.copied(&block, &region, vector);
+                        if gather {
+                            job.gathered(simd, &block, &region, table, scratch)
+                        } else {
+                            job.rowwise(simd, &block, &region, table, scratch)
+                        }
+                    }
+                },
+            )
+        });
+    }
+}
+
+/// What gathering an element costs, in multiply-adds (measured).
+const GATHER: usize = 8;
+
+impl<T: Real> Correlation<'_, T> {
+    /// The block's part of the source, padded; a vector more can be read.
+    ///
+    /// # Safety
+    /// The job's pointers are good for its sizes.
+    #[inline(always)]
+    unsafe fn copied(&self, block: &Block, region: &Region, vector: usize) -> Scratch {
+        let stencil = self.stencil;
+        let region_len = region.channel * stencil.channels;
+        let source_len: usize = stencil.source.iter().product();
+        let mut scratch = Scratch::of::<T>(region_len * block.images.len() + vector);
+        let copy = scratch.ptr::<T>();
+        for (at, image) in block.images.clone().enumerate() {
+            let channel = (image * self.groups + block.group) * stencil.channels;
+            let source = self.source.wrapping_add(channel * source_len * self.format.bytes);
+            // SAFETY: the image has these channels, the scratch room for all regions.
+            unsafe { stencil.copy(self.format, region, source, stencil.channels, block.first, copy.add(at * region_len)) };
+        }
+        scratch
+    }
+
+    /// The block's output rows: base in the copy and first output.
+    fn lines<'a>(&'a self, block: &'a Block, region: &'a Region) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let image_len = region.channel * self.stencil.channels;
+        (0..block.images.len()).flat_map(move |image| {
+            (0..block.planes).flat_map(move |plane| {
+                (0..block.rows).map(move |row| {
+                    let source = image * image_len + self.stencil.base(region, plane, row);
+                    (source, image * self.out_image + plane * self.out_strides[0] + row * self.out_strides[1])
+                })
+            })
+        })
+    }
+
+    /// The first output of the block's first row, in elements.
+    fn origin(&self, block: &Block) -> usize {
+        let [plane, row] = block.first;
+        let channel = block.group * self.rows * self.out_channel;
+        block.images.start * self.out_image + channel + plane * self.out_strides[0] + row * self.out_strides[1]
+    }
+
+    /// The bias of a panel, and its outputs.
+    fn goal<'a>(&self, origin: usize, group: usize, rows: &Range<usize>, places: &'a [Place], straight: [bool; 4]) -> Goal<'a, T> {
+        Goal {
+            bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(group * self.rows + rows.start) },
+            add: false,
+            out: self.out.wrapping_add((origin + rows.start * self.out_channel) * self.format.bytes),
+            pixels: std::ptr::null(),
+            step: self.out_strides[2],
+            places,
+            straight,
+        }
+    }
+
+    /// Vectors are pieces of output rows: every tap of every vector is one load from the copy.
+    ///
+    /// # Safety
+    /// The job's pointers are good for its sizes; rows have a vector's length at least.
+    #[inline(always)]
+    unsafe fn rowwise<S: Machine>(&self, simd: S, block: &Block, region: &Region, offsets: &[u32], mut scratch: Scratch) {
+        let vector = lanes::<S, T>();
+        let (columns, depth, step) = (self.stencil.grid[2], offsets.len(), self.out_strides[2]);
+        let copy = scratch.ptr::<T>().cast_const();
+        let per_line = columns.div_ceil(vector);
+        let count = block.images.len() * block.planes * block.rows * per_line;
+        let mut place_scratch = Scratch::of::<Place>(count);
+        let places = place_scratch.ptr::<Place>();
+        let mut at = 0;
+        for (source, target) in self.lines(block, region) {
+            for part in 0..per_line {
+                // The last vector of a row ends with it: it repeats some outputs instead of leaving the row.
+                let column = (part * vector).min(columns - vector);
+                let place = Place { source: (source + column) as u32, count: vector as u32, target: (target + column * step) as isize };
+                // SAFETY: `count` places were asked for.
+                unsafe { places.add(at).write(place) };
+                at += 1;
+            }
+        }
+        // SAFETY: all have been written.
+        let places = unsafe { std::slice::from_raw_parts(places.cast_const(), count) };
+        let total_panels = self.rows.div_ceil(S::ROWS);
+        let weights = self.weights.wrapping_add(block.group * self.rows * depth);
+        let origin = self.origin(block);
+        let straight = [step == 1 && self.format.direct; 4];
+        // As many panels of weights at a time as leave room in the level-2 cache.
+        let panel_group = ((96 << 10) / (S::ROWS * depth.max(1) * size_of::<T>())).max(1);
+        let mut start = block.panels.start;
+        while start < block.panels.end {
+            let end = block.panels.end.min(start + panel_group);
+            // Few rows do not fill the registers with two vectors.
+            for chunk in places.chunks(if self.rows <= 3 { 4 } else { 2 }) {
+                let mut four = [chunk[chunk.len() - 1]; 4];
+                four[..chunk.len()].copy_from_slice(chunk);
+                let places = &four[..if chunk.len() == 3 { 4 } else { chunk.len() }];
+                let b = OffsetColumns { vectors: four.map(|place| copy.wrapping_add(place.source as usize)), offsets: offsets.as_ptr() };
+                for at in start..end {
+                    let rows = panel(self.rows, total_panels, at);
+                    let a = PackedRows(weights.wrapping_add(rows.start * depth));
+                    let goal = self.goal(origin, block.group, &rows, places, straight);
+                    // SAFETY: every place sees the whole stencil inside of the copy; its outputs belong to this block.
+                    unsafe { self.tile(simd, rows.len(), depth, a, b, &goal) };
+                }
+            }
+            start = end;
+        }
+    }
+
+    /// Vectors are full of pixels, whatever the row: what they see is gathered into panels first.
+    ///
+    /// # Safety
+    /// The job's pointers are good for its sizes.
+    #[inline(always)]
+    unsafe fn gathered<S: Machine>(&self, simd: S, block: &Block, region: &Region, offsets: &[u32], mut scratch: Scratch) {
+        let vector = lanes::<S, T>();
+        let (columns, depth, step) = (self.stencil.grid[2], offsets.len(), self.out_strides[2]);
+        let copy = scratch.ptr::<T>().cast_const();
+        let pixels = block.images.len() * block.planes * block.rows * columns;
+        let mut place_scratch = Scratch::of::<Place>(pixels);
+        let place = place_scratch.ptr::<Place>();
+        for (at, (source, target)) in self.lines(block, region).enumerate() {
+            for column in 0..columns {
+                let pixel = Place { source: (source + column) as u32, count: 1, target: (target + column * step) as isize };
+                // SAFETY: there are so many pixels.
+                unsafe { place.add(at * columns + column).write(pixel) };
+            }
+        }
+        // SAFETY: all pixels have been written.
+        let places = unsafe { std::slice::from_raw_parts(place.cast_const(), pixels) };
+        // Sums that are to be rounded to 16 bits must not be stored before they are complete.
+        let most = if self.format.direct { 256 } else { depth.max(1) };
+        let depth_step = depth.div_ceil(depth.div_ceil(most).max(1)).max(1);
+        let width = 2 * vector;
+        let tile_len = width * depth_step;
+        let mut packed_scratch = Scratch::of::<T>(pixels.div_ceil(width) * tile_len + vector);
+        let packed = packed_scratch.ptr::<T>();
+        let mut table_scratch = Scratch::of::<u32>(2 * depth_step);
+        let tables = table_scratch.ptr::<u32>();
+        for at in 0..depth_step {
+            // SAFETY: two tables of `depth_step`.
+            unsafe {
+                *tables.add(at) = (at * vector) as u32;
+                *tables.add(depth_step + at) = (at * width) as u32;
+            }
+        }
+        let total_panels = self.rows.div_ceil(S::ROWS);
+        let weights = self.weights.wrapping_add(block.group * self.rows * depth);
+        let origin = self.origin(block);
+        let mut first = 0;
+        loop {
+            let here = depth_step.min(depth - first);
+            for (tile, pixels) in places.chunks(width).enumerate() {
+                // SAFETY: every pixel sees the whole stencil inside of the copy; a vector more can be read and written.
+                unsafe { gather_panel(simd, pixels, &offsets[first..first + here], copy, packed.add(tile * tile_len)) };
+            }
+            for at in block.panels.clone() {
+                let rows = panel(self.rows, total_panels, at);
+                let a = PackedRows(weights.wrapping_add(rows.start * depth + first * rows.len()));
+                for (tile, pixels) in places.chunks(width).enumerate() {
+                    let from = packed.cast_const().wrapping_add(tile * tile_len);
+                    let two = pixels.len() > vector;
+                    let mut pair = [pixels[0]; 2];
+                    let mut straight = [false; 4];
+                    for (at, part) in pixels.chunks(vector).enumerate() {
+                        pair[at] = Place { count: part.len() as u32, ..part[0] };
+                        let piece = part.len() == vector && part[vector - 1].target - part[0].target == vector as isize - 1;
+                        straight[at] = piece && step == 1 && self.format.direct;
+                    }
+                    let vectors = [from, from.wrapping_add(vector), from, from];
+                    let b = OffsetColumns { vectors, offsets: tables.cast_const().wrapping_add(if two { depth_step } else { 0 }) };
+                    let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], straight);
+                    // SAFETY: the panels are packed; the outputs of these pixels belong to this block.
+                    unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
+                }
+            }
+            first += here;
+            if first >= depth {
+                return;
+            }
+        }
+    }
+
+    /// Multiplies one panel of weights with one, two or (at most three rows) four vectors of outputs and writes them.
+    ///
+    /// # Safety
+    /// Both operands and all outputs are accessible.
+    #[inline(always)]
+    unsafe fn tile<S: Machine>(&self, simd: S, height: usize, depth: usize, a: PackedRows<T>, b: OffsetColumns<T, 4>, goal: &Goal<T>) {
+        macro_rules! heights {
+            ($vectors:literal, $($height:literal)*) => {
+                match height {
+                    $($height if $height <= S::ROWS => {
+                        // SAFETY: the caller vouches for both operands and the outputs.
+                        unsafe {
+                            let sums = multiply::<S, T, $height, $vectors>(simd, depth, a, b);
+                            self.write::<S, $height, $vectors>(simd, sums, goal);
+                        }
+                    })*
+                    _ => unreachable!("no tile has {height} rows"),
+                }
+            };
+        }
+        match goal.places.len() {
+            1 => heights!(1, 1 2 3 4 5 6 7 8 9 10 11 12),
+            2 => heights!(2, 1 2 3 4 5 6 7 8 9 10 11 12),
+            _ => heights!(4, 1 2 3),
+        }
+    }
+
+    /// # Safety
+    /// All outputs and the bias are accessible.
+    #[inline(always)]
+    unsafe fn write<S: Machine, const H: usize, const V: usize>(&self, simd: S, sums: [[T::Lanes<S>; V]; H], goal: &Goal<T>) {
+        if goal.straight[..V].iter().all(|&straight| straight) {
+            for row in 0..H {
+                // SAFETY: the caller vouches; straight vectors are of the computing type and lie in one piece.
+                unsafe {
+                    let line = goal.out.cast::<T>().add(row * self.out_channel);
+                    let bias = if goal.bias.is_null() { T::ZERO } else { *goal.bias.add(row) };
+                    for part in 0..V {
+                        let to = line.offset(goal.places[part].target);
+                        let plus = if goal.add { load(simd, to.cast_const()) } else { splat::<S, T>(simd, bias) };
+                        store::<S, T>(to, sums[row][part] + plus);
+                    }
+                }
+            }
+        } else {
+            let spill = Spill::<T>::new::<S, H, V>(sums);
+            // SAFETY: the caller vouches; the spill has H * V vectors.
+            unsafe { self.scatter(spill.ptr(), H, lanes::<S, T>(), goal) };
+        }
+    }
+
+    /// # Safety
+    /// All outputs and the bias are accessible, and `height` rows of sums.
+    unsafe fn scatter(&self, sums: *const T, height: usize, vector: usize, goal: &Goal<T>) {
+        let bytes = self.format.bytes;
+        for row in 0..height {
+            let out = goal.out.wrapping_add(row * self.out_channel * bytes);
+            // SAFETY: the caller vouches for sums, bias and outputs.
+            unsafe {
+                let bias = if goal.bias.is_null() { T::ZERO } else { *goal.bias.add(row) };
+                for (part, place) in goal.places.iter().enumerate() {
+                    let sums = sums.add((row * goal.places.len() + part) * vector);
+                    for lane in 0..place.count as usize {
+                        let target = if goal.pixels.is_null() {
+                            place.target + (lane * goal.step) as isize
+                        } else {
+                            (*goal.pixels.add(part * vector + lane)).target
+                        };
+                        let to = out.wrapping_offset(target * bytes as isize);
+                        let sum = *sums.add(lane);
+                        if !self.format.direct {
+                            (self.format.write)(to, sum + bias);
+                        } else if goal.add {
+                            *to.cast::<T>() += sum;
+                        } else {
+                            *to.cast::<T>() = sum + bias;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gathers what up to two vectors of pixels see, depth by depth. Runs of neighbouring pixels are copied as whole vectors; what they
+/// write beyond their end is overwritten by the next run.
+///
+/// # Safety
+/// A vector can be read at every pixel and offset, and one can be written after the panel.
+#[inline(always)]
+unsafe fn gather_panel<S: Machine, T: Real>(simd: S, pixels: &[Place], offsets: &[u32], copy: *const T, to: *mut T) {
+    let vector = lanes::<S, T>();
+    let width = if pixels.len() > vector { 2 * vector } else { vector };
+    // Lane and source of each run of at most a vector.
+    let mut runs = [(0u32, 0u32); 64];
+    let mut count = 0;
+    let mut length = vector;
+    for (lane, pixel) in pixels.iter().enumerate() {
+        if length == vector || lane == 0 || pixel.source != pixels[lane - 1].source + 1 {
+            runs[count] = (lane as u32, pixel.source);
+            count += 1;
+            length = 0;
+        }
+        length += 1;
+    }
+    for (at, &offset) in offsets.iter().enumerate() {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let to = to.add(at * width);
+            if pixels.len() < width {
+                store::<S, T>(to.add(width - vector), splat(simd, T::ZERO));
+            }
+            for &(lane, source) in &runs[..count] {
+                store::<S, T>(to.add(lane as usize), load(simd, copy.add((source + offset) as usize)));
+            }
+        }
+    }
+}
+
+/// The weights of a convolution, to be packed as the micro-kernels read them.
+pub(super) struct Pack<'a, T> {
+    pub groups: usize,
+    pub rows: usize,
+    pub depth: usize,
+    pub source: *const T,
+    /// Elements between rows and between groups of the source.
+    pub row: usize,
+    pub group: usize,
+    /// If the depth is not contiguous: the step from channel to channel, and the places of a channel's taps.
+    pub places: Option<(usize, &'a [usize])>,
+    pub out: Shared<T>,
+}
+
+// SAFETY: the source is only read, panels are disjoint.
+unsafe impl<T> Sync for Pack<'_, T> {}
+
+impl<T: Real> Task for &Pack<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Machine>(self, simd: S) {
+        let pack = self;
+        let panels = pack.rows.div_ceil(S::ROWS);
+        let group = (4096 / (S::ROWS * pack.depth).max(1)).max(1);
+        let total = panels * pack.groups;
+        par_for(total.div_ceil(group), &|unit| {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    for at in unit * group..total.min((unit + 1) * group) {
+                        let rows = panel(pack.rows, panels, at % panels);
+                        let height = rows.len();
+                        let source = pack.source.wrapping_add(at / panels * pack.group + rows.start * pack.row);
+                        let to = pack.out.get().wrapping_add((at / panels * pack.rows + rows.start) * pack.depth);
+                        // SAFETY: the weights have these rows and taps.
+                        unsafe {
+                            let Some((channel_step, places)) = pack.places else {
+                                pack_rows(simd, source, pack.row as isize, 1, height, pack.depth, to);
+                                continue;
+                            };
+                            for channel in 0..pack.depth / places.len().max(1) {
+                                let source = source.wrapping_add(channel * channel_step);
+                                for (at, &place) in places.iter().enumerate() {
+                                    let to = to.add((channel * places.len() + at) * height);
+                                    (0..height).for_each(|row| *to.add(row) = *source.add(row * pack.row + place));
+                                }
+                            }
+                        }
+                    }
+                },
+            )
+        });
+    }
+}

@@ -1,0 +1,375 @@
+//! The gradient with respect to the weights: for every output channel and tap a dot product over all output positions.
+
+use super::stencil::{Format, Region, Stencil, copy_line};
+use super::{ConvShape, GRAIN, REGION_BYTES};
+use crate::gemm::tile::{Machine, Real, Task, lanes, load, panel, splat};
+use crate::gemm::{Scratch, Shared};
+use crate::parallel::par_for;
+use fearless_simd::{SimdBase, SimdFloat};
+use std::ops::Range;
+
+pub(super) struct WeightGradient<'a, T> {
+    pub shape: &'a ConvShape,
+    pub stencil: &'a Stencil,
+    pub format: &'a Format<T>,
+    pub x: *const u8,
+    pub dy: *const u8,
+    pub dw: *mut u8,
+}
+
+// SAFETY: plain addresses; units of work write disjoint weights.
+unsafe impl<T> Send for WeightGradient<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for WeightGradient<'_, T> {}
+
+/// Two positions whose products are summed: offsets in the copied image and in the gradient.
+#[derive(Clone, Copy)]
+struct Position {
+    x: u32,
+    dy: u32,
+}
+
+/// Output channels of a unit of work: each copied value of the image serves as many sums.
+const ROWS: usize = 32;
+/// Output positions over which a tile sums before it adds to memory: four rows of the gradient then fill half of a level-1 cache.
+const POSITIONS: usize = 1024;
+
+impl<T: Real> Task for &WeightGradient<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Machine>(self, simd: S) {
+        let (job, shape, stencil) = (self, self.shape, self.stencil);
+        let vector = lanes::<S, T>();
+        let [planes, rows, columns] = stencil.grid;
+        let (inputs, outputs, taps) = (shape.in_group(), shape.out_group(), stencil.taps.len());
+        let weights = shape.out_channels * inputs * taps;
+        let gather = columns < vector || columns.next_multiple_of(vector) * outputs > columns * (outputs + GATHER);
+        // One chunk: some images, or a band of one.
+        let band_rows = rows.div_ceil(rows.div_ceil((POSITIONS / columns).max(1)));
+        let band_planes = if band_rows == rows { (POSITIONS / (rows * columns)).clamp(1, planes) } else { 1 };
+        let whole = band_rows == rows && band_planes == planes;
+        let positions = band_planes * band_rows * columns;
+        let images = if whole { (POSITIONS / positions).clamp(1, shape.batch) } else { 1 };
+        let bands = [planes.div_ceil(band_planes), rows.div_ceil(band_rows)];
+        let chunks = shape.batch.div_ceil(images) * bands[0] * bands[1];
+        let region = stencil.region(band_planes, band_rows);
+        // A gathered channel holds all its taps.
+        let channel_len = if gather { taps * (images * positions).next_multiple_of(vector) } else { region.channel * images };
+        let input_block = (REGION_BYTES / size_of::<T>() / channel_len).clamp(1, inputs);
+        let input_blocks = inputs.div_ceil(input_block);
+        let output_blocks = outputs.div_ceil(ROWS);
+        let units = shape.groups * input_blocks * output_blocks;
+        // Few weights: chunks are divided too, into parts with sums of their own that are added in order.
+        let unit_work = weights * shape.batch * planes * rows * columns / shape.out_channels * shape.out_group() / (input_blocks * output_blocks);
+        let parts = if units >= 16 { 1 } else { 16usize.div_ceil(units).min(chunks).min((unit_work / GRAIN).max(1)) };
+        let mut scratch = Scratch::of::<T>(parts * weights);
+        let sums = Shared(scratch.ptr::<T>());
+        par_for(units * parts, &|unit| {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    let (part, unit) = (unit / units, unit % units);
+                    let (input_at, unit) = (unit % input_blocks, unit / input_blocks);
+                    let (output_at, group) = (unit % output_blocks, unit / output_blocks);
+                    let first_input = input_at * input_block;
+                    let first_output = output_at * ROWS;
+                    let block = Block {
+                        group,
+                        inputs: first_input..inputs.min(first_input + input_block),
+                        outputs: first_output..outputs.min(first_output + ROWS),
+                        sums: sums.get().wrapping_add(part * weights),
+                    };
+                    // SAFETY: whoever made the job vouched for its pointers; units write disjoint sums.
+                    unsafe {
+                        block.clear(shape, taps);
+                        for chunk in panel(chunks, parts, part) {
+                            let (row_band, chunk) = (chunk % bands[1], chunk / bands[1]);
+                            let (plane_band, chunk) = (chunk % bands[0], chunk / bands[0]);
+                            let first = [plane_band * band_planes, row_band * band_rows];
+                            let served = [band_planes.min(planes - first[0]), band_rows.min(rows - first[1])];
+                            let images = chunk * images..shape.batch.min((chunk + 1) * images);
+                            job.chunk::<S>(simd, &block, &region, images, first, served, gather);
+                        }
+                    }
+                },
+            )
+        });
+        let unit = 1 << 14;
+        par_for(weights.div_ceil(unit), &|at| {
+            for at in at * unit..weights.min((at + 1) * unit) {
+                // SAFETY: all sums are written; every weight is written once.
+                unsafe {
+                    let mut sum = *sums.get().add(at);
+                    for part in 1..parts {
+                        sum += *sums.get().add(part * weights + at);
+                    }
+                    if job.format.direct {
+                        *job.dw.cast::<T>().add(at) = sum;
+                    } else {
+                        (job.format.write)(job.dw.wrapping_add(at * job.format.bytes), sum);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// What gathering an element costs, in multiply-adds (measured).
+const GATHER: usize = 12;
+
+/// The weights of a unit of work: some input and output channels of a group.
+struct Block<T> {
+    group: usize,
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    sums: *mut T,
+}
+
+impl<T: Real> Block<T> {
+    /// The sums of an output channel, counted from the block's first one.
+    fn row(&self, shape: &ConvShape, taps: usize, row: usize) -> *mut T {
+        let output = self.group * shape.out_group() + self.outputs.start + row;
+        self.sums.wrapping_add((output * shape.in_group() + self.inputs.start) * taps)
+    }
+
+    /// # Safety
+    /// `sums` has room for all weights.
+    unsafe fn clear(&self, shape: &ConvShape, taps: usize) {
+        for row in 0..self.outputs.len() {
+            let sums = self.row(shape, taps, row);
+            // SAFETY: the caller vouches.
+            (0..self.inputs.len() * taps).for_each(|at| unsafe { *sums.add(at) = T::ZERO });
+        }
+    }
+}
+
+impl<T: Real> WeightGradient<'_, T> {
+    /// Adds the products of one chunk.
+    ///
+    /// # Safety
+    /// The job's pointers are good for its sizes.
+    #[inline(always)]
+    unsafe fn chunk<S: Machine>(
+        &self,
+        simd: S,
+        block: &Block<T>,
+        region: &Region,
+        images: Range<usize>,
+        first: [usize; 2],
+        served: [usize; 2],
+        gather: bool,
+    ) {
+        let (shape, stencil, bytes) = (self.shape, self.stencil, self.format.bytes);
+        let vector = lanes::<S, T>();
+        let columns = stencil.grid[2];
+        let (inputs, outputs, taps) = (block.inputs.len(), block.outputs.len(), stencil.taps.len());
+        let region_len = region.channel * inputs;
+        let mut scratch = Scratch::of::<T>(region_len * images.len());
+        let copy = scratch.ptr::<T>();
+        for (at, image) in images.clone().enumerate() {
+            let channel = image * shape.in_channels + block.group * shape.in_group() + block.inputs.start;
+            let source = self.x.wrapping_add(channel * shape.input_len() * bytes);
+            // SAFETY: the image has these channels, the scratch room for all regions.
+            unsafe { stencil.copy(self.format, region, source, inputs, first, copy.add(at * region_len)) };
+        }
+        let copy = copy.cast_const();
+        let dy_channel = shape.output_len();
+        let dy_image = shape.out_channels * dy_channel;
+        let dy_first = images.start * dy_image
+            + (block.group * shape.out_group() + block.outputs.start) * dy_channel
+            + (first[0] * stencil.grid[1] + first[1]) * columns;
+        let dy = self.dy.wrapping_add(dy_first * bytes);
+        let lines = || {
+            (0..images.len()).flat_map(move |image| {
+                (0..served[0]).flat_map(move |plane| {
+                    (0..served[1]).map(move |row| {
+                        let x = image * region_len + stencil.base(region, plane, row);
+                        (x, image * dy_image + (plane * stencil.grid[1] + row) * columns)
+                    })
+                })
+            })
+        };
+        let count = images.len() * served[0] * served[1];
+        let pixels = count * columns;
+        let padded = pixels.next_multiple_of(vector);
+        // The gradient is read where it lies, or, gathered or to be widened, from a copy.
+        let own = gather || !self.format.direct;
+        let mut dy_scratch = Scratch::of::<T>(if own { outputs * padded } else { 0 });
+        let dy_copy = dy_scratch.ptr::<T>();
+        if own {
+            for row in 0..outputs {
+                let to = dy_copy.wrapping_add(row * padded);
+                let from = dy.wrapping_add(row * dy_channel * bytes);
+                // Planes and rows of an image's band stand together.
+                let run = served[0] * served[1] * columns;
+                // SAFETY: a row of the copy has `padded` elements.
+                unsafe {
+                    for image in 0..images.len() {
+                        let (from, to) = (from.add(image * dy_image * bytes), to.add(image * run));
+                        if self.format.direct {
+                            copy_line(from.cast::<T>(), to, run);
+                        } else {
+                            (self.format.read)(from, 1, run, to);
+                        }
+                    }
+                    (pixels..padded).for_each(|at| *to.add(at) = T::ZERO);
+                }
+            }
+        }
+        let (dy_rows, dy_step) = if own { (dy_copy.cast_const(), padded) } else { (dy.cast::<T>(), dy_channel) };
+        let mut gathered_scratch = Scratch::of::<T>(if gather { inputs * taps * padded } else { 0 });
+        let gathered = gathered_scratch.ptr::<T>();
+        let per_line = if gather { 0 } else { columns / vector };
+        let whole = if gather { padded / vector } else { count * per_line };
+        let tails = if gather || columns.is_multiple_of(vector) { 0 } else { count };
+        let mut position_scratch = Scratch::of::<Position>(whole + tails);
+        let list = position_scratch.ptr::<Position>();
+        // SAFETY: the lists have the lengths asked for; a vector never leaves its line.
+        unsafe {
+            if gather {
+                for (at, (x, _)) in lines().enumerate() {
+                    for channel in 0..inputs {
+                        for (tap, &place) in stencil.taps.iter().enumerate() {
+                            let from = copy.add(x + channel * region.channel + stencil.tap_offset(region, place));
+                            copy_line(from, gathered.add((channel * taps + tap) * padded + at * columns), columns);
+                        }
+                    }
+                }
+                for row in 0..inputs * taps {
+                    (pixels..padded).for_each(|at| *gathered.add(row * padded + at) = T::ZERO);
+                }
+                (0..whole).for_each(|at| list.add(at).write(Position { x: (at * vector) as u32, dy: (at * vector) as u32 }));
+            } else {
+                for (at, (x, line)) in lines().enumerate() {
+                    let line = if own { at * columns } else { line };
+                    let position = |column: usize| Position { x: (x + column) as u32, dy: (line + column) as u32 };
+                    (0..per_line).for_each(|part| list.add(at * per_line + part).write(position(part * vector)));
+                    if tails > 0 {
+                        // A row's rest is a vector that ends with the row; lanes that were counted already are masked.
+                        list.add(whole + at).write(position(columns - vector));
+                    }
+                }
+            }
+            let list = std::slice::from_raw_parts(list.cast_const(), whole + tails);
+            let (whole, tails) = list.split_at(whole);
+            let offsets = if gather {
+                (0..inputs * taps).map(|at| (at * padded) as u32).collect()
+            } else {
+                stencil.offsets::<64>(region, inputs)
+            };
+            let kept = vector - columns % vector;
+            let mask = std::array::from_fn(|lane| if lane >= kept { u64::MAX } else { 0 });
+            let sums = Sums { x: if gather { gathered.cast_const() } else { copy }, whole, tails, mask, offsets: &offsets };
+            let mut row = 0;
+            while row < outputs {
+                let dy = dy_rows.add(row * dy_step);
+                let out = block.row(shape, taps, row);
+                let out_step = shape.in_group() * taps;
+                row += match outputs - row {
+                    1 => {
+                        sums.add::<S, 1, 9>(simd, dy, dy_step, out, out_step);
+                        1
+                    }
+                    2 | 3 => {
+                        sums.add::<S, 2, 4>(simd, dy, dy_step, out, out_step);
+                        2
+                    }
+                    _ if S::ROWS > 6 => {
+                        sums.add::<S, 4, 6>(simd, dy, dy_step, out, out_step);
+                        4
+                    }
+                    _ => {
+                        sums.add::<S, 4, 3>(simd, dy, dy_step, out, out_step);
+                        4
+                    }
+                };
+            }
+        }
+    }
+}
+
+/// Dot products of rows of the gradient with what taps see.
+struct Sums<'a, T> {
+    x: *const T,
+    whole: &'a [Position],
+    /// Vectors of which only some lanes count.
+    tails: &'a [Position],
+    /// Those lanes: all bits set, else none.
+    mask: [u64; 16],
+    offsets: &'a [u32],
+}
+
+impl<T: Real> Sums<'_, T> {
+    /// Adds the sums of `H` output channels with all taps to `out`.
+    ///
+    /// # Safety
+    /// All positions are readable; `out` has the sums.
+    #[inline(always)]
+    unsafe fn add<S: Machine, const H: usize, const W: usize>(&self, simd: S, dy: *const T, dy_step: usize, out: *mut T, out_step: usize) {
+        let mut at = 0;
+        while at < self.offsets.len() {
+            // SAFETY: the caller vouches.
+            unsafe {
+                if at + W <= self.offsets.len() {
+                    self.tile::<S, H, W>(simd, at, dy, dy_step, out, out_step);
+                    at += W;
+                } else {
+                    self.tile::<S, H, 1>(simd, at, dy, dy_step, out, out_step);
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `add`; there are `W` taps from `at` on.
+    #[inline(always)]
+    unsafe fn tile<S: Machine, const H: usize, const W: usize>(
+        &self,
+        simd: S,
+        at: usize,
+        dy: *const T,
+        dy_step: usize,
+        out: *mut T,
+        out_step: usize,
+    ) {
+        let mut sums = [[splat::<S, T>(simd, T::ZERO); W]; H];
+        // SAFETY: the caller vouches; the mask has as many lanes as any vector.
+        unsafe {
+            let x: [*const T; W] = std::array::from_fn(|tap| self.x.add(self.offsets[at + tap] as usize));
+            for position in self.whole {
+                let seen: [T::Lanes<S>; W] = std::array::from_fn(|tap| load(simd, x[tap].add(position.x as usize)));
+                for row in 0..H {
+                    let gradient = load(simd, dy.add(row * dy_step + position.dy as usize));
+                    for tap in 0..W {
+                        sums[row][tap] = seen[tap].mul_add(gradient, sums[row][tap]);
+                    }
+                }
+            }
+            if !self.tails.is_empty() {
+                let mask: [T; 16] = std::array::from_fn(|lane| T::from_mask(self.mask[lane]));
+                // Both sides are masked: what lies in a lane that does not count may be infinite. The mask is read anew each time,
+                // or it would take a register from the sums.
+                let masked = |ptr: *const T| {
+                    let mask = mask.as_ptr().cast::<<T::Lanes<S> as SimdBase<S>>::Array>().read_volatile();
+                    T::Lanes::<S>::from_bits(T::Lanes::<S>::load_array(simd, mask).to_bits() & load::<S, T>(simd, ptr).to_bits())
+                };
+                for position in self.tails {
+                    let seen: [T::Lanes<S>; W] = std::array::from_fn(|tap| masked(x[tap].add(position.x as usize)));
+                    for row in 0..H {
+                        let gradient = masked(dy.add(row * dy_step + position.dy as usize));
+                        for tap in 0..W {
+                            sums[row][tap] = seen[tap].mul_add(gradient, sums[row][tap]);
+                        }
+                    }
+                }
+            }
+            for row in 0..H {
+                for tap in 0..W {
+                    *out.add(row * out_step + at + tap) += sums[row][tap].reduce_sum();
+                }
+            }
+        }
+    }
+}
