@@ -9,6 +9,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
@@ -113,6 +114,40 @@ def test_big_endian_files_are_swapped(tool, tmp_path, byteorder):
             target.writestr(info.filename, data)
     rewrite(tool, tmp_path / "big.pt", tmp_path / "b.pt")
     assert content(torch.load(tmp_path / "b.pt", weights_only=True)) == content(values)
+
+
+def test_a_kill_at_any_moment_leaves_the_old_file_whole(tool, tmp_path):
+    target = tmp_path / "model" / "model.pt"
+    target.parent.mkdir()
+    torch.save(torch.zeros(8), target)
+    torch.save(torch.ones(2**22), tmp_path / "new.pt")
+    start = time.monotonic()
+    rewrite(tool, tmp_path / "new.pt", tmp_path / "done.pt")
+    usual = time.monotonic() - start
+    before = target.read_bytes()
+    for step in range(25):
+        process = subprocess.Popen([tool, "rewrite", str(tmp_path / "new.pt"), str(target)])
+        time.sleep(usual * step / 20)
+        process.kill()
+        process.wait()
+        # The old file as it was, or the new one complete.
+        if target.read_bytes() != before:
+            assert torch.equal(torch.load(target, weights_only=True), torch.ones(2**22))
+            assert zipfile.ZipFile(target).testzip() is None
+
+
+@pytest.mark.skipif("RUSTNN_LARGE_FILES" not in os.environ, reason="needs 9 GB of disk and 5 GB of memory")
+def test_storages_beyond_4_gigabytes_stay_equal(tool, tmp_path):
+    value = {"large": torch.zeros(2**32 + 4096, dtype=torch.uint8), "far": torch.arange(7.0), "farther": torch.ones(3)}
+    value["large"][:: 2**20 + 1] = 7
+    torch.save(value, tmp_path / "a.pt")
+    rewrite(tool, tmp_path / "a.pt", tmp_path / "b.pt")
+    (tmp_path / "a.pt").unlink()
+    with serialization_config.patch("load.calculate_storage_offsets", True):
+        loaded = torch.load(tmp_path / "b.pt", weights_only=True, mmap=True)
+    assert all(torch.equal(loaded[name], value[name]) for name in value)
+    rewrite(tool, tmp_path / "b.pt", tmp_path / "c.pt")
+    assert (tmp_path / "b.pt").stat().st_size == (tmp_path / "c.pt").stat().st_size
 
 
 def test_safetensors_files_stay_equal(tool, tmp_path):
