@@ -9,8 +9,8 @@
 use crate::copy::Shared;
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
-use crate::wide::{MAX_LANES, Narrow, Wide, Widen, gather, load, load_some, scatter, store, store_some};
-use fearless_simd::{Select, Simd, SimdBase, dispatch};
+use crate::wide::{MAX_LANES, Narrow, Wide, Widen, gather, load, load_some, scatter, store};
+use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch};
 use smallvec::SmallVec;
 
 /// Elements that one line kernel sums before partial sums go pairwise.
@@ -73,7 +73,60 @@ impl Finish {
 /// integers), which callers refuse beforehand.
 pub fn reduce<T: Widen, O: Narrow<T::Wide>>(fold: Fold, x: Src<T>, dims: &[usize], finish: Finish, out: Dst<O>) {
     let kernels = Kernels::of(fold);
-    run(kernels, x, dims, None, finish, out)
+    if !quick(&kernels, &x, dims, finish, &out) {
+        run(kernels, x, dims, None, finish, out)
+    }
+}
+
+/// Small contiguous arrays reduced over leading or trailing dimensions: one kernel call, no plan. Returns whether it was one.
+#[inline]
+fn quick<T: Widen, O: Narrow<T::Wide>>(kernels: &Kernels<T::Wide>, x: &Src<T>, dims: &[usize], finish: Finish, out: &Dst<O>) -> bool {
+    let rank = x.shape.len();
+    let Some(&first) = dims.first() else { return false };
+    if !T::SAME || !dims.iter().enumerate().all(|(i, &d)| d == first + i) || !x.is_contiguous() {
+        return false;
+    }
+    let last = first + dims.len();
+    let depth: usize = x.shape[first..last].iter().product();
+    debug_assert!(out.is_contiguous());
+    // SAFETY: `x` and `out` vouch for their memory; `totals` has room for the rounded-up width and for 64 lines.
+    unsafe {
+        if last == rank && depth <= BLOCK && depth > 0 {
+            let count: usize = x.shape[..first].iter().product();
+            if count * depth > GRAIN {
+                return false;
+            }
+            let mut totals = [T::Wide::ZERO; 64];
+            for start in (0..count).step_by(64) {
+                let n = (count - start).min(64);
+                let x = x.ptr.cast::<T::Wide>().add(start * depth);
+                (kernels.lines)(x, depth as isize, n, depth, std::ptr::null(), totals.as_mut_ptr());
+                finish_all(finish, &mut totals[..n]);
+                scatter(totals.as_ptr(), n, out.ptr.add(start), 1);
+            }
+            return true;
+        }
+        if first == 0 && depth <= ROWS && depth > 0 {
+            let width: usize = x.shape[last..].iter().product();
+            if width > TILE || width * depth > GRAIN {
+                return false;
+            }
+            let mut totals = [std::mem::MaybeUninit::<T::Wide>::uninit(); TILE + MAX_LANES];
+            let totals = totals.as_mut_ptr().cast::<T::Wide>();
+            (kernels.columns)(x.ptr.cast(), width as isize, depth, width, std::ptr::null(), false, totals);
+            finish_all(finish, std::slice::from_raw_parts_mut(totals, width));
+            scatter(totals, width, out.ptr, 1);
+            return true;
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn finish_all<L: Wide>(finish: Finish, totals: &mut [L]) {
+    if finish != Finish::Plain {
+        totals.iter_mut().for_each(|total| *total = finish.apply(*total));
+    }
 }
 
 /// Sums a gradient back to the shape it was broadcast from: `out` has `x`'s shape, but for leading dimensions that it lacks and
@@ -254,12 +307,15 @@ extreme!(MaxFromZero, ZERO, simd_gt, >);
 extreme!(MinFromOne, ONE, simd_lt, <);
 
 /// The two loops of a fold over a type.
+#[derive(Clone, Copy)]
 struct Kernels<L> {
     /// `out[i] = fold(x[i·stride ..][..n])` for `i < count`; `centre[i]`.
     lines: unsafe fn(x: *const L, stride: isize, count: usize, n: usize, centre: *const L, out: *mut L),
-    /// `out[j] = fold over i < rows of x[i·stride + j]` for `j < k`, with `out[j]` before it if `go_on`; `centre[j]`.
+    /// `out[j] = fold over i < rows of x[i·stride + j]` for `j < k`, with `out[j]` before it if `go_on`; `centre[j]`. `out` has
+    /// room for `k` rounded up to `MAX_LANES`: a vector stored in pieces would be slow to read back.
     columns: unsafe fn(x: *const L, stride: isize, rows: usize, k: usize, centre: *const L, go_on: bool, out: *mut L),
-    /// As `columns`, for partial results, which are mapped already.
+    /// The same for partial results, which are mapped already.
+    join_lines: unsafe fn(x: *const L, stride: isize, count: usize, n: usize, centre: *const L, out: *mut L),
     join_columns: unsafe fn(x: *const L, stride: isize, rows: usize, k: usize, centre: *const L, go_on: bool, out: *mut L),
     join_two: fn(L, L) -> L,
     identity: L,
@@ -270,6 +326,7 @@ impl<L: Wide> Kernels<L> {
         Kernels {
             lines: lines::<L, O>,
             columns: columns::<L, O>,
+            join_lines: lines::<L, J>,
             join_columns: columns::<L, J>,
             join_two: J::join_two::<L>,
             identity: O::identity(),
@@ -358,8 +415,8 @@ fn across<L: Wide, O: Op, S: Simd>(v: L::V<S>) -> L {
 }
 
 /// # Safety
-/// The rows are readable and initialised, `k` elements at `out` writable (and initialised if `go_on`), `k` at `centre`
-/// readable or it is null.
+/// The rows are readable and initialised, `k` elements rounded up to `MAX_LANES` at `out` writable (and initialised if
+/// `go_on`), `k` at `centre` readable or it is null.
 unsafe fn columns<L: Wide, O: Op>(x: *const L, stride: isize, rows: usize, k: usize, centre: *const L, go_on: bool, out: *mut L) {
     // SAFETY: the caller's promise; the groups add up to `rows`.
     dispatch!(crate::level(), simd => unsafe {
@@ -428,9 +485,9 @@ unsafe fn group<L: Wide, O: Op, S: Simd, const G: usize>(
             let c = if centre.is_null() { zero } else { load_some(simd, centre.add(j), n, zero) };
             let mut sum = fold(std::array::from_fn(|r| O::map::<L, S>(simd, load_some(simd, rows[r].add(j), n, zero), c)));
             if go_on {
-                sum = O::join::<L, S>(load_some(simd, out.add(j), n, zero), sum);
+                sum = O::join::<L, S>(load(simd, out.add(j)), sum);
             }
-            store_some(sum, out.add(j), n);
+            store(sum, out.add(j));
         }
     }
 }
@@ -590,8 +647,10 @@ fn run<T: Widen, O: Narrow<T::Wide>>(
             let value = O::narrow(finish.apply(job.kernels.identity));
             (0..outputs).for_each(|i| out.ptr.add(i).write(value));
         } else if plan.columns {
-            job.columns(&plan, outputs, depth, Shared::new(out.ptr));
-        } else {
+            if !job.refolded(&plan, outputs, depth, Shared::new(out.ptr)) {
+                job.columns(&plan, outputs, depth, Shared::new(out.ptr));
+            }
+        } else if !job.outer_first(&plan, outputs, depth, Shared::new(out.ptr)) {
             job.lines(&plan, outputs, depth, Shared::new(out.ptr));
         }
     }
@@ -641,6 +700,95 @@ impl<T: Widen> Job<T> {
         }
     }
 
+    /// The same job, its results unfinished.
+    fn unfinished(&self) -> Self {
+        Job { finish: Finish::Plain, ..*self }
+    }
+
+    /// Short contiguous lines with outer dimensions to reduce (an image batch to its channels): the outer dimensions first, with
+    /// lanes across kept dimensions and lines alike, then what is left of the lines. Returns whether the plan is of that kind.
+    ///
+    /// # Safety
+    /// As for [`Job::lines`].
+    unsafe fn outer_first<O: Narrow<T::Wide>>(&self, plan: &Plan, outputs: usize, depth: usize, out: Shared<O>) -> bool {
+        let Some((&line, outer)) = plan.reduced.split_last() else { return false };
+        if line.stride != 1 || line.size >= 256 || depth / line.size < 8 || !self.centres.get().is_null() {
+            return false;
+        }
+        let n = line.size;
+        let mut kept: SmallVec<[Dim; 6]> = plan.kept.iter().map(|dim| Dim { out: dim.out.map(|out| out * n as isize), ..*dim }).collect();
+        match kept.last_mut() {
+            // The kept dimension next to the lines may lie around them without a gap.
+            Some(last) if last.stride == n as isize && last.out == Some(n as isize) => {
+                *last = Dim { size: last.size * n, stride: 1, out: Some(1) };
+            }
+            _ => kept.push(Dim { out: Some(1), ..line }),
+        }
+        let first = Plan { kept, reduced: outer.into(), columns: true };
+        let mut lines: Vec<T::Wide> = Vec::with_capacity(outputs * n);
+        // SAFETY: the caller's promise; the vector has room for a line per output, in the order of `out`.
+        unsafe {
+            self.unfinished().columns(&first, outputs * n, depth / n, Shared::new(lines.as_mut_ptr()));
+            let mut totals = [self.kernels.identity; 64];
+            for start in (0..outputs).step_by(64) {
+                let count = (outputs - start).min(64);
+                let first = lines.as_ptr().add(start * n);
+                (self.kernels.join_lines)(first, n as isize, count, n, std::ptr::null(), totals.as_mut_ptr());
+                finish_all(self.finish, &mut totals[..count]);
+                scatter(totals.as_ptr(), count, out.get().add(start), 1);
+            }
+        }
+        true
+    }
+
+    /// A tall contiguous matrix of few columns: several rows are taken as one, so that whole vectors are read. Returns whether
+    /// the plan is of that kind.
+    ///
+    /// # Safety
+    /// As for [`Job::lines`].
+    unsafe fn refolded<O: Narrow<T::Wide>>(&self, plan: &Plan, outputs: usize, depth: usize, out: Shared<O>) -> bool {
+        let (&inner, outer) = plan.kept.split_last().expect("columns are kept");
+        let width = inner.size;
+        let [Dim { stride, .. }] = plan.reduced[..] else { return false };
+        let fold = 256 / width.max(1);
+        if inner.stride != 1 || stride != width as isize || width > 32 || depth < 16 * fold || !self.centres.get().is_null() {
+            return false;
+        }
+        let (rows, rest) = (depth / fold, depth % fold);
+        let wide = fold * width;
+        let outers = outputs / width;
+        // Totals of the wide rows, one row of them for each outer index.
+        let mut kept: SmallVec<[Dim; 6]> = SmallVec::new();
+        let mut place = outers;
+        for dim in outer {
+            place /= dim.size;
+            kept.push(Dim { out: Some((place * wide) as isize), ..*dim });
+        }
+        kept.push(Dim { size: wide, stride: 1, out: Some(1) });
+        let reduced = SmallVec::from_slice(&[Dim { size: rows, stride: wide as isize, out: None }]);
+        let mut wides: Vec<T::Wide> = Vec::with_capacity(outers * wide);
+        // SAFETY: the caller's promise; the vector has room for a wide row per outer index.
+        unsafe {
+            let first = Plan { kept, reduced, columns: true };
+            self.unfinished().columns(&first, outers * wide, rows, Shared::new(wides.as_mut_ptr()));
+            let mut walk = Walk::at(outer, 0);
+            let mut totals = [T::Wide::ZERO; 32 + MAX_LANES];
+            let mut last = [T::Wide::ZERO; 256];
+            for i in 0..outers {
+                let first = wides.as_ptr().add(i * wide);
+                (self.kernels.join_columns)(first, width as isize, fold, width, std::ptr::null(), false, totals.as_mut_ptr());
+                if rest > 0 {
+                    gather(self.x.get().offset(walk.offset + (rows * wide) as isize), 1, rest * width, last.as_mut_ptr());
+                    (self.kernels.columns)(last.as_ptr(), width as isize, rest, width, std::ptr::null(), true, totals.as_mut_ptr());
+                }
+                finish_all(self.finish, &mut totals[..width]);
+                scatter(totals.as_ptr(), width, out.get().offset(walk.out), inner.out.unwrap_or(0));
+                walk.advance();
+            }
+        }
+        true
+    }
+
     /// Outputs `from..to`.
     ///
     /// # Safety
@@ -668,7 +816,7 @@ impl<T: Widen> Job<T> {
                     };
                     let first = x.cast::<T::Wide>().offset(start as isize * stride);
                     (self.kernels.lines)(first, stride, count, depth, centres, totals.as_mut_ptr());
-                    totals[..count].iter_mut().for_each(|total| *total = self.finish.apply(*total));
+                    finish_all(self.finish, &mut totals[..count]);
                     scatter(totals.as_ptr(), count, out.get().offset(start as isize * out_stride), out_stride);
                 }
                 return;
@@ -706,6 +854,28 @@ impl<T: Widen> Job<T> {
             let mut within = from % run.size;
             let mut left = to - from;
             if T::SAME && run.stride == 1 && (run.size >= 64 || outer.is_empty()) {
+                // Far-apart rows of a long run are read at once: one stream alone does not fill the memory bus.
+                while left.min(run.size - within) >= 16 * BLOCK {
+                    let rows = (left.min(run.size - within) / BLOCK).min(GRAIN / BLOCK);
+                    let mut centres = [T::Wide::ZERO; BLOCK];
+                    if !centre.is_null() {
+                        centres.fill(centre.read());
+                    }
+                    let centres = if centre.is_null() { centre } else { centres.as_ptr() };
+                    let mut sums = [std::mem::MaybeUninit::<T::Wide>::uninit(); BLOCK];
+                    let sums = sums.as_mut_ptr().cast::<T::Wide>();
+                    let first = x.offset(walk.offset).add(within).cast();
+                    (self.kernels.columns)(first, BLOCK as isize, rows, BLOCK, centres, false, sums);
+                    let mut sum = self.kernels.identity;
+                    (self.kernels.join_lines)(sums, 0, 1, BLOCK, std::ptr::null(), &mut sum);
+                    total.push(sum);
+                    left -= rows * BLOCK;
+                    within += rows * BLOCK;
+                    if within == run.size {
+                        within = 0;
+                        walk.advance();
+                    }
+                }
                 while left > 0 {
                     let n = left.min(run.size - within).min(BLOCK);
                     total.push(fold(x.offset(walk.offset).add(within).cast(), n));
@@ -745,7 +915,7 @@ impl<T: Widen> Job<T> {
     unsafe fn columns<O: Narrow<T::Wide>>(&self, plan: &Plan, outputs: usize, depth: usize, out: Shared<O>) {
         let (&inner, outer) = plan.kept.split_last().expect("columns are kept");
         let width = inner.size;
-        let tile = if width <= TILE { width } else { width.div_ceil(width.div_ceil(TILE)).next_multiple_of(MAX_LANES) };
+        let tile = width.div_ceil(width.div_ceil(TILE)).next_multiple_of(MAX_LANES);
         let tiles = width.div_ceil(tile);
         let part = depth.div_ceil(depth.div_ceil(ROWS));
         let parts = depth.div_ceil(part);
@@ -765,9 +935,7 @@ impl<T: Widen> Job<T> {
         let finish = |o: usize, t: usize, totals: *mut T::Wide| unsafe {
             let start = t * tile;
             let n = tile.min(width - start);
-            if self.finish != Finish::Plain {
-                (0..n).for_each(|j| *totals.add(j) = self.finish.apply(*totals.add(j)));
-            }
+            finish_all(self.finish, std::slice::from_raw_parts_mut(totals, n));
             let out_stride = inner.out.unwrap_or(0);
             scatter(totals, n, out.get().offset(Walk::at(outer, o).out + start as isize * out_stride), out_stride);
         };
@@ -938,6 +1106,34 @@ fn is_nan<L: Wide>(value: L) -> bool {
     value != value
 }
 
+/// The first index of `value` (of any NaN for a NaN) among `n`; there is one.
+///
+/// # Safety
+/// `n > 0` elements are readable.
+unsafe fn find<L: Wide>(x: *const L, n: usize, value: L) -> usize {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe { find_lanes(simd, x, n, value) })
+}
+
+/// # Safety
+/// As for [`find`].
+#[inline(always)]
+unsafe fn find_lanes<L: Wide, S: Simd>(simd: S, x: *const L, n: usize, value: L) -> usize {
+    let len = L::V::<S>::LEN;
+    let sought = L::V::<S>::splat(simd, value);
+    let mut i = 0;
+    while i < n {
+        // SAFETY: the caller's promise.
+        let v: L::V<S> = unsafe { if i + len <= n { load(simd, x.add(i)) } else { load_some(simd, x.add(i), n - i, sought) } };
+        let hits = if is_nan(value) { v.simd_ne(v) } else { v.simd_eq(sought) };
+        if hits.any_true() {
+            return (i + hits.to_bitmask().trailing_zeros() as usize).min(n - 1);
+        }
+        i += len;
+    }
+    n - 1
+}
+
 impl<T: Widen> Search<T> {
     /// Writes the first index in `from..to` of the line at `x` whose value is `best`.
     ///
@@ -947,12 +1143,16 @@ impl<T: Widen> Search<T> {
         // SAFETY: the caller's promise.
         unsafe {
             let mut i = from;
-            while i + 1 < to {
-                let value = x.offset(i as isize * self.along).read().widen();
-                if value == best || is_nan(best) && is_nan(value) {
-                    break;
+            if T::SAME && self.along == 1 {
+                i += find(x.add(from).cast::<T::Wide>(), to - from, best);
+            } else {
+                while i + 1 < to {
+                    let value = x.offset(i as isize * self.along).read().widen();
+                    if value == best || is_nan(best) && is_nan(value) {
+                        break;
+                    }
+                    i += 1;
                 }
-                i += 1;
             }
             self.indices.get().offset(out).write(i as i64);
             if !self.values.get().is_null() {
@@ -1064,7 +1264,7 @@ pub enum Scan {
 pub trait Carry: Widen {
     type Carry: Copy + Send + Sync;
     const NOTHING: [Self::Carry; 2];
-    fn carry(scan: Scan, so_far: Self::Carry, x: Self) -> Self::Carry;
+    fn carry(kind: Scan, so_far: Self::Carry, x: Self) -> Self::Carry;
 }
 
 /// A type that a scan's carry is rounded to.
@@ -1078,8 +1278,8 @@ macro_rules! carries {
             type Carry = $c;
             const NOTHING: [$c; 2] = [0 as $c, 1 as $c];
             #[inline(always)]
-            fn carry(scan: Scan, so_far: $c, $x: Self) -> $c {
-                match scan {
+            fn carry(kind: Scan, so_far: $c, $x: Self) -> $c {
+                match kind {
                     Scan::Sum => $add(so_far, $widen),
                     Scan::Product => $mul(so_far, $widen),
                 }
@@ -1108,7 +1308,7 @@ carries! {
 
 /// `out[.., i, ..] = x[.., 0, ..] ∘ … ∘ x[.., i, ..]` along `dim`, from the end if `backwards`; `out` is contiguous and has
 /// `x`'s shape. Floats are carried in f64. Preconditions: `dim` is below the number of dimensions.
-pub fn scan<T: Carry, O: FromCarry<T::Carry>>(scan: Scan, backwards: bool, x: Src<T>, dim: usize, out: Dst<O>) {
+pub fn scan<T: Carry, O: FromCarry<T::Carry>>(kind: Scan, backwards: bool, x: Src<T>, dim: usize, out: Dst<O>) {
     debug_assert!(out.is_contiguous() && out.shape == x.shape);
     let (depth, along) = (x.shape[dim], x.strides[dim]);
     let total = out.len();
@@ -1120,38 +1320,119 @@ pub fn scan<T: Carry, O: FromCarry<T::Carry>>(scan: Scan, backwards: bool, x: Sr
     let kept: SmallVec<[Dim; 6]> =
         (0..x.shape.len()).filter(|&d| d != dim).map(|d| Dim { size: x.shape[d], stride: x.strides[d], out: Some(0) }).collect();
     let lines = total / depth;
-    const LINES: usize = 16;
-    // A unit: up to 16 neighbouring lines, so that a column scan reads whole cache lines; never across an outer index.
-    let per_outer = inner.div_ceil(LINES);
+    // A unit: neighbouring lines of one outer index, so that whole cache lines are read down columns.
+    let width = if inner == 1 { 1 } else { inner.min(COLUMNS) };
+    let per_outer = inner.div_ceil(width);
     let units = lines / inner * per_outer;
-    let per_chunk = (GRAIN / 4 / (depth * inner.min(LINES))).clamp(1, units);
+    let per_chunk = (GRAIN / 4 / (depth * width)).clamp(1, units);
     let (x_ptr, out_ptr) = (Shared::read_only(x.ptr), Shared::new(out.ptr));
-    let chunk = |i: usize| {
-        for u in i * per_chunk..units.min((i + 1) * per_chunk) {
-            let (outer, first) = (u / per_outer, u % per_outer * LINES);
-            let n = LINES.min(inner - first);
-            let mut offsets = [0isize; LINES];
+    // SAFETY: `x` and `out` vouch for their memory; units have disjoint outputs.
+    par_for(units.div_ceil(per_chunk), &|i| unsafe {
+        let (from, to) = (i * per_chunk, units.min((i + 1) * per_chunk));
+        if inner == 1 {
+            let mut walk = Walk::at(&kept, from);
+            let (first, step) = if backwards { (depth as isize - 1, -1) } else { (0, 1) };
+            let mut line = from;
+            while line < to {
+                // Four carries at once hide the latency of one.
+                let n = if line + 4 <= to { 4 } else { 1 };
+                let mut x = [std::ptr::null(); 4];
+                for x in &mut x[..n] {
+                    *x = x_ptr.get().offset(walk.offset + first * along).cast_const();
+                    walk.advance();
+                }
+                let out = out_ptr.get().add(line * depth).offset(first);
+                match n {
+                    4 => scan_lines::<T, O, 4>(kind, x, along * step, std::array::from_fn(|j| out.add(j * depth)), step, depth),
+                    _ => scan_lines::<T, O, 1>(kind, [x[0]], along * step, [out], step, depth),
+                }
+                line += n;
+            }
+            return;
+        }
+        for unit in from..to {
+            let (outer, first) = (unit / per_outer, unit % per_outer * width);
+            let n = width.min(inner - first);
+            let mut offsets = [0isize; COLUMNS];
             let mut walk = Walk::at(&kept, outer * inner + first);
             for offset in &mut offsets[..n] {
                 *offset = walk.offset;
                 walk.advance();
             }
-            let start = outer * depth * inner + first;
-            let mut carries = [T::NOTHING[scan as usize]; LINES];
+            let gapless = offsets[..n].iter().enumerate().all(|(j, offset)| *offset == offsets[0] + j as isize);
+            let mut carries = [T::NOTHING[kind as usize]; COLUMNS];
             for step in 0..depth {
                 let step = if backwards { depth - 1 - step } else { step };
-                for j in 0..n {
-                    // SAFETY: `x` and `out` vouch for their memory; units have disjoint outputs.
-                    unsafe {
-                        let value = x_ptr.get().offset(offsets[j] + step as isize * along).read();
-                        carries[j] = T::carry(scan, carries[j], value);
-                        out_ptr.get().add(start + step * inner + j).write(O::from_carry(carries[j]));
+                let x = x_ptr.get().offset(step as isize * along).cast_const();
+                let out = out_ptr.get().add(outer * depth * inner + step * inner + first);
+                if gapless {
+                    scan_row(kind, x.offset(offsets[0]), &mut carries[..n], out);
+                } else {
+                    for (j, carry) in carries[..n].iter_mut().enumerate() {
+                        *carry = T::carry(kind, *carry, x.offset(offsets[j]).read());
+                        out.add(j).write(O::from_carry(*carry));
                     }
                 }
             }
         }
-    };
-    par_for(units.div_ceil(per_chunk), &chunk);
+    });
+}
+
+/// Columns that a scan carries at once.
+const COLUMNS: usize = 256;
+
+/// Scans `N` lines side by side.
+///
+/// # Safety
+/// `depth` elements are readable and writable from the pointers on, so many steps apart.
+unsafe fn scan_lines<T: Carry, O: FromCarry<T::Carry>, const N: usize>(
+    kind: Scan,
+    x: [*const T; N],
+    x_step: isize,
+    out: [*mut O; N],
+    out_step: isize,
+    depth: usize,
+) {
+    macro_rules! scan {
+        ($kind:expr) => {{
+            let mut carries = [T::NOTHING[$kind as usize]; N];
+            for i in 0..depth as isize {
+                for j in 0..N {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        carries[j] = T::carry($kind, carries[j], x[j].offset(i * x_step).read());
+                        out[j].offset(i * out_step).write(O::from_carry(carries[j]));
+                    }
+                }
+            }
+        }};
+    }
+    match kind {
+        Scan::Sum => scan!(Scan::Sum),
+        Scan::Product => scan!(Scan::Product),
+    }
+}
+
+/// Carries a row on.
+///
+/// # Safety
+/// As many elements as carries are readable and writable.
+unsafe fn scan_row<T: Carry, O: FromCarry<T::Carry>>(kind: Scan, x: *const T, carries: &mut [T::Carry], out: *mut O) {
+    macro_rules! scan {
+        ($kind:expr) => {
+            for (j, carry) in carries.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    *carry = T::carry($kind, *carry, x.add(j).read());
+                    out.add(j).write(O::from_carry(*carry));
+                }
+            }
+        };
+    }
+    match kind {
+        Scan::Sum => scan!(Scan::Sum),
+        Scan::Product => scan!(Scan::Product),
+    }
 }
 
 #[cfg(test)]

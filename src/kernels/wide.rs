@@ -209,8 +209,35 @@ pub unsafe fn load<S: Simd, V: SimdBase<S>>(simd: S, ptr: *const V::Element) -> 
 #[inline(always)]
 pub unsafe fn load_some<S: Simd, V: SimdBase<S>>(simd: S, ptr: *const V::Element, n: usize, pad: V) -> V {
     debug_assert!(n <= V::LEN);
-    let mut v = pad;
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        use std::mem::transmute_copy;
+        // Written in pieces, a vector is read back only after all of them have left the store queue: some 10 ns per row.
+        static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        // SAFETY: the level is proof of the instructions; lanes that the mask leaves out are not read; `V::Array` is an array of
+        // the register's size, as asserted.
+        unsafe {
+            match simd.level() {
+                fearless_simd::Level::Avx2(_) if size_of::<V::Array>() == 32 => {
+                    let pad: __m256 = transmute_copy(&pad.to_array());
+                    let lanes = n * size_of::<V::Element>() / 4;
+                    let mask = _mm256_loadu_si256(MASK.as_ptr().add(8 - lanes).cast());
+                    let v = _mm256_blendv_ps(pad, _mm256_maskload_ps(ptr.cast(), mask), _mm256_castsi256_ps(mask));
+                    return V::load_array(simd, transmute_copy(&v));
+                }
+                fearless_simd::Level::Avx512(_) if size_of::<V::Array>() == 64 => {
+                    let pad: __m512 = transmute_copy(&pad.to_array());
+                    let lanes = n * size_of::<V::Element>() / 4;
+                    let v = _mm512_mask_loadu_ps(pad, ((1u32 << lanes) - 1) as u16, ptr.cast());
+                    return V::load_array(simd, transmute_copy(&v));
+                }
+                _ => {}
+            }
+        }
+    }
     let _ = simd;
+    let mut v = pad;
     // SAFETY: the caller's promise; `v` has `V::LEN` lanes.
     unsafe { copy_few(ptr, v.as_mut_slice().as_mut_ptr(), n) };
     v
@@ -288,11 +315,14 @@ pub unsafe fn gather<T: Widen>(src: *const T, stride: isize, n: usize, out: *mut
 /// Rounds `n` values at `src` to elements at `out`.
 ///
 /// # Safety
-/// The values are readable and initialised, `n` elements at `out` writable.
+/// The values are readable and initialised, `n` elements at `out` writable and other memory.
 #[inline]
 pub unsafe fn scatter<L: Wide, O: Narrow<L>>(src: *const L, n: usize, out: *mut O, stride: isize) {
     // SAFETY: the caller's promise.
     unsafe {
+        if stride == 1 && O::DTYPE == L::DTYPE {
+            return std::ptr::copy_nonoverlapping(src, out.cast(), n);
+        }
         if stride == 1 && n >= 8 && O::DTYPE != rustnn_tensor::dtype::DType::Bool {
             return cast_row(L::DTYPE, src.cast(), O::DTYPE, out.cast(), n);
         }
