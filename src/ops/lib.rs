@@ -1,1 +1,96 @@
-//! See Cargo.toml.
+//! Tensors with gradients, and every op: one row of [`rows`] or one file each. The only room where arrays, kernels and
+//! gradients meet.
+
+pub mod activation;
+pub mod arithmetic;
+pub mod copy;
+pub mod create;
+pub mod index;
+pub mod mode;
+pub mod names;
+pub mod random;
+pub mod read;
+pub mod reduce;
+pub mod registry;
+pub mod row;
+pub mod rows;
+pub mod saved;
+pub mod tape;
+pub mod tensor;
+pub mod views;
+
+pub use copy::{clone, contiguous, to_device, to_dtype};
+pub use row::{Operand, Scalar};
+pub use tape::{backward, run_backward};
+pub use tensor::Tensor;
+pub use views::{permute, reshape, transpose, unsqueeze};
+
+use rustnn_tensor::{Device, Result};
+use std::cell::Cell;
+
+thread_local! {
+    static DEFAULT_DEVICE: Cell<Device> = const { Cell::new(Device::Cpu) };
+}
+
+/// Where new tensors lie if no device is named.
+pub fn default_device() -> Device {
+    DEFAULT_DEVICE.with(Cell::get)
+}
+
+/// Returns the former one.
+pub fn set_default_device(device: Device) -> Device {
+    DEFAULT_DEVICE.with(|d| d.replace(device))
+}
+
+type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&registry::Args) -> Result<registry::Output>)];
+
+/// The ops of each file; a new file of ops adds its line here.
+pub(crate) static OP_FILES: &[OpFile] = &[activation::OPS, arithmetic::OPS, copy::OPS, create::OPS, reduce::OPS, views::OPS];
+
+/// Other names of ops, in PyTorch too; in-place forms follow.
+pub(crate) static ALIASES: &[(&str, &str)] = &[
+    ("absolute", "abs"),
+    ("arccos", "acos"),
+    ("arccosh", "acosh"),
+    ("arcsin", "asin"),
+    ("arcsinh", "asinh"),
+    ("arctan", "atan"),
+    ("arctan2", "atan2"),
+    ("arctanh", "atanh"),
+    ("clip", "clamp"),
+    ("divide", "div"),
+    ("fix", "trunc"),
+    ("greater", "gt"),
+    ("greater_equal", "ge"),
+    ("less", "lt"),
+    ("less_equal", "le"),
+    ("moveaxis", "movedim"),
+    ("multiply", "mul"),
+    ("negative", "neg"),
+    ("not_equal", "ne"),
+    ("sgn", "sign"),
+    ("special_digamma", "digamma"),
+    ("special_erf", "erf"),
+    ("special_erfc", "erfc"),
+    ("special_erfinv", "erfinv"),
+    ("special_expit", "sigmoid"),
+    ("special_gammaln", "lgamma"),
+    ("special_logit", "logit"),
+    ("special_xlogy", "xlogy"),
+    ("subtract", "sub"),
+    ("swapaxes", "transpose"),
+    ("swapdims", "transpose"),
+    ("true_divide", "div"),
+];
+
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    row::call(&rows::ADD, &[a.into(), b.into()], &[Scalar::Int(1)])
+}
+
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    row::call(&rows::MUL, &[a.into(), b.into()], &[])
+}
+
+pub fn mul_scalar(a: &Tensor, b: f64) -> Result<Tensor> {
+    row::call(&rows::MUL, &[a.into(), b.into()], &[])
+}

@@ -1,5 +1,16 @@
 //! Dtypes, shapes, storages and the caching allocator: everything of a tensor that needs no kernel and no tape.
 
+pub mod allocator;
+pub mod array;
+pub mod device;
 pub mod dtype;
+pub mod error;
+pub mod shape;
+pub mod storage;
 
+pub use array::{Array, Overlap};
+pub use device::Device;
 pub use dtype::{DType, Element, Kind};
+pub use error::{Error, Result};
+pub use shape::{Shape, Strides};
+pub use storage::Storage;

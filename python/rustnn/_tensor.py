@@ -1,0 +1,326 @@
+"""Parts of ``Tensor`` that run seldom and read better in Python: pickling, copying, NumPy, legacy methods."""
+
+from collections import OrderedDict
+
+from . import _core
+from ._core import Tensor
+
+
+def _rebuild_tensor(array, dtype, requires_grad):
+    """Unpickle a tensor that was pickled by plain ``pickle``."""
+    tensor = _core.from_numpy(array)
+    if dtype is not tensor.dtype:
+        tensor = tensor.view(dtype)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+_CARRIERS = {2: "int16", 4: "int32", 8: "int64", 1: "uint8"}
+
+
+def _reduce_ex(self, protocol):
+    if not self.is_leaf and self.requires_grad:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
+            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    plain = self.detach()
+    try:
+        array = plain.numpy()
+    except TypeError:
+        # NumPy lacks the dtype: its bits travel as integers.
+        array = plain.view(getattr(_core, _CARRIERS[self.element_size()])).numpy()
+    import numpy
+
+    # A view pickles its own elements only, in C order.
+    arguments = (numpy.array(array, order="C"), self.dtype, self.requires_grad)
+    if type(self) is Tensor and not self.__dict__:
+        return _rebuild_tensor, arguments
+    return _rebuild_subclass, (type(self), arguments, dict(self.__dict__))
+
+
+def _rebuild_subclass(cls, arguments, state):
+    tensor = _rebuild_tensor(*arguments)
+    if cls is not Tensor:
+        tensor = Tensor._make_subclass(cls, tensor, tensor.requires_grad)
+    tensor.__dict__.update(state)
+    return tensor
+
+
+def _deepcopy(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
+            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    import copy
+
+    # Views of one storage stay views of one storage.
+    storage = self._storage()
+    key = ("storage", storage[2])
+    if storage[1] and not self.is_meta:
+        whole = memo.get(key)
+        if whole is None:
+            count = storage[1] // self.element_size()
+            whole = memo[key] = self.detach().as_strided((count,), (1,), 0).clone()
+        if whole.dtype is self.dtype:
+            copied = whole.data.as_strided(self.shape, self.stride(), self.storage_offset()).detach()
+        else:
+            copied = self.detach().clone()
+    else:
+        copied = self.detach().clone()
+    if type(self) is not Tensor:
+        copied = Tensor._make_subclass(type(self), copied, False)
+    if self.requires_grad:
+        copied.requires_grad_()
+    memo[id(self)] = copied
+    if self.grad is not None:
+        copied.grad = copy.deepcopy(self.grad, memo)
+    if self.__dict__:
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    return copied
+
+
+def _array(self, dtype=None, copy=None):
+    array = self.numpy()
+    if dtype is not None and array.dtype != dtype:
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def numpy(self, *, force=False):
+    """The values as a NumPy array over the same memory.
+
+    Args:
+        force: detach, resolve and copy to the CPU where that is needed.
+    Raises: RuntimeError if the tensor requires a gradient; TypeError if NumPy lacks the dtype.
+    """
+    import numpy as np
+
+    source = self.detach().cpu() if force else self
+    array = np.asarray(_core._array_interface(source))
+    return array
+
+
+def cpu(self, memory_format=None):
+    """The tensor on the CPU; itself if it is there."""
+    return self._to("cpu")
+
+
+def to(self, *args, **kwargs):
+    """The tensor with another dtype or on another device; itself where nothing changes.
+
+    ``to(dtype)``, ``to(device, dtype)`` or ``to(other)``; ``copy=True`` always copies.
+    """
+    device, dtype, copy = _parse_to(args, kwargs)
+    if device is None and dtype is None and not copy:
+        return self
+    return self._to(device, dtype, copy)
+
+
+def _parse_to(args, kwargs):
+    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+    non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
+    kwargs.pop("memory_format", None)
+    other = kwargs.pop("other", None)
+    if kwargs:
+        name = next(iter(kwargs))
+        raise TypeError(f"to() got an unexpected keyword argument '{name}'")
+    rest = list(args)
+    if rest and isinstance(rest[0], Tensor):
+        other = rest.pop(0)
+    if other is not None:
+        device, dtype = other.device, other.dtype
+    elif rest and isinstance(rest[0], _core.dtype):
+        dtype = rest.pop(0)
+    elif rest and (rest[0] is None or isinstance(rest[0], (str, int, _core.device)) and not isinstance(rest[0], bool)):
+        device = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], _core.dtype)):
+            dtype = rest.pop(0)
+    flags = [flag for flag in rest if isinstance(flag, bool)]
+    if len(flags) != len(rest) or len(flags) > 2:
+        got = ", ".join(type(arg).__name__ for arg in args)
+        raise TypeError(
+            f"to() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
+            "torch.memory_format memory_format = None)\n"
+            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
+            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
+        )
+    if len(flags) > 1:
+        copy = flags[1]
+    return device, dtype, copy
+
+
+def type_(self, dtype=None, non_blocking=False, **kwargs):
+    """The name of the tensor's legacy type, or the tensor cast to a dtype."""
+    if dtype is None:
+        prefix = "torch." if self.is_cpu else f"torch.{self.device.type}."
+        return f"{prefix}{_legacy_name(self.dtype)}"
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2]
+        for candidate, legacy in _LEGACY.items():
+            if legacy == name:
+                return self.to(candidate)
+        raise ValueError(f"invalid type: '{dtype}'")
+    return self.to(getattr(dtype, "dtype", dtype))
+
+
+_LEGACY = {
+    _core.float32: "FloatTensor",
+    _core.float64: "DoubleTensor",
+    _core.float16: "HalfTensor",
+    _core.bfloat16: "BFloat16Tensor",
+    _core.uint8: "ByteTensor",
+    _core.int8: "CharTensor",
+    _core.int16: "ShortTensor",
+    _core.int32: "IntTensor",
+    _core.int64: "LongTensor",
+    _core.bool: "BoolTensor",
+}
+
+
+def _legacy_name(dtype):
+    return _LEGACY.get(dtype, f"{dtype}Tensor")
+
+
+def _cast(name, dtype):
+    def cast(self, memory_format=None):
+        return self._to(None, dtype)
+
+    cast.__name__ = cast.__qualname__ = name
+    cast.__doc__ = f"The tensor as {dtype}."
+    return cast
+
+
+def view(self, *size):
+    """The same memory in another shape, or read as another dtype."""
+    if len(size) == 1 and isinstance(size[0], _core.dtype):
+        return _core._view_dtype(self, size[0])
+    return _native_view(self, *size)
+
+
+def type_as(self, other):
+    """The tensor in the dtype and on the device of ``other``."""
+    return self._to(other.device, other.dtype)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of ``data`` with the dtype and device of this one."""
+    return _core.tensor(
+        data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+    )
+
+
+def new(self, *args):
+    """A tensor of the same dtype, of a size or of data."""
+    return Tensor(*args).to(self.dtype)
+
+
+def dim_order(self):
+    """The dimensions from the largest stride to the smallest."""
+    return tuple(sorted(range(self.dim()), key=lambda d: -self.stride(d)))
+
+
+def share_memory_(self):
+    """Accepted for compatibility: threads share memory anyway; nothing moves."""
+    return self
+
+
+def is_shared(self):
+    """Whether the memory is shared between processes: never."""
+    return False
+
+
+def pin_memory(self, device=None):
+    """Accepted for compatibility: there is nothing to pin for."""
+    return self
+
+
+def is_pinned(self, device=None):
+    """Whether the memory is pinned: never."""
+    return False
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """There is no CUDA here.
+
+    Raises: AssertionError, as PyTorch built without CUDA does.
+    """
+    raise AssertionError("Torch not compiled with CUDA enabled")
+
+
+def get_device(self):
+    """The index of the device, -1 on the CPU."""
+    return -1 if self.device.index is None else self.device.index
+
+
+def where(self, condition, other):
+    """Not PyTorch's argument order of the function: ``self`` where ``condition`` holds, else ``other``."""
+    return self._where(condition, other)
+
+
+class _FunctionOff:
+    """``DisableTorchFunctionSubclass``: overrides by ``__torch_function__`` are off inside."""
+
+    def __enter__(self):
+        self._before = _core._set_torch_function_off(True)
+
+    def __exit__(self, *_):
+        _core._set_torch_function_off(self._before)
+
+
+def _torch_function(cls, func, types, args=(), kwargs=None):
+    """The default: run the op, and give its result the subclass's type."""
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    with _FunctionOff():
+        result = func(*args, **(kwargs or {}))
+    return _convert(result, cls)
+
+
+def _convert(result, cls):
+    if cls is Tensor:
+        return result
+    if isinstance(result, Tensor) and not isinstance(result, cls):
+        return result.as_subclass(cls)
+    if isinstance(result, tuple) and not hasattr(result, "_fields"):
+        return type(result)(_convert(item, cls) for item in result)
+    if isinstance(result, list):
+        return [_convert(item, cls) for item in result]
+    return result
+
+
+def _disabled_torch_function_impl(*args, **kwargs):
+    """As a class's ``__torch_function__``: results of ops are plain tensors."""
+    return NotImplemented
+
+
+_native_view = Tensor.view
+
+
+def install():
+    """Put the methods above on ``Tensor``."""
+    for method in (
+        numpy, cpu, to, type_as, new_tensor, new, dim_order, share_memory_, is_shared, pin_memory, is_pinned, cuda,
+        get_device, where, view,
+    ):
+        setattr(Tensor, method.__name__, method)
+    Tensor.type = type_
+    for name, dtype in {
+        "float": _core.float32, "double": _core.float64, "half": _core.float16, "bfloat16": _core.bfloat16,
+        "int": _core.int32, "long": _core.int64, "short": _core.int16, "char": _core.int8, "byte": _core.uint8,
+        "bool": _core.bool,
+    }.items():
+        setattr(Tensor, name, _cast(name, dtype))
+    Tensor.__array_priority__ = 1000
+    Tensor.__torch_function__ = classmethod(_torch_function)
+    Tensor.names = property(lambda self: (None,) * self.dim())
+    Tensor.is_mps = Tensor.is_xpu = Tensor.is_xla = property(lambda self: False)
+    Tensor._backward_hooks = property(lambda self: None)
+    Tensor._state_hooks = property(lambda self: OrderedDict())
+    _core._set_function_markers(_disabled_torch_function_impl, _torch_function)
+    _core._disabled_torch_function_impl = _disabled_torch_function_impl

@@ -1,0 +1,391 @@
+//! The backward engine: one run takes gradients of roots to the leaves, or to chosen edges, in reverse order of recording.
+
+use crate::node::{Context, Edge, Grads, NodeRef};
+use crate::Variable;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a run notes on a node: in the node itself if no other run holds it, else in the run's own map.
+pub(crate) struct Scratch<V: Variable> {
+    /// The run that holds this cell; 0 is free.
+    run: u64,
+    dependencies: u32,
+    needed: bool,
+    captured: bool,
+    grads: Grads<V>,
+}
+
+impl<V: Variable> Default for Scratch<V> {
+    fn default() -> Self {
+        Scratch { run: 0, dependencies: 0, needed: false, captured: false, grads: Grads::new() }
+    }
+}
+
+/// What a run is to do.
+pub struct Run<'a, V: Variable> {
+    pub roots: Vec<(Edge<V>, V)>,
+    /// Gradients are returned for these edges (or, if `accumulate`, sent to these leaves only); None: all leaves accumulate.
+    pub inputs: Option<&'a [Edge<V>]>,
+    /// With `inputs`: leaves among them accumulate, nothing is returned.
+    pub accumulate: bool,
+    pub keep_graph: bool,
+    pub create_graph: bool,
+}
+
+struct Ready<V: Variable>(NodeRef<V>);
+
+impl<V: Variable> PartialEq for Ready<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sequence == other.0.sequence
+    }
+}
+impl<V: Variable> Eq for Ready<V> {}
+impl<V: Variable> PartialOrd for Ready<V> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<V: Variable> Ord for Ready<V> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.sequence.cmp(&other.0.sequence)
+    }
+}
+
+static NEXT_RUN: AtomicU64 = AtomicU64::new(1);
+
+/// The notes of one run.
+struct Notes<V: Variable> {
+    id: u64,
+    /// Every node of the run, so that its cells can be freed.
+    nodes: Vec<NodeRef<V>>,
+    /// Cells of nodes that another run holds, by address.
+    elsewhere: Mutex<HashMap<*const (), Scratch<V>>>,
+}
+
+fn address<V: Variable>(node: &NodeRef<V>) -> *const () {
+    Arc::as_ptr(node).cast()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl<V: Variable> Notes<V> {
+    /// Takes the node into the run; false if it is in already.
+    fn claim(&mut self, node: &NodeRef<V>) -> bool {
+        {
+            let mut cell = lock(&node.scratch);
+            if cell.run == self.id {
+                return false;
+            }
+            if cell.run == 0 {
+                *cell = Scratch { run: self.id, ..Scratch::default() };
+            } else if lock(&self.elsewhere).contains_key(&address(node)) {
+                return false;
+            } else {
+                lock(&self.elsewhere).insert(address(node), Scratch { run: self.id, ..Scratch::default() });
+            }
+        }
+        self.nodes.push(node.clone());
+        true
+    }
+
+    fn with<R>(&self, node: &NodeRef<V>, f: impl FnOnce(&mut Scratch<V>) -> R) -> R {
+        let mut cell = lock(&node.scratch);
+        if cell.run == self.id {
+            return f(&mut cell);
+        }
+        drop(cell);
+        f(lock(&self.elsewhere).get_mut(&address(node)).expect("claimed before it is used"))
+    }
+}
+
+impl<V: Variable> Drop for Notes<V> {
+    fn drop(&mut self) {
+        for node in self.nodes.drain(..) {
+            let mut cell = lock(&node.scratch);
+            let freed = if cell.run == self.id { std::mem::take(&mut *cell) } else { Scratch::default() };
+            drop(cell);
+            drop(freed);
+            crate::bury(node);
+        }
+    }
+}
+
+/// Runs the tape backwards. Returns one gradient per edge of `inputs` (None where it is unreachable), or nothing.
+pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
+    let mut notes =
+        Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
+    let all = run.inputs.is_none();
+
+    // Count how often each node will be sent a gradient.
+    let mut stack: Vec<NodeRef<V>> = Vec::new();
+    for (edge, _) in &run.roots {
+        if notes.claim(&edge.node) {
+            stack.push(edge.node.clone());
+        }
+    }
+    while let Some(node) = stack.pop() {
+        for edge in node.edges.iter().flatten() {
+            if notes.claim(&edge.node) {
+                stack.push(edge.node.clone());
+            }
+            notes.with(&edge.node, |s| s.dependencies += 1);
+        }
+    }
+
+    let mut captures: HashMap<(*const (), u32), Vec<usize>> = HashMap::new();
+    if let Some(inputs) = run.inputs {
+        for (i, edge) in inputs.iter().enumerate() {
+            if !run.accumulate {
+                captures.entry((address(&edge.node), edge.slot)).or_default().push(i);
+            }
+            if !notes.claim(&edge.node) {
+                notes.with(&edge.node, |s| {
+                    s.needed |= run.accumulate;
+                    s.captured = true;
+                });
+            }
+        }
+        mark_needed(&notes, &run.roots);
+    }
+    let mut captured: Vec<Option<V>> = vec![None; if run.accumulate { 0 } else { run.inputs.map_or(0, <[_]>::len) }];
+
+    for (edge, grad) in run.roots {
+        send(&notes, &edge, grad, run.create_graph)?;
+    }
+    let mut ready: BinaryHeap<Ready<V>> = BinaryHeap::new();
+    for node in &notes.nodes {
+        if notes.with(node, |s| s.dependencies == 0 && !s.grads.is_empty()) {
+            ready.push(Ready(node.clone()));
+        }
+    }
+
+    while let Some(Ready(node)) = ready.pop() {
+        V::check_interrupt()?;
+        let (mut grads, needed, is_captured) =
+            notes.with(&node, |s| (std::mem::take(&mut s.grads), all || s.needed, s.captured));
+        let any = grads.iter().any(Option::is_some);
+        if any {
+            if let Some(extra) = node.extra_if_used() {
+                extra.hooks.run_pre(&mut grads)?;
+            }
+            if let Some(hooks) = node.payload.leaf_hooks() {
+                hooks.run_pre(&mut grads)?;
+            }
+            if is_captured {
+                for (slot, grad) in grads.iter().enumerate() {
+                    for &i in captures.get(&(address(&node), slot as u32)).into_iter().flatten() {
+                        captured[i] = grad.clone();
+                    }
+                }
+            }
+        }
+        let edges = &node.edges;
+        let mut out = Grads::new();
+        if needed && any {
+            let mut wanted = u64::MAX;
+            for (i, edge) in edges.iter().enumerate().take(64) {
+                let want = match edge {
+                    None => false,
+                    Some(edge) => all || notes.with(&edge.node, |s| s.needed || s.captured),
+                };
+                if !want {
+                    wanted &= !(1 << i);
+                }
+            }
+            out = call(grads, &Context { node: &node, create_graph: run.create_graph, keep_graph: run.keep_graph, wanted })?;
+            if !run.keep_graph {
+                node.payload.release();
+            }
+            if out.len() < edges.len() {
+                return Err(V::tape_error(format!(
+                    "Function {} returned an invalid number of gradients - expected {}, but got {}",
+                    node.payload.name(),
+                    edges.len(),
+                    out.len()
+                )));
+            }
+        }
+        let mut out = out.into_iter();
+        for edge in edges.iter() {
+            let grad = out.next().flatten();
+            let Some(edge) = edge else { continue };
+            let wanted = all || notes.with(&edge.node, |s| s.needed || s.captured);
+            if let Some(grad) = grad
+                && wanted
+            {
+                send(&notes, edge, grad, run.create_graph)?;
+            }
+            let is_ready = notes.with(&edge.node, |s| {
+                s.dependencies -= 1;
+                s.dependencies == 0
+            });
+            // A node that was sent nothing still passes the news on, or its own successors would wait for ever.
+            if is_ready {
+                ready.push(Ready(edge.node.clone()));
+            }
+        }
+    }
+    Ok(captured)
+}
+
+fn call<V: Variable>(grads: Grads<V>, context: &Context<V>) -> Result<Grads<V>, V::Error> {
+    let node = context.node;
+    match node.extra_if_used() {
+        Some(extra) if extra.hooks.has_post() => {
+            let out = node.payload.backward(grads.clone(), context)?;
+            extra.hooks.run_post(out, &grads)
+        }
+        _ => node.payload.backward(grads, context),
+    }
+}
+
+/// Adds a gradient to those that wait at the edge's node.
+fn send<V: Variable>(notes: &Notes<V>, edge: &Edge<V>, grad: V, create_graph: bool) -> Result<(), V::Error> {
+    let slot = edge.slot as usize;
+    let before = notes.with(&edge.node, |s| {
+        while s.grads.len() <= slot {
+            s.grads.push(None);
+        }
+        s.grads[slot].take()
+    });
+    // Outside the lock: the sum is an op.
+    let sum = match before {
+        None => grad,
+        Some(before) => before.accumulate(grad, create_graph)?,
+    };
+    notes.with(&edge.node, |s| s.grads[slot] = Some(sum));
+    Ok(())
+}
+
+/// Marks nodes on a path from a root to a captured node. Iterative post-order: a node is decided after all its successors.
+fn mark_needed<V: Variable>(notes: &Notes<V>, roots: &[(Edge<V>, V)]) {
+    let mut done: std::collections::HashSet<*const ()> = std::collections::HashSet::new();
+    let mut stack: Vec<(NodeRef<V>, bool)> = roots.iter().map(|(edge, _)| (edge.node.clone(), false)).collect();
+    while let Some((node, children_done)) = stack.pop() {
+        if children_done {
+            let needed = node.edges.iter().flatten().any(|e| notes.with(&e.node, |s| s.needed || s.captured));
+            notes.with(&node, |s| s.needed |= needed);
+            continue;
+        }
+        if !done.insert(address(&node)) {
+            continue;
+        }
+        stack.push((node.clone(), true));
+        for edge in node.edges.iter().flatten() {
+            if !done.contains(&address(&edge.node)) {
+                stack.push((edge.node.clone(), false));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backward, Node};
+    use smallvec::smallvec;
+
+    impl Variable for f64 {
+        type Error = String;
+        fn accumulate(self, other: f64, _: bool) -> Result<f64, String> {
+            Ok(self + other)
+        }
+        fn check_interrupt() -> Result<(), String> {
+            Ok(())
+        }
+        fn tape_error(message: String) -> String {
+            message
+        }
+    }
+
+    struct Scale(f64);
+    impl Backward<f64> for Scale {
+        fn name(&self) -> String {
+            "Scale".into()
+        }
+        fn backward(&self, grads: Grads<f64>, _: &Context<f64>) -> Result<Grads<f64>, String> {
+            Ok(smallvec![grads[0].map(|g| g * self.0)])
+        }
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    struct Leaf(Mutex<f64>);
+    impl Backward<f64> for Leaf {
+        fn name(&self) -> String {
+            "Leaf".into()
+        }
+        fn backward(&self, grads: Grads<f64>, _: &Context<f64>) -> Result<Grads<f64>, String> {
+            *self.0.lock().unwrap() += grads[0].unwrap_or(0.0);
+            Ok(smallvec![])
+        }
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    fn edge(node: NodeRef<f64>) -> Option<Edge<f64>> {
+        Some(Edge { node, slot: 0 })
+    }
+
+    fn start(node: NodeRef<f64>) -> Run<'static, f64> {
+        Run { roots: vec![(Edge { node, slot: 0 }, 1.0)], inputs: None, accumulate: true, keep_graph: false, create_graph: false }
+    }
+
+    #[test]
+    fn a_shared_input_gets_the_sum() {
+        let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let a = Node::new(smallvec![edge(leaf.clone())], Scale(2.0));
+        let b = Node::new(smallvec![edge(leaf.clone()), edge(a)], Scale(3.0));
+        let sum: NodeRef<f64> = Node::new(smallvec![edge(b)], Scale(1.0));
+        assert!(run(start(sum)).is_err(), "b has two inputs and returns one gradient");
+        let c = Node::new(smallvec![edge(leaf.clone())], Scale(5.0));
+        *leaf.payload.0.lock().unwrap() = 0.0;
+        run(start(c)).unwrap();
+        assert_eq!(*leaf.payload.0.lock().unwrap(), 5.0);
+    }
+
+    #[test]
+    fn a_chain_of_a_million_nodes_runs_and_is_freed() {
+        let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let mut node: NodeRef<f64> = leaf.clone();
+        for _ in 0..1_000_000 {
+            node = Node::new(smallvec![edge(node)], Scale(1.0));
+        }
+        run(start(node.clone())).unwrap();
+        assert_eq!(*leaf.payload.0.lock().unwrap(), 1.0);
+        let weak = Arc::downgrade(&node);
+        drop(node);
+        assert!(weak.upgrade().is_none() && Arc::strong_count(&leaf) == 1);
+    }
+
+    #[test]
+    fn only_the_wanted_inputs_are_computed_and_returned() {
+        let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let middle: NodeRef<f64> = Node::new(smallvec![edge(leaf.clone())], Scale(2.0));
+        let top = Node::new(smallvec![edge(middle.clone())], Scale(3.0));
+        let inputs = [Edge { node: middle, slot: 0 }, Edge { node: Node::new(smallvec![], Scale(0.0)), slot: 0 }];
+        let out = run(Run { inputs: Some(&inputs), accumulate: false, ..start(top) }).unwrap();
+        assert_eq!(out, [Some(3.0), None]);
+        assert_eq!(*leaf.payload.0.lock().unwrap(), 0.0);
+    }
+
+    #[test]
+    fn two_runs_may_walk_one_graph_at_once() {
+        let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let mut node: NodeRef<f64> = leaf.clone();
+        for _ in 0..1000 {
+            node = Node::new(smallvec![edge(node)], Scale(1.0));
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50).for_each(|_| drop(run(Run { keep_graph: true, ..start(node.clone()) }).unwrap())));
+            }
+        });
+        assert_eq!(*leaf.payload.0.lock().unwrap(), 200.0);
+    }
+}

@@ -1,0 +1,283 @@
+//! Nodes, edges and hooks.
+
+use crate::engine::Scratch;
+use crate::{Edges, Variable};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Gradients, one for each output (on the way in) or input (on the way out); None is zero.
+pub type Grads<V> = SmallVec<[Option<V>; 2]>;
+
+/// What a node is told about the run it is in.
+pub struct Context<'a, V: Variable> {
+    /// The node itself: saved outputs are outputs of it.
+    pub node: &'a NodeRef<V>,
+    /// The run's own ops are recorded, so that gradients have gradients.
+    pub create_graph: bool,
+    /// Saved tensors stay for another run.
+    pub keep_graph: bool,
+    /// Bit i: input i's gradient is wanted (bits from 64 on are always set).
+    pub wanted: u64,
+}
+
+impl<V: Variable> Context<'_, V> {
+    pub fn wants(&self, input: usize) -> bool {
+        input >= 64 || self.wanted >> input & 1 == 1
+    }
+}
+
+/// The payload of a node: how gradients of its outputs become gradients of its inputs.
+pub trait Backward<V: Variable>: Send + Sync {
+    /// As `grad_fn` shows it: `MulBackward0`.
+    fn name(&self) -> String;
+
+    fn backward(&self, grads: Grads<V>, context: &Context<V>) -> Result<Grads<V>, V::Error>;
+
+    /// Drops saved tensors; a later run must fail with PyTorch's message.
+    fn release(&self) {}
+
+    /// Hooks on a leaf's gradient, kept with the leaf: only the node that accumulates into it has any.
+    fn leaf_hooks(&self) -> Option<Arc<Hooks<V>>> {
+        None
+    }
+
+    /// For callers that know the concrete type.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// Where a gradient goes: output `slot` of `node`.
+pub struct Edge<V: Variable> {
+    pub node: NodeRef<V>,
+    pub slot: u32,
+}
+
+impl<V: Variable> Clone for Edge<V> {
+    fn clone(&self) -> Self {
+        Edge { node: self.node.clone(), slot: self.slot }
+    }
+}
+
+pub type NodeRef<V> = Arc<Node<V>>;
+
+/// One recorded op. `Arc<Node<V, Payload>>` becomes a [`NodeRef`] by unsizing, so node and payload are one allocation.
+pub struct Node<V: Variable, B: ?Sized + Backward<V> = dyn Backward<V>> {
+    /// Later nodes run earlier; leaves (`u64::MAX`) as soon as they are ready.
+    pub sequence: u64,
+    /// Where input i's gradient goes; None where none is wanted.
+    pub edges: Edges<V>,
+    extra: OnceLock<Box<Extra<V>>>,
+    pub(crate) scratch: Mutex<Scratch<V>>,
+    pub payload: B,
+}
+
+thread_local! {
+    static SEQUENCE: Cell<u64> = const { Cell::new(0) };
+    static GRAVES: RefCell<Vec<Box<dyn std::any::Any>>> = const { RefCell::new(Vec::new()) };
+    static BURYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The next number of this thread. Order between threads does not matter: dependencies are counted.
+pub fn next_sequence() -> u64 {
+    SEQUENCE.with(|s| s.replace(s.get() + 1))
+}
+
+impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
+    pub fn new(edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
+        Node::with_sequence(next_sequence(), edges, payload)
+    }
+
+    pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
+        Arc::new(Node {
+            sequence,
+            edges,
+            extra: OnceLock::new(),
+            scratch: Mutex::new(Scratch::default()),
+            payload,
+        })
+    }
+}
+
+impl<V: Variable, B: ?Sized + Backward<V>> Node<V, B> {
+    /// Hooks and traces, made on first use.
+    pub fn extra(&self) -> &Extra<V> {
+        self.extra.get_or_init(Box::default)
+    }
+
+    pub fn extra_if_used(&self) -> Option<&Extra<V>> {
+        self.extra.get().map(|b| &**b)
+    }
+}
+
+impl<V: Variable, B: ?Sized + Backward<V>> Drop for Node<V, B> {
+    fn drop(&mut self) {
+        let edges = std::mem::take(&mut self.edges);
+        for edge in edges.into_iter().flatten() {
+            bury(edge.node);
+        }
+    }
+}
+
+/// Drops `value` without deep recursion: a chain of a million nodes, each holding the next through its edges or its saved
+/// tensors, is taken apart in a loop. Everything that may own a node drops it through here.
+pub fn bury<T: 'static>(value: T) {
+    let digging = BURYING.try_with(|b| b.replace(true));
+    match digging {
+        Ok(false) => {
+            drop(value);
+            while let Ok(Some(next)) = GRAVES.try_with(|g| g.borrow_mut().pop()) {
+                drop(next);
+            }
+            let _ = BURYING.try_with(|b| b.set(false));
+        }
+        Ok(true) => {
+            let mut value = Some(value);
+            let _ = GRAVES.try_with(|g| g.borrow_mut().push(Box::new(value.take())));
+        }
+        // The thread is ending and its cells are gone.
+        Err(_) => drop(value),
+    }
+}
+
+/// Names a hook for its removal.
+pub type HookId = u64;
+
+/// A hook on one gradient: may replace it.
+pub type Hook<V> = Arc<dyn Fn(&V) -> Result<Option<V>, <V as Variable>::Error> + Send + Sync>;
+
+/// A hook on all gradients that enter a node: may replace them.
+pub type PreHook<V> = Arc<dyn Fn(&Grads<V>) -> Result<Option<Grads<V>>, <V as Variable>::Error> + Send + Sync>;
+
+/// A hook on what leaves and what entered a node: may replace the former.
+pub type PostHook<V> = Arc<dyn Fn(&Grads<V>, &Grads<V>) -> Result<Option<Grads<V>>, <V as Variable>::Error> + Send + Sync>;
+
+/// Hooks in the order of registration.
+pub struct Hooks<V: Variable> {
+    tensor: Mutex<Vec<(HookId, u32, Hook<V>)>>,
+    /// Run after all others of their slot, whenever they were registered: `retain_grad`.
+    retain: Mutex<Vec<(u32, Hook<V>)>>,
+    pre: Mutex<Vec<(HookId, PreHook<V>)>>,
+    post: Mutex<Vec<(HookId, PostHook<V>)>>,
+}
+
+impl<V: Variable> Default for Hooks<V> {
+    fn default() -> Self {
+        Hooks { tensor: Mutex::default(), retain: Mutex::default(), pre: Mutex::default(), post: Mutex::default() }
+    }
+}
+
+static NEXT_HOOK: AtomicU64 = AtomicU64::new(0);
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl<V: Variable> Hooks<V> {
+    pub fn add_tensor(&self, slot: u32, hook: Hook<V>) -> HookId {
+        let id = NEXT_HOOK.fetch_add(1, Relaxed);
+        locked(&self.tensor).push((id, slot, hook));
+        id
+    }
+
+    pub fn add_retain(&self, slot: u32, hook: Hook<V>) {
+        locked(&self.retain).push((slot, hook));
+    }
+
+    pub fn add_pre(&self, hook: PreHook<V>) -> HookId {
+        let id = NEXT_HOOK.fetch_add(1, Relaxed);
+        locked(&self.pre).push((id, hook));
+        id
+    }
+
+    pub fn add_post(&self, hook: PostHook<V>) -> HookId {
+        let id = NEXT_HOOK.fetch_add(1, Relaxed);
+        locked(&self.post).push((id, hook));
+        id
+    }
+
+    pub fn remove(&self, id: HookId) {
+        // The removed hooks are dropped after the locks are free: their drop may run foreign code.
+        let tensor: Vec<_> = locked(&self.tensor).extract_if(.., |h| h.0 == id).collect();
+        let pre: Vec<_> = locked(&self.pre).extract_if(.., |h| h.0 == id).collect();
+        let post: Vec<_> = locked(&self.post).extract_if(.., |h| h.0 == id).collect();
+        drop((tensor, pre, post));
+    }
+
+    /// Empties the registry, for collectors of cycles.
+    pub fn clear(&self) {
+        let all = (
+            std::mem::take(&mut *locked(&self.tensor)),
+            std::mem::take(&mut *locked(&self.retain)),
+            std::mem::take(&mut *locked(&self.pre)),
+            std::mem::take(&mut *locked(&self.post)),
+        );
+        drop(all);
+    }
+
+    /// Runs the hooks on each gradient, then those on all of them, then `retain_grad`.
+    pub(crate) fn run_pre(&self, grads: &mut Grads<V>) -> Result<(), V::Error> {
+        let hooks = locked(&self.tensor).clone();
+        for (_, slot, hook) in hooks {
+            self.apply(slot, &hook, grads)?;
+        }
+        let hooks = locked(&self.pre).clone();
+        for (_, hook) in hooks {
+            if let Some(new) = hook(grads)? {
+                *grads = new;
+            }
+        }
+        let hooks = locked(&self.retain).clone();
+        for (slot, hook) in hooks {
+            self.apply(slot, &hook, grads)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks of `slot` for their effect: what they return has no meaning.
+    pub fn run_tensor(&self, slot: u32, value: &V) -> Result<(), V::Error> {
+        let hooks = locked(&self.tensor).clone();
+        for (_, _, hook) in hooks.into_iter().filter(|h| h.1 == slot) {
+            hook(value)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, slot: u32, hook: &Hook<V>, grads: &mut Grads<V>) -> Result<(), V::Error> {
+        if let Some(Some(grad)) = grads.get(slot as usize)
+            && let Some(new) = hook(grad)?
+        {
+            grads[slot as usize] = Some(new);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn run_post(&self, mut out: Grads<V>, grads: &Grads<V>) -> Result<Grads<V>, V::Error> {
+        let hooks = locked(&self.post).clone();
+        for (_, hook) in hooks {
+            if let Some(new) = hook(&out, grads)? {
+                out = new;
+            }
+        }
+        Ok(out)
+    }
+
+    pub(crate) fn has_post(&self) -> bool {
+        !locked(&self.post).is_empty()
+    }
+}
+
+/// What only some nodes have.
+pub struct Extra<V: Variable> {
+    pub hooks: Hooks<V>,
+    /// Where the op was called, in anomaly mode.
+    pub trace: Mutex<Option<String>>,
+    /// A host object (a dictionary `metadata`, a Python node).
+    pub host: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
+}
+
+impl<V: Variable> Default for Extra<V> {
+    fn default() -> Self {
+        Extra { hooks: Hooks::default(), trace: Mutex::default(), host: OnceLock::new() }
+    }
+}

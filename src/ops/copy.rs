@@ -1,0 +1,282 @@
+//! Copies, casts and fills.
+
+use crate::mode;
+use crate::registry::Output;
+use crate::row::Scalar;
+use crate::tape::record;
+use crate::tensor::{Tensor, needs_grad};
+use rustnn_autograd::{Backward, Context, Grads, Node};
+use rustnn_kernels::arrays;
+use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, shape};
+use smallvec::smallvec;
+
+/// A fresh array with the same elements: dense arrays keep their order of dimensions, others become row-major.
+pub fn clone_array(array: &Array) -> Result<Array> {
+    let out = like(array, array.dtype())?;
+    arrays::copy(array, &out)?;
+    Ok(out)
+}
+
+/// A fresh array laid out as a clone of `array`.
+pub fn like(array: &Array, dtype: DType) -> Result<Array> {
+    let out = Array::empty(array.shape(), dtype, array.device())?;
+    if !array.is_contiguous() && crate::row::is_dense(array) {
+        return Ok(out.with_geometry(array.shape().into(), array.strides().into(), 0));
+    }
+    Ok(out)
+}
+
+pub fn contiguous_array(array: &Array) -> Result<Array> {
+    if array.is_contiguous() {
+        return Ok(array.clone());
+    }
+    let out = Array::empty(array.shape(), array.dtype(), array.device())?;
+    arrays::copy(array, &out)?;
+    Ok(out)
+}
+
+pub fn cast_array(array: &Array, dtype: DType) -> Result<Array> {
+    if array.dtype() == dtype {
+        return Ok(array.clone());
+    }
+    let out = like(array, dtype)?;
+    arrays::copy(array, &out)?;
+    Ok(out)
+}
+
+/// Copies with broadcasting and conversion.
+pub fn copy_array(from: &Array, to: &Array) -> Result<()> {
+    if from.overlap(to) == Overlap::Partial {
+        return arrays::copy(&clone_array(from)?, to);
+    }
+    arrays::copy(from, to)
+}
+
+pub fn fill_array(array: &Array, value: Scalar) -> Result<()> {
+    arrays::fill(array, value)
+}
+
+/// Adds `from` to `to`, several of whose indices may reach one element: slice by slice until they do not.
+pub fn add_overlapping(from: &Array, to: &Array) -> Result<()> {
+    let dims = || (0..to.rank()).filter(|&d| to.shape()[d] > 1);
+    let mut order: Vec<usize> = dims().collect();
+    order.sort_by_key(|&d| to.strides()[d].unsigned_abs());
+    let mut reach = 0;
+    for &d in &order {
+        let stride = to.strides()[d].unsigned_abs();
+        if stride <= reach {
+            for i in 0..to.shape()[d] {
+                add_overlapping(&crate::views::select_array(from, d, i), &crate::views::select_array(to, d, i))?;
+            }
+            return Ok(());
+        }
+        reach += stride * (to.shape()[d] - 1);
+    }
+    let (a, b) = (Tensor::from_array(to.clone()), Tensor::from_array(from.clone()));
+    crate::row::run_into(&crate::rows::ADD, &[&a, &b], &[Scalar::Int(1)], to)
+}
+
+/// A gradient that passes unchanged, cast back to the input's dtype and device.
+struct CopyBackward {
+    name: &'static str,
+    dtype: DType,
+    device: Device,
+}
+
+impl Backward<Tensor> for CopyBackward {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(to_device(&to_dtype(&grad, self.dtype)?, self.device)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+fn copied(x: &Tensor, array: Array, name: &'static str) -> Tensor {
+    if needs_grad(&[x]) && array.dtype().is_differentiable() {
+        record(array, &[x], CopyBackward { name, dtype: x.dtype(), device: x.device() })
+    } else {
+        Tensor::from_array(array)
+    }
+}
+
+/// A copy with memory of its own.
+pub fn clone(x: &Tensor) -> Result<Tensor> {
+    Ok(copied(x, clone_array(x.array())?, "CloneBackward0"))
+}
+
+/// `x` itself if it is row-major without gaps, else a copy that is.
+pub fn contiguous(x: &Tensor) -> Result<Tensor> {
+    if x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    Ok(copied(x, contiguous_array(x.array())?, "CloneBackward0"))
+}
+
+/// `x` in another dtype; `x` itself where it has it already.
+pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    if x.dtype() == dtype {
+        return Ok(x.clone());
+    }
+    Ok(copied(x, cast_array(x.array(), dtype)?, "ToCopyBackward0"))
+}
+
+/// `x` on another device; `x` itself where it is there already.
+pub fn to_device(x: &Tensor, device: Device) -> Result<Tensor> {
+    match (x.device(), device) {
+        (a, b) if a == b => Ok(x.clone()),
+        (_, Device::Meta) => {
+            let out = Array::empty(x.shape(), x.dtype(), Device::Meta)?.with_geometry(x.shape().into(), x.strides().into(), 0);
+            Ok(copied(x, out, "ToCopyBackward0"))
+        }
+        (Device::Meta, _) => bail!(NotImplemented, "Cannot copy out of meta tensor; no data!"),
+        (_, Device::Gpu(_)) | (Device::Gpu(_), _) => bail!(Runtime, "rustnn was built without the gpu feature"),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// `target[...] = source`, broadcasting and converting.
+pub fn copy_(target: &Tensor, source: &Tensor) -> Result<()> {
+    if shape::broadcast(target.shape(), source.shape()).ok().as_deref() != Some(target.shape()) {
+        // PyTorch words this one from the target's side.
+        for i in 0..source.rank().min(target.rank()) {
+            let (a, b) = (target.shape()[target.rank() - 1 - i], source.shape()[source.rank() - 1 - i]);
+            if a != b && b != 1 {
+                return Err(rustnn_tensor::Error::broadcast(a, b, target.rank() - 1 - i));
+            }
+        }
+        bail!(
+            Runtime,
+            "output with shape {:?} doesn't match the broadcast shape {:?}",
+            target.shape(),
+            shape::broadcast(target.shape(), source.shape())?
+        );
+    }
+    target.check_writable()?;
+    if source.array().is_meta() && !target.array().is_meta() {
+        bail!(NotImplemented, "Cannot copy out of meta tensor; no data!");
+    }
+    let record = needs_grad(&[target, source]) && target.dtype().is_differentiable();
+    let edges = if record { crate::tape::edges(&[target, source]) } else { Default::default() };
+    copy_array(source.array(), target.array())?;
+    target.bump_version();
+    if record {
+        let payload = CopyInto { shape: source.shape_owned(), dtype: source.dtype(), device: source.device() };
+        crate::tape::rebase(target, Node::new(edges, payload));
+    }
+    Ok(())
+}
+
+struct CopyInto {
+    shape: Shape,
+    dtype: DType,
+    device: Device,
+}
+
+impl Backward<Tensor> for CopyInto {
+    fn name(&self) -> String {
+        "CopyBackwards".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None, None]) };
+        let mut out: Grads<Tensor> = smallvec![None, None];
+        if context.wants(0) && context.node.edges[0].is_some() {
+            // Nothing of the old value is left.
+            out[0] = Some(crate::create::zeros_like(&grad)?);
+        }
+        if context.wants(1) && context.node.edges[1].is_some() {
+            let summed = crate::reduce::sum_to(&grad, &self.shape)?;
+            out[1] = Some(to_device(&to_dtype(&summed, self.dtype)?, self.device)?);
+        }
+        Ok(out)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// The gradient of a tensor overwritten by a constant.
+struct FillBackward(&'static str);
+
+impl Backward<Tensor> for FillBackward {
+    fn name(&self) -> String {
+        self.0.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(crate::create::zeros_like(&grad)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// Overwrites `target` by what `write` puts into its memory: `fill_`, `zero_`, `normal_`, …
+pub fn overwrite(target: &Tensor, name: &'static str, write: impl FnOnce(&Array) -> Result<()>) -> Result<()> {
+    target.check_writable()?;
+    let record = mode::grad_enabled() && target.requires_grad();
+    let edges = if record { crate::tape::edges(&[target]) } else { Default::default() };
+    write(target.array())?;
+    target.bump_version();
+    if record {
+        crate::tape::rebase(target, Node::new(edges, FillBackward(name)));
+    }
+    Ok(())
+}
+
+pub fn fill_(target: &Tensor, value: Scalar) -> Result<()> {
+    if let Scalar::Float(f) = value
+        && target.dtype().is_integral()
+        && target.dtype() != DType::Bool
+        && !f.is_finite()
+    {
+        bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(target.dtype()));
+    }
+    overwrite(target, "FillBackward0", |array| fill_array(array, value))
+}
+
+pub fn zero_(target: &Tensor) -> Result<()> {
+    overwrite(target, "ZeroBackward0", |array| fill_array(array, Scalar::Int(0)))
+}
+
+crate::ops! {
+    "clone(Tensor self, *, MemoryFormat? memory_format=None)" Both "A copy with memory of its own." =>
+        |a| clone(a.tensor(0)?)?;
+    "contiguous(Tensor self, *, MemoryFormat? memory_format=None)" Method "The tensor itself if it is row-major without gaps, else a copy that is." =>
+        |a| contiguous(a.tensor(0)?)?;
+    "copy_(Tensor self, Tensor src, bool non_blocking=False)" Method "Copies `src` in, broadcasting and converting." =>
+        |a| { copy_(a.tensor(0)?, a.tensor(1)?)?; a.tensor(0)?.clone() };
+    "fill_(Tensor self, Operand value)" Both "Writes one value everywhere." => |a| {
+        match a.operand(1)? {
+            crate::row::Operand::Scalar(s) => fill_(a.tensor(0)?, s)?,
+            crate::row::Operand::Tensor(t) if t.rank() == 0 => copy_(a.tensor(0)?, t)?,
+            crate::row::Operand::Tensor(t) => bail!(Runtime, "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.", t.rank()),
+        }
+        a.tensor(0)?.clone()
+    };
+    "zero_(Tensor self)" Both "Writes zeros." => |a| { zero_(a.tensor(0)?)?; a.tensor(0)?.clone() };
+    "detach(Tensor self)" Both "The same memory without history." => |a| a.tensor(0)?.detach();
+    "detach_(Tensor self)" Both "Forgets the history." => |a| { a.tensor(0)?.forget_history()?; a.tensor(0)?.clone() };
+    "_to(Tensor self, Device? device=None, ScalarType? dtype=None, bool copy=False)" Method "Another device or dtype." => |a| {
+        let x = a.tensor(0)?;
+        let mut out = x.clone();
+        if let Some(dtype) = a.opt_dtype(2)? { out = to_dtype(&out, dtype)?; }
+        if let Some(device) = a.opt_device(1)? { out = to_device(&out, device)?; }
+        if a.bool(3)? && out.same(x) { clone(&out)? } else { out }
+    };
+}
+
+/// Used where an op returns its first argument.
+pub fn same(x: &Tensor) -> Output {
+    Output::Tensor(x.clone())
+}

@@ -1,0 +1,251 @@
+//! New tensors.
+
+use crate::copy;
+use crate::row::{Scalar, default_dtype};
+use crate::tensor::Tensor;
+use rustnn_kernels::arrays;
+use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, bail, ensure};
+
+/// Sizes as given by a caller, none of them negative.
+pub fn sizes(size: &[i64]) -> Result<Shape> {
+    size.iter()
+        .map(|&n| {
+            usize::try_from(n).map_err(|_| {
+                Error::Runtime(format!("Trying to create tensor with negative dimension {n}: {size:?}"))
+            })
+        })
+        .collect()
+}
+
+pub fn full_array(shape: &[usize], value: Scalar, dtype: DType, device: Device) -> Result<Array> {
+    let zero = match value {
+        Scalar::Int(i) => i == 0,
+        Scalar::Float(f) => f.to_bits() == 0,
+        Scalar::Bool(b) => !b,
+    };
+    if zero {
+        return Array::zeros(shape, dtype, device);
+    }
+    let out = Array::empty(shape, dtype, device)?;
+    arrays::fill(&out, value)?;
+    Ok(out)
+}
+
+pub fn zeros_like(x: &Tensor) -> Result<Tensor> {
+    full_like(x, Scalar::Int(0), x.dtype())
+}
+
+pub fn ones_like(x: &Tensor) -> Result<Tensor> {
+    full_like(x, Scalar::Int(1), x.dtype())
+}
+
+pub fn full_like(x: &Tensor, value: Scalar, dtype: DType) -> Result<Tensor> {
+    let out = copy::like(x.array(), dtype)?;
+    arrays::fill(&out, value)?;
+    Ok(Tensor::from_array(out))
+}
+
+pub fn zeros(shape: &[usize], dtype: DType) -> Result<Tensor> {
+    Array::zeros(shape, dtype, Device::Cpu).map(Tensor::from_array)
+}
+
+pub fn full(shape: &[usize], value: Scalar, dtype: DType) -> Result<Tensor> {
+    full_array(shape, value, dtype, Device::Cpu).map(Tensor::from_array)
+}
+
+/// `start, start + step, …`, up to but not including `end`.
+pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, device: Device) -> Result<Tensor> {
+    let all_int = [start, end, step].iter().all(|s| !matches!(s, Scalar::Float(_)));
+    let dtype = dtype.unwrap_or(if all_int { DType::I64 } else { default_dtype() });
+    let (a, b, s) = (start.to_f64(), end.to_f64(), step.to_f64());
+    ensure!(s != 0.0, Runtime, "step must be nonzero");
+    ensure!(a.is_finite() && b.is_finite(), Runtime, "unsupported range: {a} -> {b}");
+    ensure!(!s.is_nan(), Runtime, "step must be nonzero");
+    ensure!(
+        if s > 0.0 { b >= a } else { b <= a },
+        Runtime,
+        "upper bound and lower bound inconsistent with step sign"
+    );
+    let n = if all_int {
+        let (a, b, s) = (start.to_i64() as i128, end.to_i64() as i128, step.to_i64() as i128);
+        ((b - a) + s - s.signum()) / s
+    } else {
+        let n = ((b - a) / s).ceil();
+        ensure!(n < isize::MAX as f64, Runtime, "invalid size, possible overflow?");
+        n as i128
+    };
+    let n = usize::try_from(n).map_err(|_| Error::size_overflow())?;
+    if device == Device::Meta || n == 0 {
+        return Array::empty(&[n], dtype, device).map(Tensor::from_array);
+    }
+    let array = if all_int {
+        let (a, s) = (start.to_i64(), step.to_i64());
+        checked(n, 8)?;
+        Array::from_slice(&(0..n as i64).map(|i| a.wrapping_add(i.wrapping_mul(s))).collect::<Vec<i64>>(), &[n])?
+    } else {
+        checked(n, 8)?;
+        Array::from_slice(&(0..n).map(|i| a + i as f64 * s).collect::<Vec<f64>>(), &[n])?
+    };
+    copy::cast_array(&array, dtype).map(Tensor::from_array)
+}
+
+/// Refuses what the allocator would refuse, before a `Vec` aborts on it.
+fn checked(n: usize, width: usize) -> Result<()> {
+    let bytes = n.checked_mul(width).ok_or_else(Error::size_overflow)?;
+    rustnn_tensor::allocator::allocate(bytes).map(drop)
+}
+
+/// `steps` numbers from `start` to `end`, both included, equally far apart.
+pub fn linspace(start: f64, end: f64, steps: i64, dtype: Option<DType>, device: Device) -> Result<Tensor> {
+    let n = usize::try_from(steps).map_err(|_| Error::Runtime("number of steps must be non-negative".into()))?;
+    let dtype = dtype.unwrap_or_else(default_dtype);
+    if device == Device::Meta {
+        return Array::empty(&[n], dtype, device).map(Tensor::from_array);
+    }
+    checked(n, 8)?;
+    let array = if dtype == DType::F32 {
+        // In float32 throughout, counted from the nearer end, as PyTorch does: the numbers are then the same.
+        let (start, end) = (start as f32, end as f32);
+        let step = (end - start) / (n.max(2) - 1) as f32;
+        let value = |i: usize| if n == 1 { start } else if i < n / 2 { start + step * i as f32 } else { end - step * (n - 1 - i) as f32 };
+        Array::from_slice(&(0..n).map(value).collect::<Vec<f32>>(), &[n])?
+    } else {
+        let step = (end - start) / (n.max(2) - 1) as f64;
+        let value = |i: usize| if n == 1 { start } else if i < n / 2 { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
+        Array::from_slice(&(0..n).map(value).collect::<Vec<f64>>(), &[n])?
+    };
+    copy::cast_array(&array, dtype).map(Tensor::from_array)
+}
+
+/// Ones on the diagonal.
+pub fn eye(rows: i64, columns: i64, dtype: Option<DType>, device: Device) -> Result<Tensor> {
+    ensure!(rows >= 0, Runtime, "n must be greater or equal to 0, got {rows}");
+    ensure!(columns >= 0, Runtime, "m must be greater or equal to 0, got {columns}");
+    let (rows, columns) = (rows as usize, columns as usize);
+    let out = Array::zeros(&[rows, columns], dtype.unwrap_or_else(default_dtype), device)?;
+    let n = rows.min(columns);
+    if n > 0 {
+        arrays::fill(&out.as_strided(&[n], &[columns as isize + 1], 0)?, Scalar::Int(1))?;
+    }
+    Ok(Tensor::from_array(out))
+}
+
+fn leaf(array: Array, requires_grad: bool) -> Result<Tensor> {
+    let out = Tensor::from_array(array);
+    if requires_grad {
+        out.set_requires_grad(true)?;
+    }
+    Ok(out)
+}
+
+fn filled(a: &crate::registry::Args, value: Scalar, at: usize, dtype: Option<DType>) -> Result<Tensor> {
+    let shape = sizes(a.ints(0)?)?;
+    let dtype = a.opt_dtype(at)?.or(dtype).unwrap_or_else(default_dtype);
+    leaf(full_array(&shape, value, dtype, a.opt_device(at + 2)?.unwrap_or_else(crate::default_device))?, a.bool(at + 4)?)
+}
+
+fn filled_like(a: &crate::registry::Args, value: Scalar, at: usize) -> Result<Tensor> {
+    let x = a.tensor(0)?;
+    let dtype = a.opt_dtype(at)?.unwrap_or(x.dtype());
+    let out = match a.opt_device(at + 2)? {
+        Some(device) if device != x.device() => Tensor::from_array(full_array(x.shape(), value, dtype, device)?),
+        _ => full_like(x, value, dtype)?,
+    };
+    if a.bool(at + 4)? {
+        out.set_requires_grad(true)?;
+    }
+    Ok(out)
+}
+
+/// The dtype that a fill value has by itself.
+fn value_dtype(value: Scalar) -> DType {
+    match value {
+        Scalar::Bool(_) => DType::Bool,
+        Scalar::Int(_) => DType::I64,
+        Scalar::Float(_) => default_dtype(),
+    }
+}
+
+crate::ops! {
+    "zeros(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Zeros of the given size." => |a| created(a, 1, |a| filled(a, Scalar::Int(0), 2, None))?;
+    "ones(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Ones of the given size." => |a| created(a, 1, |a| filled(a, Scalar::Int(1), 2, None))?;
+    "empty(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "A tensor with arbitrary contents." => |a| created(a, 1, |a| {
+            let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
+            leaf(Array::empty(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?)
+        })?;
+    "empty_strided(int[] size, int[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "A tensor with arbitrary contents and the given strides." => |a| {
+            let shape = sizes(a.ints(0)?)?;
+            let strides: rustnn_tensor::Strides = a.ints(1)?.iter().map(|&s| s as isize).collect();
+            ensure!(shape.len() == strides.len(), Runtime, "mismatch in length of strides and shape: got {} and {}", strides.len(), shape.len());
+            ensure!(strides.iter().all(|&s| s >= 0), Runtime, "as_strided: Negative strides are not supported at the moment, got strides: {strides:?}");
+            let mut len = 1usize;
+            for (&n, &s) in shape.iter().zip(&strides) {
+                len = if n == 0 { 0 } else { (n - 1).checked_mul(s as usize).and_then(|r| r.checked_add(len)).ok_or_else(Error::size_overflow)? };
+                if n == 0 { break; }
+            }
+            let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
+            let buffer = Array::empty(&[len], dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
+            leaf(buffer.as_strided(&shape, &strides, 0)?, a.bool(6)?)?
+        };
+    "full(int[] size, Scalar fill_value, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "One value everywhere." => |a| created(a, 2, |a| {
+            let value = a.scalar(1)?;
+            filled(a, value, 3, Some(value_dtype(value)))
+        })?;
+    "zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "Zeros shaped like the input." => |a| filled_like(a, Scalar::Int(0), 1)?;
+    "ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "Ones shaped like the input." => |a| filled_like(a, Scalar::Int(1), 1)?;
+    "empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "Arbitrary contents, shaped like the input." => |a| filled_like(a, Scalar::Int(0), 1)?;
+    "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "One value everywhere, shaped like the input." => |a| filled_like(a, a.scalar(1)?, 2)?;
+    "new_zeros(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Method "Zeros of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(0), 2)?;
+    "new_ones(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Method "Ones of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(1), 2)?;
+    "new_empty(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Method "Arbitrary contents of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(0), 2)?;
+    "new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Method "One value everywhere, dtype and device as here." => |a| new_filled(a, a.scalar(2)?, 3)?;
+    "arange(Scalar end, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Numbers from 0 to `end`, which is not included." => |a| created(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), a.opt_dtype(2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
+    "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Numbers from `start` to `end`, which is not included." => |a| created(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, a.opt_dtype(4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+    "linspace(Scalar start, Scalar end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Equally spaced numbers, both ends included." => |a| created(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, a.opt_dtype(4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+    "eye(int n, int? m=None, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), a.opt_dtype(3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
+}
+
+fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {
+    if requires_grad {
+        t.set_requires_grad(true)?;
+    }
+    Ok(t)
+}
+
+fn created(
+    a: &crate::registry::Args,
+    out: usize,
+    make: impl FnOnce(&crate::registry::Args) -> Result<Tensor>,
+) -> Result<crate::registry::Output> {
+    let to = a.opt_tensor(out)?;
+    if let (Some(to), Some(dtype)) = (to, a.opt_dtype(out + 1)?)
+        && to.dtype() != dtype
+    {
+        bail!(Runtime, "dtype {} does not match dtype of out parameter ({})", dtype.name(), to.dtype().name());
+    }
+    crate::registry::into_out("creation", &[], || make(a), to)
+}
+
+fn new_filled(a: &crate::registry::Args, value: Scalar, at: usize) -> Result<Tensor> {
+    let x = a.tensor(0)?;
+    let device = a.opt_device(at + 2)?.unwrap_or(x.device());
+    let array = full_array(&sizes(a.ints(1)?)?, value, a.opt_dtype(at)?.unwrap_or(x.dtype()), device)?;
+    leaf(array, a.bool(at + 4)?)
+}

@@ -1,0 +1,231 @@
+//! Reductions over dimensions.
+
+use crate::copy;
+use crate::registry::into_out;
+use crate::row::call;
+use crate::rows;
+use crate::saved::Saved;
+use crate::tape::record;
+use crate::tensor::{Tensor, needs_grad};
+use rustnn_autograd::{Backward, Context, Grads};
+use rustnn_kernels::arrays::{self, Finish, Fold};
+use rustnn_tensor::shape::wrap_dim;
+use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Mutex;
+
+/// Dimensions of a reduction: all of them for None and for an empty list.
+pub fn dims(given: Option<&[i64]>, rank: usize) -> Result<SmallVec<[usize; 5]>> {
+    let Some(given) = given.filter(|d| !d.is_empty()) else { return Ok((0..rank).collect()) };
+    let mut out = SmallVec::new();
+    for &d in given {
+        let w = wrap_dim(d, rank)?;
+        ensure!(!out.contains(&w), Runtime, "dim {w} appears multiple times in the list of dims");
+        if rank > 0 {
+            out.push(w);
+        }
+    }
+    Ok(out)
+}
+
+/// The shape after reducing `dims`.
+pub fn reduced(shape: &[usize], dims: &[usize], keep: bool) -> Shape {
+    (0..shape.len()).filter(|d| keep || !dims.contains(d)).map(|d| if dims.contains(&d) { 1 } else { shape[d] }).collect()
+}
+
+/// Folds `x` over `dims`.
+pub fn fold(kind: Fold, x: &Array, dims: &[usize], keep: bool, finish: Finish, dtype: DType) -> Result<Array> {
+    let out = Array::empty(&reduced(x.shape(), dims, keep), dtype, x.device())?;
+    arrays::reduce(kind, x, dims, finish, &out)?;
+    Ok(out)
+}
+
+/// Sums a gradient back to a shape that was broadcast.
+pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    if x.shape() == shape {
+        return Ok(x.clone());
+    }
+    let lead = x.rank() - shape.len();
+    let dims: SmallVec<[usize; 5]> =
+        (0..x.rank()).filter(|&d| d < lead || (shape[d - lead] == 1 && x.shape()[d] != 1)).collect();
+    if needs_grad(&[x]) {
+        let dims: SmallVec<[i64; 5]> = dims.iter().map(|&d| d as i64).collect();
+        let out = if dims.is_empty() { x.clone() } else { sum(x, Some(&dims), true, None)? };
+        return crate::views::reshape_to(&out, shape);
+    }
+    let out = Array::empty(shape, x.dtype(), x.device())?;
+    arrays::reduce(Fold::Sum, x.array(), &dims, Finish::Plain, &out)?;
+    Ok(Tensor::from_array(out))
+}
+
+/// Whether an element is zero.
+pub fn any_zero(x: &Array) -> Result<bool> {
+    let out = fold(Fold::All, x, &(0..x.rank()).collect::<Vec<_>>(), false, Finish::Plain, x.dtype())?;
+    Ok(crate::read::scalar(&out)?.to_f64() == 0.0)
+}
+
+/// What a sum of integers is counted in.
+fn sum_dtype(x: DType, asked: Option<DType>) -> DType {
+    asked.unwrap_or(if x.is_integral() { DType::I64 } else { x })
+}
+
+/// The gradient of a sum: `dy · factor`, seen from every element.
+struct SumBackward {
+    name: &'static str,
+    shape: Shape,
+    dims: SmallVec<[usize; 5]>,
+    keep: bool,
+    factor: f64,
+    dtype: DType,
+}
+
+impl Backward<Tensor> for SumBackward {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        let grad = spread(&grad, &self.shape, &self.dims, self.keep)?;
+        let grad = if self.factor == 1.0 { grad } else { crate::mul_scalar(&grad, self.factor)? };
+        Ok(smallvec![Some(crate::to_dtype(&grad, self.dtype)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// A reduced tensor seen again in the shape before the reduction, without copying.
+pub fn spread(x: &Tensor, shape: &[usize], dims: &[usize], keep: bool) -> Result<Tensor> {
+    let x = if keep { x.clone() } else { crate::views::reshape_to(x, &reduced(shape, dims, true))? };
+    crate::views::expand_to(&x, shape)
+}
+
+pub fn sum(x: &Tensor, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) -> Result<Tensor> {
+    let over = dims(over, x.rank())?;
+    sum_scaled(x, over, keep, sum_dtype(x.dtype(), dtype), false, if keep || x.rank() == 0 { "SumBackward1" } else { "SumBackward0" })
+}
+
+pub fn mean(x: &Tensor, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) -> Result<Tensor> {
+    let dtype = dtype.unwrap_or(x.dtype());
+    if !dtype.is_float() {
+        bail!(
+            Runtime,
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {}",
+            x.dtype().scalar_name()
+        );
+    }
+    let name = if over.is_none_or(<[i64]>::is_empty) { "MeanBackward0" } else { "MeanBackward1" };
+    let over = dims(over, x.rank())?;
+    sum_scaled(x, over, keep, dtype, true, name)
+}
+
+fn sum_scaled(x: &Tensor, over: SmallVec<[usize; 5]>, keep: bool, dtype: DType, mean: bool, name: &'static str) -> Result<Tensor> {
+    let from = if x.dtype() == dtype || (dtype == DType::I64 && x.dtype().is_integral()) {
+        x.array().clone()
+    } else {
+        copy::cast_array(x.array(), dtype)?
+    };
+    let n: usize = over.iter().map(|&d| x.shape()[d]).product();
+    let finish = if mean { Finish::Over(n as f64) } else { Finish::Plain };
+    let out = fold(Fold::Sum, &from, &over, keep, finish, dtype)?;
+    if !needs_grad(&[x]) || !dtype.is_differentiable() {
+        return Ok(Tensor::from_array(out));
+    }
+    let factor = if mean { 1.0 / n as f64 } else { 1.0 };
+    Ok(record(out, &[x], SumBackward { name, shape: x.shape_owned(), dims: over, keep, factor, dtype: x.dtype() }))
+}
+
+/// The gradient of an extreme over dimensions: shared equally by all elements that attain it.
+struct ExtremeBackward {
+    saved: Mutex<(Saved, Saved)>,
+    name: &'static str,
+    dims: SmallVec<[usize; 5]>,
+    keep: bool,
+}
+
+impl Backward<Tensor> for ExtremeBackward {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        let (x, y) = {
+            let saved = self.saved.lock().unwrap_or_else(|e| e.into_inner());
+            (saved.0.unpack(context)?, saved.1.unpack(context)?)
+        };
+        let y = spread(&y, x.shape(), &self.dims, self.keep)?;
+        let nan = |t: &Tensor| call(&rows::ISNAN, &[t.into()], &[]);
+        let hit = call(&rows::EQ, &[(&x).into(), (&y.detach()).into()], &[])?;
+        let hit = call(&rows::LOGICAL_OR, &[(&hit).into(), (&call(&rows::LOGICAL_AND, &[(&nan(&x)?).into(), (&nan(&y)?).into()], &[])?).into()], &[])?;
+        let dims: SmallVec<[i64; 5]> = self.dims.iter().map(|&d| d as i64).collect();
+        let hit = crate::to_dtype(&hit, grad.dtype())?;
+        let count = sum(&hit, Some(&dims), true, None)?;
+        let share = call(&rows::DIV, &[(&hit).into(), (&count).into()], &[])?;
+        Ok(smallvec![Some(crate::mul(&spread(&grad, x.shape(), &self.dims, self.keep)?, &share)?)])
+    }
+
+    fn release(&self) {
+        let saved = std::mem::replace(&mut *self.saved.lock().unwrap_or_else(|e| e.into_inner()), (Saved::Nothing, Saved::Nothing));
+        drop(saved);
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// The greatest or least over dimensions.
+pub fn extreme(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool, name: &'static str, op: &str) -> Result<Tensor> {
+    let over = dims(over, x.rank())?;
+    for &d in &over {
+        if x.shape()[d] == 0 {
+            if over.len() == x.rank() && op.len() <= 3 {
+                bail!(
+                    Runtime,
+                    "{op}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+                );
+            }
+            bail!(Index, "{op}(): Expected reduction dim {d} to have non-zero size.");
+        }
+    }
+    let out = fold(kind, x.array(), &over, keep, Finish::Plain, x.dtype())?;
+    if !needs_grad(&[x]) || !x.dtype().is_differentiable() {
+        return Ok(Tensor::from_array(out));
+    }
+    let tensor = Tensor::from_array(out);
+    let saved = Mutex::new((Saved::input(x)?, Saved::output(&tensor, 0)?));
+    Ok(record(tensor.array().clone(), &[x], ExtremeBackward { saved, name, dims: over, keep }))
+}
+
+/// Whether any, or all, are not zero.
+fn truth(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool) -> Result<Tensor> {
+    let over = dims(over, x.rank())?;
+    let folded = fold(kind, x.array(), &over, keep, Finish::Plain, x.dtype())?;
+    // PyTorch keeps uint8 for uint8.
+    let dtype = if x.dtype() == DType::U8 { DType::U8 } else { DType::Bool };
+    copy::cast_array(&folded, dtype).map(Tensor::from_array)
+}
+
+crate::ops! {
+    "sum(Tensor self, *, ScalarType? dtype=None)" Both "Sum of all elements; integers are counted in int64." => |a| sum(a.tensor(0)?, None, false, a.opt_dtype(1)?)?;
+    "sum(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Sum over dimensions." =>
+        |a| into_out("sum", &[a.tensor(0)?], || sum(a.tensor(0)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?), a.opt_tensor(4)?)?;
+    "mean(Tensor self, *, ScalarType? dtype=None)" Both "Mean of all elements." => |a| mean(a.tensor(0)?, None, false, a.opt_dtype(1)?)?;
+    "mean(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Mean over dimensions." =>
+        |a| into_out("mean", &[a.tensor(0)?], || mean(a.tensor(0)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?), a.opt_tensor(4)?)?;
+    "amax(Tensor self, int[1] dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Greatest over dimensions; equal ones share the gradient." =>
+        |a| into_out("amax", &[a.tensor(0)?], || extreme(a.tensor(0)?, Fold::Max, a.opt_ints(1)?, a.bool(2)?, "AmaxBackward0", "amax"), a.opt_tensor(3)?)?;
+    "amin(Tensor self, int[1] dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Least over dimensions; equal ones share the gradient." =>
+        |a| into_out("amin", &[a.tensor(0)?], || extreme(a.tensor(0)?, Fold::Min, a.opt_ints(1)?, a.bool(2)?, "AminBackward0", "amin"), a.opt_tensor(3)?)?;
+    "max(Tensor self)" Both "Greatest of all elements." => |a| extreme(a.tensor(0)?, Fold::Max, None, false, "MaxBackward1", "max")?;
+    "min(Tensor self)" Both "Least of all elements." => |a| extreme(a.tensor(0)?, Fold::Min, None, false, "MinBackward1", "min")?;
+    "any(Tensor self)" Both "Whether any element is not zero." => |a| truth(a.tensor(0)?, Fold::Any, None, false)?;
+    "any(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether any element along dimensions is not zero." =>
+        |a| into_out("any", &[a.tensor(0)?], || truth(a.tensor(0)?, Fold::Any, a.opt_ints(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+    "all(Tensor self)" Both "Whether all elements are not zero." => |a| truth(a.tensor(0)?, Fold::All, None, false)?;
+    "all(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether all elements along dimensions are not zero." =>
+        |a| into_out("all", &[a.tensor(0)?], || truth(a.tensor(0)?, Fold::All, a.opt_ints(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+}

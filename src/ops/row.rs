@@ -1,0 +1,1063 @@
+//! The machinery of elementwise ops: what a [`Row`] of the table in [`crate::rows`] is, and how it is called. Promotion,
+//! broadcasting, casts, in-place and `out=` forms, recording and both kinds of backward live here, once.
+
+use crate::mode;
+use crate::saved::Saved;
+use crate::tape::{record, rebase};
+use crate::tensor::Tensor;
+use rustnn_autograd::{Backward, Context, Grads, Node};
+use rustnn_kernels::arrays;
+use rustnn_kernels::elementwise::Kernel;
+use rustnn_kernels::value::{Number, Value};
+use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides, bail, shape};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+pub use rustnn_kernels::value::Scalar;
+
+/// One elementwise op.
+pub struct Row {
+    /// PyTorch's name.
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub rule: Rule,
+    pub inputs: &'static [&'static str],
+    /// Numbers given at run time, with their defaults (None: required).
+    pub scalars: &'static [(&'static str, Option<f64>)],
+    pub kernel: Kernel,
+    /// One per input.
+    pub gradients: &'static [Option<Gradient>],
+    /// What `grad_fn` shows where it is not the name in camel case with `Backward0`.
+    pub backward_name: Option<&'static str>,
+    /// The range of each input that tests draw from.
+    pub ranges: &'static [std::ops::Range<f64>],
+    /// Dtypes or values that PyTorch refuses.
+    pub check: Option<fn(&Row, DType, &[Operand]) -> Result<()>>,
+}
+
+/// How a row's result dtype follows from the promoted dtype of its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The promoted dtype.
+    Number,
+    /// The promoted dtype, the default float for integers.
+    Float,
+    /// bool; compares in the promoted dtype.
+    Test,
+    /// bool; of floats only.
+    FloatTest,
+    /// The promoted dtype, which must be an integer or bool.
+    Bits,
+    /// As `Number`, but the first input is a condition that takes no part in promotion.
+    Select,
+}
+
+/// The gradient of one input: a formula of inputs, result `y` and the result's gradient `dy`.
+pub struct Gradient {
+    pub kernel: Kernel,
+    pub recorded: for<'a> fn(&[Recorded<'a>], &[Recorded<'a>]) -> Recorded<'a>,
+    pub probe: fn(&[Probe], &[Probe]) -> Probe,
+}
+
+/// An input of a call: a tensor, or a number that takes the tensors' dtype.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand<'a> {
+    Tensor(&'a Tensor),
+    Scalar(Scalar),
+}
+
+impl<'a> From<&'a Tensor> for Operand<'a> {
+    fn from(tensor: &'a Tensor) -> Self {
+        Operand::Tensor(tensor)
+    }
+}
+impl From<Scalar> for Operand<'_> {
+    fn from(scalar: Scalar) -> Self {
+        Operand::Scalar(scalar)
+    }
+}
+impl From<f64> for Operand<'_> {
+    fn from(value: f64) -> Self {
+        Operand::Scalar(Scalar::Float(value))
+    }
+}
+
+impl<'a> Operand<'a> {
+    pub fn tensor(self) -> Option<&'a Tensor> {
+        match self {
+            Operand::Tensor(t) => Some(t),
+            Operand::Scalar(_) => None,
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------ promotion
+
+static DEFAULT_DTYPE: AtomicU8 = AtomicU8::new(DType::F32 as u8);
+
+/// The dtype of new floating-point tensors.
+pub fn default_dtype() -> DType {
+    match DEFAULT_DTYPE.load(Relaxed) {
+        d if d == DType::F64 as u8 => DType::F64,
+        d if d == DType::F16 as u8 => DType::F16,
+        d if d == DType::BF16 as u8 => DType::BF16,
+        _ => DType::F32,
+    }
+}
+
+pub fn set_default_dtype(dtype: DType) -> Result<()> {
+    if !matches!(dtype, DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
+        bail!(Type, "only floating-point types are supported as the default type");
+    }
+    DEFAULT_DTYPE.store(dtype as u8, Relaxed);
+    Ok(())
+}
+
+fn scalar_dtype(scalar: Scalar) -> DType {
+    match scalar {
+        Scalar::Bool(_) => DType::Bool,
+        Scalar::Int(_) => DType::I64,
+        Scalar::Float(_) => default_dtype(),
+    }
+}
+
+fn promote(a: Option<DType>, b: Option<DType>) -> Result<Option<DType>> {
+    match (a, b) {
+        (Some(a), Some(b)) => match a.promote(b) {
+            Some(c) => Ok(Some(c)),
+            None => bail!(
+                Runtime,
+                "Promotion for {} and {} types is not supported, attempted to promote {} and {}",
+                a.name(),
+                b.name(),
+                a.scalar_name(),
+                b.scalar_name()
+            ),
+        },
+        (a, b) => Ok(a.or(b)),
+    }
+}
+
+/// PyTorch's result type: tensors with dimensions decide; 0-dim tensors, then numbers, only lift the kind.
+pub fn result_type(operands: &[Operand]) -> Result<DType> {
+    let (mut dims, mut zeros, mut numbers) = (None, None, None);
+    for operand in operands {
+        match operand {
+            Operand::Tensor(t) if t.rank() > 0 => dims = promote(dims, Some(t.dtype()))?,
+            Operand::Tensor(t) => zeros = promote(zeros, Some(t.dtype()))?,
+            Operand::Scalar(s) => numbers = promote(numbers, Some(scalar_dtype(*s)))?,
+        }
+    }
+    let combine = |high: Option<DType>, low: Option<DType>| match (high, low) {
+        (Some(h), Some(l)) if h.kind() < l.kind() || h == DType::Bool => promote(Some(h), Some(l)),
+        (h, l) => Ok(h.or(l)),
+    };
+    combine(combine(dims, zeros)?, numbers)?.ok_or_else(|| Error::Runtime("result_type of nothing".into()))
+}
+
+// ----------------------------------------------------------------------------------------------------------------- call
+
+/// What a call works out before it runs.
+struct Plan {
+    compute: DType,
+    result: DType,
+    shape: Shape,
+    device: Device,
+}
+
+fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
+    let voting = if row.rule == Rule::Select { &inputs[1..] } else { inputs };
+    let mut compute = match voting {
+        // The common case: one dtype.
+        [Operand::Tensor(a)] => a.dtype(),
+        [Operand::Tensor(a), Operand::Tensor(b)] if a.dtype() == b.dtype() => a.dtype(),
+        _ => result_type(voting)?,
+    };
+    if row.rule == Rule::Float && compute.is_integral() {
+        compute = default_dtype();
+    }
+    if let Some(check) = row.check {
+        check(row, compute, inputs)?;
+    }
+    let result = match row.rule {
+        Rule::Test | Rule::FloatTest => DType::Bool,
+        _ => compute,
+    };
+    if row.rule == Rule::FloatTest && compute.is_integral() {
+        compute = DType::F32;
+    }
+    if !row.kernel.supports(compute) {
+        return Err(Error::not_implemented(row.name, compute));
+    }
+    let mut out: Option<Shape> = None;
+    let mut device: Option<Device> = None;
+    for t in inputs.iter().filter_map(|o| o.tensor()) {
+        out = Some(match out {
+            None => t.shape_owned(),
+            Some(shape) => shape::broadcast(&shape, t.shape())?,
+        });
+        device = Some(join_device(device, t)?);
+    }
+    Ok(Plan { compute, result, shape: out.unwrap_or_default(), device: device.unwrap_or(Device::Cpu) })
+}
+
+/// All tensors of a call lie on one device, but 0-dim CPU tensors go anywhere.
+fn join_device(device: Option<Device>, t: &Tensor) -> Result<Device> {
+    match device {
+        None => Ok(t.device()),
+        Some(d) if d == t.device() || (t.rank() == 0 && t.device() == Device::Cpu) => Ok(d),
+        Some(Device::Cpu) if t.device() == Device::Meta => Ok(Device::Meta),
+        Some(Device::Meta) if t.device() == Device::Cpu => Ok(Device::Meta),
+        Some(d) => bail!(
+            Runtime,
+            "Expected all tensors to be on the same device, but found at least two devices, {d} and {}!",
+            t.device()
+        ),
+    }
+}
+
+/// The strides of a fresh result: those of the first input of its shape, if that one is dense in another order of
+/// dimensions; else row-major.
+fn result_strides(shape: &[usize], inputs: &[Operand]) -> Option<Strides> {
+    let first = inputs.iter().filter_map(|o| o.tensor()).find(|t| t.shape() == shape && t.rank() > 1)?;
+    if first.is_contiguous() || !is_dense(first.array()) {
+        return None;
+    }
+    Some(first.strides().into())
+}
+
+/// Whether the elements fill a piece of memory without gaps, in any order of dimensions.
+pub fn is_dense(array: &Array) -> bool {
+    let mut dims: SmallVec<[(isize, usize); 6]> =
+        array.shape().iter().zip(array.strides()).filter(|d| *d.0 != 1).map(|(&n, &s)| (s, n)).collect();
+    dims.sort_unstable();
+    let mut expected = 1;
+    dims.iter().all(|&(stride, size)| {
+        let ok = stride == expected;
+        expected *= size as isize;
+        ok
+    })
+}
+
+/// A fresh array laid out like the inputs.
+fn fresh(plan: &Plan, inputs: &[Operand]) -> Result<Array> {
+    let out = Array::empty(&plan.shape, plan.result, plan.device)?;
+    Ok(match result_strides(&plan.shape, inputs) {
+        None => out,
+        Some(strides) => out.with_geometry(plan.shape.clone(), strides, 0),
+    })
+}
+
+fn run(row: &Row, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+    run_kernel(&row.kernel, compute, inputs, scalars, out)
+}
+
+fn run_kernel(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+    let operands: SmallVec<[arrays::Operand; 5]> = inputs
+        .iter()
+        .map(|o| match o {
+            Operand::Tensor(t) => arrays::Operand::Array(t.array()),
+            Operand::Scalar(s) => arrays::Operand::Scalar(*s),
+        })
+        .collect();
+    arrays::elementwise(kernel, compute, &operands, scalars, out)
+}
+
+/// Runs a row on memory that is known to fit: no checks, no recording.
+pub(crate) fn run_into(row: &Row, inputs: &[&Tensor], scalars: &[Scalar], out: &Array) -> Result<()> {
+    let operands: SmallVec<[Operand; 5]> = inputs.iter().map(|t| Operand::Tensor(t)).collect();
+    run(row, out.dtype(), &operands, scalars, out)
+}
+
+/// Calls a row: `out = f(inputs; scalars)`.
+pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Tensor> {
+    debug_assert_eq!((inputs.len(), scalars.len()), (row.inputs.len(), row.scalars.len()));
+    let plan = plan(row, inputs)?;
+    let out = fresh(&plan, inputs)?;
+    run(row, plan.compute, inputs, scalars, &out)?;
+    if !wants_record(row, plan.result, inputs) {
+        return Ok(Tensor::from_array(out));
+    }
+    let tensors: SmallVec<[&Tensor; 4]> = inputs.iter().filter_map(|o| o.tensor()).collect();
+    if tensors.len() == inputs.len() {
+        let payload = RowBackward::new(row, inputs, scalars, &out)?;
+        if payload.needs_output() {
+            let node = Node::new(crate::tape::edges(&tensors), payload);
+            let tensor = Tensor::from_array(out);
+            node.payload.save_output(&tensor)?;
+            crate::tape::note_trace(&(node.clone() as _));
+            tensor.set_edge(rustnn_autograd::Edge { node, slot: 0 });
+            return Ok(tensor);
+        }
+        return Ok(record(out, &tensors, payload));
+    }
+    record_mixed(row, inputs, scalars, out)
+}
+
+/// As the end of [`call`], where some inputs are numbers and so have no edge.
+fn record_mixed(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: Array) -> Result<Tensor> {
+    let payload = RowBackward::new(row, inputs, scalars, &out)?;
+    let node = Node::new(mixed_edges(inputs), payload);
+    let tensor = Tensor::from_array(out);
+    if node.payload.needs_output() {
+        node.payload.save_output(&tensor)?;
+    }
+    crate::tape::note_trace(&(node.clone() as _));
+    tensor.set_edge(rustnn_autograd::Edge { node, slot: 0 });
+    Ok(tensor)
+}
+
+fn mixed_edges(inputs: &[Operand]) -> rustnn_autograd::Edges<Tensor> {
+    inputs.iter().map(|o| o.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge)).collect()
+}
+
+#[inline]
+fn wants_record(row: &Row, result: DType, inputs: &[Operand]) -> bool {
+    mode::grad_enabled()
+        && inputs.iter().any(|o| o.tensor().is_some_and(Tensor::requires_grad))
+        && result.is_differentiable()
+        && row.gradients.iter().any(Option::is_some)
+}
+
+/// Calls a row in place: `target = f(target, others; scalars)`. For a `Select` row the target is the second input.
+pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scalars: &[Scalar]) -> Result<()> {
+    let mut inputs: SmallVec<[Operand; 5]> = SmallVec::new();
+    inputs.push(Operand::Tensor(target));
+    inputs.extend_from_slice(others);
+    if row.rule == Rule::Select {
+        inputs.swap(0, 1);
+    }
+    let plan = plan(row, &inputs)?;
+    if plan.shape.as_slice() != target.shape() {
+        bail!(
+            Runtime,
+            "output with shape {:?} doesn't match the broadcast shape {:?}",
+            target.shape(),
+            plan.shape
+        );
+    }
+    if !plan.result.can_cast(target.dtype()) {
+        return Err(Error::result_cast(plan.result, target.dtype()));
+    }
+    target.check_writable()?;
+    check_overlap(target.array(), &inputs)?;
+    let record = mode::grad_enabled() && inputs.iter().any(|o| o.tensor().is_some_and(Tensor::requires_grad));
+    if !record || !target.dtype().is_differentiable() {
+        run(row, plan.compute, &inputs, scalars, target.array())?;
+        target.bump_version();
+        return Ok(());
+    }
+    // A formula that needs the overwritten value gets a copy of it.
+    let slot = if row.rule == Rule::Select { 1 } else { 0 };
+    let uses = row_uses(row, &inputs, scalars);
+    let edges = mixed_edges_first(target, &inputs, slot);
+    let payload = if uses >> slot & 1 == 1 {
+        let original = original_of(target)?;
+        let mut saved: Vec<Operand> = inputs.to_vec();
+        saved[slot] = Operand::Tensor(&original);
+        RowBackward::new(row, &saved, scalars, target.array())?
+    } else {
+        RowBackward::new(row, &inputs, scalars, target.array())?
+    };
+    run(row, plan.compute, &inputs, scalars, target.array())?;
+    target.bump_version();
+    let node = Node::new(edges, payload);
+    if node.payload.needs_output() {
+        node.payload.save_output(target)?;
+    }
+    rebase(target, node);
+    Ok(())
+}
+
+/// In-place nodes list their target first: [`rebase`] relies on it.
+fn mixed_edges_first(target: &Tensor, inputs: &[Operand], slot: usize) -> rustnn_autograd::Edges<Tensor> {
+    let mut edges = mixed_edges(inputs);
+    if slot != 0 {
+        edges[0] = None;
+        edges.swap(0, slot);
+    }
+    debug_assert!(target.edge().is_some() == edges[0].is_some());
+    edges
+}
+
+/// The value of `target` before it is overwritten, with its place on the tape.
+fn original_of(target: &Tensor) -> Result<Tensor> {
+    let copy = Tensor::from_array(crate::copy::clone_array(target.array())?);
+    if let Some(edge) = target.edge() {
+        copy.set_edge(edge);
+    }
+    Ok(copy)
+}
+
+/// Calls a row into `out`, which is resized to fit as PyTorch does.
+pub fn call_out(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &mut Tensor) -> Result<()> {
+    let plan = plan(row, inputs)?;
+    check_out_grad(row.name, inputs, out)?;
+    if !plan.result.can_cast(out.dtype()) {
+        return Err(Error::result_cast(plan.result, out.dtype()));
+    }
+    resize_out(out, &plan.shape)?;
+    out.check_writable()?;
+    check_overlap(out.array(), inputs)?;
+    run(row, plan.compute, inputs, scalars, out.array())?;
+    out.bump_version();
+    Ok(())
+}
+
+/// `out=` takes part in no gradient.
+pub fn check_out_grad(name: &str, inputs: &[Operand], out: &Tensor) -> Result<()> {
+    if mode::grad_enabled() && (out.requires_grad() || inputs.iter().any(|o| o.tensor().is_some_and(Tensor::requires_grad))) {
+        bail!(
+            Runtime,
+            "{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        );
+    }
+    Ok(())
+}
+
+/// Gives `out` the shape of a result. A non-empty tensor of another shape loses its contents, as in PyTorch (which warns).
+pub fn resize_out(out: &mut Tensor, shape: &[usize]) -> Result<()> {
+    if out.shape() != shape {
+        let array = Array::empty(shape, out.dtype(), out.device())?;
+        out.set_array(array);
+    }
+    Ok(())
+}
+
+fn check_overlap(out: &Array, inputs: &[Operand]) -> Result<()> {
+    if out.has_internal_overlap() {
+        return Err(Error::memory_overlap());
+    }
+    for t in inputs.iter().filter_map(|o| o.tensor()) {
+        if out.overlap(t.array()) == Overlap::Partial {
+            return Err(Error::partial_overlap());
+        }
+    }
+    Ok(())
+}
+
+// ------------------------------------------------------------------------------------------------------------- backward
+
+/// The saved values and the row: one payload for all rows.
+pub struct RowBackward {
+    row: &'static Row,
+    scalars: SmallVec<[Scalar; 2]>,
+    /// Bit i: gradients use input i; bit `inputs.len()`: they use the result.
+    uses: u8,
+    /// (input, value), the result under `inputs.len()`. None once released.
+    saved: Mutex<Option<Vec<(u8, Saved)>>>,
+    /// Shape and dtype of the inputs where they are not all those of the result.
+    inputs: Option<Box<[Option<(Shape, DType)>]>>,
+}
+
+/// Which inputs the gradients that will be asked for make use of.
+fn row_uses(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> u8 {
+    let n = row.inputs.len();
+    let mut uses = 0;
+    for (gradient, input) in row.gradients.iter().zip(inputs) {
+        let wanted = input.tensor().is_some_and(|t| t.dtype().is_differentiable() && t.requires_grad());
+        if let (Some(gradient), true) = (gradient, wanted) {
+            uses |= probe(gradient, n, inputs, scalars).uses();
+        }
+    }
+    uses
+}
+
+fn probe(gradient: &Gradient, n: usize, inputs: &[Operand], scalars: &[Scalar]) -> Probe {
+    let mut x: SmallVec<[Probe; 6]> = (0..n)
+        .map(|i| match inputs.get(i) {
+            Some(Operand::Scalar(s)) => Probe::Constant(s.to_f64()),
+            _ => Probe::Uses(1 << i),
+        })
+        .collect();
+    x.push(Probe::Uses(1 << n));
+    x.push(Probe::Gradient);
+    let s: SmallVec<[Probe; 4]> = scalars.iter().map(|s| Probe::Constant(s.to_f64())).collect();
+    (gradient.probe)(&x, &s)
+}
+
+impl RowBackward {
+    fn new(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<RowBackward> {
+        let uses = row_uses(row, inputs, scalars);
+        let mut saved = Vec::new();
+        for (i, input) in inputs.iter().enumerate() {
+            match input {
+                Operand::Scalar(s) => saved.push((i as u8, Saved::Scalar(*s))),
+                Operand::Tensor(t) if uses >> i & 1 == 1 => saved.push((i as u8, Saved::input(t)?)),
+                Operand::Tensor(_) => {}
+            }
+        }
+        let plain = inputs.iter().all(|o| o.tensor().is_some_and(|t| t.shape() == out.shape() && t.dtype() == out.dtype()));
+        let shapes = || inputs.iter().map(|o| o.tensor().map(|t| (t.shape_owned(), t.dtype()))).collect();
+        Ok(RowBackward {
+            row,
+            scalars: scalars.into(),
+            uses,
+            saved: Mutex::new(Some(saved)),
+            inputs: if plain { None } else { Some(shapes()) },
+        })
+    }
+
+    fn needs_output(&self) -> bool {
+        self.uses >> self.row.inputs.len() & 1 == 1
+    }
+
+    fn save_output(&self, out: &Tensor) -> Result<()> {
+        let saved = Saved::output(out, 0)?;
+        if let Some(list) = self.lock().as_mut() {
+            list.push((self.row.inputs.len() as u8, saved));
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<(u8, Saved)>>> {
+        self.saved.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The row, for those who show the graph.
+    pub fn row(&self) -> &'static Row {
+        self.row
+    }
+}
+
+/// An unpacked value.
+enum Known {
+    Nothing,
+    Scalar(Scalar),
+    Tensor(Tensor),
+}
+
+impl Backward<Tensor> for RowBackward {
+    fn name(&self) -> String {
+        match self.row.backward_name {
+            Some(name) => name.into(),
+            None => format!("{}Backward0", camel(self.row.name)),
+        }
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let n = self.row.inputs.len();
+        let Some(dy) = grads.into_iter().next().flatten() else { return Ok(smallvec::smallvec![None; n]) };
+        let mut known: SmallVec<[Known; 5]> = (0..=n).map(|_| Known::Nothing).collect();
+        match self.lock().as_ref() {
+            Some(list) => {
+                for (i, saved) in list {
+                    known[*i as usize] = match saved {
+                        Saved::Scalar(s) => Known::Scalar(*s),
+                        other => Known::Tensor(other.unpack(context)?),
+                    };
+                }
+            }
+            None if self.uses != 0 => return Err(Saved::Nothing.unpack(context).err().unwrap_or(Error::Interrupted)),
+            None => {}
+        }
+        let mut out: Grads<Tensor> = Grads::new();
+        // In-place `Select` rows list their target first.
+        let edges = &context.node.edges;
+        let swapped = self.row.rule == Rule::Select && edges.len() == n && edges[0].is_some();
+        for place in 0..n {
+            let i = if swapped && place < 2 { 1 - place } else { place };
+            let wanted = edges.get(place).is_some_and(Option::is_some) && context.wants(place);
+            out.push(match &self.row.gradients[i] {
+                Some(gradient) if wanted => {
+                    let dx = self.gradient(gradient, &known, &dy, context.create_graph)?;
+                    Some(self.fit(i, dx)?)
+                }
+                _ => None,
+            });
+        }
+        Ok(out)
+    }
+
+    fn release(&self) {
+        if self.uses != 0 {
+            let saved = self.lock().take();
+            drop(saved);
+        }
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+impl RowBackward {
+    fn gradient(&self, gradient: &Gradient, known: &[Known], dy: &Tensor, create_graph: bool) -> Result<Tensor> {
+        let n = self.row.inputs.len();
+        let dummy = Operand::Scalar(Scalar::Float(1.0));
+        let mut operands: SmallVec<[Operand; 6]> = known
+            .iter()
+            .map(|k| match k {
+                Known::Nothing => dummy,
+                Known::Scalar(s) => Operand::Scalar(*s),
+                Known::Tensor(t) => Operand::Tensor(t),
+            })
+            .collect();
+        let probe = probe(gradient, n, &operands[..n], &self.scalars);
+        match probe {
+            Probe::Gradient => return Ok(dy.clone()),
+            Probe::Constant(c) if !create_graph => {
+                let array = crate::create::full_array(dy.shape(), Scalar::Float(c), dy.dtype(), dy.device())?;
+                return Ok(Tensor::from_array(array));
+            }
+            _ => {}
+        }
+        operands.push(Operand::Tensor(dy));
+        if create_graph {
+            return Recorder::run(gradient, &operands, &self.scalars, dy);
+        }
+        let plan = Plan { compute: dy.dtype(), result: dy.dtype(), shape: dy.shape_owned(), device: dy.device() };
+        let array = fresh(&plan, &[Operand::Tensor(dy)])?;
+        run_kernel(&gradient.kernel, dy.dtype(), &operands, &self.scalars, &array)?;
+        Ok(Tensor::from_array(array))
+    }
+
+    /// Sums and casts a gradient of the result's shape to that of input `i`.
+    fn fit(&self, i: usize, dx: Tensor) -> Result<Tensor> {
+        let Some(Some((shape, dtype))) = self.inputs.as_ref().map(|all| &all[i]) else { return Ok(dx) };
+        let dx = if dx.shape() == shape.as_slice() { dx } else { crate::reduce::sum_to(&dx, shape)? };
+        if dx.dtype() == *dtype { Ok(dx) } else { crate::to_dtype(&dx, *dtype) }
+    }
+}
+
+/// `log_softmax` -> `LogSoftmax`.
+pub fn camel(name: &str) -> String {
+    name.split('_')
+        .map(|word| {
+            let mut chars = word.chars();
+            chars.next().map_or(String::new(), |c| c.to_uppercase().collect::<String>() + chars.as_str())
+        })
+        .collect()
+}
+
+// -------------------------------------------------------------------------------------------- reading: what is made use of
+
+/// A reading of a formula that finds out what it uses, folding constants, so that `dy * alpha` with `alpha` 1 is `dy` itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Probe {
+    Constant(f64),
+    /// The result's gradient, unchanged.
+    Gradient,
+    /// Depends on these inputs (bits), possibly on the gradient.
+    Uses(u8),
+}
+
+impl Probe {
+    fn uses(self) -> u8 {
+        match self {
+            Probe::Uses(bits) => bits,
+            _ => 0,
+        }
+    }
+
+    fn join(self, other: Probe, fold: impl Fn(f64, f64) -> f64) -> Probe {
+        match (self, other) {
+            (Probe::Constant(a), Probe::Constant(b)) => Probe::Constant(fold(a, b)),
+            _ => Probe::Uses(self.uses() | other.uses()),
+        }
+    }
+
+    fn map(self, fold: impl Fn(f64) -> f64) -> Probe {
+        match self {
+            Probe::Constant(a) => Probe::Constant(fold(a)),
+            _ => Probe::Uses(self.uses()),
+        }
+    }
+}
+
+impl std::ops::Neg for Probe {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.map(|a| -a)
+    }
+}
+impl std::ops::Add for Probe {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        self.join(o, |a, b| a + b)
+    }
+}
+impl std::ops::Sub for Probe {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        self.join(o, |a, b| a - b)
+    }
+}
+impl std::ops::Mul for Probe {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        match (self, o) {
+            (Probe::Constant(1.0), x) | (x, Probe::Constant(1.0)) => x,
+            _ => self.join(o, |a, b| a * b),
+        }
+    }
+}
+impl std::ops::Div for Probe {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        if o == Probe::Constant(1.0) { self } else { self.join(o, |a, b| a / b) }
+    }
+}
+impl std::ops::Not for Probe {
+    type Output = Self;
+    fn not(self) -> Self {
+        Probe::Uses(self.uses())
+    }
+}
+impl std::ops::BitAnd for Probe {
+    type Output = Self;
+    fn bitand(self, o: Self) -> Self {
+        Probe::Uses(self.uses() | o.uses())
+    }
+}
+impl std::ops::BitOr for Probe {
+    type Output = Self;
+    fn bitor(self, o: Self) -> Self {
+        Probe::Uses(self.uses() | o.uses())
+    }
+}
+
+/// Implements the methods of the formula traits for a reading, one line per kind of method.
+macro_rules! reading {
+    ([$($generics:tt)*] $t:ty, $unary:ident, $binary:ident, $test:ident, $select:expr, $lit:expr) => {
+        impl<$($generics)*> Number for $t {
+            type Mask = Self;
+            fn lit(self, c: f64) -> Self { ($lit)(self, c) }
+            fn lt(self, o: Self) -> Self { $test!(self, o, Number, lt, LT) }
+            fn le(self, o: Self) -> Self { $test!(self, o, Number, le, LE) }
+            fn gt(self, o: Self) -> Self { $test!(self, o, Number, gt, GT) }
+            fn ge(self, o: Self) -> Self { $test!(self, o, Number, ge, GE) }
+            fn eq(self, o: Self) -> Self { $test!(self, o, Number, eq, EQ) }
+            fn ne(self, o: Self) -> Self { $test!(self, o, Number, ne, NE) }
+            fn select(mask: Self, if_true: Self, if_false: Self) -> Self { ($select)(mask, if_true, if_false) }
+            fn abs(self) -> Self { $unary!(self, Number, abs, ABS) }
+            fn sign(self) -> Self { $unary!(self, Number, sign, SIGN) }
+            fn maximum(self, o: Self) -> Self { $binary!(self, o, Number, maximum, MAXIMUM) }
+            fn minimum(self, o: Self) -> Self { $binary!(self, o, Number, minimum, MINIMUM) }
+            fn floor_div(self, o: Self) -> Self { $binary!(self, o, Number, floor_div, FLOOR_DIVIDE) }
+            fn trunc_div(self, o: Self) -> Self { $binary!(self, o, Number, trunc_div, TRUNC_DIVIDE) }
+            fn remainder(self, o: Self) -> Self { $binary!(self, o, Number, remainder, REMAINDER) }
+            fn fmod(self, o: Self) -> Self { $binary!(self, o, Number, fmod, FMOD) }
+        }
+        impl<$($generics)*> Value for $t {
+            fn exp(self) -> Self { $unary!(self, Value, exp, EXP) }
+            fn expm1(self) -> Self { $unary!(self, Value, expm1, EXPM1) }
+            fn exp2(self) -> Self { $unary!(self, Value, exp2, EXP2) }
+            fn ln(self) -> Self { $unary!(self, Value, ln, LOG) }
+            fn log1p(self) -> Self { $unary!(self, Value, log1p, LOG1P) }
+            fn log2(self) -> Self { $unary!(self, Value, log2, LOG2) }
+            fn log10(self) -> Self { $unary!(self, Value, log10, LOG10) }
+            fn sqrt(self) -> Self { $unary!(self, Value, sqrt, SQRT) }
+            fn rsqrt(self) -> Self { $unary!(self, Value, rsqrt, RSQRT) }
+            fn recip(self) -> Self { $unary!(self, Value, recip, RECIPROCAL) }
+            fn sin(self) -> Self { $unary!(self, Value, sin, SIN) }
+            fn cos(self) -> Self { $unary!(self, Value, cos, COS) }
+            fn tan(self) -> Self { $unary!(self, Value, tan, TAN) }
+            fn asin(self) -> Self { $unary!(self, Value, asin, ASIN) }
+            fn acos(self) -> Self { $unary!(self, Value, acos, ACOS) }
+            fn atan(self) -> Self { $unary!(self, Value, atan, ATAN) }
+            fn sinh(self) -> Self { $unary!(self, Value, sinh, SINH) }
+            fn cosh(self) -> Self { $unary!(self, Value, cosh, COSH) }
+            fn tanh(self) -> Self { $unary!(self, Value, tanh, TANH) }
+            fn asinh(self) -> Self { $unary!(self, Value, asinh, ASINH) }
+            fn acosh(self) -> Self { $unary!(self, Value, acosh, ACOSH) }
+            fn atanh(self) -> Self { $unary!(self, Value, atanh, ATANH) }
+            fn sigmoid(self) -> Self { $unary!(self, Value, sigmoid, SIGMOID) }
+            fn erf(self) -> Self { $unary!(self, Value, erf, ERF) }
+            fn erfc(self) -> Self { $unary!(self, Value, erfc, ERFC) }
+            fn erfinv(self) -> Self { $unary!(self, Value, erfinv, ERFINV) }
+            fn lgamma(self) -> Self { $unary!(self, Value, lgamma, LGAMMA) }
+            fn digamma(self) -> Self { $unary!(self, Value, digamma, DIGAMMA) }
+            fn floor(self) -> Self { $unary!(self, Value, floor, FLOOR) }
+            fn ceil(self) -> Self { $unary!(self, Value, ceil, CEIL) }
+            fn round(self) -> Self { $unary!(self, Value, round, ROUND) }
+            fn trunc(self) -> Self { $unary!(self, Value, trunc, TRUNC) }
+            fn atan2(self, o: Self) -> Self { $binary!(self, o, Value, atan2, ATAN2) }
+            fn pow(self, o: Self) -> Self { $binary!(self, o, Value, pow, POW) }
+            fn copysign(self, o: Self) -> Self { $binary!(self, o, Value, copysign, COPYSIGN) }
+        }
+    };
+}
+
+macro_rules! probe_unary {
+    ($x:expr, $trait:ident, $f:ident, $row:ident) => {
+        $x.map(|v| <f64 as $trait>::$f(v))
+    };
+}
+macro_rules! probe_binary {
+    ($x:expr, $o:expr, $trait:ident, $f:ident, $row:ident) => {
+        $x.join($o, |a, b| <f64 as $trait>::$f(a, b))
+    };
+}
+macro_rules! probe_test {
+    ($x:expr, $o:expr, $trait:ident, $f:ident, $row:ident) => {
+        Probe::Uses($x.uses() | $o.uses())
+    };
+}
+reading!(
+    [] Probe, probe_unary, probe_binary, probe_test,
+    |mask: Probe, a: Probe, b: Probe| Probe::Uses(mask.uses() | a.uses() | b.uses()),
+    |_, c| Probe::Constant(c)
+);
+
+// ----------------------------------------------------------------------------------------------- reading: recorded ops
+
+/// Runs a formula as tensor ops, so that its result has a history.
+pub struct Recorder {
+    values: RefCell<Vec<Known>>,
+    error: Cell<Option<Error>>,
+}
+
+/// A handle into a [`Recorder`].
+#[derive(Clone, Copy)]
+pub struct Recorded<'a> {
+    recorder: &'a Recorder,
+    index: u32,
+}
+
+impl Recorder {
+    fn run(gradient: &Gradient, operands: &[Operand], scalars: &[Scalar], like: &Tensor) -> Result<Tensor> {
+        let recorder = Recorder { values: RefCell::new(Vec::new()), error: Cell::new(None) };
+        let x: SmallVec<[Recorded; 6]> = operands
+            .iter()
+            .map(|o| {
+                recorder.push(match o {
+                    Operand::Tensor(t) => Known::Tensor((*t).clone()),
+                    Operand::Scalar(s) => Known::Scalar(*s),
+                })
+            })
+            .collect();
+        let s: SmallVec<[Recorded; 4]> = scalars.iter().map(|&s| recorder.push(Known::Scalar(s))).collect();
+        let out = (gradient.recorded)(&x, &s).index as usize;
+        if let Some(error) = recorder.error.take() {
+            return Err(error);
+        }
+        let values = recorder.values.borrow();
+        match &values[out] {
+            Known::Tensor(t) if t.shape() == like.shape() => Ok(t.clone()),
+            Known::Tensor(t) => crate::views::expand_to(t, like.shape()),
+            Known::Scalar(s) => {
+                crate::create::full_array(like.shape(), *s, like.dtype(), like.device()).map(Tensor::from_array)
+            }
+            Known::Nothing => bail!(Runtime, "a gradient formula used a value that was not saved"),
+        }
+    }
+
+    fn push(&self, value: Known) -> Recorded<'_> {
+        let mut values = self.values.borrow_mut();
+        values.push(value);
+        Recorded { recorder: self, index: values.len() as u32 - 1 }
+    }
+
+    fn call(&self, row: &'static Row, inputs: &[Recorded]) -> Recorded<'_> {
+        let result = {
+            let values = self.values.borrow();
+            let operands: SmallVec<[Operand; 3]> = inputs
+                .iter()
+                .map(|i| match &values[i.index as usize] {
+                    Known::Tensor(t) => Operand::Tensor(t),
+                    Known::Scalar(s) => Operand::Scalar(*s),
+                    Known::Nothing => Operand::Scalar(Scalar::Float(f64::NAN)),
+                })
+                .collect();
+            let scalars: SmallVec<[Scalar; 1]> = row.scalars.iter().map(|s| Scalar::Float(s.1.unwrap_or(1.0))).collect();
+            call(row, &operands, &scalars)
+        };
+        self.push(match result {
+            Ok(t) => Known::Tensor(t),
+            Err(error) => {
+                self.error.set(Some(error));
+                Known::Scalar(Scalar::Float(f64::NAN))
+            }
+        })
+    }
+}
+
+impl<'a> Recorded<'a> {
+    fn unary(self, row: &'static Row, fold: impl Fn(f64) -> f64) -> Self {
+        let number = match self.recorder.values.borrow()[self.index as usize] {
+            Known::Scalar(s) => Some(s.to_f64()),
+            _ => None,
+        };
+        match number {
+            Some(x) => self.recorder.push(Known::Scalar(Scalar::Float(fold(x)))),
+            None => self.recorder.call(row, &[self]),
+        }
+    }
+
+    fn binary(self, other: Self, row: &'static Row, fold: impl Fn(f64, f64) -> f64) -> Self {
+        let both = {
+            let values = self.recorder.values.borrow();
+            match (&values[self.index as usize], &values[other.index as usize]) {
+                (Known::Scalar(a), Known::Scalar(b)) => Some((a.to_f64(), b.to_f64())),
+                _ => None,
+            }
+        };
+        match both {
+            Some((a, b)) => self.recorder.push(Known::Scalar(Scalar::Float(fold(a, b)))),
+            None => self.recorder.call(row, &[self, other]),
+        }
+    }
+}
+
+macro_rules! recorded_unary {
+    ($x:expr, $trait:ident, $f:ident, $row:ident) => {
+        $x.unary(&crate::rows::$row, |v| <f64 as $trait>::$f(v))
+    };
+}
+macro_rules! recorded_binary {
+    ($x:expr, $o:expr, $trait:ident, $f:ident, $row:ident) => {
+        $x.binary($o, &crate::rows::$row, |a, b| <f64 as $trait>::$f(a, b))
+    };
+}
+macro_rules! recorded_test {
+    ($x:expr, $o:expr, $trait:ident, $f:ident, $row:ident) => {
+        $x.recorder.call(&crate::rows::$row, &[$x, $o])
+    };
+}
+reading!(
+    ['a] Recorded<'a>, recorded_unary, recorded_binary, recorded_test,
+    |mask: Recorded<'a>, a, b| mask.recorder.call(&crate::rows::WHERE, &[mask, a, b]),
+    |this: Recorded<'a>, c| this.recorder.push(Known::Scalar(Scalar::Float(c)))
+);
+
+macro_rules! recorded_operators {
+    ($($trait:ident $method:ident $row:ident $op:tt),*) => { $(
+        impl std::ops::$trait for Recorded<'_> {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self { self.binary(other, &crate::rows::$row, |a, b| a $op b) }
+        }
+    )* };
+}
+recorded_operators!(Add add ADD +, Sub sub SUB -, Mul mul MUL *, Div div DIV /);
+
+impl std::ops::Neg for Recorded<'_> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.unary(&crate::rows::NEG, |a| -a)
+    }
+}
+impl std::ops::Not for Recorded<'_> {
+    type Output = Self;
+    fn not(self) -> Self {
+        self.recorder.call(&crate::rows::LOGICAL_NOT, &[self])
+    }
+}
+impl std::ops::BitAnd for Recorded<'_> {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        self.recorder.call(&crate::rows::LOGICAL_AND, &[self, other])
+    }
+}
+impl std::ops::BitOr for Recorded<'_> {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        self.recorder.call(&crate::rows::LOGICAL_OR, &[self, other])
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------- the macro
+
+/// Makes the rows of the table. Grammar of a row:
+///
+/// `/// doc  CONST name(inputs; scalar = default, …) rule { formula } grad (dx of input 0) none …; range [a..b, …];`
+///
+/// optionally followed by `as "Name"` (grad_fn) and `check function`.
+#[macro_export]
+macro_rules! rows {
+    ($y:ident $dy:ident; $(
+        $(#[doc = $doc:literal])*
+        $const:ident $name:literal ($($in:ident),*; $($s:ident = $default:expr),*) $rule:ident $f:block
+        $(grad [$($g:tt)+])? ;
+        range [$($range:expr),*]
+        $(as $backward:literal)?
+        $(check $check:path)?
+        ;
+    )*) => {
+        $(
+            $(#[doc = $doc])*
+            pub static $const: $crate::row::Row = $crate::row::Row {
+                name: $name,
+                doc: concat!($($doc, "\n"),*),
+                rule: $crate::rows!(@rule $rule),
+                inputs: &[$(stringify!($in)),*],
+                scalars: &[$((stringify!($s), $default)),*],
+                kernel: $crate::rows!(@kernel $rule [$($in)*] [$($s)*] $f),
+                gradients: $crate::rows!(@gradients [$($in)*] [$($s)*] $y $dy $(, $($g)+)?),
+                backward_name: $crate::rows!(@optional $($backward)?),
+                ranges: &[$($range),*],
+                check: $crate::rows!(@optional $($check)?),
+            };
+        )*
+        /// Every row.
+        pub static ALL: &[&$crate::row::Row] = &[$(&$const),*];
+    };
+    (@optional) => { None };
+    (@optional $x:expr) => { Some($x) };
+    (@rule number) => { $crate::row::Rule::Number };
+    (@rule float) => { $crate::row::Rule::Float };
+    (@rule test) => { $crate::row::Rule::Test };
+    (@rule float_test) => { $crate::row::Rule::FloatTest };
+    (@rule bits) => { $crate::row::Rule::Bits };
+    (@rule select) => { $crate::row::Rule::Select };
+    (@kernel number $($rest:tt)*) => { $crate::rows!(@make number NumberFormula Number V $($rest)*) };
+    (@kernel select $($rest:tt)*) => { $crate::rows!(@make number NumberFormula Number V $($rest)*) };
+    (@kernel float $($rest:tt)*) => { $crate::rows!(@make float FloatFormula Value V $($rest)*) };
+    (@kernel bits $($rest:tt)*) => { $crate::rows!(@make bits BitsFormula Bits V $($rest)*) };
+    (@kernel test $($rest:tt)*) => { $crate::rows!(@make_test test NumberTest Number $($rest)*) };
+    (@kernel float_test $($rest:tt)*) => { $crate::rows!(@make_test float_test FloatTest Value $($rest)*) };
+    (@make $method:ident $trait:ident $bound:ident $v:ident [$($in:ident)*] [$($s:ident)*] $f:block) => {{
+        const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() };
+        const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
+        #[derive(Clone, Copy)]
+        struct Formula;
+        impl rustnn_kernels::value::$trait<N, S> for Formula {
+            #[inline(always)]
+            #[allow(unused_variables)]
+            fn eval<V: rustnn_kernels::value::$bound>([$($in),*]: [V; N], [$($s),*]: [V; S]) -> V { $f }
+        }
+        rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>()
+    }};
+    (@make_test $method:ident $trait:ident $bound:ident [$($in:ident)*] [$($s:ident)*] $f:block) => {{
+        const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() };
+        const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
+        #[derive(Clone, Copy)]
+        struct Formula;
+        impl rustnn_kernels::value::$trait<N, S> for Formula {
+            #[inline(always)]
+            #[allow(unused_variables)]
+            fn eval<V: rustnn_kernels::value::$bound>([$($in),*]: [V; N], [$($s),*]: [V; S]) -> V::Mask { $f }
+        }
+        rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>()
+    }};
+    (@gradients [$($in:ident)*] $s:tt $y:ident $dy:ident) => { &[$($crate::rows!(@none $in)),*] };
+    (@gradients $in:tt $s:tt $y:ident $dy:ident, $($g:tt)+) => { &[$($crate::rows!(@gradient $in $s $y $dy $g)),+] };
+    (@none $in:ident) => { None };
+    (@gradient $in:tt $s:tt $y:ident $dy:ident none) => { None };
+    (@gradient [$($in:ident)*] [$($s:ident)*] $y:ident $dy:ident ($f:expr)) => {{
+        const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() + 2 };
+        const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
+        #[derive(Clone, Copy)]
+        struct Formula;
+        impl rustnn_kernels::value::FloatFormula<N, S> for Formula {
+            #[inline(always)]
+            #[allow(unused_variables)]
+            fn eval<V: rustnn_kernels::value::Value>([$($in,)* $y, $dy]: [V; N], [$($s),*]: [V; S]) -> V { $f }
+        }
+        fn read<V: rustnn_kernels::value::Value>(x: &[V], s: &[V]) -> V {
+            let x: [V; N] = x.try_into().unwrap_or_else(|_| unreachable!("as many inputs as the row has"));
+            let s: [V; S] = s.try_into().unwrap_or_else(|_| unreachable!("as many scalars as the row has"));
+            <Formula as rustnn_kernels::value::FloatFormula<N, S>>::eval(x, s)
+        }
+        fn recorded<'a>(x: &[$crate::row::Recorded<'a>], s: &[$crate::row::Recorded<'a>]) -> $crate::row::Recorded<'a> {
+            read(x, s)
+        }
+        Some($crate::row::Gradient {
+            kernel: rustnn_kernels::elementwise::Kernel::float::<Formula, N, S>(),
+            recorded,
+            probe: read::<$crate::row::Probe>,
+        })
+    }};
+}

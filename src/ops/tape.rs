@@ -1,0 +1,616 @@
+//! Recording: leaves, views and in-place writes on the tape, and the entrance to the backward engine.
+
+use crate::mode::{self, Guard, Mode};
+use crate::saved::Held;
+use crate::tensor::{Creation, Tensor};
+use rustnn_autograd::{Backward, Context, Edge, Edges, Grads, Hooks, Node, NodeRef, Run, Variable};
+use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, Strides, bail};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+/// Called before every node of a backward run, so that a host can end it (Ctrl-C).
+pub static INTERRUPT: OnceLock<fn() -> Result<()>> = OnceLock::new();
+
+impl Variable for Tensor {
+    type Error = Error;
+
+    fn accumulate(self, other: Tensor, create_graph: bool) -> Result<Tensor> {
+        if !create_graph && self.dtype() == other.dtype() && self.shape() == other.shape() && self.is_contiguous() {
+            // Gradients are often views of one another or `.grad`s that users see: only a sole owner's memory is reused.
+            let target = if self.is_sole_owner_of_memory() {
+                Some(&self)
+            } else if other.is_contiguous() && other.is_sole_owner_of_memory() {
+                Some(&other)
+            } else {
+                None
+            };
+            if let Some(target) = target {
+                crate::row::run_into(&crate::rows::ADD, &[&self, &other], &[1i64.into()], target.array())?;
+                return Ok(target.clone());
+            }
+        }
+        crate::add(&self, &other)
+    }
+
+    fn check_interrupt() -> Result<()> {
+        INTERRUPT.get().map_or(Ok(()), |check| check())
+    }
+
+    fn tape_error(message: String) -> Error {
+        Error::Runtime(message)
+    }
+}
+
+/// Edges to the places of `inputs` on the tape.
+pub fn edges(inputs: &[&Tensor]) -> Edges<Tensor> {
+    inputs.iter().map(|t| if t.dtype().is_differentiable() { t.edge() } else { None }).collect()
+}
+
+/// Puts `array` on the tape as the only output of an op on `inputs`.
+pub fn record<B: Backward<Tensor> + 'static>(array: Array, inputs: &[&Tensor], payload: B) -> Tensor {
+    let node = Node::new(edges(inputs), payload);
+    note_trace(&(node.clone() as NodeRef<Tensor>));
+    Tensor::from_node(array, node, 0)
+}
+
+/// The host's description of where it is, for anomaly mode.
+pub static TRACE: OnceLock<fn() -> String> = OnceLock::new();
+
+/// In anomaly mode, notes where a node was made.
+pub fn note_trace(node: &NodeRef<Tensor>) {
+    if mode::is_on(Mode::Anomaly)
+        && let Some(trace) = TRACE.get()
+    {
+        *node.extra().trace.lock().unwrap_or_else(|e| e.into_inner()) = Some(trace());
+    }
+}
+
+/// Makes `target`, just written in place, the only output of `node`, whose first edge is target's former place.
+pub fn rebase(target: &Tensor, node: NodeRef<Tensor>) {
+    note_trace(&node);
+    let Some(view) = target.view() else { return target.set_edge(Edge { node, slot: 0 }) };
+    let base = view.base.tensor();
+    let mut edges: Edges<Tensor> = smallvec![base.edge()];
+    edges.extend(node.edges.iter().skip(1).cloned());
+    let copy = CopySlices { base: Geometry::of(base.array()), view: Geometry::of(target.array()), inner: node };
+    base.set_edge(Edge { node: Node::new(edges, copy), slot: 0 });
+    // The view's own edge is made anew from the base's.
+    target.set_edge(Edge {
+        node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())),
+        slot: 0,
+    });
+    target.set_view_version();
+}
+
+/// A shape and strides over some memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Geometry {
+    pub shape: Shape,
+    pub strides: Strides,
+    pub offset: usize,
+}
+
+impl Geometry {
+    pub fn of(array: &Array) -> Geometry {
+        Geometry { shape: array.shape().into(), strides: array.strides().into(), offset: array.offset() }
+    }
+
+    /// Lowest and highest element offset reached.
+    fn extent(&self) -> (usize, usize) {
+        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            let reach = (size.max(1) as isize - 1) * stride;
+            if reach < 0 { low += reach } else { high += reach }
+        }
+        (low as usize, high as usize)
+    }
+}
+
+/// Adds a gradient up in a leaf's `.grad`.
+pub struct Accumulate {
+    leaf: Held,
+}
+
+impl Accumulate {
+    pub fn new(leaf: Held) -> Accumulate {
+        Accumulate { leaf }
+    }
+
+    pub fn leaf(&self) -> &Tensor {
+        self.leaf.tensor()
+    }
+}
+
+impl Backward<Tensor> for Accumulate {
+    fn name(&self) -> String {
+        "AccumulateGrad".into()
+    }
+
+    fn backward(&self, mut grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let leaf = self.leaf.tensor();
+        let Some(grad) = grads.first_mut().and_then(Option::take) else { return Ok(Grads::new()) };
+        if grad.shape() != leaf.shape() {
+            bail!(
+                Runtime,
+                "Function AccumulateGrad returned an invalid gradient at index 0 - got {:?} but expected shape compatible with {:?}",
+                grad.shape(),
+                leaf.shape()
+            );
+        }
+        match leaf.grad() {
+            None => {
+                // The gradient becomes the user's to write into: it must be nobody else's memory, and dense.
+                let own = if context.create_graph {
+                    grad
+                } else if grad.is_contiguous() && grad.is_sole_owner_of_memory() && !grad.requires_grad() {
+                    grad
+                } else {
+                    crate::clone(&grad.detach())?
+                };
+                leaf.set_grad_unchecked(Some(own));
+            }
+            Some(before) if context.create_graph => leaf.set_grad_unchecked(Some(crate::add(&before, &grad)?)),
+            Some(before) => {
+                mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?
+            }
+        }
+        if let Some(hooks) = leaf.post_accumulate() {
+            hooks.run_tensor(0, leaf)?;
+        }
+        Ok(Grads::new())
+    }
+
+    fn leaf_hooks(&self) -> Option<Arc<Hooks<Tensor>>> {
+        self.leaf.tensor().leaf_hooks()
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// The history of a tensor one of whose views was written by `inner`.
+struct CopySlices {
+    base: Geometry,
+    view: Geometry,
+    inner: NodeRef<Tensor>,
+}
+
+impl Backward<Tensor> for CopySlices {
+    fn name(&self) -> String {
+        "CopySlices".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
+        let slice = as_strided_in(&grad, &self.base, &self.view)?;
+        let inner = Context {
+            node: &self.inner,
+            create_graph: context.create_graph,
+            keep_graph: context.keep_graph,
+            wanted: context.wanted | 1,
+        };
+        let mut out = self.inner.payload.backward(smallvec![Some(slice)], &inner)?;
+        let through = out.first_mut().and_then(Option::take);
+        let whole = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, through.as_ref())?) } else { None };
+        if out.is_empty() {
+            out.push(None);
+        }
+        out[0] = whole;
+        Ok(out)
+    }
+
+    fn release(&self) {
+        self.inner.payload.release();
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// The elements `view` of a gradient shaped as `base`: a copy, recorded if gradients are on.
+fn as_strided_in(grad: &Tensor, base: &Geometry, view: &Geometry) -> Result<Tensor> {
+    let array = mode::no_grad(|| -> Result<Array> {
+        let (buffer, low) = spread(Some(grad), base, grad.dtype(), grad.device())?;
+        crate::copy::clone_array(&buffer.as_strided(&view.shape, &view.strides, view.offset - low)?)
+    })?;
+    Ok(if mode::grad_enabled() && grad.requires_grad() {
+        record(array, &[grad], ReadSlice { base: base.clone(), view: view.clone() })
+    } else {
+        Tensor::from_array(array)
+    })
+}
+
+/// `grad` with the elements `view` replaced by `slice` (zeros where None).
+fn replace_in(grad: &Tensor, base: &Geometry, view: &Geometry, slice: Option<&Tensor>) -> Result<Tensor> {
+    let array = mode::no_grad(|| -> Result<Array> {
+        let (buffer, low) = spread(Some(grad), base, grad.dtype(), grad.device())?;
+        let part = buffer.as_strided(&view.shape, &view.strides, view.offset - low)?;
+        match slice {
+            Some(slice) => crate::copy::copy_array(slice.array(), &part)?,
+            None => crate::copy::fill_array(&part, 0i64.into())?,
+        }
+        crate::copy::clone_array(&buffer.as_strided(&base.shape, &base.strides, base.offset - low)?)
+    })?;
+    if !mode::grad_enabled() || !(grad.requires_grad() || slice.is_some_and(Tensor::requires_grad)) {
+        return Ok(Tensor::from_array(array));
+    }
+    let payload = ReplaceSlice { base: base.clone(), view: view.clone() };
+    Ok(match slice {
+        Some(slice) => record(array, &[grad, slice], payload),
+        None => record(array, &[grad], payload),
+    })
+}
+
+/// A buffer as large as what `base` reaches, holding `values` (or zeros) where `base` points, and the offset it starts at.
+fn spread(values: Option<&Tensor>, base: &Geometry, dtype: DType, device: Device) -> Result<(Array, usize)> {
+    let (low, high) = base.extent();
+    let buffer = Array::zeros(&[high + 1 - low], dtype, device)?;
+    if let Some(values) = values {
+        crate::copy::copy_array(values.array(), &buffer.as_strided(&base.shape, &base.strides, base.offset - low)?)?;
+    }
+    Ok((buffer, low))
+}
+
+struct ReadSlice {
+    base: Geometry,
+    view: Geometry,
+}
+
+impl Backward<Tensor> for ReadSlice {
+    fn name(&self) -> String {
+        "AsStridedBackward0".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(write_slice(&grad, &self.base, &self.view)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// Zeros shaped as `base` with `grad` added at `view`; elements that `view` reaches several times get the sum.
+fn write_slice(grad: &Tensor, base: &Geometry, view: &Geometry) -> Result<Tensor> {
+    let array = mode::no_grad(|| -> Result<Array> {
+        let low = base.extent().0.min(view.extent().0);
+        let high = base.extent().1.max(view.extent().1);
+        let buffer = Array::zeros(&[high + 1 - low], grad.dtype(), grad.device())?;
+        let part = buffer.as_strided(&view.shape, &view.strides, view.offset - low)?;
+        if part.has_internal_overlap() || !is_injective(view) {
+            crate::copy::add_overlapping(grad.array(), &part)?;
+        } else {
+            crate::copy::copy_array(grad.array(), &part)?;
+        }
+        crate::copy::clone_array(&buffer.as_strided(&base.shape, &base.strides, base.offset - low)?)
+    })?;
+    Ok(if mode::grad_enabled() && grad.requires_grad() {
+        record(array, &[grad], WriteSlice { base: base.clone(), view: view.clone() })
+    } else {
+        Tensor::from_array(array)
+    })
+}
+
+/// Whether no two indices reach one element, for certain: each stride exceeds the reach of all smaller ones.
+fn is_injective(g: &Geometry) -> bool {
+    let mut dims: SmallVec<[(usize, usize); 6]> =
+        g.shape.iter().zip(&g.strides).filter(|d| *d.0 > 1).map(|(&n, &s)| (s.unsigned_abs(), n)).collect();
+    dims.sort_unstable();
+    let mut reach = 0;
+    for (stride, size) in dims {
+        if stride <= reach {
+            return false;
+        }
+        reach += stride * (size - 1);
+    }
+    true
+}
+
+struct WriteSlice {
+    base: Geometry,
+    view: Geometry,
+}
+
+impl Backward<Tensor> for WriteSlice {
+    fn name(&self) -> String {
+        "AsStridedScatterBackward0".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(as_strided_in(&grad, &self.base, &self.view)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+struct ReplaceSlice {
+    base: Geometry,
+    view: Geometry,
+}
+
+impl Backward<Tensor> for ReplaceSlice {
+    fn name(&self) -> String {
+        "AsStridedScatterBackward0".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
+        let mut out: Grads<Tensor> = smallvec![Some(replace_in(&grad, &self.base, &self.view, None)?)];
+        if context.node.edges.len() > 1 {
+            out.push(Some(as_strided_in(&grad, &self.base, &self.view)?));
+        }
+        Ok(out)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// A view by raw geometry, also the edge of a view whose base was written after it was made.
+pub struct AsStridedBackward {
+    base: Geometry,
+    view: Geometry,
+}
+
+impl AsStridedBackward {
+    pub fn new(base: &Array, view: &Array) -> AsStridedBackward {
+        AsStridedBackward { base: Geometry::of(base), view: Geometry::of(view) }
+    }
+}
+
+impl Backward<Tensor> for AsStridedBackward {
+    fn name(&self) -> String {
+        "AsStridedBackward0".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(write_slice(&grad, &self.base, &self.view)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// How a view came to be, in a form that works on any array of the same shape: so it also says where the gradient goes.
+#[derive(Clone, Debug)]
+pub enum ViewOp {
+    /// Another shape for the same elements.
+    Reshape { from: Shape },
+    Permute { dims: SmallVec<[usize; 5]> },
+    /// Sizes of 1 repeated, dimensions added in front.
+    Expand { from: Shape },
+    /// Some elements of each dimension: `start`, `step` (not 0), of size `from`; a rank-keeping slice.
+    Slice { dim: usize, from: usize, start: usize, step: usize },
+    Select { dim: usize, from: usize, index: usize },
+    /// Any geometry inside the input's.
+    Strided { base: Geometry, view: Geometry },
+    /// The same elements in the same shape.
+    Alias,
+}
+
+impl Tensor {
+    /// The edge of a view made by `op`, if it is to be recorded.
+    pub(crate) fn record_view(&self, op: ViewOp, name: &'static str) -> Option<Edge<Tensor>> {
+        if !mode::grad_enabled() || !self.requires_grad() {
+            return None;
+        }
+        let node: NodeRef<Tensor> = Node::new(smallvec![self.edge()], ViewBackward { op, name });
+        note_trace(&node);
+        Some(Edge { node, slot: 0 })
+    }
+
+    /// Several views that one op made: they cannot be written in place.
+    pub(crate) fn make_views(&self, arrays: Vec<Array>, ops: Vec<ViewOp>, name: &'static str) -> Vec<Tensor> {
+        if !mode::grad_enabled() || !self.requires_grad() {
+            return arrays.into_iter().map(|a| self.attach_view(a, None, Creation::MultiOutput)).collect();
+        }
+        let node: NodeRef<Tensor> = Node::new(
+            smallvec![self.edge()],
+            ViewsBackward { ops, name, from: self.shape_owned(), dtype: self.dtype(), device: self.device() },
+        );
+        note_trace(&node);
+        let edge = |slot| Some(Edge { node: node.clone(), slot: slot as u32 });
+        arrays.into_iter().enumerate().map(|(i, a)| self.attach_view(a, edge(i), Creation::MultiOutput)).collect()
+    }
+
+    /// Whether nobody else sees this tensor or its memory. One reference is the caller's own.
+    pub(crate) fn is_sole_owner_of_memory(&self) -> bool {
+        self.is_sole_owner() && self.array().storage().is_unique() && !self.is_view()
+    }
+}
+
+impl ViewOp {
+    /// The gradient of the viewed tensor, given that of the view.
+    pub fn pull_back(&self, grad: &Tensor) -> Result<Tensor> {
+        match self {
+            ViewOp::Reshape { from } => crate::views::reshape_to(grad, from),
+            ViewOp::Permute { dims } => {
+                let mut inverse: SmallVec<[i64; 5]> = smallvec![0; dims.len()];
+                dims.iter().enumerate().for_each(|(i, &d)| inverse[d] = i as i64);
+                crate::permute(grad, &inverse)
+            }
+            ViewOp::Expand { from } => crate::reduce::sum_to(grad, from),
+            ViewOp::Slice { dim, from, start, step } => {
+                let mut shape = grad.shape_owned();
+                shape[*dim] = *from;
+                self.scatter(grad, shape, *dim, *start, *step)
+            }
+            ViewOp::Select { dim, from, index } => {
+                let grad = crate::unsqueeze(grad, *dim as i64)?;
+                let mut shape = grad.shape_owned();
+                shape[*dim] = *from;
+                self.scatter(&grad, shape, *dim, *index, 1)
+            }
+            ViewOp::Strided { base, view } => write_slice(grad, base, view),
+            ViewOp::Alias => Ok(grad.clone()),
+        }
+    }
+
+    /// Zeros of `shape` with `grad` at `start, start + step, …` of `dim`.
+    fn scatter(&self, grad: &Tensor, shape: Shape, dim: usize, start: usize, step: usize) -> Result<Tensor> {
+        let strides = rustnn_tensor::shape::contiguous_strides(&shape);
+        let base = Geometry { offset: 0, shape, strides };
+        let mut view = base.clone();
+        view.shape[dim] = grad.shape()[dim];
+        view.strides[dim] *= step as isize;
+        view.offset = start * base.strides[dim] as usize;
+        if grad.numel() == 0 {
+            view.offset = 0;
+        }
+        write_slice(grad, &base, &view)
+    }
+}
+
+struct ViewBackward {
+    op: ViewOp,
+    name: &'static str,
+}
+
+impl Backward<Tensor> for ViewBackward {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(self.op.pull_back(&grad)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+struct ViewsBackward {
+    ops: Vec<ViewOp>,
+    name: &'static str,
+    from: Shape,
+    dtype: DType,
+    device: Device,
+}
+
+impl Backward<Tensor> for ViewsBackward {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let parts: Vec<(&ViewOp, &Tensor)> = self.ops.iter().zip(&grads).filter_map(|(op, g)| Some((op, g.as_ref()?))).collect();
+        if context.create_graph {
+            let mut sum: Option<Tensor> = None;
+            for (op, grad) in parts {
+                let part = op.pull_back(grad)?;
+                sum = Some(match sum {
+                    None => part,
+                    Some(sum) => crate::add(&sum, &part)?,
+                });
+            }
+            return Ok(smallvec![sum]);
+        }
+        // The parts do not overlap: each is copied to its place.
+        let out = Array::zeros(&self.from, self.dtype, self.device)?;
+        for (op, grad) in parts {
+            let part = match *op {
+                ViewOp::Slice { dim, start, .. } => crate::views::narrow_array(&out, dim, start, grad.shape()[dim]),
+                ViewOp::Select { dim, index, .. } => crate::views::select_array(&out, dim, index),
+                _ => bail!(Runtime, "{}: views of several outputs are slices or selections", self.name),
+            };
+            crate::copy::copy_array(grad.array(), &part)?;
+        }
+        Ok(smallvec![Some(Tensor::from_array(out))])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// What [`backward`] and [`grad`] share.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub keep_graph: bool,
+    pub create_graph: bool,
+    pub allow_unused: bool,
+    /// Leaves' `.grad` are added up (`backward`) rather than gradients returned (`grad`).
+    pub accumulate: bool,
+}
+
+/// Runs the tape from `roots`, whose gradients are `seeds` (ones for a single element where None).
+pub fn run_backward(
+    roots: &[Tensor],
+    seeds: &[Option<Tensor>],
+    inputs: Option<&[Tensor]>,
+    request: Request,
+) -> Result<Vec<Option<Tensor>>> {
+    let mut starts = Vec::with_capacity(roots.len());
+    for (i, root) in roots.iter().enumerate() {
+        let Some(edge) = root.edge() else {
+            bail!(Runtime, "element {i} of tensors does not require grad and does not have a grad_fn")
+        };
+        let seed = match seeds.get(i).cloned().flatten() {
+            Some(seed) => {
+                if seed.shape() != root.shape() {
+                    bail!(
+                        Runtime,
+                        "Mismatch in shape: grad_output[{i}] has a shape of {} and output[{i}] has a shape of {}.",
+                        crate::views::size_text(seed.shape()),
+                        crate::views::size_text(root.shape())
+                    );
+                }
+                seed
+            }
+            None => {
+                if root.numel() != 1 {
+                    bail!(Runtime, "grad can be implicitly created only for scalar outputs");
+                }
+                crate::create::full_array(root.shape(), 1.0f64.into(), root.dtype(), root.device()).map(Tensor::from_array)?
+            }
+        };
+        starts.push((edge, seed));
+    }
+    let mut wanted = Vec::new();
+    for input in inputs.unwrap_or(&[]) {
+        if request.accumulate && !input.is_leaf() {
+            input.retain_grad()?;
+        }
+        match input.edge() {
+            Some(edge) => wanted.push(edge),
+            None if request.accumulate => {
+                bail!(Runtime, "One of the differentiated Tensors given as 'inputs' to backward does not require grad")
+            }
+            None => bail!(Runtime, "One of the differentiated Tensors does not require grad"),
+        }
+    }
+    let _mode = Guard::new(Mode::GradOff, !request.create_graph);
+    let out = rustnn_autograd::run(Run {
+        roots: starts,
+        inputs: inputs.map(|_| wanted.as_slice()),
+        accumulate: request.accumulate,
+        keep_graph: request.keep_graph,
+        create_graph: request.create_graph,
+    })?;
+    if !request.allow_unused && out.iter().any(Option::is_none) {
+        bail!(
+            Runtime,
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired \
+             behavior."
+        );
+    }
+    Ok(out)
+}
+
+/// `root.backward()`: gradients of a single element with respect to all leaves.
+pub fn backward(root: &Tensor) -> Result<()> {
+    let request = Request { keep_graph: false, create_graph: false, allow_unused: true, accumulate: true };
+    run_backward(std::slice::from_ref(root), &[None], None, request).map(drop)
+}

@@ -1,0 +1,688 @@
+//! The tensor: an [`Array`] header of its own, and a [`Meta`] shared by its clones.
+
+use crate::mode::{self, Mode};
+use crate::saved::Held;
+use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
+use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury};
+use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, bail};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+/// A tensor. Clones share storage, version counter and [`Meta`] (gradient, history, hooks, host object); the header
+/// (shape, strides, offset) is each clone's own.
+#[derive(Clone)]
+pub struct Tensor {
+    array: Array,
+    /// A counter of its own where the storage's is not shared: `.data`, `set_`.
+    counter: Option<Arc<AtomicU32>>,
+    meta: Arc<Meta>,
+}
+
+const REQUIRES_GRAD: u8 = 1;
+const HAS_EDGE: u8 = 2;
+const IS_VIEW: u8 = 4;
+const RETAINS_GRAD: u8 = 8;
+const INFERENCE: u8 = 16;
+
+/// What clones of a tensor share.
+pub struct Meta {
+    flags: AtomicU8,
+    /// The host language's object for this tensor (borrowed; see [`crate::saved::Host`]).
+    host: AtomicPtr<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The op that made this tensor; None for leaves.
+    edge: Option<Edge<Tensor>>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What only some tensors have.
+#[derive(Default)]
+struct Rest {
+    grad: Option<Held>,
+    accumulator: Weak0,
+    /// On a leaf's gradient. Those of other tensors lie on their node.
+    hooks: Option<Arc<Hooks<Tensor>>>,
+    post_accumulate: Option<Arc<Hooks<Tensor>>>,
+    view: Option<Arc<View>>,
+}
+
+type Weak0 = Option<Weak<Node<Tensor, Accumulate>>>;
+
+/// A view remembers the tensor it looks into, so that in-place ops on it become history of that one.
+pub(crate) struct View {
+    pub base: Arc<Held>,
+    /// The version for which `edge` holds; once the base has moved on, the edge is made anew from the base's.
+    version: AtomicU32,
+    /// A [`Creation`].
+    creation: AtomicU8,
+}
+
+impl View {
+    fn creation(&self) -> Creation {
+        [Creation::Default, Creation::NoGrad, Creation::MultiOutput, Creation::CustomFunction][self.creation.load(Acquire) as usize]
+    }
+}
+
+/// Why a view may not be written in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    Default,
+    NoGrad,
+    MultiOutput,
+    CustomFunction,
+}
+
+impl Drop for Meta {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
+        if let Some(edge) = state.edge.take() {
+            bury(edge.node);
+        }
+        if let Some(rest) = state.rest.take() {
+            bury(rest);
+        }
+    }
+}
+
+impl Meta {
+    fn new(flags: u8, state: State) -> Arc<Meta> {
+        Arc::new(Meta { flags: AtomicU8::new(flags), host: AtomicPtr::new(std::ptr::null_mut()), state: Mutex::new(state) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    #[inline]
+    fn has(&self, flag: u8) -> bool {
+        self.flags.load(Acquire) & flag != 0
+    }
+
+    fn set(&self, flag: u8, on: bool) {
+        if on {
+            self.flags.fetch_or(flag, AcqRel);
+        } else {
+            self.flags.fetch_and(!flag, AcqRel);
+        }
+    }
+
+    fn rest<R>(&self, f: impl FnOnce(&mut Rest) -> R) -> R {
+        f(self.lock().rest.get_or_insert_with(Box::default))
+    }
+
+    fn read_rest<R>(&self, f: impl FnOnce(&Rest) -> R) -> Option<R> {
+        self.lock().rest.as_deref().map(f)
+    }
+
+    /// The slot of the host object.
+    pub fn host(&self) -> &AtomicPtr<()> {
+        &self.host
+    }
+}
+
+fn default_flags() -> u8 {
+    if mode::is_on(Mode::Inference) { INFERENCE } else { 0 }
+}
+
+impl Tensor {
+    /// A leaf over `array` that requires no gradient.
+    #[inline]
+    pub fn from_array(array: Array) -> Tensor {
+        Tensor { array, counter: None, meta: Meta::new(default_flags(), State::default()) }
+    }
+
+    /// The output `slot` of `node`.
+    #[inline]
+    pub fn from_node(array: Array, node: NodeRef<Tensor>, slot: u32) -> Tensor {
+        Tensor { array, counter: None, meta: Meta::new(HAS_EDGE, State { edge: Some(Edge { node, slot }), rest: None }) }
+    }
+
+    pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::from_array(Array::from_slice(data, shape)?))
+    }
+
+    #[inline]
+    pub fn array(&self) -> &Array {
+        &self.array
+    }
+
+    #[inline]
+    pub fn meta(&self) -> &Arc<Meta> {
+        &self.meta
+    }
+
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        self.array.shape()
+    }
+
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        self.array.strides()
+    }
+
+    #[inline]
+    pub fn rank(&self) -> usize {
+        self.array.rank()
+    }
+
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.array.numel()
+    }
+
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.array.dtype()
+    }
+
+    #[inline]
+    pub fn device(&self) -> Device {
+        self.array.device()
+    }
+
+    pub fn is_contiguous(&self) -> bool {
+        self.array.is_contiguous()
+    }
+
+    /// Whether both are one tensor (clones of each other).
+    pub fn same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.meta, &other.meta)
+    }
+
+    // Versions.
+
+    #[inline]
+    pub fn version(&self) -> u32 {
+        match &self.counter {
+            None => self.array.storage().version(),
+            Some(counter) => counter.load(Acquire),
+        }
+    }
+
+    pub fn bump_version(&self) {
+        match &self.counter {
+            None => self.array.storage().bump_version(),
+            Some(counter) => drop(counter.fetch_add(1, AcqRel)),
+        }
+    }
+
+    pub(crate) fn counter(&self) -> Option<Arc<AtomicU32>> {
+        self.counter.clone()
+    }
+
+    pub(crate) fn with_counter(mut self, counter: Option<Arc<AtomicU32>>) -> Tensor {
+        self.counter = counter;
+        self
+    }
+
+    /// The same memory without history; writes to either are seen by the saved tensors of both.
+    pub fn detach(&self) -> Tensor {
+        Tensor { counter: self.counter.clone(), ..Tensor::from_array(self.array.clone()) }
+    }
+
+    /// The same memory with neither history nor the version counter: `x.data`.
+    pub fn data(&self) -> Tensor {
+        Tensor { counter: Some(Arc::default()), ..Tensor::from_array(self.array.clone()) }
+    }
+
+    /// `x.data = other`: the header and memory of `other`, the identity and version of `self`.
+    pub fn set_data(&mut self, other: &Tensor) -> Result<()> {
+        if self.requires_grad() && !other.dtype().is_differentiable() {
+            bail!(Runtime, "data set to a tensor that requires gradients must be floating point or complex dtype");
+        }
+        self.counter = Some(Arc::new(AtomicU32::new(self.version())));
+        self.array = other.array.clone();
+        Ok(())
+    }
+
+    /// Another header over the same identity, for ops that change the header in place (`t_`, `resize_`, `set_`).
+    pub(crate) fn set_array(&mut self, array: Array) {
+        self.array = array;
+    }
+
+    // Gradients.
+
+    #[inline]
+    pub fn requires_grad(&self) -> bool {
+        let flags = self.meta.flags.load(Acquire);
+        if flags & (REQUIRES_GRAD | HAS_EDGE) != 0 {
+            return true;
+        }
+        // A view of a tensor whose history began after the view was made.
+        flags & IS_VIEW != 0 && self.view().is_some_and(|v| v.version.load(Acquire) != self.version() && v.base.tensor().requires_grad())
+    }
+
+    pub fn is_leaf(&self) -> bool {
+        !(self.requires_grad() && self.grad_edge_exists())
+    }
+
+    fn grad_edge_exists(&self) -> bool {
+        let flags = self.meta.flags.load(Acquire);
+        flags & HAS_EDGE != 0 || (flags & IS_VIEW != 0 && flags & REQUIRES_GRAD == 0)
+    }
+
+    pub fn is_inference(&self) -> bool {
+        self.meta.has(INFERENCE)
+    }
+
+    pub fn set_requires_grad(&self, on: bool) -> Result<()> {
+        if on && !self.dtype().is_differentiable() {
+            bail!(Runtime, "only Tensors of floating point dtype can require gradients");
+        }
+        if on && self.is_inference() && !mode::is_on(Mode::Inference) {
+            bail!(Runtime, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+        }
+        if !self.is_leaf() {
+            if on {
+                return Ok(());
+            }
+            bail!(
+                Runtime,
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a \
+                 subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            );
+        }
+        self.meta.set(REQUIRES_GRAD, on);
+        Ok(())
+    }
+
+    /// This tensor's place on the tape: output of its op, or the accumulator of a leaf. None where no gradient is required.
+    pub fn edge(&self) -> Option<Edge<Tensor>> {
+        let flags = self.meta.flags.load(Acquire);
+        if flags & IS_VIEW != 0
+            && let Some(edge) = self.refreshed_view_edge()
+        {
+            return Some(edge);
+        }
+        if flags & (REQUIRES_GRAD | HAS_EDGE) == 0 {
+            return None;
+        }
+        let existing = || {
+            let state = self.meta.lock();
+            let accumulator = || state.rest.as_ref()?.accumulator.as_ref()?.upgrade();
+            state.edge.clone().or_else(|| accumulator().map(|node| Edge { node: node as NodeRef<Tensor>, slot: 0 }))
+        };
+        if let Some(edge) = existing() {
+            return Some(edge);
+        }
+        // Made outside the lock: holding the host object may have to wait for the host language.
+        let node = Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(Held::new(self)));
+        let won = self.meta.rest(|rest| {
+            let free = rest.accumulator.as_ref().is_none_or(|weak| weak.strong_count() == 0);
+            if free {
+                rest.accumulator = Some(Arc::downgrade(&node));
+            }
+            free
+        });
+        if won { Some(Edge { node, slot: 0 }) } else { existing() }
+    }
+
+    /// The node that made this tensor, as `grad_fn` shows it.
+    pub fn grad_fn(&self) -> Option<NodeRef<Tensor>> {
+        let flags = self.meta.flags.load(Acquire);
+        if flags & IS_VIEW != 0
+            && let Some(edge) = self.refreshed_view_edge()
+        {
+            return Some(edge.node);
+        }
+        if flags & HAS_EDGE == 0 { None } else { self.meta.lock().edge.as_ref().map(|e| e.node.clone()) }
+    }
+
+    /// Which output of its node this tensor is.
+    pub fn output_number(&self) -> u32 {
+        self.edge().map_or(0, |e| e.slot)
+    }
+
+    /// The edge of a view whose base has been written since.
+    fn refreshed_view_edge(&self) -> Option<Edge<Tensor>> {
+        let view = self.view()?;
+        let version = self.version();
+        let base = view.base.tensor();
+        if view.version.load(Acquire) == version || !base.requires_grad() {
+            return None;
+        }
+        let node: NodeRef<Tensor> =
+            Node::new([base.edge()].into_iter().collect(), AsStridedBackward::new(base.array(), &self.array));
+        let edge = Edge { node, slot: 0 };
+        self.set_edge(edge.clone());
+        view.version.store(version, Release);
+        Some(edge)
+    }
+
+    pub(crate) fn set_edge(&self, edge: Edge<Tensor>) {
+        let before = self.meta.lock().edge.replace(edge);
+        self.meta.set(HAS_EDGE, true);
+        self.meta.set(REQUIRES_GRAD, false);
+        if let Some(before) = before {
+            bury(before.node);
+        }
+    }
+
+    /// `detach_`: forgets the history.
+    pub fn forget_history(&self) -> Result<()> {
+        if self.meta.has(IS_VIEW) {
+            bail!(
+                Runtime,
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for \
+                 training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() \
+                 cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in \
+                 torch/optim/optimizer.py as a solution."
+            );
+        }
+        let before = self.meta.lock().edge.take();
+        self.meta.set(HAS_EDGE | REQUIRES_GRAD, false);
+        if let Some(before) = before {
+            bury(before.node);
+        }
+        Ok(())
+    }
+
+    // Views.
+
+    // Cloned as an `Arc`: taking another share of the base's host object must not happen under the lock.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.meta.read_rest(|rest| rest.view.clone()).flatten()
+    }
+
+    pub fn is_view(&self) -> bool {
+        self.meta.has(IS_VIEW)
+    }
+
+    /// The tensor that this is a view of.
+    pub fn base(&self) -> Option<Arc<Held>> {
+        self.view().map(|v| v.base.clone())
+    }
+
+    /// A tracked view of `self` with the geometry of `array`; `op` says how it was made.
+    pub(crate) fn make_view(&self, array: Array, op: ViewOp, name: &'static str) -> Tensor {
+        let edge = self.record_view(op, name);
+        self.attach_view(array, edge, Creation::Default)
+    }
+
+    pub(crate) fn attach_view(&self, array: Array, edge: Option<Edge<Tensor>>, creation: Creation) -> Tensor {
+        if mode::is_on(Mode::Inference) {
+            return Tensor::from_array(array).with_counter(self.counter.clone());
+        }
+        let creation = if mode::grad_enabled() { creation } else { Creation::NoGrad };
+        let view = match self.view() {
+            // A view of a view looks into the same base, and may be written only where both may.
+            Some(v) => {
+                let creation = if v.creation() == Creation::Default { creation } else { v.creation() };
+                (v.base.clone(), creation)
+            }
+            None => (Arc::new(Held::new(self)), creation),
+        };
+        let view = View { base: view.0, version: AtomicU32::new(self.version()), creation: AtomicU8::new(view.1 as u8) };
+        let flags = IS_VIEW | if edge.is_some() { HAS_EDGE } else { 0 } | if self.is_inference() { INFERENCE } else { 0 };
+        let rest = Some(Box::new(Rest { view: Some(Arc::new(view)), ..Rest::default() }));
+        Tensor { array, counter: self.counter.clone(), meta: Meta::new(flags, State { edge, rest }) }
+    }
+
+    pub(crate) fn set_view_version(&self) {
+        if let Some(view) = self.view() {
+            view.version.store(self.version(), Release);
+        }
+    }
+
+    pub(crate) fn mark_custom_view(&self) {
+        if let Some(view) = self.view() {
+            view.creation.store(Creation::CustomFunction as u8, Release);
+        }
+    }
+
+    // `.grad` and hooks.
+
+    pub fn grad(&self) -> Option<Tensor> {
+        self.meta.read_rest(|rest| rest.grad.as_ref().map(|g| g.tensor().clone())).flatten()
+    }
+
+    /// Sets `.grad` without checks.
+    pub fn set_grad_unchecked(&self, grad: Option<Tensor>) {
+        let held = grad.as_ref().map(Held::new);
+        let before = self.meta.rest(|rest| std::mem::replace(&mut rest.grad, held));
+        drop(before);
+    }
+
+    /// `x.grad = g`, with PyTorch's checks.
+    pub fn set_grad(&self, grad: Option<Tensor>) -> Result<()> {
+        if let Some(g) = &grad {
+            if g.same(self) {
+                bail!(Runtime, "can't assign Variable as its own grad");
+            }
+            if g.dtype() != self.dtype() {
+                bail!(
+                    Runtime,
+                    "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match \
+                     the tensor's grad_dtype (defaults to the tensor's dtype).",
+                    crate::names::type_meta(g.dtype()),
+                    crate::names::type_meta(self.dtype())
+                );
+            }
+            if g.device() != self.device() {
+                bail!(
+                    Runtime,
+                    "attempting to assign a gradient with device type '{}' to a tensor with device type '{}'. Please ensure that \
+                     the gradient and the tensor are on the same device",
+                    g.device(),
+                    self.device()
+                );
+            }
+            if g.shape() != self.shape() {
+                bail!(
+                    Runtime,
+                    "attempting to assign a gradient of size '{:?}' to a tensor of size '{:?}'. Please ensure that the gradient and \
+                     the tensor are the same size",
+                    g.shape(),
+                    self.shape()
+                );
+            }
+        }
+        self.set_grad_unchecked(grad);
+        Ok(())
+    }
+
+    pub fn retains_grad(&self) -> bool {
+        self.meta.has(RETAINS_GRAD)
+    }
+
+    /// Keeps the gradient of a tensor that is no leaf.
+    pub fn retain_grad(&self) -> Result<()> {
+        if !self.requires_grad() {
+            bail!(Runtime, "can't retain_grad on Tensor that has requires_grad=False");
+        }
+        if self.is_leaf() || self.retains_grad() {
+            return Ok(());
+        }
+        let Some(edge) = self.edge() else { return Ok(()) };
+        self.meta.set(RETAINS_GRAD, true);
+        let meta = Arc::downgrade(&self.meta);
+        edge.node.extra().hooks.add_retain(
+            edge.slot,
+            Arc::new(move |grad: &Tensor| {
+                if let Some(meta) = meta.upgrade() {
+                    let before = meta.read_rest(|rest| rest.grad.as_ref().map(|g| g.tensor().clone())).flatten();
+                    let sum = match before {
+                        None => grad.clone(),
+                        Some(before) => crate::add(&before, grad)?,
+                    };
+                    let held = Held::new(&sum);
+                    let old = meta.rest(|rest| rest.grad.replace(held));
+                    drop(old);
+                }
+                Ok(None)
+            }),
+        );
+        Ok(())
+    }
+
+    /// Where hooks on this tensor's gradient lie, and the slot to name there. They follow the tensor to its new node when an
+    /// in-place op gives it one only for leaves; as in PyTorch, a hook belongs to the value it was put on.
+    pub fn hooks(&self) -> Result<(HookPlace, u32)> {
+        if !self.requires_grad() {
+            bail!(Runtime, "cannot register a hook on a tensor that doesn't require gradient");
+        }
+        match self.grad_fn() {
+            Some(node) => Ok((HookPlace::Node(node), self.output_number())),
+            None => Ok((HookPlace::Leaf(self.meta.rest(|rest| rest.hooks.get_or_insert_default().clone())), 0)),
+        }
+    }
+
+    pub fn post_accumulate_hooks(&self) -> Result<Arc<Hooks<Tensor>>> {
+        if !self.requires_grad() {
+            bail!(Runtime, "cannot register a hook on a tensor that doesn't require gradient");
+        }
+        if !self.is_leaf() {
+            bail!(Runtime, "post accumulate grad hooks cannot be registered on non-leaf tensors");
+        }
+        Ok(self.meta.rest(|rest| rest.post_accumulate.get_or_insert_default().clone()))
+    }
+
+    pub(crate) fn leaf_hooks(&self) -> Option<Arc<Hooks<Tensor>>> {
+        self.meta.read_rest(|rest| rest.hooks.clone()).flatten()
+    }
+
+    pub(crate) fn post_accumulate(&self) -> Option<Arc<Hooks<Tensor>>> {
+        self.meta.read_rest(|rest| rest.post_accumulate.clone()).flatten()
+    }
+
+    // Rules of in-place ops.
+
+    /// Whether autograd and memory allow writing into this tensor now.
+    pub fn check_writable(&self) -> Result<()> {
+        if !self.array.storage().is_writable() {
+            bail!(Runtime, "the tensor's memory is read-only; clone() it before writing");
+        }
+        if self.is_inference() && !mode::is_on(Mode::Inference) {
+            bail!(
+                Runtime,
+                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal \
+                 tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+            );
+        }
+        if self.array.has_internal_overlap() {
+            return Err(Error::memory_overlap());
+        }
+        if !mode::grad_enabled() {
+            return Ok(());
+        }
+        let flags = self.meta.flags.load(Acquire);
+        if flags & IS_VIEW != 0
+            && let Some(view) = self.view()
+        {
+            let base = view.base.tensor();
+            if base.requires_grad() && base.is_leaf() {
+                bail!(Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+            }
+            let name = || self.grad_fn().map_or_else(|| "View".into(), |n| n.payload.name());
+            match view.creation() {
+                Creation::Default => {}
+                Creation::NoGrad if !base.requires_grad() => {}
+                Creation::NoGrad => bail!(
+                    Runtime,
+                    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case \
+                     is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace \
+                     either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the \
+                     inplace to be tracked)."
+                ),
+                Creation::MultiOutput => bail!(
+                    Runtime,
+                    "Output {} of {} is a view and is being modified inplace. This view is the output of a function that returns multiple \
+                     views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation \
+                     by an out-of-place one.",
+                    self.output_number(),
+                    name()
+                ),
+                Creation::CustomFunction => bail!(
+                    Runtime,
+                    "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because \
+                     an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward \
+                     associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by \
+                     cloning the output of the custom Function.",
+                    self.output_number(),
+                    name()
+                ),
+            }
+        }
+        if flags & REQUIRES_GRAD != 0 && flags & HAS_EDGE == 0 {
+            bail!(Runtime, "a leaf Variable that requires grad is being used in an in-place operation.");
+        }
+        Ok(())
+    }
+
+    /// The shape as an owned value.
+    pub fn shape_owned(&self) -> Shape {
+        self.shape().into()
+    }
+
+    /// The accumulator's `Weak` stays, but nothing else of the graph is reachable from here: whether this tensor alone holds
+    /// its meta, for collectors of cycles.
+    pub fn is_sole_owner(&self) -> bool {
+        Arc::strong_count(&self.meta) == 1
+    }
+
+    /// Visits host objects that this tensor alone keeps alive: its gradient's and its base's.
+    pub fn visit_held(&self, mut visit: impl FnMut(&Held)) {
+        let Ok(state) = self.meta.state.try_lock() else { return };
+        if let Some(rest) = &state.rest {
+            rest.grad.iter().chain(rest.view.iter().filter(|v| Arc::strong_count(v) == 1).map(|v| &*v.base)).for_each(&mut visit);
+        }
+    }
+
+    /// Visits the hook registries of a leaf.
+    pub fn visit_hooks(&self, mut visit: impl FnMut(&Hooks<Tensor>)) {
+        let Ok(state) = self.meta.state.try_lock() else { return };
+        if let Some(rest) = &state.rest {
+            rest.hooks.iter().chain(&rest.post_accumulate).for_each(|h| visit(h));
+        }
+    }
+}
+
+/// Where hooks on a tensor's gradient lie.
+#[derive(Clone)]
+pub enum HookPlace {
+    Leaf(Arc<Hooks<Tensor>>),
+    Node(NodeRef<Tensor>),
+}
+
+impl HookPlace {
+    pub fn hooks(&self) -> &Hooks<Tensor> {
+        match self {
+            HookPlace::Leaf(hooks) => hooks,
+            HookPlace::Node(node) => &node.extra().hooks,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "Tensor({:?}, {}, {})", self.shape(), self.dtype().name(), self.device())
+    }
+}
+
+/// Whether an op on `inputs` goes on the tape.
+#[inline]
+pub fn needs_grad(inputs: &[&Tensor]) -> bool {
+    mode::grad_enabled() && inputs.iter().any(|t| t.requires_grad())
+}
+
+/// Whether a node's payload is of type `B`.
+pub fn payload_is<B: 'static>(node: &dyn Backward<Tensor>) -> bool {
+    node.as_any().is::<B>()
+}
+
+impl Tensor {
+    /// Makes this tensor an output of a custom op. A view becomes one that may not be written in place: its history is the
+    /// op's own.
+    pub fn adopt(&self, edge: Edge<Tensor>) {
+        self.set_edge(edge);
+        if self.is_view() {
+            self.set_view_version();
+            self.mark_custom_view();
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Calls from Python into the registry: one native function per name, without a Python frame.
+
+use crate::error::to_python;
+use crate::schema::{Mismatch, Schema, Values, read, type_name};
+use crate::tensor::{self, PyTensor};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use rustnn_ops::registry::{self, Arg, Args, Output, Place};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::OnceLock;
+
+/// A name and its overloads.
+struct Entry {
+    name: String,
+    overloads: Vec<Schema>,
+    /// The Python object of the function (or the method's descriptor where it is a method only), for `__torch_function__`.
+    object: PyOnceLock<Py<PyAny>>,
+    place: (bool, bool),
+}
+
+struct Table {
+    entries: Vec<Entry>,
+    by_name: HashMap<String, usize>,
+}
+
+static TABLE: OnceLock<Table> = OnceLock::new();
+
+fn table() -> &'static Table {
+    TABLE.get_or_init(|| {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut by_name = HashMap::new();
+        for op in registry::all() {
+            let schema = Schema::parse(&op).unwrap_or_else(|error| panic!("{error}"));
+            let at = *by_name.entry(schema.name.clone()).or_insert_with(|| {
+                entries.push(Entry { name: schema.name.clone(), overloads: Vec::new(), object: PyOnceLock::new(), place: (false, false) });
+                entries.len() - 1
+            });
+            let entry = &mut entries[at];
+            entry.place.0 |= op.place != Place::Method;
+            entry.place.1 |= op.place != Place::Function;
+            entry.overloads.push(schema);
+        }
+        Table { entries, by_name }
+    })
+}
+
+/// Elements above which other Python threads run meanwhile.
+const DETACH_ELEMENTS: usize = 1 << 14;
+
+fn cost(values: &Values) -> usize {
+    values
+        .iter()
+        .map(|v| match v {
+            Arg::Tensor(t) => t.numel(),
+            Arg::Tensors(all) => all.iter().map(|t| t.numel()).sum(),
+            Arg::Ints(sizes) => sizes.iter().try_fold(1usize, |n, &s| n.checked_mul(usize::try_from(s).ok()?)).unwrap_or(0),
+            _ => 0,
+        })
+        .sum()
+}
+
+fn call<'py>(
+    py: Python<'py>,
+    entry: &Entry,
+    args: &[Bound<'py, PyAny>],
+    kwargs: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut failures = Vec::new();
+    for schema in &entry.overloads {
+        match read(schema, args, kwargs) {
+            Ok(values) => {
+                let run = || schema.run.call(&Args(&values));
+                let result = if cost(&values) > DETACH_ELEMENTS { py.detach(run) } else { run() };
+                return output(py, result.map_err(to_python)?);
+            }
+            Err(Mismatch::Arguments(text)) => failures.push(text),
+            Err(Mismatch::Raised(error)) => return Err(error),
+        }
+    }
+    if failures.len() == 1 {
+        return Err(PyTypeError::new_err(failures.remove(0)));
+    }
+    let got: Vec<String> =
+        args.iter().map(type_name).chain(kwargs.iter().map(|(k, v)| format!("{k}={}", type_name(v)))).collect();
+    let expected: Vec<String> = entry.overloads.iter().zip(&failures).map(|(s, why)| format!(" * {}\n      {why}", s.text)).collect();
+    Err(PyTypeError::new_err(format!(
+        "{}() received an invalid combination of arguments - got ({}), but expected one of:\n{}\n",
+        entry.name,
+        got.join(", "),
+        expected.join("\n")
+    )))
+}
+
+/// A `torch.return_types` tuple.
+fn named<'py>(py: Python<'py>, name: &str, fields: &[&str], items: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.import("rustnn.return_types")?.getattr("_make")?.call1((name, PyTuple::new(py, fields)?))?;
+    class.call1((PyTuple::new(py, items)?,))
+}
+
+fn output(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyAny>> {
+    match output {
+        Output::None => Ok(py.None().into_bound(py)),
+        Output::Tensor(t) => tensor::wrap(py, t),
+        Output::Written(t) => tensor::wrap_written(py, t),
+        Output::Tensors(all) => {
+            let items = all.into_iter().map(|t| tensor::wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+            Ok(PyTuple::new(py, items)?.into_any())
+        }
+        Output::Named(name, fields, all) => named(py, name, fields, all.into_iter().map(|t| tensor::wrap(py, t)).collect::<PyResult<_>>()?),
+        Output::WrittenNamed(name, fields, all) => {
+            named(py, name, fields, all.into_iter().map(|t| tensor::wrap_written(py, t)).collect::<PyResult<_>>()?)
+        }
+        Output::Bool(b) => tensor::number(py, b.into()),
+        Output::Int(i) => tensor::number(py, i.into()),
+        Output::Scalar(s) => tensor::number(py, s),
+        Output::Ints(i) => tensor::size(py, i.into_iter()),
+        Output::DType(d) => Ok(crate::types::dtype(py, d)?.into_any()),
+    }
+}
+
+/// Calls an op by name.
+pub fn by_name<'py>(
+    py: Python<'py>,
+    name: &str,
+    args: &[Bound<'py, PyAny>],
+    kwargs: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
+) -> PyResult<Bound<'py, PyAny>> {
+    let table = table();
+    match table.by_name.get(name) {
+        Some(&at) => call(py, &table.entries[at], args, kwargs),
+        None => Err(PyRuntimeError::new_err(format!("rustnn has no op {name}"))),
+    }
+}
+
+static DISABLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static DEFAULT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Objects that stand for "no override" as a class's `__torch_function__`.
+pub fn set_function_markers(py: Python<'_>, disabled: Py<PyAny>, default: Py<PyAny>) {
+    let _ = DISABLED.set(py, disabled);
+    let _ = DEFAULT.set(py, default);
+}
+
+thread_local! {
+    /// `DisableTorchFunctionSubclass` is on.
+    pub static FUNCTION_OFF: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// The result of a `__torch_function__` of one of the arguments, if their classes have such.
+pub fn overridden<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let plain = py.get_type::<PyTensor>();
+    if args.iter().all(|a| a.get_type_ptr() == plain.as_type_ptr() || !may_override(a)) {
+        return Ok(None);
+    }
+    override_with(py, name, args, &[])
+}
+
+/// Whether an argument's class can have an override: plain Python values cannot.
+fn may_override(object: &Bound<PyAny>) -> bool {
+    let class = object.get_type();
+    // SAFETY: reading a type's flags.
+    let flags = unsafe { ffi::PyType_GetFlags(class.as_type_ptr()) };
+    flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
+}
+
+fn override_with<'py>(
+    py: Python<'py>,
+    name: &str,
+    args: &[Bound<'py, PyAny>],
+    kwargs: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if FUNCTION_OFF.get() {
+        return Ok(None);
+    }
+    let mut found: Vec<(Bound<PyAny>, Bound<PyType>)> = Vec::new();
+    let mut consider = |value: &Bound<'py, PyAny>| -> PyResult<()> {
+        if !may_override(value) || value.get_type().is(py.get_type::<PyTensor>()) {
+            return Ok(());
+        }
+        let class = value.get_type();
+        let Ok(function) = class.getattr("__torch_function__") else { return Ok(()) };
+        let marker = |cell: &PyOnceLock<Py<PyAny>>| cell.get(py).is_some_and(|m| function.is(m.bind(py)));
+        let own_default = function.getattr("__func__").is_ok_and(|f| DEFAULT.get(py).is_some_and(|d| f.is(d.bind(py))));
+        if marker(&DISABLED) || (own_default && value.cast::<PyTensor>().is_err()) {
+            return Ok(());
+        }
+        if found.iter().any(|(_, c)| c.is(&class)) {
+            return Ok(());
+        }
+        // Subclasses come before their bases.
+        let mut at = found.len();
+        for (i, (_, other)) in found.iter().enumerate() {
+            if class.is_subclass(other)? {
+                at = i;
+                break;
+            }
+        }
+        found.insert(at, (function, class));
+        Ok(())
+    };
+    for value in args.iter().chain(kwargs.iter().map(|(_, v)| v)) {
+        consider(value)?;
+        if let Ok(list) = value.cast::<PyTuple>() {
+            for item in list.iter() {
+                consider(&item)?;
+            }
+        } else if let Ok(list) = value.cast::<pyo3::types::PyList>() {
+            for item in list.iter() {
+                consider(&item)?;
+            }
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let function = function_object(py, name)?;
+    let classes = PyTuple::new(py, found.iter().map(|(_, c)| c.clone()))?;
+    let named = PyDict::new(py);
+    for (k, v) in kwargs {
+        named.set_item(k, v)?;
+    }
+    let args = PyTuple::new(py, args)?;
+    for (implementation, _) in &found {
+        let result = implementation.call1((&function, &classes, &args, &named))?;
+        if !result.is(py.NotImplemented().bind(py)) {
+            return Ok(Some(result));
+        }
+    }
+    let names: Vec<String> = found.iter().map(|(_, c)| c.to_string()).collect();
+    Err(PyTypeError::new_err(format!(
+        "no implementation found for 'torch.{name}' on types that implement __torch_function__: [{}]",
+        names.join(", ")
+    )))
+}
+
+/// What `func` is in `__torch_function__(cls, func, types, args, kwargs)`.
+fn function_object<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let table = table();
+    if let Some(&at) = table.by_name.get(name)
+        && let Some(object) = table.entries[at].object.get(py)
+    {
+        return Ok(object.bind(py).clone());
+    }
+    py.get_type::<PyTensor>().getattr(name.trim_start_matches('_')).or_else(|_| py.get_type::<PyTensor>().getattr(name))
+}
+
+/// The vectorcall arguments as slices.
+///
+/// # Safety
+/// As CPython calls a METH_FASTCALL | METH_KEYWORDS function.
+unsafe fn dispatch(
+    py: Python<'_>,
+    entry: &Entry,
+    slf: Option<*mut ffi::PyObject>,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> PyResult<*mut ffi::PyObject> {
+    let mut positional: smallvec::SmallVec<[Bound<PyAny>; 6]> = smallvec::SmallVec::new();
+    let mut keywords: smallvec::SmallVec<[(Bound<PyString>, Bound<PyAny>); 2]> = smallvec::SmallVec::new();
+    // SAFETY: CPython's promise: `nargs` objects, then one for each name.
+    unsafe {
+        if let Some(slf) = slf {
+            positional.push(Bound::from_borrowed_ptr(py, slf));
+        }
+        for i in 0..nargs {
+            positional.push(Bound::from_borrowed_ptr(py, *args.offset(i)));
+        }
+        if !kwnames.is_null() {
+            let names = Bound::from_borrowed_ptr(py, kwnames).cast_into::<PyTuple>()?;
+            for (i, name) in names.iter().enumerate() {
+                keywords.push((name.cast_into::<PyString>()?, Bound::from_borrowed_ptr(py, *args.offset(nargs + i as isize))));
+            }
+        }
+    }
+    let plain = py.get_type::<PyTensor>();
+    let possible = positional.iter().chain(keywords.iter().map(|(_, v)| v)).any(|v| {
+        v.get_type_ptr() != plain.as_type_ptr() && (may_override(v) || v.is_instance_of::<PyTuple>() || v.is_instance_of::<pyo3::types::PyList>())
+    });
+    if possible && let Some(result) = override_with(py, &entry.name, &positional, &keywords)? {
+        return Ok(result.into_ptr());
+    }
+    call(py, entry, &positional, &keywords).map(Bound::into_ptr)
+}
+
+/// Runs `f`, turning errors and panics into Python exceptions.
+unsafe fn guarded(f: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls us attached.
+    let py = unsafe { Python::assume_attached() };
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(py)));
+    let error = match result {
+        Ok(Ok(object)) => return object,
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
+            PyRuntimeError::new_err(format!("internal error of rustnn (please report it): {text}"))
+        }
+    };
+    error.restore(py);
+    std::ptr::null_mut()
+}
+
+/// A module function; `slf` is the entry's number.
+unsafe extern "C" fn function(slf: *mut ffi::PyObject, args: *const *mut ffi::PyObject, nargs: ffi::Py_ssize_t, kwnames: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: called by CPython with the int that `install` bound.
+    unsafe {
+        guarded(|py| {
+            let at = ffi::PyLong_AsLong(slf) as usize;
+            dispatch(py, &table().entries[at], None, args, nargs, kwnames)
+        })
+    }
+}
+
+/// A method; `I` is its number among methods, which a descriptor cannot carry.
+unsafe extern "C" fn method<const I: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called by CPython; descriptors check that `slf` is a Tensor.
+    unsafe {
+        guarded(|py| {
+            let at = METHODS.get().and_then(|m| m.get(I)).copied().unwrap_or_default();
+            dispatch(py, &table().entries[at], Some(slf), args, nargs, kwnames)
+        })
+    }
+}
+
+static METHODS: OnceLock<Vec<usize>> = OnceLock::new();
+
+type Fast = unsafe extern "C" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+macro_rules! trampolines {
+    ($($a:literal)*) => { &[$(
+        method::<{ $a * 8 }>, method::<{ $a * 8 + 1 }>, method::<{ $a * 8 + 2 }>, method::<{ $a * 8 + 3 }>,
+        method::<{ $a * 8 + 4 }>, method::<{ $a * 8 + 5 }>, method::<{ $a * 8 + 6 }>, method::<{ $a * 8 + 7 }>,
+    )*] };
+}
+static TRAMPOLINES: &[Fast] = trampolines!(
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
+    40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79
+);
+
+fn definition(name: &str, doc: &str, function: Fast) -> &'static mut ffi::PyMethodDef {
+    let leak = |s: &str| CString::new(s.replace('\0', "")).unwrap_or_default().into_raw().cast_const();
+    Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: leak(name),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: leak(doc),
+    }))
+}
+
+/// The docstring, starting with the signature that `inspect` and `help` read.
+fn doc(entry: &Entry) -> String {
+    let mut text = String::new();
+    for schema in &entry.overloads {
+        text += &format!("{}\n", schema.text);
+    }
+    for schema in &entry.overloads {
+        if !text.contains(schema.doc.trim()) {
+            text += &format!("\n{}\n", schema.doc.trim());
+        }
+    }
+    text
+}
+
+/// Puts every op on the module and on `Tensor`.
+pub fn install(module: &Bound<PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let table = table();
+    let class = py.get_type::<PyTensor>();
+    let mut methods = Vec::new();
+    for (at, entry) in table.entries.iter().enumerate() {
+        let text = doc(entry);
+        if entry.place.0 {
+            let definition = definition(&entry.name, &text, function);
+            let number = at.into_pyobject(py)?;
+            let name = PyString::new(py, "rustnn");
+            // SAFETY: the definition is never freed.
+            let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, number.as_ptr(), name.as_ptr()))? };
+            module.add(entry.name.as_str(), &object)?;
+            let _ = entry.object.set(py, object.unbind());
+        }
+        if entry.place.1 {
+            let Some(&trampoline) = TRAMPOLINES.get(methods.len()) else {
+                return Err(PyRuntimeError::new_err("more methods than trampolines: add a line to TRAMPOLINES in src/python/call.rs"));
+            };
+            methods.push(at);
+            let definition = definition(&entry.name, &text, trampoline);
+            // SAFETY: the definition is never freed.
+            let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
+            class.setattr(entry.name.as_str(), &object)?;
+            if !entry.place.0 {
+                let _ = entry.object.set(py, object.unbind());
+            }
+        }
+    }
+    let _ = METHODS.set(methods);
+    Ok(())
+}
+
+/// Name -> (schemas, doc, is a function, is a method).
+#[pyfunction]
+fn _op_schemas(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let out = PyDict::new(py);
+    for entry in &table().entries {
+        let schemas: Vec<&str> = entry.overloads.iter().map(|s| s.text.as_str()).collect();
+        let docs: Vec<&str> = entry.overloads.iter().map(|s| s.doc).collect();
+        out.set_item(&entry.name, (schemas, docs, entry.place.0, entry.place.1))?;
+    }
+    Ok(out)
+}
+
+#[pyfunction]
+fn _op_names() -> Vec<&'static str> {
+    table().entries.iter().map(|e| e.name.as_str()).collect()
+}
+
+pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
+    install(module)?;
+    module.add_function(wrap_pyfunction!(_op_schemas, module)?)?;
+    module.add_function(wrap_pyfunction!(_op_names, module)?)
+}

@@ -1,0 +1,854 @@
+//! `rustnn.Tensor`: the header cell, identity, number slots and properties. Ops come from the registry (see `call`).
+
+use crate::error::{IntoPy, from_python};
+use crate::types::{self, PyDType, PyDevice};
+use pyo3::exceptions::*;
+use pyo3::prelude::*;
+use pyo3::pyclass::CompareOp;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit, ffi};
+use rustnn_ops::row::{self, Operand, Row, Scalar};
+use rustnn_ops::saved::Host;
+use rustnn_ops::{Tensor, rows};
+use rustnn_tensor::DType;
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::Ordering::*;
+
+/// A tensor as Python sees it. Its identity is the `Meta` of the Rust tensor: while this object lives, every conversion of that
+/// tensor returns it.
+#[pyclass(name = "Tensor", module = "rustnn", frozen, dict, weakref, subclass, skip_from_py_object)]
+pub struct PyTensor {
+    /// Read and written with the interpreter attached only; never borrowed across a call into Python.
+    header: UnsafeCell<Tensor>,
+}
+
+// SAFETY: the cell is reached with the interpreter attached only, which abi3 builds (all with a global lock) serialise.
+unsafe impl Sync for PyTensor {}
+
+thread_local! {
+    /// What `Tensor.__new__` is to wrap when Rust calls it.
+    static PENDING: Cell<Option<Tensor>> = const { Cell::new(None) };
+}
+
+impl PyTensor {
+    /// The tensor; a clone, so that nothing is borrowed while other code runs.
+    #[inline]
+    pub fn get(&self, _py: Python<'_>) -> Tensor {
+        // SAFETY: attached, and no header is borrowed mutably across calls.
+        unsafe { (*self.header.get()).clone() }
+    }
+
+    /// Runs `f` on the tensor; `f` must not run Python code.
+    #[inline]
+    pub fn with<R>(&self, _py: Python<'_>, f: impl FnOnce(&Tensor) -> R) -> R {
+        // SAFETY: attached; `f` runs no Python, so no one can write the header meanwhile.
+        f(unsafe { &*self.header.get() })
+    }
+
+    /// Changes the header.
+    pub fn set(&self, _py: Python<'_>, tensor: Tensor) {
+        // SAFETY: attached; nobody borrows the header now.
+        let before = unsafe { std::mem::replace(&mut *self.header.get(), tensor) };
+        drop(before);
+    }
+
+    fn new(tensor: Tensor) -> PyTensor {
+        PyTensor { header: UnsafeCell::new(tensor) }
+    }
+}
+
+impl Drop for PyTensor {
+    fn drop(&mut self) {
+        let own = (self as *mut PyTensor).cast::<()>();
+        let _ = self.header.get_mut().meta().host().compare_exchange(own, std::ptr::null_mut(), AcqRel, Relaxed);
+    }
+}
+
+/// Bytes from the start of a Python object to its `PyTensor`; the same for every subclass.
+static OFFSET: PyOnceLock<usize> = PyOnceLock::new();
+
+/// The living object in a tensor's slot.
+fn living<'py>(py: Python<'py>, tensor: &Tensor) -> Option<Bound<'py, PyAny>> {
+    let content = tensor.meta().host().load(Acquire);
+    if content.is_null() {
+        return None;
+    }
+    let object = content.cast::<u8>().wrapping_sub(*OFFSET.get(py)?).cast::<ffi::PyObject>();
+    // SAFETY: the slot is cleared (see `Drop`) before the object's memory is freed, with the interpreter attached as now; an
+    // object that is being taken apart has no references left and does not count.
+    unsafe {
+        if ffi::Py_REFCNT(object) == 0 {
+            return None;
+        }
+        Some(Bound::from_borrowed_ptr(py, object))
+    }
+}
+
+/// Puts a fresh object into its tensor's slot.
+fn settle(object: &Bound<PyTensor>) {
+    let content = std::ptr::from_ref(object.get());
+    OFFSET.get_or_init(object.py(), || content as usize - object.as_ptr() as usize);
+    object.get().with(object.py(), |t| t.meta().host().store(content.cast_mut().cast(), Release));
+}
+
+/// The Python object of a tensor: the living one, or a new plain `Tensor`.
+pub fn wrap<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(object) = living(py, &tensor) {
+        return Ok(object);
+    }
+    let object = Bound::new(py, PyTensor::new(tensor))?;
+    settle(&object);
+    Ok(object.into_any())
+}
+
+/// As [`wrap`]; a living object takes over the header of `tensor`.
+pub fn wrap_written<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(object) = living(py, &tensor) {
+        if let Ok(own) = object.cast::<PyTensor>() {
+            own.get().set(py, tensor);
+        }
+        return Ok(object);
+    }
+    wrap(py, tensor)
+}
+
+/// An object of a subclass over a new leaf.
+pub fn wrap_as<'py>(class: &Bound<'py, PyType>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    if class.is(py.get_type::<PyTensor>()) {
+        return wrap(py, tensor);
+    }
+    PENDING.set(Some(tensor));
+    let made = py.get_type::<PyTensor>().getattr("__new__").and_then(|new| new.call1((class,)));
+    PENDING.set(None);
+    let made = made?;
+    settle(made.cast::<PyTensor>()?);
+    Ok(made)
+}
+
+/// The tensor of a Python object, or None.
+pub fn cast_tensor(object: &Bound<PyAny>) -> Option<Tensor> {
+    object.cast::<PyTensor>().ok().map(|t| t.get().get(object.py()))
+}
+
+/// Wires the identity rule to the core.
+pub fn install_host() {
+    rustnn_ops::saved::set_host(Host {
+        retain: |tensor| Python::try_attach(|py| living(py, tensor).map(|object| object.into_ptr() as usize)).flatten(),
+        release: |share| {
+            Python::try_attach(|py| {
+                // SAFETY: `retain` gave this reference away.
+                drop(unsafe { Bound::from_owned_ptr(py, share as *mut ffi::PyObject) });
+            });
+        },
+    });
+}
+
+/// What a number slot can compute with, or None for Python to try the other side.
+fn operand<'a>(object: &Bound<PyAny>, held: &'a mut Option<Tensor>) -> Option<Operand<'a>> {
+    if let Ok(t) = object.cast::<PyTensor>() {
+        *held = Some(t.get().get(object.py()));
+        return held.as_ref().map(Operand::Tensor);
+    }
+    if object.is_instance_of::<PyFloat>() || object.is_instance_of::<PyInt>() || object.is_instance_of::<PyBool>() {
+        return crate::schema::scalar(object).map(Operand::Scalar);
+    }
+    if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_none() {
+        return None;
+    }
+    crate::schema::scalar(object).map(Operand::Scalar)
+}
+
+/// `a op b`; work worth more than this many elements lets other threads run.
+const DETACH_ELEMENTS: usize = 1 << 15;
+
+fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
+    let py = a.py();
+    if let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])? {
+        return Ok(result);
+    }
+    // The common case: both are tensors, nothing is cloned.
+    if let Ok(b) = b.cast::<PyTensor>() {
+        let out = a.get().with(py, |x| {
+            b.get().with(py, |y| {
+                (x.numel().max(y.numel()) <= DETACH_ELEMENTS).then(|| row::call(row, &[x.into(), y.into()], scalars))
+            })
+        });
+        if let Some(out) = out {
+            return wrap(py, out.py()?);
+        }
+    }
+    let mut held = None;
+    let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
+    let x = a.get().get(py);
+    let out = if x.numel() <= DETACH_ELEMENTS {
+        row::call(row, &[(&x).into(), other], scalars)
+    } else {
+        py.detach(|| row::call(row, &[(&x).into(), other], scalars))
+    };
+    wrap(py, out.py()?)
+}
+
+/// `other op self` of a number.
+fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
+    let py = a.py();
+    if let Some(result) = crate::call::overridden(py, row.name, &[b.clone(), a.as_any().clone()])? {
+        return Ok(result);
+    }
+    let mut held = None;
+    let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
+    let x = a.get().get(py);
+    wrap(py, py.detach(|| row::call(row, &[other, (&x).into()], scalars)).py()?)
+}
+
+fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<()> {
+    let py = a.py();
+    let mut held = None;
+    let Some(other) = operand(b, &mut held) else {
+        return Err(PyTypeError::new_err(format!("unsupported operand type(s) for {}_: 'Tensor' and '{}'", row.name.trim_start_matches('_'), crate::schema::type_name(b))));
+    };
+    let x = a.get().get(py);
+    let run = || row::call_inplace(row, &x, &[other], scalars);
+    if x.numel() <= DETACH_ELEMENTS { run().py() } else { py.detach(run).py() }
+}
+
+const ONE: &[Scalar] = &[Scalar::Int(1)];
+
+/// Runs an op of the registry by name.
+fn op<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
+    crate::call::by_name(py, name, args, &[])
+}
+
+#[pymethods]
+impl PyTensor {
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn py_new(args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult<PyTensor> {
+        if let Some(tensor) = PENDING.take() {
+            return Ok(PyTensor::new(tensor));
+        }
+        crate::construct::legacy(args, kwargs).map(PyTensor::new)
+    }
+
+    #[classmethod]
+    #[pyo3(signature = (data, require_grad=false))]
+    fn _make_subclass<'py>(cls: &Bound<'py, PyType>, data: &Bound<'py, PyAny>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+        make_subclass(cls, data, require_grad)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // SAFETY: collectors run with the interpreter attached.
+        let tensor = unsafe { &*self.header.get() };
+        // Only what this object alone keeps alive is its to show.
+        if !tensor.is_sole_owner() {
+            return Ok(());
+        }
+        crate::engine::traverse(tensor, &visit)
+    }
+
+    fn __clear__(&self) {
+        // SAFETY: as above.
+        let tensor = unsafe { &*self.header.get() };
+        tensor.set_grad_unchecked(None);
+        crate::engine::clear_hooks(tensor);
+    }
+
+    // Numbers.
+
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::ADD, ONE)
+    }
+    fn __radd__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::ADD, ONE)
+    }
+    fn __iadd__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::ADD, ONE)
+    }
+    fn __sub__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::SUB, ONE)
+    }
+    fn __rsub__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::RSUB, ONE)
+    }
+    fn __isub__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::SUB, ONE)
+    }
+    fn __mul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::MUL, &[])
+    }
+    fn __rmul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::MUL, &[])
+    }
+    fn __imul__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::MUL, &[])
+    }
+    fn __truediv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::DIV, &[])
+    }
+    fn __rtruediv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        reflected(slf, other, &rows::DIV, &[])
+    }
+    fn __itruediv__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::DIV, &[])
+    }
+    fn __floordiv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::FLOOR_DIVIDE, &[])
+    }
+    fn __rfloordiv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        reflected(slf, other, &rows::FLOOR_DIVIDE, &[])
+    }
+    fn __ifloordiv__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::FLOOR_DIVIDE, &[])
+    }
+    fn __mod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::REMAINDER, &[])
+    }
+    fn __rmod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        reflected(slf, other, &rows::REMAINDER, &[])
+    }
+    fn __imod__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::REMAINDER, &[])
+    }
+    fn __and__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_AND, &[])
+    }
+    fn __rand__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_AND, &[])
+    }
+    fn __iand__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::BITWISE_AND, &[])
+    }
+    fn __or__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_OR, &[])
+    }
+    fn __ror__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_OR, &[])
+    }
+    fn __ior__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::BITWISE_OR, &[])
+    }
+    fn __xor__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_XOR, &[])
+    }
+    fn __rxor__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_XOR, &[])
+    }
+    fn __ixor__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::BITWISE_XOR, &[])
+    }
+    fn __lshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
+    }
+    fn __rlshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        reflected(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
+    }
+    fn __ilshift__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
+    }
+    fn __rshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        binary(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
+    }
+    fn __rrshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        reflected(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
+    }
+    fn __irshift__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
+        in_place(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
+    }
+    fn __invert__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "bitwise_not", &[slf.as_any().clone()])
+    }
+    fn __neg__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "neg", &[slf.as_any().clone()])
+    }
+    fn __pos__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+    fn __abs__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "abs", &[slf.as_any().clone()])
+    }
+    fn __pow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let mut held = None;
+        if operand(other, &mut held).is_none() {
+            return Ok(slf.py().NotImplemented().into_bound(slf.py()));
+        }
+        op(slf.py(), "pow", &[slf.as_any().clone(), other.clone()])
+    }
+    fn __rpow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let mut held = None;
+        if operand(other, &mut held).is_none() {
+            return Ok(slf.py().NotImplemented().into_bound(slf.py()));
+        }
+        op(slf.py(), "pow", &[other.clone(), slf.as_any().clone()])
+    }
+    fn __ipow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        op(slf.py(), "pow_", &[slf.as_any().clone(), other.clone()]).map(drop)
+    }
+    fn __matmul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if other.cast::<PyTensor>().is_err() {
+            return Ok(slf.py().NotImplemented().into_bound(slf.py()));
+        }
+        op(slf.py(), "matmul", &[slf.as_any().clone(), other.clone()])
+    }
+
+    fn __richcmp__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, compare: CompareOp) -> PyResult<Bound<'py, PyAny>> {
+        let row = match compare {
+            CompareOp::Eq => &rows::EQ,
+            CompareOp::Ne => &rows::NE,
+            CompareOp::Lt => &rows::LT,
+            CompareOp::Le => &rows::LE,
+            CompareOp::Gt => &rows::GT,
+            CompareOp::Ge => &rows::GE,
+        };
+        binary(slf, other, row, &[])
+    }
+
+    fn __hash__(slf: &Bound<Self>) -> isize {
+        // By identity, as `object` does it.
+        (slf.as_ptr() as usize).rotate_right(4) as isize
+    }
+
+    fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
+        let t = self.get(py);
+        match t.numel() {
+            0 => Err(PyRuntimeError::new_err("Boolean value of Tensor with no values is ambiguous")),
+            1 => Ok(rustnn_ops::read::item(&t).py()?.to_bool()),
+            _ => Err(PyRuntimeError::new_err("Boolean value of Tensor with more than one value is ambiguous")),
+        }
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        let t = self.get(py);
+        t.shape().first().copied().ok_or_else(|| PyTypeError::new_err("len() of a 0-d tensor"))
+    }
+
+    fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(rustnn_ops::read::item(&self.get(py)).py()?.to_f64())
+    }
+
+    fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match rustnn_ops::read::item(&self.get(py)).py()? {
+            Scalar::Float(f) => f.into_pyobject(py)?.call_method0("__int__"),
+            other => Ok(other.to_i64().into_pyobject(py)?.into_any()),
+        }
+    }
+
+    fn __index__(&self, py: Python<'_>) -> PyResult<i64> {
+        let t = self.get(py);
+        if !t.dtype().is_integral() || t.numel() != 1 {
+            return Err(PyTypeError::new_err("only integer tensors of a single element can be converted to an index"));
+        }
+        Ok(rustnn_ops::read::item(&t).py()?.to_i64())
+    }
+
+    fn __contains__(slf: &Bound<Self>, element: &Bound<PyAny>) -> PyResult<bool> {
+        let mut held = None;
+        if operand(element, &mut held).is_none() {
+            return Err(PyRuntimeError::new_err(format!(
+                "Tensor.__contains__ only supports Tensor or scalar, but you passed in a {}.",
+                element.get_type()
+            )));
+        }
+        let equal = binary(slf, element, &rows::EQ, &[])?;
+        op(slf.py(), "any", &[equal])?.is_truthy()
+    }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if slf.get().with(slf.py(), |t| t.rank() == 0) {
+            return Err(PyTypeError::new_err("iteration over a 0-d tensor"));
+        }
+        op(slf.py(), "unbind", &[slf.as_any().clone()])?.try_iter().map(|i| i.into_any())
+    }
+
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(result) = crate::call::overridden(slf.py(), "__getitem__", &[slf.as_any().clone(), index.clone()])? {
+            return Ok(result);
+        }
+        crate::indexing::get(slf, index)
+    }
+
+    fn __setitem__(slf: &Bound<Self>, index: &Bound<PyAny>, value: &Bound<PyAny>) -> PyResult<()> {
+        crate::indexing::set(slf, index, value)
+    }
+
+    fn __delitem__(&self, _index: &Bound<PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err("Tensor does not support deleting items"))
+    }
+
+    fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rustnn._tensor_str")?.call_method1("_str", (slf,))
+    }
+
+    fn __format__<'py>(slf: &Bound<'py, Self>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if slf.get().with(py, |t| t.rank() == 0 && !t.array().is_meta()) && slf.get_type().is(py.get_type::<PyTensor>()) {
+            return slf.call_method0("item")?.call_method1("__format__", (spec,));
+        }
+        Ok(pyo3::types::PyString::new(py, &slf.str()?.call_method1("__format__", (spec,))?.to_string()).into_any())
+    }
+
+    fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        number(slf.py(), rustnn_ops::read::item(&slf.get().get(slf.py())).py()?)
+    }
+
+    fn tolist<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let t = slf.get().get(slf.py());
+        let elements = rustnn_ops::read::elements(t.array()).py()?;
+        nested(slf.py(), &elements, t.shape())
+    }
+
+    // Shape and dtype.
+
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let shape = self.with(py, |t| t.shape_owned());
+        size(py, shape.iter().map(|&n| n as i64))
+    }
+
+    #[pyo3(signature = (dim=None))]
+    fn size<'py>(&self, py: Python<'py>, dim: Option<i64>) -> PyResult<Bound<'py, PyAny>> {
+        match dim {
+            None => self.shape(py),
+            Some(d) => {
+                let t = self.get(py);
+                let d = rustnn_tensor::shape::wrap_dim(d, t.rank()).py()?;
+                if t.rank() == 0 {
+                    return Err(PyIndexError::new_err(format!("Dimension specified as {d} but tensor has no dimensions")));
+                }
+                Ok(t.shape()[d].into_pyobject(py)?.into_any())
+            }
+        }
+    }
+
+    #[pyo3(signature = (dim=None))]
+    fn stride<'py>(&self, py: Python<'py>, dim: Option<i64>) -> PyResult<Bound<'py, PyAny>> {
+        let t = self.get(py);
+        match dim {
+            None => Ok(PyTuple::new(py, t.strides())?.into_any()),
+            Some(d) => Ok(t.strides()[rustnn_tensor::shape::wrap_dim(d, t.rank()).py()?].into_pyobject(py)?.into_any()),
+        }
+    }
+
+    fn dim(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.rank())
+    }
+
+    fn ndimension(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.rank())
+    }
+
+    #[getter]
+    fn ndim(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.rank())
+    }
+
+    fn nelement(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.numel())
+    }
+
+    fn element_size(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.dtype().size_bytes())
+    }
+
+    #[getter]
+    fn itemsize(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.dtype().size_bytes())
+    }
+
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.array().len_bytes())
+    }
+
+    fn storage_offset(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| t.array().offset())
+    }
+
+    fn data_ptr(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| if t.numel() == 0 { 0 } else { t.array().ptr() as usize })
+    }
+
+    /// Address, length in bytes and identity of the storage.
+    fn _storage(&self, py: Python<'_>) -> (usize, usize, usize) {
+        self.with(py, |t| (t.array().storage().ptr() as usize, t.array().storage().len_bytes(), t.array().storage().id()))
+    }
+
+    #[pyo3(signature = (memory_format=None))]
+    fn is_contiguous(&self, py: Python<'_>, memory_format: Option<&Bound<PyAny>>) -> PyResult<bool> {
+        let t = self.get(py);
+        let name = match memory_format {
+            Some(f) => f.cast::<types::PyMemoryFormat>().map_err(|_| PyTypeError::new_err("memory_format must be a torch.memory_format"))?.get().0,
+            None => "contiguous_format",
+        };
+        Ok(match (name, t.rank()) {
+            ("channels_last", 4) | ("channels_last_3d", 5) => {
+                let n = t.rank();
+                let order: Vec<usize> = std::iter::once(0).chain(2..n).chain([1]).collect();
+                let shape: Vec<usize> = order.iter().map(|&d| t.shape()[d]).collect();
+                let strides: Vec<isize> = order.iter().map(|&d| t.strides()[d]).collect();
+                rustnn_tensor::shape::is_contiguous(&shape, &strides)
+            }
+            ("channels_last" | "channels_last_3d", _) => false,
+            _ => t.is_contiguous(),
+        })
+    }
+
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDType>> {
+        types::dtype(py, self.with(py, |t| t.dtype()))
+    }
+
+    #[getter]
+    fn device(&self, py: Python<'_>) -> PyDevice {
+        PyDevice::new(self.with(py, |t| t.device()))
+    }
+
+    #[getter]
+    fn layout<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("rustnn._core")?.getattr("strided")
+    }
+
+    #[getter]
+    fn is_cpu(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.device() == rustnn_tensor::Device::Cpu)
+    }
+
+    #[getter]
+    fn is_meta(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.array().is_meta())
+    }
+
+    #[getter]
+    fn is_cuda(&self) -> bool {
+        false
+    }
+
+    #[getter]
+    fn is_sparse(&self) -> bool {
+        false
+    }
+
+    #[getter]
+    fn is_quantized(&self) -> bool {
+        false
+    }
+
+    #[getter]
+    fn is_nested(&self) -> bool {
+        false
+    }
+
+    #[getter]
+    fn is_mkldnn(&self) -> bool {
+        false
+    }
+
+    #[getter(T)]
+    fn reversed<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "_T", &[slf.as_any().clone()])
+    }
+
+    #[getter(mT)]
+    fn matrix_transposed<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "_mT", &[slf.as_any().clone()])
+    }
+
+    #[getter(H)]
+    fn hermitian<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "_T", &[slf.as_any().clone()])
+    }
+
+    // Autograd.
+
+    #[getter(requires_grad)]
+    fn get_requires_grad(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.requires_grad())
+    }
+
+    #[setter(requires_grad)]
+    fn put_requires_grad(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        self.get(py).set_requires_grad(on).py()
+    }
+
+    #[pyo3(signature = (requires_grad=true))]
+    fn requires_grad_<'py>(slf: &Bound<'py, Self>, requires_grad: bool) -> PyResult<Bound<'py, Self>> {
+        slf.get().get(slf.py()).set_requires_grad(requires_grad).py()?;
+        Ok(slf.clone())
+    }
+
+    #[getter]
+    fn is_leaf(&self, py: Python<'_>) -> bool {
+        self.get(py).is_leaf()
+    }
+
+    #[getter(grad)]
+    fn get_grad<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let t = self.get(py);
+        let Some(grad) = t.grad() else { return Ok(None) };
+        let known = !grad.meta().host().load(Relaxed).is_null();
+        let object = wrap(py, grad.clone())?;
+        if !known {
+            // From now on the gradient's object lives as long as the gradient.
+            t.set_grad_unchecked(Some(grad));
+        }
+        Ok(Some(object))
+    }
+
+    #[setter(grad)]
+    fn put_grad(&self, py: Python<'_>, grad: Option<&Bound<PyAny>>) -> PyResult<()> {
+        let grad = match grad {
+            None => None,
+            Some(g) => Some(cast_tensor(g).ok_or_else(|| {
+                PyTypeError::new_err(format!("assigned grad expected to be a Tensor or None but got grad of type {}", crate::schema::type_name(g)))
+            })?),
+        };
+        self.get(py).set_grad(grad).py()
+    }
+
+    #[deleter(grad)]
+    fn delete_grad(&self, py: Python<'_>) {
+        self.get(py).set_grad_unchecked(None);
+    }
+
+    #[getter(data)]
+    fn get_data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        wrap(py, self.get(py).data())
+    }
+
+    #[setter(data)]
+    fn put_data(&self, py: Python<'_>, data: &Bound<PyAny>) -> PyResult<()> {
+        let Some(data) = cast_tensor(data) else {
+            return Err(PyTypeError::new_err(format!("Variable data has to be a tensor, but got {}", crate::schema::type_name(data))));
+        };
+        let mut own = self.get(py);
+        own.set_data(&data).py()?;
+        self.set(py, own);
+        Ok(())
+    }
+
+    #[getter]
+    fn _version(&self, py: Python<'_>) -> u32 {
+        self.with(py, |t| t.version())
+    }
+
+    #[getter]
+    fn _base<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.get(py).base().map(|b| wrap(py, b.tensor().clone())).transpose()
+    }
+
+    fn _is_view(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.is_view())
+    }
+
+    fn is_inference(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.is_inference())
+    }
+
+    #[getter]
+    fn output_nr(&self, py: Python<'_>) -> u32 {
+        let t = self.get(py);
+        if t.grad_fn().is_some() { t.output_number() } else { 0 }
+    }
+
+    #[getter]
+    fn grad_fn<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.get(py).grad_fn().map(|node| crate::engine::node_object(py, &node)).transpose()
+    }
+
+    fn retain_grad(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py).retain_grad().py()
+    }
+
+    #[getter]
+    fn retains_grad(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.retains_grad())
+    }
+
+    fn register_hook<'py>(slf: &Bound<'py, Self>, hook: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        crate::engine::register_hook(slf, hook)
+    }
+
+    fn register_post_accumulate_grad_hook<'py>(slf: &Bound<'py, Self>, hook: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        crate::engine::register_post_accumulate(slf, hook)
+    }
+
+    #[pyo3(signature = (gradient=None, retain_graph=None, create_graph=false, inputs=None))]
+    fn backward<'py>(
+        slf: &Bound<'py, Self>,
+        gradient: Option<&Bound<'py, PyAny>>,
+        retain_graph: Option<bool>,
+        create_graph: bool,
+        inputs: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if gradient.is_none() && inputs.is_none() {
+            return crate::engine::backward_plain(py, slf.get().get(py), retain_graph.unwrap_or(create_graph), create_graph);
+        }
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("inputs", inputs)?;
+        py.import("rustnn.autograd")?.getattr("backward")?.call((slf, gradient, retain_graph, create_graph), Some(&kwargs)).map(drop)
+    }
+
+    fn __reduce_ex__<'py>(slf: &Bound<'py, Self>, protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rustnn._tensor")?.call_method1("_reduce_ex", (slf, protocol))
+    }
+
+    fn __deepcopy__<'py>(slf: &Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rustnn._tensor")?.call_method1("_deepcopy", (slf, memo))
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(slf: &Bound<'py, Self>, dtype: Option<&Bound<'py, PyAny>>, copy: Option<bool>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("rustnn._tensor")?.call_method1("_array", (slf, dtype, copy))
+    }
+}
+
+/// A new leaf of class `cls` over the memory of `data`.
+pub fn make_subclass<'py>(cls: &Bound<'py, PyType>, data: &Bound<'py, PyAny>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+    let Some(tensor) = cast_tensor(data) else {
+        return Err(PyTypeError::new_err(format!("_make_subclass(): argument 'data' (position 2) must be Tensor, not {}", crate::schema::type_name(data))));
+    };
+    let leaf = tensor.detach();
+    if require_grad && !leaf.dtype().is_differentiable() {
+        return Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"));
+    }
+    leaf.set_requires_grad(require_grad).py()?;
+    wrap_as(cls, leaf)
+}
+
+/// A number as Python has it.
+pub fn number<'py>(py: Python<'py>, scalar: Scalar) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match scalar {
+        Scalar::Int(i) => i.into_pyobject(py)?.into_any(),
+        Scalar::Float(f) => f.into_pyobject(py)?.into_any(),
+        Scalar::Bool(b) => PyBool::new(py, b).to_owned().into_any(),
+    })
+}
+
+fn nested<'py>(py: Python<'py>, elements: &[Scalar], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let Some((&n, rest)) = shape.split_first() else { return number(py, elements[0]) };
+    let step: usize = rest.iter().product();
+    let list = PyList::empty(py);
+    for i in 0..n {
+        list.append(nested(py, &elements[i * step..(i + 1) * step], rest)?)?;
+    }
+    Ok(list.into_any())
+}
+
+static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// `torch.Size`.
+pub fn size(py: Python<'_>, sizes: impl ExactSizeIterator<Item = i64>) -> PyResult<Bound<'_, PyAny>> {
+    let class = SIZE.get_or_try_init(py, || py.import("rustnn._size")?.getattr("Size").map(Bound::unbind))?;
+    class.bind(py).call1((PyTuple::new(py, sizes)?,))
+}
+
+/// A Python error inside a Rust op.
+pub fn carried<T>(result: PyResult<T>) -> rustnn_tensor::Result<T> {
+    result.map_err(from_python)
+}
+
+/// For ops that need to know.
+pub fn is_integral(dtype: DType) -> bool {
+    dtype.is_integral()
+}

@@ -1,0 +1,230 @@
+//! An array: a dtype, a shape and strides over a storage. It knows nothing of gradients.
+
+use crate::shape::{Shape, Strides, broadcast_strides, checked_numel, contiguous_strides, is_contiguous, view_strides};
+use crate::{DType, Device, Element, Error, Result, Storage, bail, ensure};
+
+/// An untracked view of a storage. `offset` and `strides` count elements.
+#[derive(Clone, Debug)]
+pub struct Array {
+    storage: Storage,
+    dtype: DType,
+    shape: Shape,
+    strides: Strides,
+    offset: usize,
+}
+
+/// How two arrays share memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    None,
+    /// The same elements in the same order.
+    Exact,
+    Partial,
+}
+
+fn len_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
+    checked_numel(shape)
+        .and_then(|n| n.checked_mul(dtype.size_bytes()))
+        .filter(|&n| n <= isize::MAX as usize)
+        .ok_or_else(Error::size_overflow)
+}
+
+impl Array {
+    /// A contiguous array with arbitrary contents.
+    #[inline]
+    pub fn empty(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
+        let storage = Storage::uninit(len_bytes(shape, dtype)?, device)?;
+        Ok(Array { storage, dtype, shape: shape.into(), strides: contiguous_strides(shape), offset: 0 })
+    }
+
+    pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
+        let storage = Storage::zeroed(len_bytes(shape, dtype)?, device)?;
+        Ok(Array { storage, dtype, shape: shape.into(), strides: contiguous_strides(shape), offset: 0 })
+    }
+
+    pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Array> {
+        ensure!(
+            checked_numel(shape) == Some(data.len()),
+            Runtime,
+            "shape '{}' is invalid for input of size {}",
+            crate::error::sizes(shape),
+            data.len()
+        );
+        let out = Array::empty(shape, T::DTYPE, Device::Cpu)?;
+        // SAFETY: `out` is fresh, contiguous and of `data.len()` elements of T.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), out.ptr().cast(), data.len()) };
+        Ok(out)
+    }
+
+    /// A view of a storage; every element must lie inside it.
+    pub fn from_storage(storage: Storage, dtype: DType, shape: &[usize], strides: &[isize], offset: usize) -> Result<Array> {
+        ensure!(
+            shape.len() == strides.len(),
+            Runtime,
+            "mismatch in length of strides and shape: got {} and {}",
+            strides.len(),
+            shape.len()
+        );
+        len_bytes(shape, dtype)?;
+        let out = Array { storage, dtype, shape: shape.into(), strides: strides.into(), offset };
+        out.check_bounds()?;
+        Ok(out)
+    }
+
+    fn check_bounds(&self) -> Result<()> {
+        if self.numel() == 0 {
+            return Ok(());
+        }
+        let (mut low, mut high) = (self.offset as i128, self.offset as i128);
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            let reach = (size as i128 - 1) * stride as i128;
+            if reach < 0 { low += reach } else { high += reach }
+        }
+        let needed = (high + 1) * self.dtype.size_bytes() as i128;
+        if low < 0 || needed > self.storage.len_bytes() as i128 {
+            bail!(
+                Runtime,
+                "setStorage: sizes {:?}, strides {:?}, storage offset {}, and itemsize {} requiring a storage size of {} are out of bounds for storage of size {}",
+                self.shape,
+                self.strides,
+                self.offset,
+                self.dtype.size_bytes(),
+                needed,
+                self.storage.len_bytes()
+            );
+        }
+        Ok(())
+    }
+
+    /// The same storage under another geometry, which the caller has derived from this one's (so it lies inside).
+    pub fn with_geometry(&self, shape: Shape, strides: Strides, offset: usize) -> Array {
+        let out = Array { storage: self.storage.clone(), dtype: self.dtype, shape, strides, offset };
+        debug_assert!(out.check_bounds().is_ok(), "{out:?} of {self:?}");
+        out
+    }
+
+    /// As [`Array::with_geometry`] with bounds checked.
+    pub fn as_strided(&self, shape: &[usize], strides: &[isize], offset: usize) -> Result<Array> {
+        Array::from_storage(self.storage.clone(), self.dtype, shape, strides, offset)
+    }
+
+    /// The same bytes read as another dtype of the same width.
+    pub fn reinterpret(&self, dtype: DType) -> Result<Array> {
+        ensure!(
+            dtype.size_bytes() == self.dtype.size_bytes(),
+            Runtime,
+            "cannot view {} as {}: element sizes differ",
+            self.dtype.name(),
+            dtype.name()
+        );
+        Ok(Array { dtype, ..self.clone() })
+    }
+
+    #[inline]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    #[inline]
+    pub fn device(&self) -> Device {
+        self.storage.device()
+    }
+
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
+    }
+
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    #[inline]
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn len_bytes(&self) -> usize {
+        self.numel() * self.dtype.size_bytes()
+    }
+
+    pub fn is_meta(&self) -> bool {
+        self.device() == Device::Meta
+    }
+
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        is_contiguous(&self.shape, &self.strides)
+    }
+
+    /// Address of the first element.
+    #[inline]
+    pub fn ptr(&self) -> *mut u8 {
+        self.storage.ptr().wrapping_add(self.offset * self.dtype.size_bytes())
+    }
+
+    /// The strides with which this is read as `shape` (already known to broadcast).
+    pub fn strides_as(&self, shape: &[usize]) -> Strides {
+        if self.shape.as_slice() == shape { self.strides.clone() } else { broadcast_strides(&self.shape, &self.strides, shape) }
+    }
+
+    /// The view of another shape with as many elements, where no copy is needed.
+    pub fn view(&self, shape: &[usize]) -> Option<Array> {
+        let strides = view_strides(&self.shape, &self.strides, shape)?;
+        Some(self.with_geometry(shape.into(), strides, self.offset))
+    }
+
+    /// Whether two indices reach one element. Conservative where strides interleave: only expanded dimensions count, as in
+    /// PyTorch.
+    pub fn has_internal_overlap(&self) -> bool {
+        self.shape.iter().zip(&self.strides).any(|(&size, &stride)| size > 1 && stride == 0)
+    }
+
+    /// First and last byte address reached, the last exclusive; None where empty.
+    fn extent(&self) -> Option<(usize, usize)> {
+        if self.numel() == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (0isize, 0isize);
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            let reach = (size as isize - 1) * stride;
+            if reach < 0 { low += reach } else { high += reach }
+        }
+        let width = self.dtype.size_bytes() as isize;
+        let start = self.ptr() as isize;
+        Some(((start + low * width) as usize, (start + (high + 1) * width) as usize))
+    }
+
+    /// How the memory of two arrays overlaps. Interleaved views of one storage (say, even and odd columns) count as
+    /// overlapping only where both are dense in what they span, as in PyTorch, which ignores what it cannot tell.
+    pub fn overlap(&self, other: &Array) -> Overlap {
+        if self.device() == Device::Meta || other.device() == Device::Meta {
+            return Overlap::None;
+        }
+        let (Some(a), Some(b)) = (self.extent(), other.extent()) else { return Overlap::None };
+        if a.1 <= b.0 || b.1 <= a.0 {
+            return Overlap::None;
+        }
+        if self.ptr() == other.ptr() && self.shape == other.shape && self.strides == other.strides && self.dtype == other.dtype {
+            return Overlap::Exact;
+        }
+        let dense = |x: &Array, extent: (usize, usize)| extent.1 - extent.0 == x.len_bytes();
+        if dense(self, a) && dense(other, b) { Overlap::Partial } else { Overlap::None }
+    }
+}
