@@ -227,11 +227,13 @@ impl<T: Real> Task for Run<T> {
             } else if p.k == 0 {
                 (0..p.m).for_each(|row| (0..p.n).for_each(|column| p.target.put(row, column, T::ZERO)));
             } else {
-                let narrow = if p.n <= 4 && p.n < p.m { p.transposed() } else { p };
-                if narrow.m <= 4 && narrow.b_depth == 1 && narrow.k >= 16 {
+                let narrow = if p.n < p.m { p.transposed() } else { p };
+                // B is read once: packing it would cost more than the few products.
+                let (one_use, large) = (narrow.m <= 4, narrow.m <= 12 && narrow.k * narrow.n >= 1 << 16);
+                if narrow.b_depth == 1 && narrow.k >= 16 && (one_use || large && narrow.k >= 64) {
                     return few_rows_of_dots(simd, narrow, parallel);
                 }
-                if narrow.m <= 4 && narrow.b_column == 1 && narrow.n >= 64 && narrow.k * narrow.n >= 1 << 14 {
+                if narrow.b_column == 1 && narrow.n >= 64 && (one_use && narrow.k * narrow.n >= 1 << 14 || large) {
                     return few_rows_of_sums(simd, narrow, parallel);
                 }
                 let p = if p.target.column != 1 && p.target.row == 1 { p.transposed() } else { p };
@@ -400,7 +402,7 @@ unsafe fn packed_block<S: Machine, T: Real>(simd: S, p: Product<T>, a_packed: Sh
     spread(row_blocks * column_blocks, &block);
 }
 
-/// At most four rows, the columns of B contiguous along the depth: every element is a dot product; B is read once.
+/// Few rows, the columns of B contiguous along the depth: every element is a dot product; B is read once.
 ///
 /// # Safety
 /// As for `Product::run`.
@@ -427,49 +429,41 @@ unsafe fn few_rows_of_dots<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
             #[inline(always)]
             || {
                 let a = |row: usize| a.get().cast_const().wrapping_offset(row as isize * a_row);
-                macro_rules! rows {
-                    ($height:literal, $at:expr) => {{
-                        let at = $at;
-                        let left: [*const T; $height] = std::array::from_fn(|row| a(at + row));
-                        let mut column = range.start;
-                        // SAFETY: the caller vouches for the rows of A and the columns of B; columns of C belong to this unit.
-                        unsafe {
-                            while column + 4 <= range.end {
-                                let right = std::array::from_fn(|other| p.b.wrapping_offset((column + other) as isize * p.b_column));
-                                let sums = dot::<S, T, $height, 4>(simd, p.k, left, right);
-                                for row in 0..$height {
-                                    (0..4).for_each(|other| p.target.put(at + row, column + other, sums[row][other]));
+                // SAFETY: the caller vouches for the rows of A and the columns of B; columns of C belong to this unit.
+                unsafe {
+                    for column in range.clone().step_by(4) {
+                        let others = 4.min(range.end - column);
+                        // Beyond the end, the last column is multiplied again and not written.
+                        let right: [*const T; 4] =
+                            std::array::from_fn(|other| p.b.wrapping_offset((column + other.min(others - 1)) as isize * p.b_column));
+                        let put = |row: usize, sums: &[T]| (0..others).for_each(|other| p.target.put(row, column + other, sums[other]));
+                        let mut row = 0;
+                        while row < p.m {
+                            match p.m - row {
+                                1 => put(row, &dot::<S, T, 1, 4>(simd, p.k, [a(row)], right)[0]),
+                                2 | 4 => {
+                                    let sums = dot::<S, T, 2, 4>(simd, p.k, [a(row), a(row + 1)], right);
+                                    (0..2).for_each(|at| put(row + at, &sums[at]));
+                                    row += 1;
                                 }
-                                column += 4;
+                                _ => {
+                                    let sums = dot::<S, T, 3, 4>(simd, p.k, [a(row), a(row + 1), a(row + 2)], right);
+                                    (0..3).for_each(|at| put(row + at, &sums[at]));
+                                    row += 2;
+                                }
                             }
-                            for column in column..range.end {
-                                let sums = dot::<S, T, $height, 1>(simd, p.k, left, [p.b.wrapping_offset(column as isize * p.b_column)]);
-                                (0..$height).for_each(|row| p.target.put(at + row, column, sums[row][0]));
-                            }
+                            row += 1;
                         }
-                    }};
-                }
-                match p.m {
-                    1 => rows!(1, 0),
-                    2 => rows!(2, 0),
-                    3 => rows!(3, 0),
-                    _ => {
-                        rows!(2, 0);
-                        rows!(2, 2)
                     }
                 }
             },
         )
     };
     let unit = ((1 << 17) / p.k).next_multiple_of(4).max(4);
-    if parallel && p.n > unit {
-        par_for(p.n.div_ceil(unit), &|at| columns(at * unit..p.n.min((at + 1) * unit)));
-    } else {
-        columns(0..p.n);
-    }
+    spread_columns(p.n, unit, parallel && p.n > unit, &columns);
 }
 
-/// At most four rows, the rows of B contiguous: B is read once, in order, and added to sums that stay in cache.
+/// Few rows, the rows of B contiguous: B is read once, in order, and added to sums that stay in cache.
 ///
 /// # Safety
 /// As for `Product::run`.
@@ -524,12 +518,15 @@ unsafe fn few_rows_of_sums<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
             },
         )
     };
-    let unit = ((1 << 17) / p.k).next_multiple_of(64).clamp(128, 2048);
-    if parallel && p.n > unit {
-        par_for(p.n.div_ceil(unit), &|at| columns(at * unit..p.n.min((at + 1) * unit)));
-    } else {
-        columns(0..p.n);
-    }
+    // Pieces of rows long enough to be read ahead, short enough that eight of them stay in a level-1 cache.
+    let unit = if p.m == 1 { 1024 } else { 512 };
+    spread_columns(p.n, unit, parallel && p.n * p.k * p.m > GRAIN, &columns);
+}
+
+/// Runs `body` for pieces of `unit` columns.
+fn spread_columns(total: usize, unit: usize, parallel: bool, body: &(dyn Fn(std::ops::Range<usize>) + Sync)) {
+    let piece = |at: usize| body(at * unit..total.min((at + 1) * unit));
+    if parallel { par_for(total.div_ceil(unit), &piece) } else { (0..total.div_ceil(unit)).for_each(piece) }
 }
 
 #[cfg(test)]

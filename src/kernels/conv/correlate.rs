@@ -5,6 +5,7 @@ use super::{GRAIN, REGION_BYTES};
 use crate::gemm::tile::{Machine, OffsetColumns, PackedRows, Real, Spill, Task, lanes, load, multiply, panel, splat, store};
 use crate::gemm::{Scratch, Shared, pack_rows};
 use crate::parallel::par_for;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 pub(super) struct Correlation<'a, T> {
@@ -81,27 +82,38 @@ impl<T: Real> Task for &Correlation<'_, T> {
         // multiply-adds an element.
         let waste = columns.next_multiple_of(vector);
         let gather = columns < vector || waste * job.rows > columns * (job.rows + GATHER);
-        // Whole images while they are small, else bands of planes or rows.
+        // A unit of work: whole images while they are small, else bands of planes or rows; several groups while they are small.
         let row_work = job.rows * depth.max(1) * columns;
+        let most_work = (4 * GRAIN).max(row_work * planes * rows / 32 * job.batch * job.groups);
+        let row_bytes = stencil.channels * size_of::<T>();
         let fits = |planes: usize, rows: usize| {
-            let bytes = stencil.region(planes, rows).channel * stencil.channels * size_of::<T>();
-            bytes <= REGION_BYTES && planes * rows * row_work <= 4 * GRAIN
+            stencil.region(planes, rows).channel * row_bytes <= REGION_BYTES && planes * rows * row_work <= most_work
         };
         let most = |total: usize, fits: &dyn Fn(usize) -> bool| (1..=total).rev().find(|&size| fits(size)).unwrap_or(1);
-        let band_rows = rows.div_ceil(rows.div_ceil(most(rows, &|size| fits(1, size))));
-        let band_planes = if band_rows == rows { most(planes, &|size| fits(size, rows)) } else { 1 };
+        // Few pixels are not divided: they are gathered with those of other images.
+        let [band_planes, band_rows] = if gather && planes * rows * columns <= PIXELS {
+            [planes, rows]
+        } else {
+            let band_rows = rows.div_ceil(rows.div_ceil(most(rows, &|size| fits(1, size))));
+            [if band_rows == rows { most(planes, &|size| fits(size, rows)) } else { 1 }, band_rows]
+        };
         let whole = band_rows == rows && band_planes == planes;
         let region = stencil.region(band_planes, band_rows);
         let work = row_work * band_rows * band_planes;
-        let room = (REGION_BYTES / size_of::<T>() / (region.channel * stencil.channels).max(1)).max(1);
-        let images = if whole { (GRAIN / work).clamp(1, room).min(job.batch) } else { 1 };
+        let room = (REGION_BYTES / row_bytes.max(1) / region.channel.max(1)).max(1);
+        let images = match whole {
+            true if gather => (GRAIN / work).max(PIXELS / (planes * rows * columns)).clamp(1, job.batch),
+            true => (GRAIN / work).clamp(1, room).min(job.batch),
+            false => 1,
+        };
         let image_units = job.batch.div_ceil(images);
+        let groups = if image_units == 1 || images > 1 || !whole { 1 } else { (GRAIN / work).clamp(1, job.groups) };
+        let group_units = job.groups.div_ceil(groups);
         let bands = [planes.div_ceil(band_planes), rows.div_ceil(band_rows)];
-        let units = image_units * job.groups * bands[0] * bands[1];
+        let units = image_units * group_units * bands[0] * bands[1];
         // Few units: divide the output channels too.
-        let splits = if units >= 16 { 1 } else { (16 / units).min(work / GRAIN).min(job.rows / 48).max(1) };
-        let offsets = stencil.offsets::<64>(&region, stencil.channels);
-        let table = offsets.as_slice();
+        let splits = if units >= 16 { 1 } else { (16 / units).min(work * images / GRAIN).min(job.rows / 48).max(1) };
+        let layout = Layout::new(job, region, [images, band_planes, band_rows], vector, gather);
         par_for(units * splits, &|unit| {
             simd.vectorize(
                 #[inline(always)]
@@ -109,23 +121,24 @@ impl<T: Real> Task for &Correlation<'_, T> {
                     let (split, unit) = (unit % splits, unit / splits);
                     let (row_band, unit) = (unit % bands[1], unit / bands[1]);
                     let (plane_band, unit) = (unit % bands[0], unit / bands[0]);
-                    let (group, unit) = (unit % job.groups, unit / job.groups);
+                    let (group_at, unit) = (unit % group_units, unit / group_units);
                     let first = [plane_band * band_planes, row_band * band_rows];
-                    let block = Block {
-                        images: unit * images..job.batch.min((unit + 1) * images),
-                        group,
-                        first,
-                        planes: band_planes.min(planes - first[0]),
-                        rows: band_rows.min(rows - first[1]),
-                        panels: panel(panels, splits, split),
-                    };
-                    // SAFETY: whoever made the job vouched for its pointers.
-                    unsafe {
-                        let scratch = job.copied(&block, &region, vector);
-                        if gather {
-                            job.gathered(simd, &block, &region, table, scratch)
-                        } else {
-                            job.rowwise(simd, &block, &region, table, scratch)
+                    for group in group_at * groups..job.groups.min((group_at + 1) * groups) {
+                        let block = Block {
+                            images: unit * images..job.batch.min((unit + 1) * images),
+                            group,
+                            first,
+                            planes: band_planes.min(planes - first[0]),
+                            rows: band_rows.min(rows - first[1]),
+                            panels: panel(panels, splits, split),
+                        };
+                        // SAFETY: whoever made the job vouched for its pointers.
+                        unsafe {
+                            if gather {
+                                job.gathered(simd, &block, &layout)
+                            } else {
+                                job.rowwise(simd, &block, &layout)
+                            }
                         }
                     }
                 },
@@ -134,41 +147,78 @@ impl<T: Real> Task for &Correlation<'_, T> {
     }
 }
 
+/// Pixels that a unit of work gathers, if the image has no more: 256 x 256 values of f32 fill half of a level-2 cache.
+const PIXELS: usize = 256;
+
+/// What all units of work have in common: the copied region and the vectors (or pixels) of the largest block. A smaller block has the
+/// first of them: it has fewer images, or, of one image, fewer planes or fewer rows of one plane.
+struct Layout {
+    region: Region,
+    offsets: SmallVec<[u32; 64]>,
+    /// Channels that are gathered at a time.
+    channels: usize,
+    places: Scratch,
+    /// Places of an output row.
+    per_line: usize,
+}
+
+impl Layout {
+    fn new<T: Real>(job: &Correlation<T>, region: Region, [images, planes, rows]: [usize; 3], vector: usize, gather: bool) -> Layout {
+        let stencil = job.stencil;
+        let columns = stencil.grid[2];
+        // Sums that are to be rounded to 16 bits must not be stored before they are complete.
+        let most = if gather && job.format.direct { (256 / stencil.taps.len().max(1)).max(1) } else { usize::MAX };
+        let channels = stencil.channels.div_ceil(stencil.channels.div_ceil(most).max(1));
+        let per_line = if gather { columns } else { columns.div_ceil(vector) };
+        let mut scratch = Scratch::of::<Place>(images * planes * rows * per_line);
+        let places = scratch.ptr::<Place>();
+        let mut at = 0;
+        for image in 0..images {
+            for plane in 0..planes {
+                for row in 0..rows {
+                    let source = image * region.channel * channels + stencil.base(&region, plane, row);
+                    let target = image * job.out_image + plane * job.out_strides[0] + row * job.out_strides[1];
+                    for part in 0..per_line {
+                        // The last vector of a row ends with it: it repeats some outputs instead of leaving the row.
+                        let column = if gather { part } else { (part * vector).min(columns - vector) };
+                        let target = (target + column * job.out_strides[2]) as isize;
+                        let place = Place { source: (source + column) as u32, count: if gather { 1 } else { vector as u32 }, target };
+                        // SAFETY: so many places were asked for.
+                        unsafe { places.add(at).write(place) };
+                        at += 1;
+                    }
+                }
+            }
+        }
+        Layout { region, offsets: stencil.offsets(&region, channels), channels, places: scratch, per_line }
+    }
+
+    /// The places of a block.
+    fn places(&self, block: &Block) -> &[Place] {
+        let count = block.images.len() * block.planes * block.rows * self.per_line;
+        // SAFETY: `new` has written the places of the largest block.
+        unsafe { std::slice::from_raw_parts(self.places.start::<Place>(), count) }
+    }
+}
+
 /// What gathering an element costs, in multiply-adds (measured).
 const GATHER: usize = 8;
 
 impl<T: Real> Correlation<'_, T> {
-    /// The block's part of the source, padded; a vector more can be read.
+    /// Channels of the block's part of the source, padded; a vector more can be read.
     ///
     /// # Safety
     /// The job's pointers are good for its sizes.
     #[inline(always)]
-    unsafe fn copied(&self, block: &Block, region: &Region, vector: usize) -> Scratch {
+    unsafe fn copied(&self, block: &Block, region: &Region, channels: Range<usize>, apart: usize, copy: *mut T) {
         let stencil = self.stencil;
-        let region_len = region.channel * stencil.channels;
         let source_len: usize = stencil.source.iter().product();
-        let mut scratch = Scratch::of::<T>(region_len * block.images.len() + vector);
-        let copy = scratch.ptr::<T>();
         for (at, image) in block.images.clone().enumerate() {
-            let channel = (image * self.groups + block.group) * stencil.channels;
+            let channel = (image * self.groups + block.group) * stencil.channels + channels.start;
             let source = self.source.wrapping_add(channel * source_len * self.format.bytes);
-            // SAFETY: the image has these channels, the scratch room for all regions.
-            unsafe { stencil.copy(self.format, region, source, stencil.channels, block.first, copy.add(at * region_len)) };
+            // SAFETY: the image has these channels, the copy room for all regions.
+            unsafe { stencil.copy(self.format, region, source, channels.len(), block.first, copy.add(at * apart)) };
         }
-        scratch
-    }
-
-    /// The block's output rows: base in the copy and first output.
-    fn lines<'a>(&'a self, block: &'a Block, region: &'a Region) -> impl Iterator<Item = (usize, usize)> + 'a {
-        let image_len = region.channel * self.stencil.channels;
-        (0..block.images.len()).flat_map(move |image| {
-            (0..block.planes).flat_map(move |plane| {
-                (0..block.rows).map(move |row| {
-                    let source = image * image_len + self.stencil.base(region, plane, row);
-                    (source, image * self.out_image + plane * self.out_strides[0] + row * self.out_strides[1])
-                })
-            })
-        })
     }
 
     /// The first output of the block's first row, in elements.
@@ -196,27 +246,17 @@ impl<T: Real> Correlation<'_, T> {
     /// # Safety
     /// The job's pointers are good for its sizes; rows have a vector's length at least.
     #[inline(always)]
-    unsafe fn rowwise<S: Machine>(&self, simd: S, block: &Block, region: &Region, offsets: &[u32], mut scratch: Scratch) {
+    unsafe fn rowwise<S: Machine>(&self, simd: S, block: &Block, layout: &Layout) {
         let vector = lanes::<S, T>();
-        let (columns, depth, step) = (self.stencil.grid[2], offsets.len(), self.out_strides[2]);
-        let copy = scratch.ptr::<T>().cast_const();
-        let per_line = columns.div_ceil(vector);
-        let count = block.images.len() * block.planes * block.rows * per_line;
-        let mut place_scratch = Scratch::of::<Place>(count);
-        let places = place_scratch.ptr::<Place>();
-        let mut at = 0;
-        for (source, target) in self.lines(block, region) {
-            for part in 0..per_line {
-                // The last vector of a row ends with it: it repeats some outputs instead of leaving the row.
-                let column = (part * vector).min(columns - vector);
-                let place = Place { source: (source + column) as u32, count: vector as u32, target: (target + column * step) as isize };
-                // SAFETY: `count` places were asked for.
-                unsafe { places.add(at).write(place) };
-                at += 1;
-            }
-        }
-        // SAFETY: all have been written.
-        let places = unsafe { std::slice::from_raw_parts(places.cast_const(), count) };
+        let (offsets, step) = (&layout.offsets, self.out_strides[2]);
+        let depth = offsets.len();
+        let region_len = layout.region.channel * self.stencil.channels;
+        let mut scratch = Scratch::of::<T>(region_len * block.images.len() + vector);
+        let copy = scratch.ptr::<T>();
+        // SAFETY: the scratch has room for all images.
+        unsafe { self.copied(block, &layout.region, 0..self.stencil.channels, region_len, copy) };
+        let copy = copy.cast_const();
+        let places = layout.places(block);
         let total_panels = self.rows.div_ceil(S::ROWS);
         let weights = self.weights.wrapping_add(block.group * self.rows * depth);
         let origin = self.origin(block);
@@ -249,28 +289,17 @@ impl<T: Real> Correlation<'_, T> {
     /// # Safety
     /// The job's pointers are good for its sizes.
     #[inline(always)]
-    unsafe fn gathered<S: Machine>(&self, simd: S, block: &Block, region: &Region, offsets: &[u32], mut scratch: Scratch) {
-        let vector = lanes::<S, T>();
-        let (columns, depth, step) = (self.stencil.grid[2], offsets.len(), self.out_strides[2]);
-        let copy = scratch.ptr::<T>().cast_const();
-        let pixels = block.images.len() * block.planes * block.rows * columns;
-        let mut place_scratch = Scratch::of::<Place>(pixels);
-        let place = place_scratch.ptr::<Place>();
-        for (at, (source, target)) in self.lines(block, region).enumerate() {
-            for column in 0..columns {
-                let pixel = Place { source: (source + column) as u32, count: 1, target: (target + column * step) as isize };
-                // SAFETY: there are so many pixels.
-                unsafe { place.add(at * columns + column).write(pixel) };
-            }
-        }
-        // SAFETY: all pixels have been written.
-        let places = unsafe { std::slice::from_raw_parts(place.cast_const(), pixels) };
-        // Sums that are to be rounded to 16 bits must not be stored before they are complete.
-        let most = if self.format.direct { 256 } else { depth.max(1) };
-        let depth_step = depth.div_ceil(depth.div_ceil(most).max(1)).max(1);
+    unsafe fn gathered<S: Machine>(&self, simd: S, block: &Block, layout: &Layout) {
+        let (vector, taps) = (lanes::<S, T>(), self.stencil.taps.len());
+        let (depth, step) = (self.stencil.channels * taps, self.out_strides[2]);
+        let places = layout.places(block);
         let width = 2 * vector;
+        let depth_step = layout.offsets.len();
         let tile_len = width * depth_step;
-        let mut packed_scratch = Scratch::of::<T>(pixels.div_ceil(width) * tile_len + vector);
+        let region_len = layout.region.channel * layout.channels;
+        let mut scratch = Scratch::of::<T>(region_len * block.images.len() + vector);
+        let copy = scratch.ptr::<T>();
+        let mut packed_scratch = Scratch::of::<T>(places.len().div_ceil(width) * tile_len + vector);
         let packed = packed_scratch.ptr::<T>();
         let mut table_scratch = Scratch::of::<u32>(2 * depth_step);
         let tables = table_scratch.ptr::<u32>();
@@ -284,12 +313,15 @@ impl<T: Real> Correlation<'_, T> {
         let total_panels = self.rows.div_ceil(S::ROWS);
         let weights = self.weights.wrapping_add(block.group * self.rows * depth);
         let origin = self.origin(block);
-        let mut first = 0;
+        let mut channel = 0;
         loop {
-            let here = depth_step.min(depth - first);
+            let channels = channel..self.stencil.channels.min(channel + layout.channels);
+            let (first, here) = (channel * taps, channels.len() * taps);
+            // SAFETY: the scratch has room for these channels of all images.
+            unsafe { self.copied(block, &layout.region, channels.clone(), region_len, copy) };
             for (tile, pixels) in places.chunks(width).enumerate() {
                 // SAFETY: every pixel sees the whole stencil inside of the copy; a vector more can be read and written.
-                unsafe { gather_panel(simd, pixels, &offsets[first..first + here], copy, packed.add(tile * tile_len)) };
+                unsafe { gather_panel(simd, pixels, &layout.offsets[..here], copy, packed.add(tile * tile_len)) };
             }
             for at in block.panels.clone() {
                 let rows = panel(self.rows, total_panels, at);
@@ -311,8 +343,8 @@ impl<T: Real> Correlation<'_, T> {
                     unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
                 }
             }
-            first += here;
-            if first >= depth {
+            channel = channels.end;
+            if channel >= self.stencil.channels {
                 return;
             }
         }

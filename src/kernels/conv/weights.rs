@@ -1,6 +1,6 @@
 //! The gradient with respect to the weights: for every output channel and tap a dot product over all output positions.
 
-use super::stencil::{Format, Region, Stencil, copy_line};
+use super::stencil::{Format, Region, Stencil, clear_line, copy_line};
 use super::{ConvShape, GRAIN, REGION_BYTES};
 use crate::gemm::tile::{Machine, Real, Task, lanes, load, panel, splat};
 use crate::gemm::{Scratch, Shared};
@@ -165,7 +165,8 @@ impl<T: Real> WeightGradient<'_, T> {
         let columns = stencil.grid[2];
         let (inputs, outputs, taps) = (block.inputs.len(), block.outputs.len(), stencil.taps.len());
         let region_len = region.channel * inputs;
-        let mut scratch = Scratch::of::<T>(region_len * images.len());
+        // The last line's last vector may reach beyond the end.
+        let mut scratch = Scratch::of::<T>(region_len * images.len() + vector);
         let copy = scratch.ptr::<T>();
         for (at, image) in images.clone().enumerate() {
             let channel = image * shape.in_channels + block.group * shape.in_group() + block.inputs.start;
@@ -192,40 +193,47 @@ impl<T: Real> WeightGradient<'_, T> {
         };
         let count = images.len() * served[0] * served[1];
         let pixels = count * columns;
-        let padded = pixels.next_multiple_of(vector);
-        // The gradient is read where it lies, or, gathered or to be widened, from a copy.
-        let own = gather || !self.format.direct;
+        // The gradient is read where it lies or, to be gathered, widened or filled up with zeros to whole vectors, from a copy.
+        let own = gather || !self.format.direct || !columns.is_multiple_of(vector);
+        let line_len = if gather { columns } else { columns.next_multiple_of(vector) };
+        let padded = if gather { pixels.next_multiple_of(vector) } else { count * line_len };
         let mut dy_scratch = Scratch::of::<T>(if own { outputs * padded } else { 0 });
         let dy_copy = dy_scratch.ptr::<T>();
         if own {
+            // Lines that stand together are copied together.
+            let (runs, run) = if line_len == columns { (1, served[0] * served[1] * columns) } else { (served[0] * served[1], columns) };
             for row in 0..outputs {
-                let to = dy_copy.wrapping_add(row * padded);
                 let from = dy.wrapping_add(row * dy_channel * bytes);
-                // Planes and rows of an image's band stand together.
-                let run = served[0] * served[1] * columns;
+                let mut to = dy_copy.wrapping_add(row * padded);
                 // SAFETY: a row of the copy has `padded` elements.
                 unsafe {
                     for image in 0..images.len() {
-                        let (from, to) = (from.add(image * dy_image * bytes), to.add(image * run));
-                        if self.format.direct {
-                            copy_line(from.cast::<T>(), to, run);
-                        } else {
-                            (self.format.read)(from, 1, run, to);
+                        for at in 0..runs {
+                            let from = from.add((image * dy_image + at * columns) * bytes);
+                            if self.format.direct {
+                                copy_line(from.cast::<T>(), to, run);
+                            } else {
+                                (self.format.read)(from, 1, run, to);
+                            }
+                            to = to.add(run);
+                            if line_len > columns {
+                                clear_line(to, line_len - columns);
+                                to = to.add(line_len - columns);
+                            }
                         }
                     }
-                    (pixels..padded).for_each(|at| *to.add(at) = T::ZERO);
+                    clear_line(to, padded - (to.offset_from(dy_copy) as usize - row * padded));
                 }
             }
         }
         let (dy_rows, dy_step) = if own { (dy_copy.cast_const(), padded) } else { (dy.cast::<T>(), dy_channel) };
         let mut gathered_scratch = Scratch::of::<T>(if gather { inputs * taps * padded } else { 0 });
         let gathered = gathered_scratch.ptr::<T>();
-        let per_line = if gather { 0 } else { columns / vector };
-        let whole = if gather { padded / vector } else { count * per_line };
-        let tails = if gather || columns.is_multiple_of(vector) { 0 } else { count };
-        let mut position_scratch = Scratch::of::<Position>(whole + tails);
+        let per_line = line_len.div_ceil(vector);
+        let vectors = if gather { padded / vector } else { count * per_line };
+        let mut position_scratch = Scratch::of::<Position>(vectors);
         let list = position_scratch.ptr::<Position>();
-        // SAFETY: the lists have the lengths asked for; a vector never leaves its line.
+        // SAFETY: the list has the length asked for; vectors that leave their line of the copied image meet zeros of the gradient.
         unsafe {
             if gather {
                 for (at, (x, _)) in lines().enumerate() {
@@ -236,31 +244,26 @@ impl<T: Real> WeightGradient<'_, T> {
                         }
                     }
                 }
-                for row in 0..inputs * taps {
-                    (pixels..padded).for_each(|at| *gathered.add(row * padded + at) = T::ZERO);
-                }
-                (0..whole).for_each(|at| list.add(at).write(Position { x: (at * vector) as u32, dy: (at * vector) as u32 }));
+                (0..inputs * taps).for_each(|row| clear_line(gathered.add(row * padded + pixels), padded - pixels));
+                (0..vectors).for_each(|at| list.add(at).write(Position { x: (at * vector) as u32, dy: (at * vector) as u32 }));
             } else {
                 for (at, (x, line)) in lines().enumerate() {
-                    let line = if own { at * columns } else { line };
-                    let position = |column: usize| Position { x: (x + column) as u32, dy: (line + column) as u32 };
-                    (0..per_line).for_each(|part| list.add(at * per_line + part).write(position(part * vector)));
-                    if tails > 0 {
-                        // A row's rest is a vector that ends with the row; lanes that were counted already are masked.
-                        list.add(whole + at).write(position(columns - vector));
-                    }
+                    let line = if own { at * line_len } else { line };
+                    let position = |part: usize| Position { x: (x + part * vector) as u32, dy: (line + part * vector) as u32 };
+                    (0..per_line).for_each(|part| list.add(at * per_line + part).write(position(part)));
                 }
             }
-            let list = std::slice::from_raw_parts(list.cast_const(), whole + tails);
-            let (whole, tails) = list.split_at(whole);
             let offsets = if gather {
                 (0..inputs * taps).map(|at| (at * padded) as u32).collect()
             } else {
                 stencil.offsets::<64>(region, inputs)
             };
-            let kept = vector - columns % vector;
-            let mask = std::array::from_fn(|lane| if lane >= kept { u64::MAX } else { 0 });
-            let sums = Sums { x: if gather { gathered.cast_const() } else { copy }, whole, tails, mask, offsets: &offsets };
+            let sums = Sums {
+                x: if gather { gathered.cast_const() } else { copy },
+                positions: std::slice::from_raw_parts(list.cast_const(), vectors),
+                line: if gather { 0 } else { columns },
+                offsets: &offsets,
+            };
             let mut row = 0;
             while row < outputs {
                 let dy = dy_rows.add(row * dy_step);
@@ -292,11 +295,9 @@ impl<T: Real> WeightGradient<'_, T> {
 /// Dot products of rows of the gradient with what taps see.
 struct Sums<'a, T> {
     x: *const T,
-    whole: &'a [Position],
-    /// Vectors of which only some lanes count.
-    tails: &'a [Position],
-    /// Those lanes: all bits set, else none.
-    mask: [u64; 16],
+    positions: &'a [Position],
+    /// Elements of a line, if lines end inside of a vector; the gradient has zeros after them.
+    line: usize,
     offsets: &'a [u32],
 }
 
@@ -335,10 +336,10 @@ impl<T: Real> Sums<'_, T> {
         out_step: usize,
     ) {
         let mut sums = [[splat::<S, T>(simd, T::ZERO); W]; H];
-        // SAFETY: the caller vouches; the mask has as many lanes as any vector.
+        // SAFETY: the caller vouches.
         unsafe {
             let x: [*const T; W] = std::array::from_fn(|tap| self.x.add(self.offsets[at + tap] as usize));
-            for position in self.whole {
+            for position in self.positions {
                 let seen: [T::Lanes<S>; W] = std::array::from_fn(|tap| load(simd, x[tap].add(position.x as usize)));
                 for row in 0..H {
                     let gradient = load(simd, dy.add(row * dy_step + position.dy as usize));
@@ -347,29 +348,34 @@ impl<T: Real> Sums<'_, T> {
                     }
                 }
             }
-            if !self.tails.is_empty() {
-                let mask: [T; 16] = std::array::from_fn(|lane| T::from_mask(self.mask[lane]));
-                // Both sides are masked: what lies in a lane that does not count may be infinite. The mask is read anew each time,
-                // or it would take a register from the sums.
-                let masked = |ptr: *const T| {
-                    let mask = mask.as_ptr().cast::<<T::Lanes<S> as SimdBase<S>>::Array>().read_volatile();
-                    T::Lanes::<S>::from_bits(T::Lanes::<S>::load_array(simd, mask).to_bits() & load::<S, T>(simd, ptr).to_bits())
-                };
-                for position in self.tails {
-                    let seen: [T::Lanes<S>; W] = std::array::from_fn(|tap| masked(x[tap].add(position.x as usize)));
-                    for row in 0..H {
-                        let gradient = masked(dy.add(row * dy_step + position.dy as usize));
-                        for tap in 0..W {
-                            sums[row][tap] = seen[tap].mul_add(gradient, sums[row][tap]);
-                        }
-                    }
-                }
-            }
             for row in 0..H {
                 for tap in 0..W {
-                    *out.add(row * out_step + at + tap) += sums[row][tap].reduce_sum();
+                    let mut sum = sums[row][tap].reduce_sum();
+                    // An infinite value beyond the end of a line makes NaN of the zero that it meets.
+                    if sum.to_f64().is_nan() {
+                        sum = self.exact(lanes::<S, T>(), x[tap], dy.add(row * dy_step));
+                    }
+                    *out.add(row * out_step + at + tap) += sum;
                 }
             }
         }
+    }
+
+    /// The sum of one tap without what lies beyond the ends of lines.
+    ///
+    /// # Safety
+    /// All positions are readable.
+    #[cold]
+    unsafe fn exact(&self, vector: usize, x: *const T, dy: *const T) -> T {
+        let mut sum = T::ZERO;
+        for (at, position) in self.positions.iter().enumerate() {
+            let first = if self.line == 0 { 0 } else { at % self.line.div_ceil(vector) * vector };
+            let count = if self.line == 0 { vector } else { vector.min(self.line - first) };
+            for lane in 0..count {
+                // SAFETY: the caller vouches.
+                sum += unsafe { *x.add(position.x as usize + lane) * *dy.add(position.dy as usize + lane) };
+            }
+        }
+        sum
     }
 }

@@ -37,6 +37,10 @@ impl Scratch {
         Scratch { lines }
     }
 
+    pub(crate) fn start<T: Copy>(&self) -> *const T {
+        self.lines.as_ptr().cast()
+    }
+
     pub(crate) fn ptr<T: Copy>(&mut self) -> *mut T {
         self.lines.as_mut_ptr().cast()
     }

@@ -23,8 +23,6 @@ pub(crate) trait Real:
 
     fn to_f64(self) -> f64;
     fn from_f64(value: f64) -> Self;
-    /// All bits set or none.
-    fn from_mask(mask: u64) -> Self;
 
     /// Writes the 4 x 4 block at `src`, whose rows are `src_stride` apart, transposed to `dst`, whose rows are `dst_stride` apart.
     ///
@@ -43,9 +41,6 @@ impl Real for f32 {
     }
     fn from_f64(value: f64) -> f32 {
         value as f32
-    }
-    fn from_mask(mask: u64) -> f32 {
-        f32::from_bits(mask as u32)
     }
 
     #[inline(always)]
@@ -74,9 +69,6 @@ impl Real for f64 {
     }
     fn from_f64(value: f64) -> f64 {
         value
-    }
-    fn from_mask(mask: u64) -> f64 {
-        f64::from_bits(mask)
     }
 
     #[inline(always)]
