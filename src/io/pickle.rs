@@ -384,7 +384,14 @@ impl<'a> Writer<'a> {
                 Step::Bytes(b"R"),
                 Step::MemoObject(id),
             ]),
-            Object::Storage(storage) => self.todo.push(Step::Storage(storage.storage, storage.dtype)),
+            Object::Storage(storage) => {
+                let whole = (self.persistent)(storage.storage, storage.dtype)?;
+                let len_bytes = whole.element_count * whole.dtype.map_or(1, |dtype| dtype.size_bytes() as u64);
+                if storage.offset_bytes != 0 || storage.len_bytes != len_bytes {
+                    return Err(Error::Value("a part of a storage cannot be saved as a storage; save a tensor of it".into()));
+                }
+                self.todo.push(Step::Storage(storage.storage, storage.dtype));
+            }
             Object::Tensor(_) => self.tensor(id)?,
             Object::Parameter { data, requires_grad, state } => {
                 let mut steps = vec![

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::globals;
 use crate::value::{DictKind, Graph, Instance, Object, ObjectId, StorageRef, Tensor, Value};
 
-/// Bounds on what a file may ask for; every one gives an error that names it.
+/// Bounds on what a file may ask for; every one gives an error that names it. Beside them, memory is bounded by the file:
+/// a byte of pickle makes at most one object (40 bytes) and one reference to it (24), and storages stay in the file.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Longest pickle, bytes.

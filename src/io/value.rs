@@ -189,6 +189,9 @@ pub enum Object {
     Instance(Box<Instance>),
 }
 
+// One byte of a pickle makes one object: its size is what a hostile file can multiply.
+const _: () = assert!(size_of::<Object>() <= 40 && size_of::<Value>() <= 24);
+
 impl Object {
     pub fn dict(entries: Vec<(Value, Value)>) -> Object {
         Object::Dict { kind: DictKind::Dict, entries, attributes: None }

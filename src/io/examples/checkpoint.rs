@@ -52,7 +52,9 @@ fn rewrite(from: &Path, to: &Path) -> Result<()> {
             .collect();
         return save_safetensors(to, &views, &file.metadata);
     }
-    let checkpoint = Storages(load_checkpoint(from, &Options::default())?);
+    // Any class may be named: it is copied by name, nothing of it runs.
+    let options = Options { globals: Globals::Any, ..Options::default() };
+    let checkpoint = Storages(load_checkpoint(from, &options)?);
     save_checkpoint(to, &checkpoint.0.graph, &checkpoint.0.root, &checkpoint)
 }
 

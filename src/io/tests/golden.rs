@@ -291,3 +291,25 @@ fn build_order_creates_every_object_once_and_after_its_parts() {
         }
     }
 }
+
+#[test]
+fn inspection_lists_tensors_by_name_and_what_a_file_needs() {
+    let summary = inspect(&folder().join("adam.pt"), &Options::default()).unwrap();
+    assert_eq!(summary.format, Format::Zip);
+    let weight = &summary.tensors[0];
+    assert_eq!((weight.name.as_str(), &weight.shape[..], weight.is_parameter), ("model.first.weight", &[4, 3][..], false));
+    assert!(summary.tensors.iter().any(|tensor| tensor.name == "optimizer.state.0.exp_avg"));
+    assert!(summary.globals.iter().all(|global| global.is_allowed));
+    assert!(summary.storage_bytes < summary.file_bytes);
+
+    // A file that does not load says what it would need.
+    let pickle = b"\x80\x02cmy.module\nModel\n)\x81}X\x01\x00\x00\x00wcos\nsystem\nsb.";
+    let mut file = Vec::new();
+    let mut archive = zip::ArchiveWriter::new(&mut file);
+    archive.add("a/data.pkl", pickle).unwrap();
+    archive.finish().unwrap();
+    assert!(read_checkpoint(file.clone(), &Options::default()).is_err());
+    let names: Vec<_> =
+        inspect_source(file, &Options::default()).unwrap().globals.into_iter().map(|global| (global.name, global.is_allowed)).collect();
+    assert_eq!(names, [("my.module.Model".to_owned(), false), ("os.system".to_owned(), false)]);
+}
