@@ -8,7 +8,7 @@ use crate::lanes::Lanes;
 use crate::memory::is_contiguous;
 use crate::parallel::par_chunks;
 use crate::value::{BitsFormula, Compute, FloatFormula, FloatTest, NumberFormula, NumberTest, Scalar, Truth, Wrapping};
-use fearless_simd::{Simd, dispatch, prelude::*};
+use fearless_simd::{Simd, prelude::*};
 use rustnn_tensor::DType;
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
@@ -22,11 +22,39 @@ const TASK: usize = 16 << 10;
 /// Up to this many elements a call is one block on this thread.
 const SMALL: usize = 32 << 10;
 /// Inner runs of this many elements are worth a kernel call of their own.
-const ROW: usize = 16;
+const ROW: usize = 8;
+/// The same where they pass through a buffer, which might else hold several runs.
+const BUFFERED_ROW: usize = 256;
+/// Rows of a tile: a cache line of 4-byte elements.
+const TILE_ROWS: usize = 16;
 
-/// One contiguous block: `inputs` point to `len` elements of the compute dtype, or to a single one where their bit in
-/// `splat` is set; `out` to as many results (bytes for a test). An input may be `out` itself.
-type Block = unsafe fn(inputs: &[*const u8; MAX_INPUTS], splat: u8, out: *mut u8, len: usize, scalars: &[Scalar]);
+/// Contiguous rows of one length: what a kernel works on.
+struct Rows {
+    /// To `len` elements of the compute dtype, or to a single one where the input's bit in `splat` is set.
+    inputs: [*const u8; MAX_INPUTS],
+    splat: u8,
+    /// To `len` results, bytes for a test. An input may be the output itself.
+    out: *mut u8,
+    len: usize,
+    count: usize,
+    /// Bytes from one row to the next.
+    input_steps: [isize; MAX_INPUTS],
+    out_step: isize,
+}
+
+impl Rows {
+    #[inline(always)]
+    fn single(inputs: [*const u8; MAX_INPUTS], splat: u8, out: *mut u8, len: usize) -> Rows {
+        Rows { inputs, splat, out, len, count: 1, input_steps: [0; MAX_INPUTS], out_step: 0 }
+    }
+
+    #[inline(always)]
+    fn is_in_place(&self) -> bool {
+        self.inputs.contains(&self.out.cast_const())
+    }
+}
+
+type Block = unsafe fn(&Rows, &[Scalar]);
 
 /// A row's functions, by compute dtype.
 #[derive(Clone, Copy)]
@@ -60,7 +88,7 @@ impl Kernel {
                 F32: number_f32::<F, N, S>,
                 F16: number_f32::<F, N, S>,
                 BF16: number_f32::<F, N, S>,
-                F64: number::<F, f64, 8, N, S>,
+                F64: number_f64::<F, N, S>,
                 I8: number::<F, Wrapping<i8>, 32, N, S>,
                 I16: number::<F, Wrapping<i16>, 32, N, S>,
                 I32: number::<F, Wrapping<i32>, 16, N, S>,
@@ -94,7 +122,7 @@ impl Kernel {
                 F32: test_f32::<F, N, S>,
                 F16: test_f32::<F, N, S>,
                 BF16: test_f32::<F, N, S>,
-                F64: test::<F, f64, 8, N, S>,
+                F64: test_f64::<F, N, S>,
                 I8: test::<F, Wrapping<i8>, 32, N, S>,
                 I16: test::<F, Wrapping<i16>, 32, N, S>,
                 I32: test::<F, Wrapping<i32>, 16, N, S>,
@@ -139,121 +167,76 @@ impl Kernel {
 
 // ------------------------------------------------------------------------------------------------ blocks, one per kind
 
-unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), simd => unsafe {
-        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(simd => unsafe {
+        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
-unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), simd => unsafe {
-        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(simd => unsafe {
+        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
-unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), simd => unsafe {
-        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(simd => unsafe {
+        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
-unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), simd => unsafe {
-        lanes(simd, inputs, splat, out, len, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(simd => unsafe {
+        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
-unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), _simd => unsafe {
-        numbers::<f64, f64, 8, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(_simd => unsafe {
+        numbers::<f64, f64, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), _simd => unsafe {
-        numbers::<f64, bool, 8, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(_simd => unsafe {
+        numbers::<f64, bool, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), _simd => unsafe {
-        numbers::<T, T, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+unsafe fn number_f64<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(_simd => unsafe {
+        numbers::<f64, f64, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), _simd => unsafe {
-        numbers::<T, bool, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
+// Integers run at the baseline: their loops are many, seldom hot, and bound by memory.
+unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    unsafe { numbers::<T, T, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
+}
+
+unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::dispatch_lean!(_simd => unsafe {
+        numbers::<f64, bool, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
-    scalars: &[Scalar],
-) {
-    // SAFETY: the caller's promise (see `Block`).
-    dispatch!(crate::level(), _simd => unsafe {
-        numbers::<T, T, W, N, S>(inputs, splat, out, len, scalars, #[inline(always)] |x, s| F::eval(x, s))
-    })
+unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    unsafe { numbers::<T, bool, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
+}
+
+unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+    // SAFETY: the caller's promise (see `Rows`).
+    unsafe { numbers::<T, T, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
 }
 
 /// # Safety
@@ -285,18 +268,16 @@ unsafe fn store_mask<V: Simd>(_simd: V, mask: V::mask32s, out: *mut u8) {
     }
 }
 
-/// The loop of f32: whole vectors straight from memory, then the rest once more through padded vectors, so that nothing is
-/// read or written out of bounds and the formula is compiled once. A splat is a vector that the loop does not step past.
+/// The loop of f32: whole vectors, then the rest in the same loop once more, so that the formula is compiled once: the last
+/// whole vector of the row, computing some results twice, or a padded one in a short row or where a result may have replaced
+/// its input. A splat is a vector that the loop does not step past.
 ///
 /// # Safety
-/// As `Block`; `eval` writes a vector's results of `out_width` bytes each to its third argument.
+/// `rows` holds; `eval` writes a vector's results of `out_width` bytes each to its third argument.
 #[inline(always)]
 unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
     simd: V,
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
+    rows: &Rows,
     scalars: &[Scalar],
     eval: impl Fn([Lanes<V>; N], [Lanes<V>; S], *mut u8),
     out_width: usize,
@@ -310,49 +291,64 @@ unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
     }
     let mut x = [Lanes::splat(simd, 0.0); N];
     let mut pads = [MaybeUninit::<[f32; 16]>::uninit(); N];
-    let mut from = [std::ptr::null::<f32>(); N];
-    let mut step = [width; N];
-    // SAFETY: `count` vectors lie before the end of every input that steps; pads hold 16 lanes, the most that a vector has.
-    unsafe {
-        for k in 0..N {
-            from[k] = inputs[k].cast();
-            if splat >> k & 1 != 0 {
-                let pad = pads[k].as_mut_ptr().cast::<f32>();
-                pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
-                (from[k], step[k]) = (pad, 0);
-            }
-        }
-        let mut to = out;
-        let (mut count, rest) = (len / width, len % width);
-        let mut padded = MaybeUninit::<[f32; 16]>::uninit();
-        let mut last = false;
-        loop {
-            for _ in 0..count {
-                for k in 0..N {
-                    x[k].v = V::f32s::load_array(simd, from[k].cast::<Array<V>>().read_unaligned());
-                    from[k] = from[k].wrapping_add(step[k]);
-                }
-                eval(x, s, to);
-                to = to.wrapping_add(width * out_width);
-            }
-            if last || rest == 0 {
-                break;
-            }
+    let mut padded = MaybeUninit::<[f32; 16]>::uninit();
+    let rest = rows.len % width;
+    let overlaps = rows.len >= width && !rows.is_in_place();
+    for row in 0..rows.count as isize {
+        let mut from = [std::ptr::null::<f32>(); N];
+        let mut step = [width; N];
+        // SAFETY: `count` vectors lie before the end of every input that steps; pads hold 16 lanes, the most that a vector has.
+        unsafe {
             for k in 0..N {
-                if step[k] != 0 {
-                    // Padded with a value that is there anyway: no new NaN, no new special case.
+                from[k] = rows.inputs[k].offset(row * rows.input_steps[k]).cast();
+                if rows.splat >> k & 1 != 0 {
                     let pad = pads[k].as_mut_ptr().cast::<f32>();
                     pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
-                    for i in 1..rest {
-                        pad.add(i).write(from[k].add(i).read());
-                    }
-                    from[k] = pad;
+                    (from[k], step[k]) = (pad, 0);
                 }
             }
-            (to, count, last) = (padded.as_mut_ptr().cast(), 1, true);
-        }
-        if rest != 0 {
-            std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<u8>(), out.add((len - rest) * out_width), rest * out_width);
+            let out = rows.out.offset(row * rows.out_step);
+            let mut to = out;
+            let mut count = rows.len / width;
+            let mut last = false;
+            loop {
+                for _ in 0..count {
+                    for k in 0..N {
+                        x[k].v = V::f32s::load_array(simd, from[k].cast::<Array<V>>().read_unaligned());
+                        from[k] = from[k].wrapping_add(step[k]);
+                    }
+                    eval(x, s, to);
+                    to = to.wrapping_add(width * out_width);
+                }
+                if last || rest == 0 {
+                    break;
+                }
+                (count, last) = (1, true);
+                if overlaps {
+                    for k in 0..N {
+                        if step[k] != 0 {
+                            from[k] = from[k].sub(width - rest);
+                        }
+                    }
+                    to = to.sub((width - rest) * out_width);
+                    continue;
+                }
+                for k in 0..N {
+                    if step[k] != 0 {
+                        // Padded with a value that is there anyway: no new NaN, no new special case.
+                        let pad = pads[k].as_mut_ptr().cast::<f32>();
+                        pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
+                        for i in 1..rest {
+                            pad.add(i).write(from[k].add(i).read());
+                        }
+                        from[k] = pad;
+                    }
+                }
+                to = padded.as_mut_ptr().cast();
+            }
+            if rest != 0 && !overlaps {
+                std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<u8>(), out.add((rows.len - rest) * out_width), rest * out_width);
+            }
         }
     }
 }
@@ -360,74 +356,86 @@ unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
 /// The loop of the other dtypes, `W` elements at a time so that the compiler makes vectors of it.
 ///
 /// # Safety
-/// As `Block`, `R` being the result's type.
+/// `rows` holds, `R` being the result's type.
 #[inline(always)]
 unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: usize>(
-    inputs: &[*const u8; MAX_INPUTS],
-    splat: u8,
-    out: *mut u8,
-    len: usize,
+    rows: &Rows,
     scalars: &[Scalar],
     eval: impl Fn([T; N], [T; S]) -> R,
 ) {
     debug_assert!(scalars.len() >= S);
     let s: [T; S] = std::array::from_fn(|k| T::from_scalar(scalars[k]));
     let mut pads = [MaybeUninit::<[T; W]>::uninit(); N];
-    let mut from = [std::ptr::null::<T>(); N];
-    let mut step = [W; N];
-    // SAFETY: `count` groups of W lie before the end of every input that steps; pads hold W.
-    unsafe {
-        for k in 0..N {
-            from[k] = inputs[k].cast();
-            if splat >> k & 1 != 0 {
-                pads[k].write([from[k].read(); W]);
-                (from[k], step[k]) = (pads[k].as_ptr().cast(), 0);
-            }
-        }
-        let mut to = out.cast::<R>();
-        let (mut count, rest) = (len / W, len % W);
-        let mut padded = MaybeUninit::<[R; W]>::uninit();
-        let mut last = false;
-        loop {
-            for _ in 0..count {
-                let x: [[T; W]; N] = std::array::from_fn(
-                    #[inline(always)]
-                    |k| from[k].cast::<[T; W]>().read_unaligned(),
-                );
-                let y: [R; W] = std::array::from_fn(
-                    #[inline(always)]
-                    |i| {
-                        eval(
-                            std::array::from_fn(
-                                #[inline(always)]
-                                |k| x[k][i],
-                            ),
-                            s,
-                        )
-                    },
-                );
-                to.cast::<[R; W]>().write_unaligned(y);
-                for k in 0..N {
-                    from[k] = from[k].wrapping_add(step[k]);
-                }
-                to = to.wrapping_add(W);
-            }
-            if last || rest == 0 {
-                break;
-            }
+    let mut padded = MaybeUninit::<[R; W]>::uninit();
+    let rest = rows.len % W;
+    let overlaps = rows.len >= W && !rows.is_in_place();
+    for row in 0..rows.count as isize {
+        let mut from = [std::ptr::null::<T>(); N];
+        let mut step = [W; N];
+        // SAFETY: `count` groups of W lie before the end of every input that steps; pads hold W.
+        unsafe {
             for k in 0..N {
-                if step[k] != 0 {
-                    let pad = pads[k].write([from[k].read(); W]);
-                    for i in 1..rest {
-                        pad[i] = from[k].add(i).read();
-                    }
-                    from[k] = pad.as_ptr();
+                from[k] = rows.inputs[k].offset(row * rows.input_steps[k]).cast();
+                if rows.splat >> k & 1 != 0 {
+                    pads[k].write([from[k].read(); W]);
+                    (from[k], step[k]) = (pads[k].as_ptr().cast(), 0);
                 }
             }
-            (to, count, last) = (padded.as_mut_ptr().cast(), 1, true);
-        }
-        if rest != 0 {
-            std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<R>(), out.cast::<R>().add(len - rest), rest);
+            let out = rows.out.offset(row * rows.out_step).cast::<R>();
+            let mut to = out;
+            let mut count = rows.len / W;
+            let mut last = false;
+            loop {
+                for _ in 0..count {
+                    let x: [[T; W]; N] = std::array::from_fn(
+                        #[inline(always)]
+                        |k| from[k].cast::<[T; W]>().read_unaligned(),
+                    );
+                    let y: [R; W] = std::array::from_fn(
+                        #[inline(always)]
+                        |i| {
+                            eval(
+                                std::array::from_fn(
+                                    #[inline(always)]
+                                    |k| x[k][i],
+                                ),
+                                s,
+                            )
+                        },
+                    );
+                    to.cast::<[R; W]>().write_unaligned(y);
+                    for k in 0..N {
+                        from[k] = from[k].wrapping_add(step[k]);
+                    }
+                    to = to.wrapping_add(W);
+                }
+                if last || rest == 0 {
+                    break;
+                }
+                (count, last) = (1, true);
+                if overlaps {
+                    for k in 0..N {
+                        if step[k] != 0 {
+                            from[k] = from[k].sub(W - rest);
+                        }
+                    }
+                    to = to.sub(W - rest);
+                    continue;
+                }
+                for k in 0..N {
+                    if step[k] != 0 {
+                        let pad = pads[k].write([from[k].read(); W]);
+                        for i in 1..rest {
+                            pad[i] = from[k].add(i).read();
+                        }
+                        from[k] = pad.as_ptr();
+                    }
+                }
+                to = padded.as_mut_ptr().cast();
+            }
+            if rest != 0 && !overlaps {
+                std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<R>(), out.add(rows.len - rest), rest);
+            }
         }
     }
 }
@@ -521,9 +529,8 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
         return;
     }
     // The fast path: everything contiguous or one value, of the compute dtype, and small.
-    let mut ptrs = [std::ptr::null(); MAX_INPUTS];
+    let mut rows = Rows::single([std::ptr::null(); MAX_INPUTS], 0, out.ptr, len);
     let mut values = [[0u64; 1]; MAX_INPUTS];
-    let mut splat = 0u8;
     let mut plain = len <= SMALL && out.dtype == kernel.result(compute) && is_contiguous(out.shape, out.strides);
     for (k, input) in inputs.iter().enumerate() {
         match input.0 {
@@ -532,20 +539,20 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
                 plain = plain && dtype == compute;
                 if plain && !is_contiguous(out.shape, strides) {
                     plain = is_splat(out.shape, strides);
-                    splat |= 1 << k;
+                    rows.splat |= 1 << k;
                 }
-                ptrs[k] = ptr;
+                rows.inputs[k] = ptr;
             }
             Source::Value(scalar) => {
                 values[k] = splat_bytes(scalar, compute);
-                ptrs[k] = values[k].as_ptr().cast();
-                splat |= 1 << k;
+                rows.inputs[k] = values[k].as_ptr().cast();
+                rows.splat |= 1 << k;
             }
         }
     }
     if plain {
         // SAFETY: `Operand` and `DstBytes` vouch for `len` elements each.
-        return unsafe { block(&ptrs, splat, out.ptr, len, scalars) };
+        return unsafe { block(&rows, scalars) };
     }
     Plan::new(kernel, block, dtype, inputs, scalars, out, len).run();
 }
@@ -619,6 +626,12 @@ struct Plan<'a> {
     dims: SmallVec<[Dim; 6]>,
     /// Runs of the inner dimension are blocks of their own; else blocks cross it.
     rows: bool,
+    /// Blocks of the rows pass through a buffer, because of a stride, a conversion or streaming.
+    buffered: bool,
+    /// Several rows are one call.
+    batched: bool,
+    /// Operands run along different dimensions, so tiles of the last two are gathered.
+    tiled: bool,
     /// The output is too large for the caches and is written past them.
     stream: bool,
 }
@@ -649,19 +662,22 @@ impl<'a> Walk<'a> {
         walk
     }
 
+    /// On by `count` rows, which the innermost of these dimensions still has.
     #[inline]
-    fn step(&mut self) {
+    fn advance(&mut self, count: usize) {
+        let mut by = count;
         for (k, dim) in self.dims.iter().enumerate().rev() {
-            self.index[k] += 1;
+            self.index[k] += by;
             let back = if self.index[k] < dim.size { 0 } else { dim.size as isize };
-            self.out += dim.out * (1 - back);
+            self.out += dim.out * (by as isize - back);
             for (offset, stride) in self.inputs.iter_mut().zip(dim.inputs) {
-                *offset += stride * (1 - back);
+                *offset += stride * (by as isize - back);
             }
             if back == 0 {
                 return;
             }
             self.index[k] = 0;
+            by = 1;
         }
     }
 }
@@ -685,6 +701,12 @@ struct Buffers {
     raw: Buffer,
     out: Buffer,
     converted: Buffer,
+}
+
+impl Buffers {
+    const fn new() -> Self {
+        Buffers { inputs: [const { Buffer::new() }; MAX_INPUTS], raw: Buffer::new(), out: Buffer::new(), converted: Buffer::new() }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -722,6 +744,8 @@ impl<'a> Plan<'a> {
         if dims.is_empty() {
             dims.push(Dim { size: 1, out: 1, inputs: [0; MAX_INPUTS] });
         }
+        let count = inputs.len();
+        let tiled = bring_partner_inward(&mut dims, count);
         let mut sources = [Input { ptr: std::ptr::null(), dtype: compute, value: [0], reach: Reach::Value }; MAX_INPUTS];
         for (k, (source, input)) in sources.iter_mut().zip(inputs).enumerate() {
             match input.0 {
@@ -733,29 +757,46 @@ impl<'a> Plan<'a> {
         }
         let inner = dims[dims.len() - 1];
         let out_width = out.dtype.size_bytes();
-        let row_bytes = inner.size * out_width;
+        let result = kernel.result(compute);
         let aliased = sources.iter().any(|s| s.ptr == out.ptr.cast_const());
         // An output that is also an input comes into the caches anyway.
-        let stream = inner.out == 1 && row_bytes >= 4096 && len * out_width >= streaming_bytes() && !aliased;
+        let stream =
+            !tiled && inner.out == 1 && inner.size * out_width >= 4096 && len * out_width >= streaming_bytes() && !aliased;
+        let converts = |k: usize| sources[k].dtype != compute;
+        let buffered = stream
+            || inner.out != 1
+            || out.dtype != result
+            || (0..count).any(|k| inner.inputs[k] != 0 && (converts(k) || inner.inputs[k] != 1));
+        let rows = dims.len() == 1 || inner.size >= if buffered { BUFFERED_ROW } else { ROW };
         Plan {
             block,
             compute,
-            result: kernel.result(compute),
+            result,
             half: if compute == dtype { None } else { Some(dtype) },
-            count: inputs.len(),
+            count,
             inputs: sources,
             scalars,
             out: out.ptr,
             out_dtype: out.dtype,
             out_reach: Reach::new(&dims, |dim| dim.out),
             len,
-            rows: dims.len() == 1 || inner.size >= ROW,
-            dims,
+            rows,
+            buffered,
+            batched: rows && !buffered && dims.len() > 1 && (0..count).all(|k| sources[k].reach != Reach::Strided || !converts(k)),
+            tiled,
             stream,
+            dims,
         }
     }
 
     fn run(&self) {
+        if self.tiled {
+            let [.., across, along] = self.dims[..] else { unreachable!("tiles have two dimensions") };
+            let band = TILE_ROWS * along.size;
+            let bands = self.len / (across.size * along.size) * across.size.div_ceil(TILE_ROWS);
+            // SAFETY: bands are disjoint and within the output; `Operand` and `DstBytes` vouch for the rest.
+            return par_chunks(bands, (TASK / band).max(1), &|range| range.for_each(|i| unsafe { self.band(i) }));
+        }
         let grain = if self.len <= SMALL { SMALL } else { TASK };
         // SAFETY: ranges are disjoint and within the output; `Operand` and `DstBytes` vouch for the rest.
         par_chunks(self.len, grain, &|range| unsafe { self.range(range.start, range.end) });
@@ -766,31 +807,35 @@ impl<'a> Plan<'a> {
     /// # Safety
     /// They exist, and no other thread writes them.
     unsafe fn range(&self, start: usize, end: usize) {
-        let mut buffers = Buffers {
-            inputs: [const { Buffer::new() }; MAX_INPUTS],
-            raw: Buffer::new(),
-            out: Buffer::new(),
-            converted: Buffer::new(),
-        };
+        let mut buffers = Buffers::new();
         let (inner, outer) = self.dims.split_last().expect("a plan has a dimension");
         let mut walk = Walk::at(outer, start / inner.size);
         let mut column = start % inner.size;
         let mut i = start;
         while i < end {
             let mut n = end - i;
+            if self.batched && column == 0 && n >= inner.size {
+                let left = outer[outer.len() - 1].size - walk.index[outer.len() - 1];
+                let count = left.min(n / inner.size);
+                // SAFETY: the caller's promise.
+                unsafe { self.piece(&mut buffers, &walk, inner, i, 0, inner.size, count) };
+                i += count * inner.size;
+                walk.advance(count);
+                continue;
+            }
             if self.rows {
                 n = n.min(inner.size - column);
             }
-            if !self.rows || self.is_buffered(inner) {
+            if !self.rows || self.buffered {
                 n = n.min(BLOCK);
             }
             // SAFETY: the caller's promise.
-            unsafe { self.piece(&mut buffers, &walk, inner, i, column, n) };
+            unsafe { self.piece(&mut buffers, &walk, inner, i, column, n, 1) };
             i += n;
             column += n;
             while column >= inner.size && i < end {
                 column -= inner.size;
-                walk.step();
+                walk.advance(1);
             }
         }
         if self.stream {
@@ -798,39 +843,99 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether a row's blocks pass through a buffer.
-    #[inline]
-    fn is_buffered(&self, inner: &Dim) -> bool {
-        self.stream
-            || inner.out != 1
-            || self.out_dtype != self.result
-            || (0..self.count).any(|k| {
-                let input = &self.inputs[k];
-                inner.inputs[k] != 0 && (input.dtype != self.compute || inner.inputs[k] != 1)
-            })
+    /// Band `i` of tiles: up to TILE_ROWS of the last but one dimension, all of the last.
+    ///
+    /// # Safety
+    /// It exists, and no other thread writes it.
+    unsafe fn band(&self, i: usize) {
+        let mut buffers = Buffers::new();
+        let [outer @ .., across, along] = &self.dims[..] else { unreachable!("tiles have two dimensions") };
+        let bands = across.size.div_ceil(TILE_ROWS);
+        let walk = Walk::at(outer, i / bands);
+        let first_row = i % bands * TILE_ROWS;
+        let rows = TILE_ROWS.min(across.size - first_row);
+        for first in (0..along.size).step_by(BLOCK / TILE_ROWS) {
+            let columns = (BLOCK / TILE_ROWS).min(along.size - first);
+            let n = rows * columns;
+            let at = |offset: isize, across: isize, along: isize| offset + first_row as isize * across + first as isize * along;
+            let mut ptrs = [std::ptr::null::<u8>(); MAX_INPUTS];
+            let mut splat = 0u8;
+            // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+            unsafe {
+                for k in 0..self.count {
+                    let input = &self.inputs[k];
+                    let (raw, count) = match input.reach {
+                        Reach::Value => (input.value.as_ptr().cast(), 1),
+                        Reach::Splat => (input.ptr, 1),
+                        _ => {
+                            let (down, right) = (across.inputs[k], along.inputs[k]);
+                            let width = input.dtype.size_bytes();
+                            let from = input.ptr.offset(at(walk.inputs[k], down, right) * width as isize);
+                            let buffer = if input.dtype == self.compute { buffers.inputs[k].ptr() } else { buffers.raw.ptr() };
+                            move_tile(width, rows, columns, (from, down, right), (buffer, columns as isize, 1));
+                            (buffer.cast_const(), n)
+                        }
+                    };
+                    if count == 1 {
+                        splat |= 1 << k;
+                    }
+                    ptrs[k] = self.converted(&mut buffers, k, raw, count);
+                }
+                let mut from = buffers.out.ptr();
+                (self.block)(&Rows::single(ptrs, splat, from, n), self.scalars);
+                if self.out_dtype != self.result {
+                    cast_row(self.result, from, self.out_dtype, buffers.converted.ptr(), n);
+                    from = buffers.converted.ptr();
+                }
+                let width = self.out_dtype.size_bytes();
+                let to = self.out.offset(at(walk.out, across.out, along.out) * width as isize);
+                move_tile(width, rows, columns, (from, columns as isize, 1), (to, across.out, along.out));
+            }
+        }
     }
 
-    /// `n` elements from element `i` on, which is `column` of the row at `walk`.
+    /// `count` elements of input `k` at `raw` (perhaps in the raw buffer), in the compute dtype.
+    ///
+    /// # Safety
+    /// They exist and fit a buffer.
+    #[inline]
+    unsafe fn converted(&self, buffers: &mut Buffers, k: usize, raw: *const u8, count: usize) -> *const u8 {
+        let dtype = self.inputs[k].dtype;
+        if dtype == self.compute {
+            return raw;
+        }
+        // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+        unsafe {
+            let buffer = buffers.inputs[k].ptr();
+            cast_row(dtype, raw, self.compute, buffer, count);
+            if let Some(half) = self.half
+                && dtype != half
+            {
+                let rounded = buffers.raw.ptr();
+                cast_row(self.compute, buffer, half, rounded, count);
+                cast_row(half, rounded, self.compute, buffer, count);
+            }
+            buffer
+        }
+    }
+
+    /// `n` elements from element `i` on, which is `column` of the row at `walk`; of `count` rows if the plan is batched.
     ///
     /// # Safety
     /// They exist; `n` is at most BLOCK where buffers are needed.
     #[inline]
-    unsafe fn piece(&self, buffers: &mut Buffers, walk: &Walk, inner: &Dim, i: usize, column: usize, n: usize) {
+    unsafe fn piece(&self, buffers: &mut Buffers, walk: &Walk, inner: &Dim, i: usize, column: usize, n: usize, count: usize) {
         let within = column + n <= inner.size;
-        let mut ptrs = [std::ptr::null::<u8>(); MAX_INPUTS];
-        let mut splat = 0u8;
+        let mut rows = Rows::single([std::ptr::null::<u8>(); MAX_INPUTS], 0, self.out, n);
+        rows.count = count;
         // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
         unsafe {
             for k in 0..self.count {
                 let input = &self.inputs[k];
                 let width = input.dtype.size_bytes();
                 let stride = inner.inputs[k];
-                let (raw, count) = match input.reach {
-                    Reach::Value => {
-                        ptrs[k] = input.value.as_ptr().cast();
-                        splat |= 1 << k;
-                        continue;
-                    }
+                let (raw, len) = match input.reach {
+                    Reach::Value => (input.value.as_ptr().cast(), 1),
                     Reach::Splat => (input.ptr, 1),
                     Reach::Linear => (input.ptr.add(i * width), n),
                     Reach::Strided if within && matches!(stride, 0 | 1) => {
@@ -843,31 +948,27 @@ impl<'a> Plan<'a> {
                         (buffer.cast_const(), n)
                     }
                 };
-                if count == 1 {
-                    splat |= 1 << k;
+                if len == 1 {
+                    rows.splat |= 1 << k;
                 }
-                ptrs[k] = raw;
-                if input.dtype != self.compute {
-                    let buffer = buffers.inputs[k].ptr();
-                    cast_row(input.dtype, raw, self.compute, buffer, count);
-                    if let Some(half) = self.half
-                        && input.dtype != half
-                    {
-                        let rounded = buffers.raw.ptr();
-                        cast_row(self.compute, buffer, half, rounded, count);
-                        cast_row(half, rounded, self.compute, buffer, count);
-                    }
-                    ptrs[k] = buffer;
+                rows.inputs[k] = self.converted(buffers, k, raw, len);
+                if count > 1 {
+                    rows.input_steps[k] = self.dims[self.dims.len() - 2].inputs[k] * width as isize;
                 }
             }
             let out_width = self.out_dtype.size_bytes();
             let at = self.out.offset((walk.out + column as isize * inner.out) * out_width as isize);
             let direct = (self.out_reach == Reach::Linear || within && inner.out == 1) && !self.stream;
             if direct && self.out_dtype == self.result {
-                return (self.block)(&ptrs, splat, at, n, self.scalars);
+                rows.out = at;
+                if count > 1 {
+                    rows.out_step = self.dims[self.dims.len() - 2].out * out_width as isize;
+                }
+                return (self.block)(&rows, self.scalars);
             }
             let mut from = buffers.out.ptr();
-            (self.block)(&ptrs, splat, from, n, self.scalars);
+            rows.out = from;
+            (self.block)(&rows, self.scalars);
             if self.out_dtype != self.result {
                 let to = if direct { at } else { buffers.converted.ptr() };
                 cast_row(self.result, from, self.out_dtype, to, n);
@@ -879,6 +980,63 @@ impl<'a> Plan<'a> {
                 scatter(out_width, from, walk, inner, column, n, self.out);
             }
         }
+    }
+}
+
+/// Where an operand steps far along the inner dimension but by one element along another one, that dimension becomes the last
+/// but one: tiles of the two use all of a cache line. Whether there is such an operand.
+fn bring_partner_inward(dims: &mut SmallVec<[Dim; 6]>, count: usize) -> bool {
+    let last = dims.len() - 1;
+    let inner = dims[last];
+    let partner = (0..count)
+        .filter(|&k| inner.inputs[k].unsigned_abs() >= TILE_ROWS)
+        .find_map(|k| dims[..last].iter().position(|dim| dim.inputs[k] == 1 && dim.size >= TILE_ROWS));
+    let Some(partner) = partner else { return false };
+    if inner.size < TILE_ROWS {
+        return false;
+    }
+    let dim = dims.remove(partner);
+    dims.insert(last - 1, dim);
+    true
+}
+
+/// Copies a tile; a side is its first element and the strides down and right, in elements.
+///
+/// # Safety
+/// Both sides have the elements.
+unsafe fn move_tile(width: usize, rows: usize, columns: usize, from: (*const u8, isize, isize), to: (*mut u8, isize, isize)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match width {
+            1 => move_tile_elements::<u8>(rows, columns, from, to),
+            2 => move_tile_elements::<u16>(rows, columns, from, to),
+            4 => move_tile_elements::<u32>(rows, columns, from, to),
+            _ => move_tile_elements::<u64>(rows, columns, from, to),
+        }
+    }
+}
+
+unsafe fn move_tile_elements<T: Copy>(rows: usize, columns: usize, from: (*const u8, isize, isize), to: (*mut u8, isize, isize)) {
+    let ((from, from_down, from_right), (to, to_down, to_right)) = (from, to);
+    let (from, to) = (from.cast::<T>(), to.cast::<T>());
+    // SAFETY: the caller's promise.
+    let each = |row: usize, column: usize| unsafe {
+        let value = from.offset(row as isize * from_down + column as isize * from_right).read();
+        to.offset(row as isize * to_down + column as isize * to_right).write(value);
+    };
+    // Reads run along memory.
+    if from_down == 1 && rows == TILE_ROWS {
+        (0..columns).for_each(|column| (0..TILE_ROWS).for_each(|row| each(row, column)));
+    } else if from_right == 1 && to_right == 1 {
+        (0..rows).for_each(|row| {
+            // SAFETY: the caller's promise; input and buffer are different memory.
+            unsafe {
+                let (from, to) = (from.offset(row as isize * from_down), to.offset(row as isize * to_down));
+                std::ptr::copy_nonoverlapping(from, to, columns);
+            }
+        });
+    } else {
+        (0..rows).for_each(|row| (0..columns).for_each(|column| each(row, column)));
     }
 }
 
@@ -958,7 +1116,7 @@ fn each_run(walk: &Walk, inner: &Dim, mut column: usize, n: usize, body: impl Fn
         body(&walk, column, done, m);
         done += m;
         column = 0;
-        walk.step();
+        walk.advance(1);
     }
 }
 
@@ -1331,8 +1489,10 @@ mod tests {
             time(&format!("less {n}"), n, 9 * n, &mut || {
                 run(&LESS, DType::F32, &inputs, &[], destination(&mut mask, DType::Bool, &shape, &[1]))
             });
+            let moderate: Vec<f32> = a.iter().map(|a| a * 0.1).collect();
+            let moderate = [operand(&moderate, DType::F32, &[1])];
             time(&format!("exp {n}"), n, 8 * n, &mut || {
-                run(&const { Kernel::float::<Exp, 1, 0>() }, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))
+                run(&const { Kernel::float::<Exp, 1, 0>() }, DType::F32, &moderate, &[], destination(&mut out, DType::F32, &shape, &[1]))
             });
             time(&format!("sqrt {n}"), n, 8 * n, &mut || {
                 run(&const { Kernel::float::<Sqrt, 1, 0>() }, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))

@@ -19,6 +19,7 @@ pub mod softmax;
 pub mod rng;
 pub mod sort;
 pub mod special;
+pub mod text;
 pub mod value;
 pub mod wide;
 

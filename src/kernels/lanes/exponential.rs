@@ -6,7 +6,7 @@
 
 use super::Lanes;
 use crate::value::{Number, Value};
-use fearless_simd::{Simd, prelude::*};
+use fearless_simd::Simd;
 
 const LN_2_UPPER: f32 = 0.693_145_75;
 const LN_2_LOWER: f32 = 1.428_606_8e-6;
@@ -46,67 +46,41 @@ pub(super) fn scaled<S: Simd>(y: Lanes<S>, n: Lanes<S>) -> Lanes<S> {
     y * y.power_of_two(half) * y.power_of_two(n - half)
 }
 
-/// NaN where `x` is, else `y`.
+/// `y · 2^n`, y of order 1, n in the lowest bits of `sum` and within -151 to 129: half of n is added to the exponent, the other
+/// half multiplied, so that results round into the subnormals and overflow to inf.
 #[inline(always)]
-pub(super) fn or_nan<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
+fn raised<S: Simd>(y: Lanes<S>, sum: Lanes<S>) -> Lanes<S> {
+    let n = sum.bits();
+    let half = n >> 1u32;
+    y.from_bits(y.bits() + (half << 23u32)) * y.from_bits(((n - half) << 23u32) + 0x3f80_0000)
+}
+
+/// NaN where `x` is, else `y`: adding to the exponent may make a number of a NaN.
+#[inline(always)]
+fn or_nan<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.eq(x), y, x)
 }
 
 /// `e^x`. Error: EXP_ULP.
 #[inline(always)]
 pub fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
-    // While e^x is far from the limits, its exponent may simply be added.
-    if !x.abs().le(x.constant(86.0)).all_true() {
-        return x.with(extreme_exp(x.simd, x.v));
-    }
-    let (sum, _, r) = parts(x);
-    let y = exp_reduced(r);
-    y.from_bits(y.bits() + (sum.bits() << 23u32))
+    let (sum, _, r) = parts(x.clamped(-104.0, 89.0));
+    or_nan(x, raised(exp_reduced(r), sum))
 }
 
 /// `2^x`. Error: EXP2_ULP.
 #[inline(always)]
 pub fn exp2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
-    if !x.abs().le(x.constant(125.0)).all_true() {
-        return x.with(extreme_exp2(x.simd, x.v));
-    }
-    let rounder = x.constant(ROUNDER);
-    let sum = x + rounder;
-    let y = (x - (sum - rounder)).polynomial(EXP2);
-    y.from_bits(y.bits() + (sum.bits() << 23u32))
-}
-
-/// `e^x` with all limits, out of line. Masked attention scores are -inf, so it is vectorised, too.
-#[inline(never)]
-fn extreme_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let x = Lanes::new(simd, x);
-            let (_, n, r) = parts(x.larger(x.constant(-104.0)).smaller(x.constant(89.0)));
-            or_nan(x, scaled(exp_reduced(r), n)).v
-        },
-    )
-}
-
-#[inline(never)]
-fn extreme_exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let x = Lanes::new(simd, x);
-            let within = x.larger(x.constant(-151.0)).smaller(x.constant(128.5));
-            let n = within.round();
-            or_nan(x, scaled((within - n).polynomial(EXP2), n)).v
-        },
-    )
+    let (within, rounder) = (x.clamped(-151.0, 128.5), x.constant(ROUNDER));
+    let sum = within + rounder;
+    or_nan(x, raised((within - (sum - rounder)).polynomial(EXP2), sum))
 }
 
 /// `e^x - 1`. Error: EXPM1_ULP.
 #[inline(always)]
 pub fn expm1<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Halved on the way, since 2^128 alone would overflow.
-    let (scale, p) = reduced(x.larger(x.constant(-18.0)).smaller(x.constant(89.0)), -1);
+    let (scale, p) = reduced(x.clamped(-18.0, 89.0), -1);
     let half = scale.mul_add(p, scale - x.constant(0.5));
     Lanes::select(x.abs().ge(x.constant(3e-8)), half + half, x)
 }
@@ -126,18 +100,17 @@ pub fn tanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Up to 5/8 a polynomial of relative error 2^-27; then 1 - 2e / (1 + e) with e = e^(-2|x|).
     let (a, one, z) = (x.abs(), x.constant(1.0), x * x);
     let near = (a * z).mul_add(z.polynomial([-5.702_610_7e-3, 2.063_704_5e-2, -5.373_911_7e-2, 1.333_143_5e-1, -3.333_328e-1]), a);
-    let (scale, p) = reduced((a * x.constant(-2.0)).larger(x.constant(-20.0)), 0);
+    let (scale, p) = reduced(a.at_most(10.0) * x.constant(-2.0), 0);
     let e = scale.mul_add(p, scale);
     let far = one - (e + e) / (one + e);
-    // NaN, which may not have passed the bound, is not above 5/8.
     Lanes::select(a.gt(x.constant(0.625)), far, near).copysign(x)
 }
 
 /// `e^|x| / 2`, which overflows where sinh and cosh do.
 #[inline(always)]
 fn half_exp<S: Simd>(a: Lanes<S>) -> Lanes<S> {
-    let (_, n, r) = parts(a.smaller(a.constant(90.0)));
-    scaled(exp_reduced(r), n - a.constant(1.0))
+    let (sum, _, r) = parts(a.at_most(90.0));
+    raised(exp_reduced(r), sum - a.constant(1.0))
 }
 
 /// Error: SINH_ULP.

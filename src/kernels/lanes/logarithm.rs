@@ -70,7 +70,7 @@ pub fn log1p<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let lost = (one - (u - back)) + (x - back);
     let (e, f) = split_normal(u);
     // 2^-e counts only while something was lost, so below e = 25.
-    let y = assembled(e, lost.mul_add(x.power_of_two((-e.smaller(x.constant(127.0))).to_int()), f));
+    let y = assembled(e, lost.mul_add(x.power_of_two((-e.at_most(127.0)).to_int()), f));
     // u alone is special where x is; near 0 the result is x, with its sign.
     Lanes::select(x.abs().lt(x.constant(3e-8)), x, with_special(u, y))
 }
