@@ -5,7 +5,7 @@
 
 use crate::copy::Shared;
 use crate::parallel::{par_chunks, par_for};
-use crate::softmax::{Columns, RowKernel, Rows, always, each_lane, each_vector, get, greatest, max_and_sum, put, sum_line};
+use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, greatest, max_and_sum, put, sum_line};
 use crate::wide::{Float, Real, Wide};
 use fearless_simd::{Simd, SimdBase};
 
@@ -387,7 +387,8 @@ impl<L: Float> RowKernel<L, 1> for Entropy<L> {
                     |i, width| (ln - (get::<L, S>(simd, x.add(i), width, L::ZERO) - splat)) * weights(simd, self.weight, i, width),
                 )
             };
-            self.write(item, max, sum.ln(), |class| x.add(class).read(), smooth);
+            let ln = L::ln(simd, L::Native::<S>::splat(simd, sum))[0];
+            self.write(item, max, ln, |class| x.add(class).read(), smooth);
         }
     }
 
@@ -401,13 +402,14 @@ impl<L: Float> RowKernel<L, 1> for Entropy<L> {
                 #[inline(always)]
                 |_, _| {},
             );
+            let ln = L::ln(simd, sum);
             for j in 0..x.width {
                 let at = always(
                     #[inline(always)]
                     |i: usize| x.x[0].add(i * x.stride + j).read(),
                 );
                 let smooth = |ln: L| (0..x.n).fold(L::ZERO, |sum, i| sum + (ln - (at(i) - max[j])) * self.weight.of(i));
-                self.write(item + j, max[j], sum[j].ln(), at, smooth);
+                self.write(item + j, max[j], ln[j], at, smooth);
             }
         }
     }
@@ -579,8 +581,8 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
                 #[inline(always)]
                 |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - splat),
             );
-            let ln = sum.ln();
-            let lnv = L::Native::<S>::splat(simd, ln);
+            let lnv = L::ln(simd, L::Native::<S>::splat(simd, sum));
+            let ln = lnv[0];
             let loss = sum_line::<L, S>(
                 simd,
                 n,
@@ -605,7 +607,7 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
                 #[inline(always)]
                 |_, _| {},
             );
-            let ln = each_lane::<L, S>(sum, L::ln);
+            let ln = L::ln(simd, sum);
             let mut loss = L::Native::<S>::splat(simd, L::ZERO);
             for i in 0..x.n {
                 let t = smoothed_column::<L, S>(x.get(simd, 1, i), self.weight, self.smoothing, x.n, i);

@@ -7,10 +7,11 @@
 use crate::copy::Shared;
 use crate::memory::{Dst, Src};
 use crate::parallel::{par_chunks, par_for};
-use crate::reduce::{Finish, Fold, reduce};
+use crate::reduce::{Finish, Fold, reduce, squared_distances};
 use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, put, sum_line};
-use crate::wide::{Float, Real, Wide, gather, scatter};
+use crate::wide::{Float, MAX_LANES, Real, Wide, gather, load, scatter, store};
 use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch};
+use smallvec::SmallVec;
 
 /// Elements worth a chunk of a parallel loop: some 10 µs.
 const GRAIN: usize = 1 << 15;
@@ -18,8 +19,13 @@ const GRAIN: usize = 1 << 15;
 const BLOCK: usize = 2048;
 /// At most so many partial sums of parameter gradients.
 const PARTS: usize = 64;
-/// Below this many spatial positions, channels are not walked one by one: rows of all channels are.
-const FEW: usize = 16;
+/// Below this many spatial positions, channels are not walked one by one: rows of all channels are; for sums, and for elements.
+const FEW: usize = 128;
+const FEW_ELEMENTS: usize = 16;
+/// Batches up to this size without spatial positions are normalised column by column, in one go.
+const SMALL_BATCH: usize = 1024;
+/// Columns whose sums stay in the first-level cache.
+const TILE: usize = 1024;
 
 /// A parameter per column, or none.
 type Param<L> = Option<*const L>;
@@ -142,6 +148,8 @@ unsafe fn row_moments<L: Float, S: Simd, const CENTRED: bool>(simd: S, x: *const
 }
 
 impl<L: Float, const CENTRED: bool> RowKernel<L, 1> for RowNorm<L, CENTRED> {
+    const SHORT_AS_COLUMNS: bool = false;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
@@ -246,8 +254,8 @@ unsafe fn row_norm_backward<T: Real, const CENTRED: bool>(
     unsafe { sum_parts(rows, n, dweight, dbias, |from, to, dweight, dbias| kernel.rows(from, to, dweight, dbias)) }
 }
 
-/// Calls `part(from, to, dweight, dbias)` for parts of the rows, which sum their share of the parameters' gradients into fresh
-/// zeros (null where nobody asks), and adds the parts up.
+/// Calls `part(from, to, dweight, dbias)` for parts of the rows, which add their share of the parameters' gradients to zeros (null
+/// where nobody asks) with room for `n` rounded up to `MAX_LANES`, and adds the parts up.
 ///
 /// # Safety
 /// `dweight` and `dbias` have `n` elements.
@@ -259,27 +267,31 @@ unsafe fn sum_parts<L: Float>(
     part: impl Fn(usize, usize, *mut L, *mut L) + Sync,
 ) {
     let per_part = GRAIN.div_ceil(n).max(rows.div_ceil(PARTS));
-    let parts = rows.div_ceil(per_part);
-    if parts <= 1 {
-        let [dweight, dbias] = [dweight, dbias].map(|ptr| {
-            // SAFETY: the caller's promise; all bits 0 is 0.
-            ptr.inspect(|ptr| unsafe { ptr.write_bytes(0, n) }).unwrap_or(std::ptr::null_mut())
-        });
-        part(0, rows, dweight, dbias);
-        return;
-    }
-    let mut sums = [dweight, dbias].map(|ptr| vec![L::ZERO; if ptr.is_some() { parts * n } else { 0 }]);
+    let parts = rows.div_ceil(per_part).max(1);
+    let stride = n.next_multiple_of(MAX_LANES);
+    let mut sums = [dweight, dbias].map(|ptr| SmallVec::<[L; 256]>::from_elem(L::ZERO, if ptr.is_some() { parts * stride } else { 0 }));
     let shared = sums.each_mut().map(|sums| (Shared::new(sums.as_mut_ptr()), !sums.is_empty()));
-    par_for(parts, &|i| {
+    let chunk = |i: usize| {
         // SAFETY: part `i` of the sums, if there are any.
-        let [dweight, dbias] = shared.map(|(sums, asked)| if asked { unsafe { sums.get().add(i * n) } } else { std::ptr::null_mut() });
+        let [dweight, dbias] = shared.map(|(sums, asked)| if asked { unsafe { sums.get().add(i * stride) } } else { std::ptr::null_mut() });
         part(i * per_part, rows.min((i + 1) * per_part), dweight, dbias);
-    });
-    let (shape, strides, out_shape) = ([parts, n], [n as isize, 1], [n]);
+    };
+    if parts == 1 {
+        chunk(0)
+    } else {
+        par_for(parts, &chunk)
+    }
+    let (shape, strides, out_shape) = ([parts, n], [stride as isize, 1], [n]);
     for (sums, ptr) in sums.iter().zip([dweight, dbias]) {
-        if let Some(ptr) = ptr {
-            // SAFETY: `sums` holds `parts · n` values; the caller's promise.
-            unsafe { reduce(Fold::Sum, Src::new(sums.as_ptr(), &shape, &strides), &[0], Finish::Plain, Dst::new(ptr, &out_shape, &[1])) };
+        // SAFETY: `sums` holds `parts` rows of `n` values; the caller's promise.
+        unsafe {
+            match ptr {
+                Some(ptr) if parts == 1 => std::ptr::copy_nonoverlapping(sums.as_ptr(), ptr, n),
+                Some(ptr) => {
+                    reduce(Fold::Sum, Src::new(sums.as_ptr(), &shape, &strides), &[0], Finish::Plain, Dst::new(ptr, &out_shape, &[1]))
+                }
+                None => {}
+            }
         }
     }
 }
@@ -301,93 +313,128 @@ impl<T: Real, const CENTRED: bool> RowNormBackward<T, CENTRED> {
     /// As for [`layer_norm_backward`].
     unsafe fn rows(&self, from: usize, to: usize, dweight: *mut T::Float, dbias: *mut T::Float) {
         let n = self.n;
-        let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { 2 * n });
-        let scratch = scratch.as_mut_ptr();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (dy, x) = (self.dy.get().add(from * n).cast_const(), self.x.get().add(from * n).cast_const());
+            let dx = if self.dx.get().is_null() { self.dx.get() } else { self.dx.get().add(from * n) };
+            let mut row = WideRow::<T::Float, CENTRED> {
+                dy: dy.cast(),
+                x: x.cast(),
+                dx: dx.cast(),
+                n,
+                weight: self.weight.get(),
+                mean: std::ptr::null(),
+                rstd: self.rstd.get().add(from),
+                dweight,
+                dbias,
+            };
+            if CENTRED {
+                row.mean = self.mean.get().add(from);
+            }
+            if T::SAME {
+                return row.run(to - from);
+            }
+            let mut scratch: Vec<T::Float> = Vec::with_capacity(2 * n);
+            row.dy = scratch.as_ptr();
+            row.x = scratch.as_ptr().add(n);
+            row.dx = if dx.is_null() { std::ptr::null_mut() } else { scratch.as_mut_ptr() };
+            for i in 0..to - from {
+                gather(dy.add(i * n), 1, n, scratch.as_mut_ptr());
+                gather(x.add(i * n), 1, n, scratch.as_mut_ptr().add(n));
+                row.run(1);
+                if !dx.is_null() {
+                    scatter(scratch.as_ptr(), n, dx.add(i * n), 1);
+                }
+                row.rstd = row.rstd.add(1);
+                if CENTRED {
+                    row.mean = row.mean.add(1);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the type that they are computed in. `dx`, `weight`, `dweight` and `dbias` may be null.
+struct WideRow<L, const CENTRED: bool> {
+    dy: *const L,
+    x: *const L,
+    dx: *mut L,
+    n: usize,
+    weight: *const L,
+    mean: *const L,
+    rstd: *const L,
+    dweight: *mut L,
+    dbias: *mut L,
+}
+
+impl<L: Float, const CENTRED: bool> WideRow<L, CENTRED> {
+    /// # Safety
+    /// As for [`layer_norm_backward`]; sums of gradients have room for whole vectors.
+    unsafe fn run(&self, rows: usize) {
         // SAFETY: the caller's promise.
         dispatch!(crate::level(), simd => unsafe {
-            for row in from..to {
-                let (dy, x) = (self.dy.get().add(row * n).cast_const(), self.x.get().add(row * n).cast_const());
-                let dx = if self.dx.get().is_null() { self.dx.get() } else { self.dx.get().add(row * n) };
-                if T::SAME {
-                    self.row(simd, dy.cast(), x.cast(), dx.cast(), row, dweight, dbias);
-                } else {
-                    gather(dy, 1, n, scratch);
-                    gather(x, 1, n, scratch.add(n));
-                    self.row(simd, scratch, scratch.add(n), if dx.is_null() { std::ptr::null_mut() } else { scratch }, row, dweight, dbias);
-                    if !dx.is_null() {
-                        scatter(scratch, n, dx, 1);
-                    }
-                }
+            for row in 0..rows {
+                self.row(simd, row);
             }
         })
     }
 
     /// # Safety
-    /// As for [`layer_norm_backward`].
+    /// As for [`WideRow::run`].
     #[inline(always)]
-    unsafe fn row<S: Simd>(
-        &self,
-        simd: S,
-        dy: *const T::Float,
-        x: *const T::Float,
-        dx: *mut T::Float,
-        row: usize,
-        dweight: *mut T::Float,
-        dbias: *mut T::Float,
-    ) {
+    unsafe fn row<S: Simd>(&self, simd: S, row: usize) {
         let n = self.n;
-        let splat = always(
-            #[inline(always)]
-            |c| <T::Float as fearless_simd::SimdFloatElement>::Native::<S>::splat(simd, c),
-        );
-        let zero = T::Float::ZERO;
         // SAFETY: the caller's promise; a vector of `dx` is stored after those of `dy` were last read.
         unsafe {
+            let (dy, x, dx) = (self.dy.add(row * n), self.x.add(row * n), self.dx.wrapping_add(row * n));
+            let zero = L::Native::<S>::splat(simd, L::ZERO);
             let at = always(
                 #[inline(always)]
-                |ptr: *const T::Float, i: usize, width: usize| get::<T::Float, S>(simd, ptr.add(i), width, zero),
+                |ptr: *const L, i: usize, width: usize| get::<L, S>(simd, ptr.add(i), width, L::ZERO),
             );
-            let mean = splat(param_one(self.mean, row, zero));
-            let rstd = splat(self.rstd.get().add(row).read());
-            let weight = always(
+            let mean = if CENTRED { L::Native::<S>::splat(simd, self.mean.add(row).read()) } else { zero };
+            let rstd = L::Native::<S>::splat(simd, self.rstd.add(row).read());
+            let weighted = always(
                 #[inline(always)]
-                |i: usize, width: usize| param::<T::Float, S>(simd, self.weight, i, width, T::Float::ONE),
+                |d: L::Native<S>, i: usize, width: usize| {
+                    if self.weight.is_null() { d } else { d * get::<L, S>(simd, self.weight.add(i), width, L::ZERO) }
+                },
             );
-            let (mut of_one, mut of_x) = (splat(zero), splat(zero));
-            if !dx.is_null() {
-                let share = T::Float::of(1.0 / n as f64);
+            let (mut of_one, mut of_x) = (zero, zero);
+            if !self.dx.is_null() {
+                let share = L::of(1.0 / n as f64);
                 if CENTRED {
-                    let sum = sum_line::<T::Float, S>(
+                    let sum = sum_line::<L, S>(
                         simd,
                         n,
                         #[inline(always)]
-                        |i, width| at(dy, i, width) * weight(i, width),
+                        |i, width| weighted(at(dy, i, width), i, width),
                     );
-                    of_one = splat(sum * share);
+                    of_one = L::Native::<S>::splat(simd, sum * share);
                 }
-                let sum = sum_line::<T::Float, S>(
+                let sum = sum_line::<L, S>(
                     simd,
                     n,
                     #[inline(always)]
-                    |i, width| at(dy, i, width) * weight(i, width) * ((at(x, i, width) - mean) * rstd),
+                    |i, width| weighted(at(dy, i, width), i, width) * ((at(x, i, width) - mean) * rstd),
                 );
-                of_x = splat(sum * share);
+                of_x = L::Native::<S>::splat(simd, sum * share);
             }
-            each_vector::<T::Float, S>(
+            each_vector::<L, S>(
                 simd,
                 n,
                 #[inline(always)]
                 |i, width| {
                     let d = at(dy, i, width);
                     let normal = (at(x, i, width) - mean) * rstd;
-                    if !dweight.is_null() {
-                        put::<T::Float, S>(dweight.add(i), width, at(dweight, i, width) + d * normal);
+                    if !self.dweight.is_null() {
+                        store(load::<S, L::Native<S>>(simd, self.dweight.add(i)) + d * normal, self.dweight.add(i));
                     }
-                    if !dbias.is_null() {
-                        put::<T::Float, S>(dbias.add(i), width, at(dbias, i, width) + d);
+                    if !self.dbias.is_null() {
+                        store(load::<S, L::Native<S>>(simd, self.dbias.add(i)) + d, self.dbias.add(i));
                     }
-                    if !dx.is_null() {
-                        put::<T::Float, S>(dx.add(i), width, (d * weight(i, width) - of_one - normal * of_x) * rstd);
+                    if !self.dx.is_null() {
+                        put::<L, S>(dx.add(i), width, (weighted(d, i, width) - of_one - normal * of_x) * rstd);
                     }
                 },
             );
@@ -447,6 +494,8 @@ struct GroupNorm<L> {
 }
 
 impl<L: Float> RowKernel<L, 1> for GroupNorm<L> {
+    const SHORT_AS_COLUMNS: bool = false;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
@@ -559,6 +608,8 @@ struct GroupNormBackward<L> {
 }
 
 impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
+    const SHORT_AS_COLUMNS: bool = false;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [dy, x]: [*const L; 2], dx: *mut L, n: usize, item: usize) {
         let GroupNormBackward { groups, per_group, spatial, .. } = *self;
@@ -687,12 +738,26 @@ pub unsafe fn batch_norm_statistics<T: Real>(
         }
     };
     if spatial < FEW {
-        let mut squares = vec![T::Float::ZERO; channels];
-        let (array, strides) = ([n, channels, spatial], [(channels * spatial) as isize, spatial as isize, 1]);
-        // SAFETY: the caller's promise.
-        unsafe { crate::reduce::moments(Src::new(x, &array, &strides), &[0, 2], mean.get(), squares.as_mut_ptr()) };
-        // SAFETY: just written.
-        (0..channels).for_each(|c| write(c, unsafe { mean.get().add(c).read() }, squares[c].to_f64()));
+        // Columns of all channels and positions, down the samples; then over the positions.
+        let width = channels * spatial;
+        let mut sums = vec![T::Float::ZERO; 2 * width];
+        let (array, strides, out_shape) = ([n, width], [width as isize, 1], [width]);
+        // SAFETY: the caller's promise; `sums` holds two rows of `width`.
+        unsafe {
+            let x = Src::new(x, &array, &strides);
+            let (totals, squares) = (sums.as_mut_ptr(), sums.as_mut_ptr().add(width));
+            reduce(Fold::Sum, x, &[0], Finish::Plain, Dst::new(totals, &out_shape, &[1]));
+            for c in 0..channels {
+                let totals = std::slice::from_raw_parts_mut(totals.add(c * spatial), spatial);
+                let mean = T::Float::of(totals.iter().map(|sum| sum.to_f64()).sum::<f64>() / count as f64);
+                totals.fill(mean);
+            }
+            squared_distances(x, &[0], totals, squares);
+            for c in 0..channels {
+                let squares = std::slice::from_raw_parts(squares.add(c * spatial), spatial);
+                write(c, totals.add(c * spatial).read(), squares.iter().map(|square| square.to_f64()).sum());
+            }
+        }
         return;
     }
     let x = Shared::read_only(x);
@@ -732,11 +797,18 @@ unsafe fn block_moments<T: Real>(x: *const T, len: usize) -> (f64, f64) {
             block.as_ptr().cast::<T::Float>()
         }
     };
-    dispatch!(crate::level(), simd => {
-        // SAFETY: as above.
-        let (mean, square) = unsafe { row_moments::<T::Float, _, true>(simd, x, len) };
-        (mean.to_f64(), square * len as f64)
-    })
+    // SAFETY: as above.
+    let (mean, square) = unsafe { wide_moments::<T::Float>(x, len) };
+    (mean.to_f64(), square * len as f64)
+}
+
+/// [`row_moments`] at the machine's level.
+///
+/// # Safety
+/// `n > 0` elements are readable.
+unsafe fn wide_moments<L: Float>(x: *const L, n: usize) -> (L, f64) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe { row_moments::<L, _, true>(simd, x, n) })
 }
 
 /// `1 / sqrt(var + eps)` of running variances, as inference wants it.
@@ -788,6 +860,177 @@ pub unsafe fn batch_norm_apply<T: Real>(
     }
 }
 
+/// The training forward: [`batch_norm_statistics`], then [`batch_norm_apply`] with them.
+///
+/// # Safety
+/// As for both.
+pub unsafe fn batch_norm_train<T: Real>(
+    x: *const T,
+    shape: Channels,
+    weight: Param<T::Float>,
+    bias: Param<T::Float>,
+    eps: f64,
+    out: *mut T,
+    mean: *mut T::Float,
+    invstd: *mut T::Float,
+    unbiased: Option<*mut T::Float>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if shape.spatial == 1 && shape.n <= SMALL_BATCH {
+            let kernel = BatchColumns {
+                weight: share(weight),
+                bias: share(bias),
+                eps,
+                mean: Shared::new(mean),
+                invstd: Shared::new(invstd),
+                unbiased: share_mut(unbiased),
+            };
+            Rows::new(1, shape.n, shape.channels, [x], out).run(&kernel);
+        } else {
+            batch_norm_statistics(x, shape, eps, mean, invstd, unbiased);
+            batch_norm_apply(x, shape, mean, invstd, weight, bias, out);
+        }
+    }
+}
+
+/// A column per channel.
+struct BatchColumns<L> {
+    weight: Shared<L>,
+    bias: Shared<L>,
+    eps: f64,
+    mean: Shared<L>,
+    invstd: Shared<L>,
+    /// Null if nobody asked.
+    unbiased: Shared<L>,
+}
+
+impl<L: Float> RowKernel<L, 1> for BatchColumns<L> {
+    #[inline(always)]
+    unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
+        // A single channel.
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.columns(simd, Columns { x: [x], out, stride: 1, n, width: 1 }, item);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 1>, item: usize) {
+        let splat = always(
+            #[inline(always)]
+            |c: f64| L::Native::<S>::splat(simd, L::of(c)),
+        );
+        // SAFETY: the caller's promise.
+        unsafe {
+            let share = splat(1.0 / x.n as f64);
+            let mean = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| x.get(simd, 0, i),
+            ) * share;
+            let squares = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| {
+                    let d = x.get(simd, 0, i) - mean;
+                    d * d
+                },
+            );
+            let invstd = splat(1.0) / (squares * share + splat(self.eps)).sqrt();
+            put::<L, S>(self.mean.get().add(item), x.width, mean);
+            put::<L, S>(self.invstd.get().add(item), x.width, invstd);
+            if !self.unbiased.get().is_null() {
+                put::<L, S>(self.unbiased.get().add(item), x.width, squares / splat(x.n as f64 - 1.0));
+            }
+            let scale = invstd * param::<L, S>(simd, self.weight, item, x.width, L::ONE);
+            let bias = param::<L, S>(simd, self.bias, item, x.width, L::ZERO);
+            for i in 0..x.n {
+                x.set::<S>(i, (x.get(simd, 0, i) - mean).mul_add(scale, bias));
+            }
+        }
+    }
+}
+
+/// `Σ term(i)` in two levels.
+#[inline(always)]
+fn sum_columns<L: Float, S: Simd>(simd: S, n: usize, term: impl Fn(usize) -> L::Native<S>) -> L::Native<S> {
+    let zero = L::Native::<S>::splat(simd, L::ZERO);
+    let mut total = zero;
+    for start in (0..n).step_by(32) {
+        let mut run = zero;
+        for i in start..n.min(start + 32) {
+            run += term(i);
+        }
+        total += run;
+    }
+    total
+}
+
+struct BatchColumnsBackward<L> {
+    weight: Shared<L>,
+    mean: Shared<L>,
+    invstd: Shared<L>,
+    training: bool,
+    want_dx: bool,
+    /// Null if nobody asked.
+    dweight: Shared<L>,
+    dbias: Shared<L>,
+}
+
+impl<L: Float> RowKernel<L, 2> for BatchColumnsBackward<L> {
+    #[inline(always)]
+    unsafe fn line<S: Simd>(&self, simd: S, x: [*const L; 2], out: *mut L, n: usize, item: usize) {
+        // A single channel.
+        // SAFETY: the caller's promise.
+        unsafe { self.columns(simd, Columns { x, out, stride: 1, n, width: 1 }, item) }
+    }
+
+    #[inline(always)]
+    unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 2>, item: usize) {
+        // SAFETY: the caller's promise; a vector of `dx` is stored after those of `dy` were last read.
+        unsafe {
+            let share = L::Native::<S>::splat(simd, L::of(1.0 / x.n as f64));
+            let mean = get::<L, S>(simd, self.mean.get().add(item), x.width, L::ZERO);
+            let invstd = get::<L, S>(simd, self.invstd.get().add(item), x.width, L::ZERO);
+            let of_one = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| x.get(simd, 0, i),
+            );
+            let of_x = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| x.get(simd, 0, i) * (x.get(simd, 1, i) - mean),
+            ) * invstd;
+            if !self.dweight.get().is_null() {
+                put::<L, S>(self.dweight.get().add(item), x.width, of_x);
+            }
+            if !self.dbias.get().is_null() {
+                put::<L, S>(self.dbias.get().add(item), x.width, of_one);
+            }
+            if !self.want_dx {
+                return;
+            }
+            let scale = invstd * param::<L, S>(simd, self.weight, item, x.width, L::ONE);
+            if !self.training {
+                for i in 0..x.n {
+                    x.set::<S>(i, x.get(simd, 0, i) * scale);
+                }
+                return;
+            }
+            let (of_one, of_x) = (of_one * share, of_x * share * invstd);
+            for i in 0..x.n {
+                x.set::<S>(i, (x.get(simd, 0, i) - of_one - (x.get(simd, 1, i) - mean) * of_x) * scale);
+            }
+        }
+    }
+}
+
 /// `f(inputs, factors of the channel)` for every element.
 trait Affine<L: Float, const N: usize, const F: usize>: Copy + Sync {
     fn of<S: Simd>(self, x: [L::Native<S>; N], factors: [L::Native<S>; F]) -> L::Native<S>;
@@ -836,7 +1079,7 @@ unsafe fn affine<T: Real, const N: usize, const F: usize>(
         return;
     }
     // Few positions: rows of all channels, with the factors of every column; else runs, with one set of factors.
-    let few = spatial < FEW;
+    let few = spatial < FEW_ELEMENTS;
     let per_channel = if few { spatial } else { 1 };
     let width = channels * per_channel;
     let mut table: Vec<T::Float> = vec![T::Float::ZERO; F * width];
@@ -853,32 +1096,48 @@ unsafe fn affine<T: Real, const N: usize, const F: usize>(
     par_chunks(runs * pieces, (GRAIN / piece).max(1), &|range| {
         let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { N * piece });
         let scratch = scratch.as_mut_ptr();
-        // SAFETY: the caller's promise; pieces are disjoint.
-        dispatch!(crate::level(), simd => unsafe {
-            for i in range {
-                let (run, start) = (i / pieces, i % pieces * piece);
-                let count = piece.min(len - start);
-                let at = run * len + start;
-                let column = if few { start } else { run % channels };
+        for i in range {
+            let (run, start) = (i / pieces, i % pieces * piece);
+            let count = piece.min(len - start);
+            let at = run * len + start;
+            let column = if few { start } else { run % channels };
+            // SAFETY: the caller's promise; pieces are disjoint.
+            unsafe {
+                let table = table.get().add(column);
                 if T::SAME {
-                    affine_run(simd, x.map(|x| x.get().add(at).cast_const().cast()), out.get().add(at).cast(), count, few, table.get().add(column), width, f);
+                    affine_run(x.map(|x| x.get().add(at).cast_const().cast()), out.get().add(at).cast(), count, few, table, width, f);
                     continue;
                 }
                 x.iter().enumerate().for_each(|(k, x)| gather(x.get().add(at), 1, count, scratch.add(k * count)));
-                let wide = std::array::from_fn(|k| scratch.add(k * count).cast_const());
-                affine_run(simd, wide, scratch, count, few, table.get().add(column), width, f);
+                affine_run(std::array::from_fn(|k| scratch.add(k * count).cast_const()), scratch, count, few, table, width, f);
                 scatter(scratch, count, out.get().add(at), 1);
             }
-        })
+        }
     });
 }
 
 /// `count` elements; factor `k` of element `i` at `table[k · width + i]` if there is one per column, else at `table[k · width]`.
 ///
+///
 /// # Safety
 /// All are in range.
+unsafe fn affine_run<L: Float, const N: usize, const F: usize>(
+    x: [*const L; N],
+    out: *mut L,
+    count: usize,
+    per_column: bool,
+    table: *const L,
+    width: usize,
+    f: impl Affine<L, N, F>,
+) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe { affine_lanes(simd, x, out, count, per_column, table, width, f) })
+}
+
+/// # Safety
+/// As for [`affine_run`].
 #[inline(always)]
-unsafe fn affine_run<L: Float, S: Simd, const N: usize, const F: usize>(
+unsafe fn affine_lanes<L: Float, S: Simd, const N: usize, const F: usize>(
     simd: S,
     x: [*const L; N],
     out: *mut L,
@@ -892,7 +1151,12 @@ unsafe fn affine_run<L: Float, S: Simd, const N: usize, const F: usize>(
     unsafe {
         let load = always(
             #[inline(always)]
-            |i: usize, lanes: usize| x.map(|x| get::<L, S>(simd, x.add(i), lanes, L::ZERO)),
+            |i: usize, lanes: usize| -> [L::Native<S>; N] {
+                std::array::from_fn(
+                    #[inline(always)]
+                    |k| get::<L, S>(simd, x[k].add(i), lanes, L::ZERO),
+                )
+            },
         );
         if per_column {
             each_vector::<L, S>(
@@ -900,7 +1164,10 @@ unsafe fn affine_run<L: Float, S: Simd, const N: usize, const F: usize>(
                 count,
                 #[inline(always)]
                 |i, lanes| {
-                    let factors = std::array::from_fn(|k| get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO));
+                    let factors = std::array::from_fn(
+                        #[inline(always)]
+                        |k| get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO),
+                    );
                     put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors));
                 },
             );
@@ -934,6 +1201,20 @@ pub unsafe fn batch_norm_backward<T: Real>(
     dbias: Option<*mut T::Float>,
 ) {
     let Channels { n, channels, spatial } = shape;
+    if spatial == 1 && n > 0 && n <= SMALL_BATCH {
+        let kernel = BatchColumnsBackward {
+            weight: share(weight),
+            mean: Shared::read_only(mean),
+            invstd: Shared::read_only(invstd),
+            training,
+            want_dx: dx.is_some(),
+            dweight: share_mut(dweight),
+            dbias: share_mut(dbias),
+        };
+        // SAFETY: the caller's promise.
+        unsafe { Rows::new(1, n, channels, [dy, x], dx.unwrap_or(std::ptr::null_mut())).run(&kernel) };
+        return;
+    }
     let (weight, count) = (share(weight), (n * spatial) as f64);
     let needs_sums = dweight.is_some() || dbias.is_some() || training && dx.is_some();
     // Per channel: Σ dy (x - mean) and Σ dy.
@@ -987,19 +1268,23 @@ unsafe fn channel_sums<T: Real>(dy: *const T, x: *const T, shape: Channels, mean
         unsafe {
             let (to_x, to_one) = (sums.as_mut_ptr(), sums.as_mut_ptr().add(width));
             sum_parts(n, width, Some(to_x), Some(to_one), |from, to, of_x, of_one| {
-                let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { 2 * width });
+                let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { 2 * TILE });
                 let scratch = scratch.as_mut_ptr();
-                dispatch!(crate::level(), simd => {
-                    for row in from..to {
-                        let (mut d, mut v) = (dy.get().add(row * width).cast::<T::Float>(), x.get().add(row * width).cast::<T::Float>());
-                        if !T::SAME {
-                            gather(dy.get().add(row * width), 1, width, scratch);
-                            gather(x.get().add(row * width), 1, width, scratch.add(width));
-                            (d, v) = (scratch, scratch.add(width));
-                        }
-                        add_row(simd, d, v, centres.get(), width, of_x, of_one);
+                for tile in (0..width).step_by(TILE) {
+                    let count = TILE.min(width - tile);
+                    let (centres, of_x, of_one) = (centres.get().add(tile), of_x.add(tile), of_one.add(tile));
+                    let first = from * width + tile;
+                    if T::SAME {
+                        let (dy, x) = (dy.get().add(first).cast(), x.get().add(first).cast());
+                        add_rows::<T::Float>(dy, x, width, to - from, centres, count, of_x, of_one);
+                        continue;
                     }
-                })
+                    for row in 0..to - from {
+                        gather(dy.get().add(first + row * width), 1, count, scratch);
+                        gather(x.get().add(first + row * width), 1, count, scratch.add(TILE));
+                        add_rows::<T::Float>(scratch, scratch.add(TILE), 0, 1, centres, count, of_x, of_one);
+                    }
+                }
             });
         }
         for c in 0..channels {
@@ -1013,7 +1298,7 @@ unsafe fn channel_sums<T: Real>(dy: *const T, x: *const T, shape: Channels, mean
         let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { 2 * BLOCK });
         let scratch = scratch.as_mut_ptr();
         // SAFETY: the caller's promise; chunks have disjoint channels.
-        dispatch!(crate::level(), simd => unsafe {
+        unsafe {
             for channel in range {
                 let centre = mean.get().add(channel).read();
                 let (mut sum_x, mut sum_one) = (0.0, 0.0);
@@ -1027,7 +1312,7 @@ unsafe fn channel_sums<T: Real>(dy: *const T, x: *const T, shape: Channels, mean
                             gather(x.get().add(at), 1, len, scratch.add(len));
                             (d, v) = (scratch, scratch.add(len));
                         }
-                        let (of_x, of_one) = block_sums(simd, d, v, len, centre);
+                        let (of_x, of_one) = block_sums(d, v, len, centre);
                         sum_x += of_x;
                         sum_one += of_one;
                     }
@@ -1035,7 +1320,7 @@ unsafe fn channel_sums<T: Real>(dy: *const T, x: *const T, shape: Channels, mean
                 of_x.get().add(channel).write(sum_x);
                 of_one.get().add(channel).write(sum_one);
             }
-        })
+        }
     });
 }
 
@@ -1043,8 +1328,15 @@ unsafe fn channel_sums<T: Real>(dy: *const T, x: *const T, shape: Channels, mean
 ///
 /// # Safety
 /// `n` elements are readable.
+unsafe fn block_sums<L: Float>(dy: *const L, x: *const L, n: usize, centre: L) -> (f64, f64) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe { block_sums_lanes(simd, dy, x, n, centre) })
+}
+
+/// # Safety
+/// As for [`block_sums`].
 #[inline(always)]
-unsafe fn block_sums<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, n: usize, centre: L) -> (f64, f64) {
+unsafe fn block_sums_lanes<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, n: usize, centre: L) -> (f64, f64) {
     let len = L::Native::<S>::LEN;
     let (zero, centre) = (L::Native::<S>::splat(simd, L::ZERO), L::Native::<S>::splat(simd, centre));
     let (mut of_x, mut of_one) = ([zero; 4], [zero; 4]);
@@ -1074,10 +1366,30 @@ unsafe fn block_sums<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, n: u
     (total(of_x), total(of_one))
 }
 
-/// Adds a row's `dy (x - centre)` and `dy` to sums per column.
+/// Adds the `dy (x - centre)` and `dy` of some rows to sums per column.
 ///
 /// # Safety
-/// All have `n` elements.
+/// Rows and centres have `n` elements, the sums room for whole vectors.
+unsafe fn add_rows<L: Float>(
+    dy: *const L,
+    x: *const L,
+    stride: usize,
+    rows: usize,
+    centres: *const L,
+    n: usize,
+    of_x: *mut L,
+    of_one: *mut L,
+) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe {
+        for row in 0..rows {
+            add_row(simd, dy.add(row * stride), x.add(row * stride), centres, n, of_x, of_one);
+        }
+    })
+}
+
+/// # Safety
+/// As for [`add_rows`].
 #[inline(always)]
 unsafe fn add_row<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, centres: *const L, n: usize, of_x: *mut L, of_one: *mut L) {
     each_vector::<L, S>(
@@ -1092,8 +1404,8 @@ unsafe fn add_row<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, centres
                     |ptr: *const L| get::<L, S>(simd, ptr.add(i), width, L::ZERO),
                 );
                 let d = at(dy);
-                put::<L, S>(of_x.add(i), width, d.mul_add(at(x) - at(centres), at(of_x)));
-                put::<L, S>(of_one.add(i), width, at(of_one) + d);
+                store(d.mul_add(at(x) - at(centres), load::<S, L::Native<S>>(simd, of_x.add(i))), of_x.add(i));
+                store(load::<S, L::Native<S>>(simd, of_one.add(i)) + d, of_one.add(i));
             }
         },
     );
@@ -1311,8 +1623,8 @@ mod tests {
                 let (mut dw, mut db) = (zeros.clone(), zeros.clone());
                 // SAFETY: the vectors have those sizes.
                 unsafe {
-                    batch_norm_statistics(x.as_ptr(), shape, 1e-5, mean.as_mut_ptr(), invstd.as_mut_ptr(), Some(unbiased.as_mut_ptr()));
-                    batch_norm_apply(x.as_ptr(), shape, mean.as_ptr(), invstd.as_ptr(), wp, bp, y.as_mut_ptr());
+                    let (to_mean, to_invstd, to_unbiased) = (mean.as_mut_ptr(), invstd.as_mut_ptr(), unbiased.as_mut_ptr());
+                    batch_norm_train(x.as_ptr(), shape, wp, bp, 1e-5, y.as_mut_ptr(), to_mean, to_invstd, Some(to_unbiased));
                     let (to_x, to_w, to_b) = (Some(dx.as_mut_ptr()), Some(dw.as_mut_ptr()), Some(db.as_mut_ptr()));
                     batch_norm_backward(dy.as_ptr(), x.as_ptr(), shape, mean.as_ptr(), invstd.as_ptr(), wp, true, to_x, to_w, to_b);
                 }

@@ -158,18 +158,15 @@ pub fn variance<T: Widen + Narrow<T::Wide>>(x: Src<T>, dims: &[usize], correctio
     run(Kernels::named::<SumSquaredDistances, Sum>(), x, dims, Some(means.as_ptr()), finish, out)
 }
 
-/// Means over `dims` and sums of squared distances from them, unrounded.
+/// Sums of squared distances over `dims` from a centre per output, unrounded.
 ///
 /// # Safety
-/// `mean` and `squares` have as many elements as the kept dimensions.
-pub(crate) unsafe fn moments<T: Widen>(x: Src<T>, dims: &[usize], mean: *mut T::Wide, squares: *mut T::Wide) {
+/// `centres` and `out` have as many elements as the kept dimensions.
+pub(crate) unsafe fn squared_distances<T: Widen>(x: Src<T>, dims: &[usize], centres: *const T::Wide, out: *mut T::Wide) {
     let count = (0..x.shape.len()).filter(|d| !dims.contains(d)).map(|d| x.shape[d]).product();
     // SAFETY: the caller's promise.
-    unsafe {
-        mean_of(x, dims, mean, count);
-        let out = Dst::new(squares, std::slice::from_ref(&count), &[1]);
-        run(Kernels::named::<SumSquaredDistances, Sum>(), x, dims, Some(mean), Finish::Plain, out);
-    }
+    let out = unsafe { Dst::new(out, std::slice::from_ref(&count), &[1]) };
+    run(Kernels::named::<SumSquaredDistances, Sum>(), x, dims, Some(centres), Finish::Plain, out);
 }
 
 /// # Safety

@@ -39,10 +39,13 @@ pub fn softmax_backward<T: Real>(log: bool, dy: Src<T>, y: Src<T>, dim: usize, d
 
 /// What is done with each row of `N` arrays. `item` counts rows: `outer · inner` of them.
 pub(crate) trait RowKernel<L: Float, const N: usize>: Sync {
+    /// Whether short rows may go as columns, transposed.
+    const SHORT_AS_COLUMNS: bool = true;
+
     /// A row of `n` contiguous elements.
     ///
     /// # Safety
-    /// `n` elements are readable at each `x` and writable at `out` (unless no output is asked for), which may be one of them.
+    /// `n > 0` elements are readable at each `x` and writable at `out` (unless no output is asked for), which may be one of them.
     unsafe fn line<S: Simd>(&self, simd: S, x: [*const L; N], out: *mut L, n: usize, item: usize);
 
     /// `width` neighbouring rows, at most a vector: element `i` of them at `x + i · stride`.
@@ -102,6 +105,14 @@ pub(crate) struct Rows<T, const N: usize> {
     out: Shared<T>,
 }
 
+/// Rows up to this length are transposed, so that lanes lie across rows.
+const SHORT: usize = 32;
+/// Columns of a packed tile.
+const TILE: usize = 64;
+/// An array of columns of more bytes than this is packed tile by tile: its rows lie in as many pages, and often in one set of
+/// the cache.
+const PACKED_BYTES: usize = 1 << 15;
+
 impl<T: Real, const N: usize> Rows<T, N> {
     pub fn of(shape: &[usize], dim: usize, x: [*const T; N], out: *mut T) -> Self {
         let (outer, inner) = (shape[..dim].iter().product(), shape[dim + 1..].iter().product());
@@ -119,71 +130,153 @@ impl<T: Real, const N: usize> Rows<T, N> {
         if outer * n * inner == 0 {
             return;
         }
-        let (units, per_unit) = if inner == 1 { (outer, n) } else { (outer * inner.div_ceil(MAX_LANES), n * MAX_LANES.min(inner)) };
-        let per_chunk = (GRAIN / per_unit).clamp(1, units);
-        // SAFETY: the caller's promise; units have disjoint rows.
+        if inner == 1 {
+            let per_chunk = (GRAIN / n).clamp(1, outer);
+            // SAFETY: the caller's promise; chunks have disjoint rows.
+            let chunk = |i: usize| unsafe { self.lines(kernel, i * per_chunk, outer.min((i + 1) * per_chunk)) };
+            return if outer == per_chunk { chunk(0) } else { par_for(outer.div_ceil(per_chunk), &chunk) };
+        }
+        let packed = !T::SAME || n * inner * size_of::<T>() > PACKED_BYTES;
+        let tile = if packed { (GRAIN * 2 / n).clamp(MAX_LANES, TILE).next_multiple_of(MAX_LANES) } else { TILE };
+        let per_outer = inner.div_ceil(tile);
+        let units = outer * per_outer;
+        let per_chunk = (GRAIN / (n * tile.min(inner))).clamp(1, units);
+        // SAFETY: the caller's promise; units have disjoint columns.
         let chunk = |i: usize| unsafe {
-            let (from, to) = (i * per_chunk, units.min((i + 1) * per_chunk));
-            if inner == 1 { self.lines(kernel, from, to) } else { self.columns(kernel, from, to) }
+            let mut scratch: Vec<T::Float> = Vec::with_capacity(if packed { N * n * tile } else { 0 });
+            for unit in i * per_chunk..units.min((i + 1) * per_chunk) {
+                let (outer, first) = (unit / per_outer, unit % per_outer * tile);
+                self.columns(kernel, outer, first, tile.min(inner - first), packed.then_some(scratch.as_mut_ptr()));
+            }
         };
         if units == per_chunk { chunk(0) } else { par_for(units.div_ceil(per_chunk), &chunk) }
     }
 
     unsafe fn lines<K: RowKernel<T::Float, N>>(&self, kernel: &K, from: usize, to: usize) {
         let n = self.n;
-        let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { N * n });
-        let scratch = scratch.as_mut_ptr();
         // SAFETY: the caller's promise.
-        dispatch!(crate::level(), simd => unsafe {
-            for row in from..to {
-                let x = self.x.map(|x| x.get().add(row * n).cast_const());
-                let out = if self.out.get().is_null() { self.out.get() } else { self.out.get().add(row * n) };
-                if T::SAME {
-                    kernel.line(simd, x.map(|x| x.cast()), out.cast(), n, row);
-                } else {
-                    x.iter().enumerate().for_each(|(k, &x)| gather(x, 1, n, scratch.add(k * n)));
-                    kernel.line(simd, std::array::from_fn(|k| scratch.add(k * n).cast_const()), scratch, n, row);
-                    if !out.is_null() {
-                        scatter(scratch, n, out, 1);
-                    }
+        unsafe {
+            let x = self.x.map(|x| x.get().add(from * n).cast_const());
+            let out = if self.out.get().is_null() { self.out.get() } else { self.out.get().add(from * n) };
+            if T::SAME {
+                return lines(kernel, x.map(|x| x.cast()), out.cast(), n, from, to - from);
+            }
+            let batch = (GRAIN / n).clamp(1, to - from);
+            let mut scratch: Vec<T::Float> = Vec::with_capacity(N * batch * n);
+            let wide: [*mut T::Float; N] = std::array::from_fn(|k| scratch.as_mut_ptr().add(k * batch * n));
+            let wide_out = if out.is_null() { std::ptr::null_mut() } else { wide[0] };
+            for start in (0..to - from).step_by(batch) {
+                let rows = batch.min(to - from - start);
+                x.iter().zip(wide).for_each(|(x, wide)| gather(x.add(start * n), 1, rows * n, wide));
+                lines(kernel, wide.map(|wide| wide.cast_const()), wide_out, n, from + start, rows);
+                if !out.is_null() {
+                    scatter(wide_out, rows * n, out.add(start * n), 1);
                 }
             }
-        })
+        }
     }
 
-    unsafe fn columns<K: RowKernel<T::Float, N>>(&self, kernel: &K, from: usize, to: usize) {
+    /// `width` columns from `first` on, through `scratch` if there is one.
+    unsafe fn columns<K: RowKernel<T::Float, N>>(
+        &self,
+        kernel: &K,
+        outer: usize,
+        first: usize,
+        width: usize,
+        scratch: Option<*mut T::Float>,
+    ) {
         let Rows { n, inner, .. } = *self;
-        let mut scratch: Vec<T::Float> = Vec::with_capacity(if T::SAME { 0 } else { N * n * MAX_LANES });
-        let scratch = scratch.as_mut_ptr();
-        let per_outer = inner.div_ceil(MAX_LANES);
+        let (at, item) = (outer * n * inner + first, outer * inner + first);
         // SAFETY: the caller's promise.
-        dispatch!(crate::level(), simd => unsafe {
-            let len = lanes::<T::Float, _>(simd);
-            for unit in from..to {
-                let (outer, first) = (unit / per_outer, unit % per_outer * MAX_LANES);
-                let last = inner.min(first + MAX_LANES);
-                for column in (first..last).step_by(len) {
-                    let width = len.min(last - column);
-                    let at = outer * n * inner + column;
-                    let item = outer * inner + column;
-                    let x = self.x.map(|x| x.get().add(at).cast_const());
-                    let out = if self.out.get().is_null() { self.out.get() } else { self.out.get().add(at) };
-                    if T::SAME {
-                        kernel.columns(simd, Columns { x: x.map(|x| x.cast()), out: out.cast(), stride: inner, n, width }, item);
-                        continue;
-                    }
-                    for (k, x) in x.iter().enumerate() {
-                        (0..n).for_each(|i| gather(x.add(i * inner), 1, width, scratch.add((k * n + i) * width)));
-                    }
-                    let wide = std::array::from_fn(|k| scratch.add(k * n * width).cast_const());
-                    kernel.columns(simd, Columns { x: wide, out: scratch, stride: width, n, width }, item);
-                    if !out.is_null() {
-                        (0..n).for_each(|i| scatter(scratch.add(i * width), width, out.add(i * inner), 1));
-                    }
-                }
+        unsafe {
+            let x = self.x.map(|x| x.get().add(at).cast_const());
+            let out = if self.out.get().is_null() { self.out.get() } else { self.out.get().add(at) };
+            let Some(scratch) = scratch else {
+                let columns = Columns { x: x.map(|x| x.cast()), out: out.cast(), stride: inner, n, width };
+                return columns_of(kernel, columns, item);
+            };
+            let wide: [*mut T::Float; N] = std::array::from_fn(|k| scratch.add(k * n * width));
+            for (x, wide) in x.iter().zip(wide) {
+                (0..n).for_each(|i| gather(x.add(i * inner), 1, width, wide.add(i * width)));
             }
-        })
+            let wide_out = if out.is_null() { std::ptr::null_mut() } else { wide[0] };
+            columns_of(kernel, Columns { x: wide.map(|wide| wide.cast_const()), out: wide_out, stride: width, n, width }, item);
+            if !out.is_null() {
+                (0..n).for_each(|i| scatter(wide_out.add(i * width), width, out.add(i * inner), 1));
+            }
+        }
     }
+}
+
+/// `rows` contiguous rows of `n`, the first of them `item`.
+///
+/// # Safety
+/// They are readable, and writable at `out` unless it is null.
+unsafe fn lines<L: Float, const N: usize, K: RowKernel<L, N>>(
+    kernel: &K,
+    x: [*const L; N],
+    out: *mut L,
+    n: usize,
+    item: usize,
+    rows: usize,
+) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe {
+        let len = lanes::<L, _>(simd);
+        let mut row = 0;
+        if K::SHORT_AS_COLUMNS && n <= SHORT {
+            let mut tiles = [[std::mem::MaybeUninit::<L>::uninit(); SHORT * MAX_LANES]; N];
+            let tiles = tiles.each_mut().map(|tile| tile.as_mut_ptr().cast::<L>());
+            while row + len <= rows {
+                for k in 0..N {
+                    transpose(x[k].add(row * n), n, 1, tiles[k], len, n, len);
+                }
+                let to = if out.is_null() { out } else { tiles[0] };
+                kernel.columns(simd, Columns { x: tiles.map(|tile| tile.cast_const()), out: to, stride: len, n, width: len }, item + row);
+                if !out.is_null() {
+                    transpose(tiles[0], 1, len, out.add(row * n), 1, n, len);
+                }
+                row += len;
+            }
+        }
+        while row < rows {
+            let to = if out.is_null() { out } else { out.add(row * n) };
+            kernel.line(simd, std::array::from_fn(|k| x[k].add(row * n)), to, n, item + row);
+            row += 1;
+        }
+    })
+}
+
+/// `out[i · out_stride + j · out_step] = x[j · step + i · stride]` for `i < n`, `j < lanes`, where `out_step` is 1 if `out_stride` is not,
+/// else `n`.
+///
+/// # Safety
+/// All are in range.
+#[inline(always)]
+unsafe fn transpose<L: Float>(x: *const L, step: usize, stride: usize, out: *mut L, out_stride: usize, n: usize, lanes: usize) {
+    let out_step = if out_stride == 1 { n } else { 1 };
+    for i in 0..n {
+        for j in 0..lanes {
+            // SAFETY: the caller's promise.
+            unsafe { out.add(i * out_stride + j * out_step).write(x.add(j * step + i * stride).read()) };
+        }
+    }
+}
+
+/// Any number of columns, the first of them `item`.
+///
+/// # Safety
+/// They are readable, and writable at `out` unless it is null.
+unsafe fn columns_of<L: Float, const N: usize, K: RowKernel<L, N>>(kernel: &K, x: Columns<L, N>, item: usize) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe {
+        let len = lanes::<L, _>(simd);
+        for first in (0..x.width).step_by(len) {
+            let out = if x.out.is_null() { x.out } else { x.out.add(first) };
+            let width = len.min(x.width - first);
+            kernel.columns(simd, Columns { x: std::array::from_fn(|k| x.x[k].add(first)), out, width, ..x }, item + first);
+        }
+    })
 }
 
 #[inline(always)]
@@ -306,7 +399,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
                     #[inline(always)]
                     |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max),
                 );
-                let ln = splat(sum.ln());
+                let ln = L::ln(simd, splat(sum));
                 each_vector::<L, S>(
                     simd,
                     n,
@@ -324,7 +417,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
                         e
                     },
                 );
-                let scale = splat(L::of(1.0 / sum.to_f64()));
+                let scale = splat(L::ONE) / splat(sum);
                 each_vector::<L, S>(
                     simd,
                     n,
@@ -350,12 +443,12 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
                 },
             );
             if LOG {
-                let ln = each_lane::<L, S>(sum, L::ln);
+                let ln = L::ln(simd, sum);
                 for i in 0..x.n {
                     x.set::<S>(i, x.get(simd, 0, i) - max - ln);
                 }
             } else {
-                let scale = each_lane::<L, S>(sum, |sum| L::of(1.0 / sum.to_f64()));
+                let scale = L::Native::<S>::splat(simd, L::ONE) / sum;
                 let out = Columns { x: [x.out.cast_const()], ..x };
                 for i in 0..x.n {
                     x.set::<S>(i, out.get(simd, 0, i) * scale);
@@ -394,13 +487,6 @@ pub(crate) unsafe fn max_and_sum<L: Float, S: Simd, const N: usize>(
         }
         (max, total)
     }
-}
-
-/// `f` of every lane.
-#[inline(always)]
-pub(crate) fn each_lane<L: Float, S: Simd>(mut v: L::Native<S>, f: impl Fn(L) -> L) -> L::Native<S> {
-    v.as_mut_slice().iter_mut().for_each(|lane| *lane = f(*lane));
-    v
 }
 
 struct Backward<const LOG: bool>;

@@ -2,7 +2,7 @@
 //! the element types.
 
 use crate::copy::cast_row;
-use fearless_simd::{Simd, SimdBase, SimdFloat, SimdFloatElement};
+use fearless_simd::{Simd, SimdBase, SimdFloatElement};
 use half::{bf16, f16};
 use rustnn_tensor::dtype::Element;
 
@@ -116,7 +116,7 @@ pub trait Float: Wide + SimdFloatElement + Widen<Wide = Self> + std::ops::Neg<Ou
     fn of(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn exp<S: Simd>(simd: S, v: Self::Native<S>) -> Self::Native<S>;
-    fn ln(self) -> Self;
+    fn ln<S: Simd>(simd: S, v: Self::Native<S>) -> Self::Native<S>;
 }
 
 /// A floating-point element type.
@@ -148,26 +148,11 @@ impl Float for f32 {
     }
     #[inline(always)]
     fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-        // exp(x) = 2^n e^r, |r| <= ln 2 / 2. Cody and Waite's split of ln 2; degree 6; 2^n in two factors, so that
-        // results round into the subnormals and overflow to inf.
-        use fearless_simd::{Bytes, Select};
-        let clamped = x.max(-104.0).min(89.0);
-        let n = (clamped * std::f32::consts::LOG2_E).round_ties_even();
-        let r = n.mul_add(-1.428_606_8e-6, n.mul_add(-0.693_145_75, clamped));
-        let mut p = S::f32s::splat(simd, 1.388_888_9e-3);
-        for c in [8.333_333e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0] {
-            p = p.mul_add(r, c);
-        }
-        let n: S::i32s = n.to_int();
-        let half = n >> 1u32;
-        let low: S::f32s = ((half + 127) << 23u32).bitcast();
-        let high: S::f32s = ((n - half + 127) << 23u32).bitcast();
-        let y = p * low * high;
-        x.simd_eq(x).select(y, x)
+        crate::lanes::exp_f32(simd, x)
     }
     #[inline(always)]
-    fn ln(self) -> Self {
-        f32::ln(self)
+    fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        crate::lanes::ln_f32(simd, x)
     }
 }
 
@@ -186,8 +171,9 @@ impl Float for f64 {
         x
     }
     #[inline(always)]
-    fn ln(self) -> Self {
-        f64::ln(self)
+    fn ln<S: Simd>(_: S, mut x: S::f64s) -> S::f64s {
+        x.as_mut_slice().iter_mut().for_each(|x| *x = x.ln());
+        x
     }
 }
 
