@@ -3,6 +3,7 @@
 from rustnn.nn.modules.module import Module  # isort: skip
 from rustnn.nn.modules import (
     activation,
+    adaptive,
     batchnorm,
     channelshuffle,
     container,
@@ -24,6 +25,7 @@ from rustnn.nn.modules import (
     upsampling,
 )
 from rustnn.nn.modules.activation import *
+from rustnn.nn.modules.adaptive import *
 from rustnn.nn.modules.batchnorm import *
 from rustnn.nn.modules.channelshuffle import *
 from rustnn.nn.modules.container import *
@@ -47,6 +49,7 @@ from rustnn.nn.modules.upsampling import *
 __all__ = ["Module"]
 for _family in (
     activation,
+    adaptive,
     batchnorm,
     channelshuffle,
     container,

@@ -36,8 +36,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     if not tensors:
         return _core.tensor(0.0)
     with _core.no_grad():
-        norms = [_core.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
-        total = _core.linalg.vector_norm(_core.stack(norms), norm_type)
+        total = _core.stack([tensor.norm(norm_type) for tensor in tensors]).norm(norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "

@@ -57,7 +57,7 @@ def weight_norm(module, name="weight", dim=0):
 
 
 class _SpectralNorm(Module):
-    """W / σ(W), σ estimated by power iteration in training."""
+    """W divided by its largest singular value, estimated by power iteration in training."""
 
     def __init__(self, weight, n_power_iterations=1, dim=0, eps=1e-12) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _SpectralNorm(Module):
 def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=None):
     """Make a weight itself divided by its largest singular value.
 
-        w = W / σ(W)
+        w = W / (largest singular value of W)
 
     Args:
         module: the module that has the weight.

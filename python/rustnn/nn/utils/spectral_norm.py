@@ -63,7 +63,7 @@ class SpectralNorm:
         self.eps = eps
 
     def compute_weight(self, module, do_power_iteration):
-        """W / σ with σ = uᵀ W v."""
+        """W divided by uᵀ W v."""
         weight = getattr(module, self.name + "_orig")
         u, v = getattr(module, self.name + "_u"), getattr(module, self.name + "_v")
         matrix = _as_matrix(weight, self.dim)
@@ -122,7 +122,7 @@ def _write_version(module, state_dict, prefix, local_metadata) -> None:
 def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=None):
     """Divide a weight by its largest singular value, estimated anew at each forward in training.
 
-        w = W / σ(W)
+        w = W / (largest singular value of W)
 
     Args:
         module: the module that has the weight.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-from rustnn import _core
 from rustnn.nn.parameter import Parameter
 
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
@@ -13,9 +12,9 @@ __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 def _norm_except_dim(v, dim):
     """The 2-norm over all dimensions but ``dim``, kept with size 1; over all of them if ``dim`` is None or -1."""
     if dim is None or dim == -1:
-        return _core.linalg.vector_norm(v)
+        return v.norm()
     others = tuple(other for other in range(v.dim()) if other != dim % v.dim())
-    return _core.linalg.vector_norm(v, dim=others, keepdim=True) if others else v.abs()
+    return v.norm(2, others, keepdim=True) if others else v.abs()
 
 
 class WeightNorm:
