@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 
 /// Inputs that a row may have.
 pub const MAX_INPUTS: usize = 5;
-/// Elements that pass through a stack buffer at once: four inputs and two outputs stay within a first-level cache.
+/// Elements that pass through a stack buffer at once: a kernel's inputs and outputs stay within a first-level cache.
 const BLOCK: usize = 512;
 /// Elements of one parallel task: 64 KiB of f32, some 10 µs of a cheap formula.
 const TASK: usize = 16 << 10;
@@ -68,6 +68,7 @@ pub struct Kernel {
 
 macro_rules! kernel {
     ($test:literal, [$($dtype:ident: $block:expr),* $(,)?]) => {{
+        const { assert!(N <= MAX_INPUTS) };
         let mut blocks: [Option<Block>; 10] = [None; 10];
         $(blocks[DType::$dtype as usize] = Some($block as Block);)*
         Kernel { blocks, inputs: N, scalars: S, test: $test }
@@ -1185,6 +1186,7 @@ mod tests {
         Maximum: NumberFormula<2, 0> Number -> V = |x, _s| x[0].maximum(x[1]);
         FloorDiv: NumberFormula<2, 0> Number -> V = |x, _s| x[0].floor_div(x[1]);
         Remainder: NumberFormula<2, 0> Number -> V = |x, _s| x[0].remainder(x[1]);
+        Five: FloatFormula<5, 2> Value -> V = |x, s| x[0] * x[1] + x[2] * s[0] - x[3] * x[4] * s[1];
         Where: NumberFormula<3, 0> Number -> V = |x, _s| V::select(x[0].ne(x[0].lit(0.0)), x[1], x[2]);
         Less: NumberTest<2, 0> Number -> V::Mask = |x, _s| x[0].lt(x[1]);
         IsNan: FloatTest<1, 0> Value -> V::Mask = |x, _s| x[0].is_nan();
@@ -1449,6 +1451,28 @@ mod tests {
     }
 
     #[test]
+    fn five_inputs_of_all_kinds_and_two_scalars_meet() {
+        let (n, c) = (37, 21);
+        let (a, b) = (numbers(n * c), numbers(c));
+        let d: Vec<f64> = (0..n).map(|i| i as f64 * 0.5).collect();
+        let mut out = vec![0f32; n * c];
+        let (shape, strides) = ([n, c], [c as isize, 1]);
+        let inputs = [
+            operand(&a, DType::F32, &strides),
+            operand(&b, DType::F32, &[0, 1]),
+            operand(&d, DType::F64, &[1, 0]),
+            Operand::value(Scalar::Int(3)),
+            operand(&a[5..], DType::F32, &[0, 0]),
+        ];
+        let scalars = [Scalar::Float(0.5), Scalar::Bool(true)];
+        run(&Kernel::float::<Five, 5, 2>(), DType::F32, &inputs, &scalars, destination(&mut out, DType::F32, &shape, &strides));
+        for i in 0..n * c {
+            let expected = a[i] as f64 * b[i % c] as f64 + d[i / c] * 0.5 - 3.0 * a[5] as f64;
+            assert!((out[i] as f64 - expected).abs() <= 1e-6 * expected.abs().max(100.0), "{} {expected}", out[i]);
+        }
+    }
+
+    #[test]
     fn f64_rows_agree_with_a_plain_loop() {
         let x: Vec<f64> = (0..1003).map(|i| i as f64 * 0.01 - 5.0).collect();
         let mut out = vec![0f64; 1003];
@@ -1537,5 +1561,7 @@ mod tests {
         let mut out = vec![f16::ZERO; n];
         let inputs = [operand(&a, DType::F16, &[1]), operand(&a, DType::F16, &[1])];
         time("f16 sub", n, 6 * n, &mut || run(&SUBTRACT, DType::F16, &inputs, &[], destination(&mut out, DType::F16, &[n], &[1])));
+        let inputs = [operand(&a, DType::BF16, &[1]), operand(&a, DType::BF16, &[1])];
+        time("bf16 sub", n, 6 * n, &mut || run(&SUBTRACT, DType::BF16, &inputs, &[], destination(&mut out, DType::BF16, &[n], &[1])));
     }
 }
