@@ -6,6 +6,8 @@
 //! Work is divided by size only, so bits do not depend on the number of threads. f16 and bf16 are computed in f32 and rounded once.
 //! Error of an output that sums k products: |error| <= (k + 3) u Σ|products|, u the unit roundoff of the computing type.
 
+#![allow(clippy::needless_range_loop, reason = "rows and vectors of a tile are indices of several arrays")]
+
 mod correlate;
 mod stencil;
 mod weights;
@@ -53,7 +55,10 @@ impl ConvShape {
         self.kernel.iter().product()
     }
     fn check(&self) {
-        assert!(self.groups > 0 && self.in_channels % self.groups == 0 && self.out_channels % self.groups == 0, "conv: groups do not divide");
+        assert!(
+            self.groups > 0 && self.in_channels.is_multiple_of(self.groups) && self.out_channels.is_multiple_of(self.groups),
+            "conv: groups do not divide"
+        );
         assert!(self.stride.iter().chain(&self.dilation).all(|&step| step > 0), "conv: a stride or dilation is 0");
     }
     fn in_group(&self) -> usize {
@@ -239,7 +244,8 @@ fn backward_input_at<E: ConvElement>(level: Level, shape: &ConvShape, dy: Src<E>
         }
         let (mut places, mut seen) = (Vec::new(), Vec::new());
         for (at, tap) in shape.taps().enumerate() {
-            let position: [isize; 3] = std::array::from_fn(|d| residue[d] + shape.padding[d] as isize - (tap[d] * shape.dilation[d]) as isize);
+            let position: [isize; 3] =
+                std::array::from_fn(|d| residue[d] + shape.padding[d] as isize - (tap[d] * shape.dilation[d]) as isize);
             if (0..3).all(|d| position[d].rem_euclid(shape.stride[d] as isize) == 0) {
                 places.push(at);
                 seen.push(std::array::from_fn(|d| position[d].div_euclid(shape.stride[d] as isize)));
@@ -409,7 +415,11 @@ mod tests {
                                     let (Some(z), Some(y), Some(x)) = (at(0, z), at(1, y), at(2, x)) else { continue };
                                     if z < s.input[0] && y < s.input[1] && x < s.input[2] {
                                         let channel = n * s.in_channels + oc / og * ig + ic;
-                                        meet(o, (oc * ig + ic) * s.kernel_len() + tap, ((channel * s.input[0] + z) * s.input[1] + y) * s.input[2] + x);
+                                        meet(
+                                            o,
+                                            (oc * ig + ic) * s.kernel_len() + tap,
+                                            ((channel * s.input[0] + z) * s.input[1] + y) * s.input[2] + x,
+                                        );
                                     }
                                 }
                             }
@@ -477,8 +487,17 @@ mod tests {
         compare(&run(s.out_channels, &|out| backward_bias(s, dys, out)), &db_want, "backward_bias", s);
     }
 
-    fn shape(batch: usize, channels: [usize; 2], groups: usize, input: [usize; 3], kernel: [usize; 3], [stride, padding, dilation]: [[usize; 3]; 3]) -> ConvShape {
-        let output = std::array::from_fn(|d| (input[d] + 2 * padding[d]).checked_sub(dilation[d] * (kernel[d].max(1) - 1) + 1).map_or(0, |rest| rest / stride[d] + 1));
+    fn shape(
+        batch: usize,
+        channels: [usize; 2],
+        groups: usize,
+        input: [usize; 3],
+        kernel: [usize; 3],
+        [stride, padding, dilation]: [[usize; 3]; 3],
+    ) -> ConvShape {
+        let output = std::array::from_fn(|d| {
+            (input[d] + 2 * padding[d]).checked_sub(dilation[d] * (kernel[d].max(1) - 1) + 1).map_or(0, |rest| rest / stride[d] + 1)
+        });
         ConvShape { batch, in_channels: channels[0], out_channels: channels[1], groups, input, kernel, stride, padding, dilation, output }
     }
 
@@ -490,7 +509,9 @@ mod tests {
                 let groups = 1 + random.below(3);
                 let [i, o] = [0; 2].map(|_| groups * (1 + random.below(4)));
                 let dims = 1 + random.below(3);
-                let mut pick = |least: usize, count: usize| -> [usize; 3] { std::array::from_fn(|d| if d + dims < 3 { least.min(1) } else { least + random.below(count) }) };
+                let mut pick = |least: usize, count: usize| -> [usize; 3] {
+                    std::array::from_fn(|d| if d + dims < 3 { least.min(1) } else { least + random.below(count) })
+                };
                 let s = shape(1, [i, o], groups, pick(1, 22), pick(1, 4), [pick(1, 3), pick(0, 3), pick(1, 3)]);
                 let s = ConvShape { batch: 1 + random.below(3), ..s };
                 let work = s.batch * s.output_len() * s.kernel_len() * i * o;
@@ -558,5 +579,29 @@ mod tests {
             assert_eq!(got.is_nan(), want.0.is_nan(), "{got} for {}", want.0);
             assert!(got.is_finite() == want.0.is_finite());
         }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        let random = &mut Random(15);
+        let s = shape(6, [12, 60], 1, [1, 26, 30], [1, 3, 3], [[1; 3], [0, 1, 1], [1; 3]]);
+        let (x, w) = (random.values::<f32>(s.batch * 12 * s.input_len()), random.values::<f32>(60 * 12 * 9));
+        let dy = random.values::<f32>(s.batch * 60 * s.output_len());
+        let results = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
+            let (xs, ws, ys) = ([x.len()], [w.len()], [dy.len()]);
+            // SAFETY: the vectors have the lengths.
+            unsafe {
+                let (xp, wp, dp) = (Src::new(x.as_ptr(), &xs, &[1]), Src::new(w.as_ptr(), &ws, &[1]), Src::new(dy.as_ptr(), &ys, &[1]));
+                crate::parallel::with_pool(&pool, || {
+                    forward(&s, xp, wp, None, Dst::new(y.as_mut_ptr(), &ys, &[1]));
+                    backward_input(&s, dp, wp, None, Dst::new(dx.as_mut_ptr(), &xs, &[1]));
+                    backward_weight(&s, xp, dp, Dst::new(dw.as_mut_ptr(), &ws, &[1]));
+                });
+            }
+            [y, dx, dw].map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+        });
+        assert!(results[0] == results[1] && results[0] == results[2]);
     }
 }

@@ -5,6 +5,8 @@
 //! Error for a depth of k, with u the unit roundoff of the computing type: |error| <= (k + 3) u (|alpha| |A|·|B| + |factor D|)
 //! elementwise (Higham, Accuracy and Stability, §3.5), plus the rounding to f16 or bf16.
 
+#![allow(clippy::needless_range_loop, reason = "rows and vectors of a tile are indices of several arrays")]
+
 mod element;
 mod pack;
 mod scratch;
@@ -16,10 +18,12 @@ pub(crate) use scratch::Scratch;
 
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
-use fearless_simd::Level;
 pub use element::{Call, Element};
+use fearless_simd::Level;
 use smallvec::SmallVec;
-use tile::{Machine, PackedColumns, PackedRows, Real, StridedColumns, StridedRows, Target, Task, dot, lanes, load, panel, splat, store, tile};
+use tile::{
+    Machine, PackedColumns, PackedRows, Real, StridedColumns, StridedRows, Target, Task, dot, lanes, load, panel, splat, store, tile,
+};
 
 /// What happens to the product on its way to C.
 #[derive(Clone, Copy, Debug)]
@@ -237,11 +241,7 @@ impl<T: Real> Task for Run<T> {
                     return few_rows_of_sums(simd, narrow, parallel);
                 }
                 let p = if p.target.column != 1 && p.target.row == 1 { p.transposed() } else { p };
-                if p.m * p.n * p.k <= SMALL && p.k <= 4 * DEPTH {
-                    small(simd, p)
-                } else {
-                    packed(simd, p, parallel)
-                }
+                if p.m * p.n * p.k <= SMALL && p.k <= 4 * DEPTH { small(simd, p) } else { packed(simd, p, parallel) }
             }
         }
     }
@@ -323,7 +323,14 @@ unsafe fn packed<S: Machine, T: Real>(simd: S, p: Product<T>, parallel: bool) {
 /// # Safety
 /// As for `Product::run`; the packed buffers have room for the block.
 #[inline(always)]
-unsafe fn packed_block<S: Machine, T: Real>(simd: S, p: Product<T>, a_packed: Shared<T>, b_packed: Shared<T>, parallel: bool, pack_b: bool) {
+unsafe fn packed_block<S: Machine, T: Real>(
+    simd: S,
+    p: Product<T>,
+    a_packed: Shared<T>,
+    b_packed: Shared<T>,
+    parallel: bool,
+    pack_b: bool,
+) {
     // Closures borrow the whole product: its pointers alone may not cross threads.
     let p = &p;
     let width = 2 * lanes::<S, T>();
@@ -519,7 +526,7 @@ unsafe fn few_rows_of_sums<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
         )
     };
     // Pieces of rows long enough to be read ahead, short enough that eight of them stay in a level-1 cache.
-    let unit = if p.m == 1 { 1024 } else { 512 };
+    let unit = if p.m == 1 { 2048 } else { 512 };
     spread_columns(p.n, unit, parallel && p.n * p.k * p.m > GRAIN, &columns);
 }
 
@@ -732,8 +739,17 @@ mod tests {
     fn blocked_and_narrow_sizes_are_within_the_error_bound() {
         for level in levels() {
             let random = &mut Random(2);
-            let shapes =
-                [[97, 131, 300], [6, 600, 270], [200, 5, 513], [1, 700, 100], [3, 100, 400], [300, 1, 129], [4, 260, 70], [130, 2, 1030], [40, 40, 1100]];
+            let shapes = [
+                [97, 131, 300],
+                [6, 600, 270],
+                [200, 5, 513],
+                [1, 700, 100],
+                [3, 100, 400],
+                [300, 1, 129],
+                [4, 260, 70],
+                [130, 2, 1030],
+                [40, 40, 1100],
+            ];
             for shape in shapes {
                 for round in 0..6 {
                     let layouts = [0; 3].map(|_| LAYOUTS[random.below(5)]);
@@ -776,7 +792,10 @@ mod tests {
         for bits in 0..=u16::MAX {
             let value = f16::from_bits(bits);
             let (got, want) = (element::Half::widen(value), value.to_f32());
-            assert!(got == want && got.is_sign_negative() == want.is_sign_negative() || got.is_nan() && want.is_nan(), "{bits:#x}: {got} {want}");
+            assert!(
+                got == want && got.is_sign_negative() == want.is_sign_negative() || got.is_nan() && want.is_nan(),
+                "{bits:#x}: {got} {want}"
+            );
         }
     }
 
@@ -813,9 +832,8 @@ mod tests {
                 let (a, b) = (values(random, m * k), values(random, k * n));
                 let mut c = vec![f32::NAN; m * n * 12];
                 let shape = |r: usize, c: usize| sizes.iter().copied().chain([r, c]).collect::<Vec<usize>>();
-                let strides = |s: &[isize], r: usize, c: usize| {
-                    s.iter().map(|s| s * (r * c) as isize).chain([c as isize, 1]).collect::<Vec<isize>>()
-                };
+                let strides =
+                    |s: &[isize], r: usize, c: usize| s.iter().map(|s| s * (r * c) as isize).chain([c as isize, 1]).collect::<Vec<isize>>();
                 let (sha, shb, shc) = (shape(m, k), shape(k, n), shape(m, n));
                 let (sta, stb, stc) = (strides(&sa, m, k), strides(&sb, k, n), strides(&sc, m, n));
                 // SAFETY: twelve matrices of each, and no stride leads further.
@@ -833,7 +851,9 @@ mod tests {
                     }
                     for row in 0..m {
                         for column in 0..n {
-                            let product = |d: usize| a[at[0] as usize * m * k + row * k + d] as f64 * b[at[1] as usize * k * n + d * n + column] as f64;
+                            let product = |d: usize| {
+                                a[at[0] as usize * m * k + row * k + d] as f64 * b[at[1] as usize * k * n + d * n + column] as f64
+                            };
                             let want: f64 = (0..k).map(product).sum();
                             let size: f64 = (0..k).map(|d| product(d).abs()).sum();
                             let got = c[at[2] as usize * m * n + row * n + column] as f64;
@@ -863,6 +883,24 @@ mod tests {
                 let target = Dst::new(c.as_mut_ptr(), &shape, &strides);
                 gemm(a, b, target, &Epilogue { plus: Some((1.0, target.as_src())), relu: true, ..Epilogue::default() });
                 assert!(c[0].is_nan() && c[1..].iter().all(|&value| value == 28.0));
+            }
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_number_of_threads() {
+        let random = &mut Random(7);
+        for (m, n, k) in [(200, 300, 520), (3, 3000, 200), (1, 5000, 100), (40, 40, 40)] {
+            let a = Owned::<f32>::new(random, m, k, Layout::Rows);
+            for layout in [Layout::Rows, Layout::Columns] {
+                let b = Owned::<f32>::new(random, k, n, layout);
+                let results = [1, 2, 5].map(|threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                    let mut c = Owned::<f32>::new(random, m, n, Layout::Rows);
+                    crate::parallel::with_pool(&pool, || gemm(a.src(), b.src(), c.dst(), &Epilogue::default()));
+                    c.data.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+                });
+                assert!(results[0] == results[1] && results[0] == results[2], "{m} {n} {k} {layout:?}");
             }
         }
     }

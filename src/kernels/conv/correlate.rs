@@ -133,13 +133,7 @@ impl<T: Real> Task for &Correlation<'_, T> {
                             panels: panel(panels, splits, split),
                         };
                         // SAFETY: whoever made the job vouched for its pointers.
-                        unsafe {
-                            if gather {
-                                job.gathered(simd, &block, &layout)
-                            } else {
-                                job.rowwise(simd, &block, &layout)
-                            }
-                        }
+                        unsafe { if gather { job.gathered(simd, &block, &layout) } else { job.rowwise(simd, &block, &layout) } }
                     }
                 },
             )
@@ -323,9 +317,9 @@ impl<T: Real> Correlation<'_, T> {
                 // SAFETY: every pixel sees the whole stencil inside of the copy; a vector more can be read and written.
                 unsafe { gather_panel(simd, pixels, &layout.offsets[..here], copy, packed.add(tile * tile_len)) };
             }
-            for at in block.panels.clone() {
-                let rows = panel(self.rows, total_panels, at);
-                let a = PackedRows(weights.wrapping_add(rows.start * depth + first * rows.len()));
+            // A panel of pixels stays in the level-1 cache while a level-2 cache's share of weights passes by.
+            let panel_group = ((128 << 10) / (S::ROWS * here.max(1) * size_of::<T>())).max(1);
+            for start in block.panels.clone().step_by(panel_group) {
                 for (tile, pixels) in places.chunks(width).enumerate() {
                     let from = packed.cast_const().wrapping_add(tile * tile_len);
                     let two = pixels.len() > vector;
@@ -338,9 +332,13 @@ impl<T: Real> Correlation<'_, T> {
                     }
                     let vectors = [from, from.wrapping_add(vector), from, from];
                     let b = OffsetColumns { vectors, offsets: tables.cast_const().wrapping_add(if two { depth_step } else { 0 }) };
-                    let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], straight);
-                    // SAFETY: the panels are packed; the outputs of these pixels belong to this block.
-                    unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
+                    for at in start..block.panels.end.min(start + panel_group) {
+                        let rows = panel(self.rows, total_panels, at);
+                        let a = PackedRows(weights.wrapping_add(rows.start * depth + first * rows.len()));
+                        let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], straight);
+                        // SAFETY: the panels are packed; the outputs of these pixels belong to this block.
+                        unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
+                    }
                 }
             }
             channel = channels.end;
@@ -373,6 +371,14 @@ impl<T: Real> Correlation<'_, T> {
         match goal.places.len() {
             1 => heights!(1, 1 2 3 4 5 6 7 8 9 10 11 12),
             2 => heights!(2, 1 2 3 4 5 6 7 8 9 10 11 12),
+            // A row of nine taps, most often of a depthwise convolution: a depth known to the compiler saves the loop.
+            _ if height == 1 && depth == 9 => {
+                // SAFETY: as above.
+                unsafe {
+                    let sums = multiply::<S, T, 1, 4>(simd, 9, a, b);
+                    self.write::<S, 1, 4>(simd, sums, goal);
+                }
+            }
             _ => heights!(4, 1 2 3),
         }
     }

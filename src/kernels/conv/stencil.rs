@@ -69,7 +69,7 @@ impl Stencil {
     }
 
     /// Where `tap` lies, seen from an output's base.
-    pub(super) fn tap_offset(&self, region: &Region, tap: [isize; 3]) -> usize {
+    fn tap_offset(&self, region: &Region, tap: [isize; 3]) -> usize {
         let [plane, row, column] = std::array::from_fn(|d| (tap[d] - self.low[d]) as usize);
         let phase = self.phases[column % self.step[2]].expect("taps use their phases");
         (plane * region.rows + row) * region.row + phase * region.phase + column / self.step[2]
@@ -98,7 +98,15 @@ impl Stencil {
     /// # Safety
     /// The channels are readable at `source` and `out` has room for them.
     #[inline(always)]
-    pub(super) unsafe fn copy<T: Real>(&self, format: &Format<T>, region: &Region, source: *const u8, channels: usize, first: [usize; 2], out: *mut T) {
+    pub(super) unsafe fn copy<T: Real>(
+        &self,
+        format: &Format<T>,
+        region: &Region,
+        source: *const u8,
+        channels: usize,
+        first: [usize; 2],
+        out: *mut T,
+    ) {
         let image: usize = self.source.iter().product();
         let [depth, height, width] = self.source.map(|size| size as isize);
         let step = self.step[2] as isize;
@@ -111,37 +119,71 @@ impl Stencil {
             // Columns at which the source is met: start + j * step in 0..width.
             let start = phase as isize + self.low[2];
             let from = if start >= 0 { 0 } else { (-start + step - 1) / step }.min(region.phase as isize) as usize;
-            let until = if start >= width { 0 } else { (width - start + step - 1) / step }.clamp(from as isize, region.phase as isize) as usize;
+            let until =
+                if start >= width { 0 } else { (width - start + step - 1) / step }.clamp(from as isize, region.phase as isize) as usize;
+            let line = Line { from, until, len: region.phase, step };
+            let top = (first[1] * self.step[1]) as isize + self.low[1];
             for plane in 0..region.planes {
+                if !reaches(0, plane) {
+                    continue;
+                }
                 let z = (first[0] * self.step[0] + plane) as isize + self.low[0];
-                for row in 0..region.rows {
-                    if !reaches(0, plane) || !reaches(1, row) {
-                        continue;
-                    }
-                    let y = (first[1] * self.step[1] + row) as isize + self.low[1];
-                    let inside = z >= 0 && z < depth && y >= 0 && y < height;
-                    let (from, until) = if inside { (from, until) } else { (0, 0) };
-                    let met = (z * height + y) * width + start + from as isize * step;
-                    let mut line = source.wrapping_offset(met * line_bytes);
-                    let mut to = out.wrapping_add((plane * region.rows + row) * region.row + place * region.phase);
-                    for _ in 0..channels {
-                        // SAFETY: `from..until` are the columns inside of the source; the rest of the row becomes 0.
-                        unsafe {
-                            clear_line(to, from);
-                            if format.direct && step == 1 {
-                                copy_line(line.cast::<T>(), to.add(from), until - from);
-                            } else if format.direct {
-                                (0..until - from).for_each(|at| *to.add(from + at) = *line.cast::<T>().offset(at as isize * step));
-                            } else {
-                                (format.read)(line, step, until - from, to.add(from));
+                // Rows inside of the source.
+                let rows = if z >= 0 && z < depth {
+                    (-top).clamp(0, region.rows as isize)..(height - top).clamp(0, region.rows as isize)
+                } else {
+                    0..0
+                };
+                let met = (z * height + top) * width + start + from as isize * step;
+                for channel in 0..channels {
+                    let mut source = source.wrapping_add(channel * image * format.bytes).wrapping_offset(met * line_bytes);
+                    let mut to = out.wrapping_add(channel * region.channel + plane * region.rows * region.row + place * region.phase);
+                    for row in 0..region.rows as isize {
+                        if self.step[1] == 1 || reaches(1, row as usize) {
+                            // SAFETY: the line's columns are inside of the source, and so is the row, or the whole of it is cleared.
+                            unsafe {
+                                if rows.contains(&row) {
+                                    line.copy(format, source, to);
+                                } else {
+                                    clear_line(to, line.len);
+                                }
                             }
-                            clear_line(to.add(until), region.phase - until);
                         }
-                        line = line.wrapping_add(image * format.bytes);
-                        to = to.wrapping_add(region.channel);
+                        source = source.wrapping_offset(width * line_bytes);
+                        to = to.wrapping_add(region.row);
                     }
                 }
             }
+        }
+    }
+}
+
+/// A row of the copy: which of its elements come from the source, `step` apart there; the others are 0.
+struct Line {
+    from: usize,
+    until: usize,
+    len: usize,
+    step: isize,
+}
+
+impl Line {
+    /// # Safety
+    /// The elements are readable from `source` on, and the row is writable at `to`.
+    #[inline(always)]
+    unsafe fn copy<T: Real>(&self, format: &Format<T>, source: *const u8, to: *mut T) {
+        let count = self.until - self.from;
+        // SAFETY: the caller vouches.
+        unsafe {
+            clear_line(to, self.from);
+            let to_source = to.add(self.from);
+            if !format.direct {
+                (format.read)(source, self.step, count, to_source);
+            } else if self.step == 1 {
+                copy_line(source.cast::<T>(), to_source, count);
+            } else {
+                (0..count).for_each(|at| *to_source.add(at) = *source.cast::<T>().offset(at as isize * self.step));
+            }
+            clear_line(to.add(self.until), self.len - self.until);
         }
     }
 }

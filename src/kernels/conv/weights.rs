@@ -30,7 +30,7 @@ struct Position {
 }
 
 /// Output channels of a unit of work: each copied value of the image serves as many sums.
-const ROWS: usize = 32;
+const ROWS: usize = 128;
 /// Output positions over which a tile sums before it adds to memory: four rows of the gradient then fill half of a level-1 cache.
 const POSITIONS: usize = 1024;
 
@@ -44,7 +44,7 @@ impl<T: Real> Task for &WeightGradient<'_, T> {
         let [planes, rows, columns] = stencil.grid;
         let (inputs, outputs, taps) = (shape.in_group(), shape.out_group(), stencil.taps.len());
         let weights = shape.out_channels * inputs * taps;
-        let gather = columns < vector || columns.next_multiple_of(vector) * outputs > columns * (outputs + GATHER);
+        let gather = columns < vector || columns.next_multiple_of(vector) * outputs.min(ROWS) > columns * (outputs.min(ROWS) + GATHER);
         // One chunk: some images, or a band of one.
         let band_rows = rows.div_ceil(rows.div_ceil((POSITIONS / columns).max(1)));
         let band_planes = if band_rows == rows { (POSITIONS / (rows * columns)).clamp(1, planes) } else { 1 };
@@ -61,7 +61,8 @@ impl<T: Real> Task for &WeightGradient<'_, T> {
         let output_blocks = outputs.div_ceil(ROWS);
         let units = shape.groups * input_blocks * output_blocks;
         // Few weights: chunks are divided too, into parts with sums of their own that are added in order.
-        let unit_work = weights * shape.batch * planes * rows * columns / shape.out_channels * shape.out_group() / (input_blocks * output_blocks);
+        let unit_work =
+            weights * shape.batch * planes * rows * columns / shape.out_channels * shape.out_group() / (input_blocks * output_blocks);
         let parts = if units >= 16 { 1 } else { 16usize.div_ceil(units).min(chunks).min((unit_work / GRAIN).max(1)) };
         let mut scratch = Scratch::of::<T>(parts * weights);
         let sums = Shared(scratch.ptr::<T>());
@@ -236,12 +237,10 @@ impl<T: Real> WeightGradient<'_, T> {
         // SAFETY: the list has the length asked for; vectors that leave their line of the copied image meet zeros of the gradient.
         unsafe {
             if gather {
-                for (at, (x, _)) in lines().enumerate() {
-                    for channel in 0..inputs {
-                        for (tap, &place) in stencil.taps.iter().enumerate() {
-                            let from = copy.add(x + channel * region.channel + stencil.tap_offset(region, place));
-                            copy_line(from, gathered.add((channel * taps + tap) * padded + at * columns), columns);
-                        }
+                for (tap, &offset) in stencil.offsets::<64>(region, inputs).iter().enumerate() {
+                    let to = gathered.add(tap * padded);
+                    for (at, (x, _)) in lines().enumerate() {
+                        copy_line(copy.add(x + offset as usize), to.add(at * columns), columns);
                     }
                 }
                 (0..inputs * taps).for_each(|row| clear_line(gathered.add(row * padded + pixels), padded - pixels));
@@ -253,11 +252,8 @@ impl<T: Real> WeightGradient<'_, T> {
                     (0..per_line).for_each(|part| list.add(at * per_line + part).write(position(part)));
                 }
             }
-            let offsets = if gather {
-                (0..inputs * taps).map(|at| (at * padded) as u32).collect()
-            } else {
-                stencil.offsets::<64>(region, inputs)
-            };
+            let offsets =
+                if gather { (0..inputs * taps).map(|at| (at * padded) as u32).collect() } else { stencil.offsets::<64>(region, inputs) };
             let sums = Sums {
                 x: if gather { gathered.cast_const() } else { copy },
                 positions: std::slice::from_raw_parts(list.cast_const(), vectors),

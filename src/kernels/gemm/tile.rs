@@ -305,11 +305,8 @@ impl<T: Real> Target<T> {
     pub(crate) fn at(self, rows: usize, columns: usize) -> Target<T> {
         let (rows, columns) = (rows as isize, columns as isize);
         let ptr = self.ptr.wrapping_offset(rows * self.row + columns * self.column);
-        let plus = if self.plus.is_null() {
-            self.plus
-        } else {
-            self.plus.wrapping_offset(rows * self.plus_row + columns * self.plus_column)
-        };
+        let plus =
+            if self.plus.is_null() { self.plus } else { self.plus.wrapping_offset(rows * self.plus_row + columns * self.plus_column) };
         Target { ptr, plus, ..self }
     }
 
@@ -430,7 +427,8 @@ pub(crate) unsafe fn write<S: Simd, T: Real, const H: usize, const V: usize>(
     unsafe {
         if columns == V * width && target.takes_vectors() {
             for row in 0..H {
-                let (to, plus) = (target.ptr.wrapping_offset(row as isize * target.row), target.plus.wrapping_offset(row as isize * target.plus_row));
+                let (to, plus) =
+                    (target.ptr.wrapping_offset(row as isize * target.row), target.plus.wrapping_offset(row as isize * target.plus_row));
                 for vector in 0..V {
                     let plus = plus.wrapping_offset((vector * width) as isize * target.plus_column);
                     store::<S, T>(to.add(vector * width), target.finish(simd, sums[row][vector], plus));
@@ -470,11 +468,7 @@ pub(crate) unsafe fn tile<S: Machine, T: Real>(
             }
         };
     }
-    if columns > lanes::<S, T>() {
-        heights!(2, 1 2 3 4 5 6 7 8 9 10 11 12)
-    } else {
-        heights!(1, 1 2 3 4 5 6 7 8 9 10 11 12)
-    }
+    if columns > lanes::<S, T>() { heights!(2, 1 2 3 4 5 6 7 8 9 10 11 12) } else { heights!(1, 1 2 3 4 5 6 7 8 9 10 11 12) }
 }
 
 /// The rows of panel `at` of `panels` over `total` rows: heights differ by one at most.
