@@ -220,7 +220,14 @@ unsafe fn number_f64<F: NumberFormula<N, S>, const N: usize, const S: usize>(row
 // Integers run at the baseline: their loops are many, seldom hot, and bound by memory.
 unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
     // SAFETY: the caller's promise (see `Rows`).
-    unsafe { numbers::<T, T, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
+    unsafe {
+        numbers::<T, T, W, N, S>(
+            rows,
+            scalars,
+            #[inline(always)]
+            |x, s| F::eval(x, s),
+        )
+    }
 }
 
 unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
@@ -230,14 +237,34 @@ unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &R
     })
 }
 
-unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(
+    rows: &Rows,
+    scalars: &[Scalar],
+) {
     // SAFETY: the caller's promise (see `Rows`).
-    unsafe { numbers::<T, bool, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
+    unsafe {
+        numbers::<T, bool, W, N, S>(
+            rows,
+            scalars,
+            #[inline(always)]
+            |x, s| F::eval(x, s),
+        )
+    }
 }
 
-unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(
+    rows: &Rows,
+    scalars: &[Scalar],
+) {
     // SAFETY: the caller's promise (see `Rows`).
-    unsafe { numbers::<T, T, W, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s)) }
+    unsafe {
+        numbers::<T, T, W, N, S>(
+            rows,
+            scalars,
+            #[inline(always)]
+            |x, s| F::eval(x, s),
+        )
+    }
 }
 
 /// # Safety
@@ -761,8 +788,7 @@ impl<'a> Plan<'a> {
         let result = kernel.result(compute);
         let aliased = sources.iter().any(|s| s.ptr == out.ptr.cast_const());
         // An output that is also an input comes into the caches anyway.
-        let stream =
-            !tiled && inner.out == 1 && inner.size * out_width >= 4096 && len * out_width >= streaming_bytes() && !aliased;
+        let stream = !tiled && inner.out == 1 && inner.size * out_width >= 4096 && len * out_width >= streaming_bytes() && !aliased;
         let converts = |k: usize| sources[k].dtype != compute;
         let buffered = stream
             || inner.out != 1
@@ -1300,9 +1326,8 @@ mod tests {
             offsets(&shape, &strides).into_iter().for_each(|o| expected[o] = x[o] - 3.0);
             let ptr = x.as_mut_ptr();
             // SAFETY: the vector outlives the call; the alias is exact.
-            let (input, out) = unsafe {
-                (Operand::tensor(ptr.cast(), DType::F32, &strides), DstBytes::new(ptr.cast(), DType::F32, &shape, &strides))
-            };
+            let (input, out) =
+                unsafe { (Operand::tensor(ptr.cast(), DType::F32, &strides), DstBytes::new(ptr.cast(), DType::F32, &shape, &strides)) };
             run(&SUBTRACT, DType::F32, &[input, Operand::value(Scalar::Int(3))], &[], out);
             assert_eq!(x, expected);
         }
@@ -1476,7 +1501,13 @@ mod tests {
     fn f64_rows_agree_with_a_plain_loop() {
         let x: Vec<f64> = (0..1003).map(|i| i as f64 * 0.01 - 5.0).collect();
         let mut out = vec![0f64; 1003];
-        run(&Kernel::float::<Exp, 1, 0>(), DType::F64, &[operand(&x, DType::F64, &[1])], &[], destination(&mut out, DType::F64, &[1003], &[1]));
+        run(
+            &Kernel::float::<Exp, 1, 0>(),
+            DType::F64,
+            &[operand(&x, DType::F64, &[1])],
+            &[],
+            destination(&mut out, DType::F64, &[1003], &[1]),
+        );
         assert!(x.iter().zip(&out).all(|(x, y)| x.exp() == *y));
         let mut less = vec![false; 1003];
         let inputs = [operand(&x, DType::F64, &[1]), Operand::value(Scalar::Float(1.0))];
@@ -1496,7 +1527,12 @@ mod tests {
                 (0..repeat).for_each(|_| body());
                 best = best.min(start.elapsed().as_secs_f64() / repeat as f64);
             }
-            println!("{name:32} {:10.1} ns {:8.3} ns/element {:7.2} GB/s", best * 1e9, best * 1e9 / elements as f64, bytes as f64 / best / 1e9);
+            println!(
+                "{name:32} {:10.1} ns {:8.3} ns/element {:7.2} GB/s",
+                best * 1e9,
+                best * 1e9 / elements as f64,
+                bytes as f64 / best / 1e9
+            );
         };
         for n in [16, 1024, 16 << 10, 16 << 20] {
             let (a, b) = (numbers(n), numbers(n));
@@ -1519,7 +1555,13 @@ mod tests {
                 run(&const { Kernel::float::<Exp, 1, 0>() }, DType::F32, &moderate, &[], destination(&mut out, DType::F32, &shape, &[1]))
             });
             time(&format!("sqrt {n}"), n, 8 * n, &mut || {
-                run(&const { Kernel::float::<Sqrt, 1, 0>() }, DType::F32, &inputs[..1], &[], destination(&mut out, DType::F32, &shape, &[1]))
+                run(
+                    &const { Kernel::float::<Sqrt, 1, 0>() },
+                    DType::F32,
+                    &inputs[..1],
+                    &[],
+                    destination(&mut out, DType::F32, &shape, &[1]),
+                )
             });
         }
         for (n, c) in [(64, 64), (64, 16), (1000, 10), (128, 768), (4096, 1024)] {
@@ -1554,9 +1596,7 @@ mod tests {
         let mut out = vec![0f64; n];
         let inputs = [operand(&a, DType::F64, &[1]), operand(&a, DType::F64, &[1])];
         time("f64 sub", n, 24 * n, &mut || run(&SUBTRACT, DType::F64, &inputs, &[], destination(&mut out, DType::F64, &[n], &[1])));
-        time("f64 less", n, 17 * n, &mut || {
-            run(&LESS, DType::F64, &inputs, &[], destination(&mut out, DType::Bool, &[n], &[1]))
-        });
+        time("f64 less", n, 17 * n, &mut || run(&LESS, DType::F64, &inputs, &[], destination(&mut out, DType::Bool, &[n], &[1])));
         let a: Vec<f16> = (0..n).map(|i| f16::from_f32((i % 1000) as f32)).collect();
         let mut out = vec![f16::ZERO; n];
         let inputs = [operand(&a, DType::F16, &[1]), operand(&a, DType::F16, &[1])];

@@ -45,12 +45,10 @@ pub fn digamma(x: f64) -> f64 {
 
 /// erfinv(x) / x in `w - 5/2` for `w = -ln(1 - x²) < 5`, in `√w - 3` above; highest power first, relative error 4e-7. Giles,
 /// "Approximating the erfinv function" (2012), the single-precision polynomials.
-pub(crate) const ERFINV_CENTRAL: [f64; 9] = [
-    2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 2.1858087e-4, -1.25372503e-3, -4.17768164e-3, 0.246640727, 1.50140941,
-];
-pub(crate) const ERFINV_TAIL: [f64; 9] = [
-    -2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3, -7.6224613e-3, 9.43887047e-3, 1.00167406, 2.83297682,
-];
+pub(crate) const ERFINV_CENTRAL: [f64; 9] =
+    [2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 2.1858087e-4, -1.25372503e-3, -4.17768164e-3, 0.246640727, 1.50140941];
+pub(crate) const ERFINV_TAIL: [f64; 9] =
+    [-2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3, -7.6224613e-3, 9.43887047e-3, 1.00167406, 2.83297682];
 
 /// The inverse of `erf`; ±inf at ±1, NaN outside. Starts from the polynomials above; then Halley steps.
 pub fn erfinv(y: f64) -> f64 {

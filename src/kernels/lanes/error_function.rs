@@ -6,18 +6,32 @@ use crate::value::{Number, Value};
 use fearless_simd::{Simd, prelude::*};
 
 /// erf x for `|x| <= 0.95` is `x + x E(x²)`; E's coefficients, highest power first. Relative error below 2^-30.
-pub(crate) const ERF_CENTRAL: [f64; 7] = [
-    8.002_774_848e-5, -8.050_804_026e-4, 5.192_460_492e-3, -2.685_574_07e-2, 1.128_362_566e-1, -3.761_262_894e-1, 1.283_791_661e-1,
-];
+pub(crate) const ERF_CENTRAL: [f64; 7] =
+    [8.002_774_848e-5, -8.050_804_026e-4, 5.192_460_492e-3, -2.685_574_07e-2, 1.128_362_566e-1, -3.761_262_894e-1, 1.283_791_661e-1];
 /// ln erfc t for t of 0.9 to 4 is `t G(t) - t`. Relative error of erf below 2^-30.
 pub(crate) const ERF_LOG: [f64; 8] = [
-    -5.298_650_194e-6, 4.995_852_942e-5, 2.736_507_304e-5, -2.868_980_402e-3, 2.257_546_596e-2, -1.051_694_155e-1, -6.356_731_653e-1,
+    -5.298_650_194e-6,
+    4.995_852_942e-5,
+    2.736_507_304e-5,
+    -2.868_980_402e-3,
+    2.257_546_596e-2,
+    -1.051_694_155e-1,
+    -6.356_731_653e-1,
     -1.285_414_398e-1,
 ];
 /// erfc t for t of 0.46 to 10.1 is `e^(-t²) R(q) / (1 + 2t)` with `q = (t - 2) / (t + 2)`. Relative error below 2^-30.
 pub(crate) const ERFC_RATIO: [f64; 11] = [
-    2.164_949_459e-4, -3.119_089_154e-4, -1.470_462_067e-3, 1.216_446_922e-3, 8.727_655_708e-3, -8.024_429_17e-3, -5.422_069_285e-2,
-    1.640_505_853e-1, -1.660_303_656e-1, -9.276_381_234e-2, 1.276_978_381,
+    2.164_949_459e-4,
+    -3.119_089_154e-4,
+    -1.470_462_067e-3,
+    1.216_446_922e-3,
+    8.727_655_708e-3,
+    -8.024_429_17e-3,
+    -5.422_069_285e-2,
+    1.640_505_853e-1,
+    -1.660_303_656e-1,
+    -9.276_381_234e-2,
+    1.276_978_381,
 ];
 
 #[inline(always)]
@@ -34,7 +48,7 @@ fn central<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     x.mul_add(polynomial(x * x, &ERF_CENTRAL), x)
 }
 
-/// Error: ERF_ULP.
+/// Error: 0.87 ulp, 1.03 without fused multiply-add.
 #[inline(always)]
 pub fn erf<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Beyond 0.92, 1 - e^g with g(t) = ln erfc t, a polynomial up to 4, from where on erf is 1.
@@ -65,7 +79,7 @@ fn complement<S: Simd>(t: S::f64s) -> (S::f64s, S::f64s) {
     (e * p / (t + t + lit(1.0)), n)
 }
 
-/// `1 - erf x`. Error: ERFC_ULP.
+/// `1 - erf x`. Error: 0.80 ulp, 0.79 without fused multiply-add.
 #[inline(always)]
 pub fn erfc<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // 1 - erf below 0.47; the result is 0 from 10.06 on.

@@ -61,14 +61,14 @@ fn or_nan<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.eq(x), y, x)
 }
 
-/// `e^x`. Error: EXP_ULP.
+/// `e^x`. Error: 0.89 ulp, 1.16 without fused multiply-add.
 #[inline(always)]
 pub fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (sum, _, r) = parts(x.clamped(-104.0, 89.0));
     or_nan(x, raised(exp_reduced(r), sum))
 }
 
-/// `2^x`. Error: EXP2_ULP.
+/// `2^x`. Error: 0.94 ulp, 1.17 without fused multiply-add.
 #[inline(always)]
 pub fn exp2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (within, rounder) = (x.clamped(-151.0, 128.5), x.constant(ROUNDER));
@@ -76,7 +76,7 @@ pub fn exp2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     or_nan(x, raised((within - (sum - rounder)).polynomial(EXP2), sum))
 }
 
-/// `e^x - 1`. Error: EXPM1_ULP.
+/// `e^x - 1`. Error: 1.55 ulp, 1.65 without fused multiply-add.
 #[inline(always)]
 pub fn expm1<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Halved on the way, since 2^128 alone would overflow.
@@ -85,16 +85,20 @@ pub fn expm1<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.abs().ge(x.constant(3e-8)), half + half, x)
 }
 
-/// `1 / (1 + e^-x)`. Error: SIGMOID_ULP.
+/// `1 / (1 + e^-x)`. Error: 1.75 ulp, 1.87 without fused multiply-add.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // e^-|x| never overflows, so the lower tail keeps its subnormals.
-    let one = x.constant(1.0);
+    let (one, negative) = (x.constant(1.0), x.lt(x.constant(0.0)));
     let e = exp(-x.abs());
-    Lanes::select(x.lt(x.constant(0.0)), e, one) / (one + e)
+    let sum = one + e;
+    let y = Lanes::select(negative, e, one) / sum;
+    // What the sum lost, over the sum, whose reciprocal is the logistic function of |x|.
+    let lost = (e - (sum - one)) * Lanes::select(negative, one - y, y);
+    y.mul_add(-lost, y)
 }
 
-/// Error: TANH_ULP.
+/// Error: 1.41 ulp.
 #[inline(always)]
 pub fn tanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Up to 5/8 a polynomial of relative error 2^-27; then 1 - 2e / (1 + e) with e = e^(-2|x|).
@@ -113,7 +117,7 @@ fn half_exp<S: Simd>(a: Lanes<S>) -> Lanes<S> {
     raised(exp_reduced(r), sum - a.constant(1.0))
 }
 
-/// Error: SINH_ULP.
+/// Error: 1.57 ulp, 1.64 without fused multiply-add.
 #[inline(always)]
 pub fn sinh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Up to 1 a polynomial of relative error 2^-34.
@@ -123,7 +127,7 @@ pub fn sinh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::select(a.gt(x.constant(1.0)), half - x.constant(0.25) / half, near).copysign(x)
 }
 
-/// Error: COSH_ULP.
+/// Error: 1.30 ulp, 1.51 without fused multiply-add.
 #[inline(always)]
 pub fn cosh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let half = half_exp(x.abs());

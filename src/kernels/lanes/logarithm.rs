@@ -31,7 +31,14 @@ fn split_normal<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
 #[inline(always)]
 fn cubic_part<S: Simd>(f: Lanes<S>) -> Lanes<S> {
     let p = f.polynomial([
-        6.746_548e-2, -1.167_557_4e-1, 1.188_816_2e-1, -1.240_560_2e-1, 1.421_955_4e-1, -1.666_799_5e-1, 2.000_211_9e-1, -2.500_001e-1,
+        6.746_548e-2,
+        -1.167_557_4e-1,
+        1.188_816_2e-1,
+        -1.240_560_2e-1,
+        1.421_955_4e-1,
+        -1.666_799_5e-1,
+        2.000_211_9e-1,
+        -2.500_001e-1,
         3.333_331_3e-1,
     ]);
     f * f * f * p
@@ -53,14 +60,14 @@ fn with_special<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.gt(zero) & x.lt(inf), y, special)
 }
 
-/// Error: LN_ULP.
+/// Error: 0.78 ulp, 0.84 without fused multiply-add.
 #[inline(always)]
 pub fn ln<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (e, f) = split(x);
     with_special(x, assembled(e, f))
 }
 
-/// `ln(1 + x)`. Error: LOG1P_ULP.
+/// `ln(1 + x)`. Error: 1.36 ulp.
 #[inline(always)]
 pub fn log1p<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // u + lost = 1 + x exactly (Knuth's two-sum); the lost part joins f.
@@ -89,19 +96,19 @@ fn in_base<S: Simd>(x: Lanes<S>, factor: (f32, f32), of_two: (f32, f32)) -> Lane
     with_special(x, sum + small)
 }
 
-/// Exact for powers of two. Error: LOG2_ULP.
+/// Exact for powers of two. Error: 0.75 ulp.
 #[inline(always)]
 pub fn log2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     in_base(x, (1.442_871_1, -1.760_528_5e-4), (1.0, 0.0))
 }
 
-/// Error: LOG10_ULP.
+/// Error: 0.65 ulp.
 #[inline(always)]
 pub fn log10<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     in_base(x, (0.434_326_17, -3.168_997e-5), (0.301_025_4, 4.605_039e-6))
 }
 
-/// Error: ASINH_ULP.
+/// Error: 1.74 ulp.
 #[inline(always)]
 pub fn asinh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (a, one) = (x.abs(), x.constant(1.0));
@@ -113,7 +120,7 @@ pub fn asinh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     (y + Lanes::select(large, x.constant(std::f32::consts::LN_2), x.constant(0.0))).copysign(x)
 }
 
-/// Error: ACOSH_ULP.
+/// Error: 1.84 ulp.
 #[inline(always)]
 pub fn acosh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let one = x.constant(1.0);
@@ -125,7 +132,7 @@ pub fn acosh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.lt(one), x.constant(f32::NAN), y)
 }
 
-/// Error: ATANH_ULP.
+/// Error: 2.01 ulp.
 #[inline(always)]
 pub fn atanh<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let a = x.abs();

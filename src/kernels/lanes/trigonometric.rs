@@ -56,7 +56,7 @@ fn turned<S: Simd>(quadrant: S::i32s, r: Lanes<S>) -> Lanes<S> {
     y.from_bits(y.bits() ^ ((quadrant & 2) << 30u32))
 }
 
-/// Error: SIN_ULP.
+/// Error: 1.51 ulp.
 #[inline(always)]
 pub fn sin<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     if !are_small(x) {
@@ -67,7 +67,7 @@ pub fn sin<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::select(x.abs().lt(x.constant(1e-4)), x, turned(quadrant, r))
 }
 
-/// Error: COS_ULP.
+/// Error: 1.48 ulp, 1.51 without fused multiply-add.
 #[inline(always)]
 pub fn cos<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     if !are_small(x) {
@@ -92,7 +92,7 @@ fn tangent<S: Simd>(x: S::f64s) -> S::f64s {
     even.select(t, lit(-1.0)) / even.select(lit(1.0), t)
 }
 
-/// Error: TAN_ULP.
+/// Error: 0.53 ulp.
 #[inline(always)]
 pub fn tan<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     if !are_small(x) {
@@ -108,13 +108,20 @@ pub fn tan<S: Simd>(x: Lanes<S>) -> Lanes<S> {
 fn arctangent<S: Simd>(a: Lanes<S>) -> Lanes<S> {
     let z = a * a;
     let p = z.polynomial([
-        -1.782_626_6e-3, 1.086_844_4e-2, -3.109_713_8e-2, 5.788_171e-2, -8.399_32e-2, 1.095_088_3e-1, -1.426_401_6e-1, 1.999_853e-1,
+        -1.782_626_6e-3,
+        1.086_844_4e-2,
+        -3.109_713_8e-2,
+        5.788_171e-2,
+        -8.399_32e-2,
+        1.095_088_3e-1,
+        -1.426_401_6e-1,
+        1.999_853e-1,
         -3.333_33e-1,
     ]);
     (a * z).mul_add(p, a)
 }
 
-/// Error: ATAN_ULP.
+/// Error: 1.32 ulp, 1.45 without fused multiply-add.
 #[inline(always)]
 pub fn atan<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (a, one) = (x.abs(), x.constant(1.0));
@@ -124,7 +131,7 @@ pub fn atan<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::select(beyond, turned, y).copysign(x)
 }
 
-/// The angle of the point (`x`, `y`). Error: ATAN2_ULP.
+/// The angle of the point (`x`, `y`). Error: 1.45 ulp, 1.60 without fused multiply-add.
 #[inline(always)]
 pub fn atan2<S: Simd>(y: Lanes<S>, x: Lanes<S>) -> Lanes<S> {
     let (ax, ay, zero, one) = (x.abs(), y.abs(), x.constant(0.0), x.constant(1.0));
@@ -152,15 +159,19 @@ fn arcsine<S: Simd>(x: Lanes<S>) -> (S::mask32s, Lanes<S>, Lanes<S>) {
     (beyond, s, s * z * p)
 }
 
-/// Error: ASIN_ULP.
+/// Error: 1.13 ulp, 1.11 without fused multiply-add.
 #[inline(always)]
 pub fn asin<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (beyond, s, more) = arcsine(x);
-    let turned = (x.constant(HALF_PI_UPPER) - (s + s)) - (more + more - x.constant(HALF_PI_LOWER));
+    // The difference with what it lost (Dekker's fast two-sum).
+    let (upper, twice) = (x.constant(HALF_PI_UPPER), s + s);
+    let difference = upper - twice;
+    let lost = (upper - difference) - twice;
+    let turned = difference - ((more + more - x.constant(HALF_PI_LOWER)) - lost);
     Lanes::select(beyond, turned, s + more).copysign(x)
 }
 
-/// Error: ACOS_ULP.
+/// Error: 1.11 ulp.
 #[inline(always)]
 pub fn acos<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (beyond, s, more) = arcsine(x);
