@@ -474,7 +474,7 @@ unsafe fn row<T: Copy>(
             _ if src_stride == 1 && dst_stride == 1 => {
                 let len_bytes = n * dst_width;
                 // Lines written in part would be read back: only long rows and whole lines go around the caches.
-                if stream && (len_bytes >= 2048 || (dst.addr() | len_bytes) % 64 == 0) {
+                if stream && (len_bytes >= 2048 || (dst.addr() | len_bytes).is_multiple_of(64)) {
                     stream_put::<T>(src, dst, n, cast, dst_width)
                 } else {
                     put::<T>(src, dst, n, cast)
@@ -678,7 +678,7 @@ unsafe fn stream_row(src: *const u8, dst: *mut u8, len_bytes: usize) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::*;
-            if dst.addr() % 64 == 0 && len_bytes % 64 == 0 {
+            if (dst.addr() | len_bytes).is_multiple_of(64) {
                 for i in 0..len_bytes / 16 {
                     _mm_stream_si128(dst.cast::<__m128i>().add(i), _mm_loadu_si128(src.cast::<__m128i>().add(i)));
                 }
@@ -853,7 +853,7 @@ macro_rules! from_integer {
 macro_rules! truncate {
     ($x:ident: $float:ty => $integer:ty) => {{
         const LIMIT: $float = -(<$integer>::MIN as $float);
-        let inside = $x < LIMIT && $x >= -LIMIT;
+        let inside = (-LIMIT..LIMIT).contains(&$x);
         let safe = if inside { $x } else { -LIMIT };
         // SAFETY: `safe` is within the integer's range.
         #[allow(unused_unsafe)]

@@ -124,47 +124,62 @@ unsafe fn run<F: Real, const N: usize>(rule: &impl Rule<F, N>, param: *mut F, gr
     dispatch!(crate::level(), _simd => unsafe { lanes(rule, param, grad, state, len) })
 }
 
-/// Sixteen elements at once from arrays of their own, so that the compiler need not ask whether pointers overlap.
+/// Elements that are computed side by side.
+const L: usize = 16;
+
+#[inline(always)]
+fn block<F: Real, const N: usize>(rule: &impl Rule<F, N>, mut p: [F; L], g: [F; L], mut s: [[F; L]; N]) -> ([F; L], [[F; L]; N]) {
+    for i in 0..L {
+        let mut own = [F::of(0.0); N];
+        for n in 0..N {
+            own[n] = s[n][i];
+        }
+        p[i] = rule.step(p[i], g[i], &mut own);
+        for n in 0..N {
+            s[n][i] = own[n];
+        }
+    }
+    (p, s)
+}
+
+/// Blocks from arrays of their own, so that the compiler need not ask whether pointers overlap.
 #[inline(always)]
 unsafe fn lanes<F: Real, const N: usize>(rule: &impl Rule<F, N>, param: *mut F, grad: *const F, state: [*mut F; N], len: usize) {
-    const L: usize = 16;
     let rule = *rule;
-    let block = |p: &mut [F; L], g: &[F; L], s: &mut [[F; L]; N]| {
-        for i in 0..L {
-            let mut own = std::array::from_fn(|n| s[n][i]);
-            p[i] = rule.step(p[i], g[i], &mut own);
-            for n in 0..N {
-                s[n][i] = own[n];
-            }
-        }
-    };
     let whole = len - len % L;
+    let mut at = 0;
     // SAFETY: elements below `len`; blocks of L have the alignment of an element.
     unsafe {
-        for at in (0..whole).step_by(L) {
-            let (mut p, g) = (param.add(at).cast::<[F; L]>().read(), grad.add(at).cast::<[F; L]>().read());
-            let mut s: [[F; L]; N] = state.map(|s| s.add(at).cast::<[F; L]>().read());
-            block(&mut p, &g, &mut s);
+        while at < whole {
+            let mut s = [[F::of(0.0); L]; N];
+            for n in 0..N {
+                s[n] = state[n].add(at).cast::<[F; L]>().read();
+            }
+            let (p, s) = block(&rule, param.add(at).cast::<[F; L]>().read(), grad.add(at).cast::<[F; L]>().read(), s);
             param.add(at).cast::<[F; L]>().write(p);
             for n in 0..N {
                 state[n].add(at).cast::<[F; L]>().write(s[n]);
             }
+            at += L;
         }
-        let rest = len - whole;
-        if rest == 0 {
+        if at == len {
             return;
         }
         // The rest as a block with zeros: square roots one by one would cost more.
         let (mut p, mut g, mut s) = ([F::of(0.0); L], [F::of(0.0); L], [[F::of(0.0); L]; N]);
-        std::ptr::copy_nonoverlapping(param.add(whole), p.as_mut_ptr(), rest);
-        std::ptr::copy_nonoverlapping(grad.add(whole), g.as_mut_ptr(), rest);
-        for n in 0..N {
-            std::ptr::copy_nonoverlapping(state[n].add(whole), s[n].as_mut_ptr(), rest);
+        for i in 0..len - at {
+            p[i] = param.add(at + i).read();
+            g[i] = grad.add(at + i).read();
+            for n in 0..N {
+                s[n][i] = state[n].add(at + i).read();
+            }
         }
-        block(&mut p, &g, &mut s);
-        std::ptr::copy_nonoverlapping(p.as_ptr(), param.add(whole), rest);
-        for n in 0..N {
-            std::ptr::copy_nonoverlapping(s[n].as_ptr(), state[n].add(whole), rest);
+        let (p, s) = block(&rule, p, g, s);
+        for i in 0..len - at {
+            param.add(at + i).write(p[i]);
+            for n in 0..N {
+                state[n].add(at + i).write(s[n][i]);
+            }
         }
     }
 }

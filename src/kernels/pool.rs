@@ -5,7 +5,7 @@
 
 use crate::copy::{Shared, cast_row};
 use crate::parallel::par_for;
-use fearless_simd::dispatch;
+use fearless_simd::{Simd, SimdElement, dispatch, prelude::*};
 use rustnn_tensor::DType;
 use smallvec::SmallVec;
 use std::ops::{Add, AddAssign, Div, Mul};
@@ -39,14 +39,21 @@ pub enum Divisor {
 }
 
 /// float32 or float64.
-trait Real: Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Div<Output = Self> + 'static {
+trait Real: SimdElement + Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Div<Output = Self> + 'static {
     const ZERO: Self;
     const LOWEST: Self;
+    /// The native vector.
+    type Lanes<S: Simd>: SimdBase<S, Element = Self>;
     fn from_count(n: i64) -> Self;
+    fn to_index(self) -> usize;
 }
 impl Real for f32 {
     const ZERO: f32 = 0.0;
     const LOWEST: f32 = f32::NEG_INFINITY;
+    type Lanes<S: Simd> = S::f32s;
+    fn to_index(self) -> usize {
+        self as usize
+    }
     fn from_count(n: i64) -> f32 {
         n as f32
     }
@@ -54,6 +61,10 @@ impl Real for f32 {
 impl Real for f64 {
     const ZERO: f64 = 0.0;
     const LOWEST: f64 = f64::NEG_INFINITY;
+    type Lanes<S: Simd> = S::f64s;
+    fn to_index(self) -> usize {
+        self as usize
+    }
     fn from_count(n: i64) -> f64 {
         n as f64
     }
@@ -63,7 +74,8 @@ impl Real for f64 {
 #[inline(always)]
 #[allow(clippy::eq_op)]
 fn takes<F: Real>(x: F, best: F) -> bool {
-    x > best || x != x
+    // No shortcut: a branch would keep the loop from becoming lanes.
+    (x > best) | (x != x)
 }
 
 /// The work on one plane; `src` and `dst` are the plane's own.
@@ -192,11 +204,11 @@ impl PlaneKernel for MaxForward {
         let halves = w.kernel == [1, 2, 2] && w.stride[1..] == [2, 2] && w.padding == [0; 3] && w.dilation[1..] == [1, 1];
         let whole = w.output[1] * 2 <= w.input[1] && w.output[2] * 2 <= w.input[2];
         // SAFETY: the caller's promise.
-        dispatch!(crate::level(), _simd => unsafe {
+        dispatch!(crate::level(), simd => unsafe {
             if halves && whole && w.stride[0] == 1 && w.input[0] == w.output[0] {
                 max_halves(w, src, dst, indices)
             } else {
-                max_rows(w, src, dst, indices)
+                max_rows(simd, w, src, dst, indices)
             }
         })
     }
@@ -244,70 +256,144 @@ unsafe fn max_halves<F: Real>(w: &Window, src: *const F, dst: *mut F, indices: O
     }
 }
 
-/// Any window: each kernel position is taken for a whole row of outputs at once.
+/// A place of the window that lies inside the input for the output row at hand: where it begins for output column 0 (but for
+/// the padding), and its column in the window.
+struct Tap {
+    offset: usize,
+    column: usize,
+}
+
+/// Any window.
 #[inline(always)]
-unsafe fn max_rows<F: Real>(w: &Window, src: *const F, dst: *mut F, indices: Option<*mut i64>) {
+unsafe fn max_rows<S: Simd, F: Real>(simd: S, w: &Window, src: *const F, dst: *mut F, indices: Option<*mut i64>) {
     let [_, height, width] = w.input;
-    let stride = w.stride[2];
-    let all_columns = w.all_columns();
+    let (stride, padding) = (w.stride[2], w.padding[2]);
+    let columns = w.all_columns();
+    // Outputs whose window lies inside the row as a whole.
+    let first = columns.iter().map(|c| c.start).max().unwrap_or(0);
+    let end = columns.iter().map(|c| c.end).min().unwrap_or(0).max(first);
+    // Stride 2 reads one element more than it takes.
+    let reach = (width + padding).saturating_sub((w.kernel[2] - 1) * w.dilation[2]) / 2;
+    let lanes_end = if stride == 2 { end.min(reach).max(first) } else { end };
+    let mut taps: SmallVec<[Tap; 32]> = SmallVec::new();
     for od in 0..w.output[0] {
         let (depths, d0) = w.inside(0, od);
         for oh in 0..w.output[1] {
             let (rows, h0) = w.inside(1, oh);
+            taps.clear();
+            for kd in depths.clone() {
+                let d = (d0 + (kd * w.dilation[0]) as isize) as usize;
+                for kh in rows.clone() {
+                    let h = (h0 + (kh * w.dilation[1]) as isize) as usize;
+                    let row = (d * height + h) * width;
+                    taps.extend((0..w.kernel[2]).map(|column| Tap { offset: row + column * w.dilation[2], column }));
+                }
+            }
             let out = (od * w.output[1] + oh) * w.output[2];
-            for start in (0..w.output[2]).step_by(BLOCK) {
-                let n = BLOCK.min(w.output[2] - start);
-                let mut best = [F::LOWEST; BLOCK];
-                let mut which = [u32::MAX; BLOCK];
-                for kd in depths.clone() {
-                    let d = (d0 + (kd * w.dilation[0]) as isize) as usize;
-                    for kh in rows.clone() {
-                        let h = (h0 + (kh * w.dilation[1]) as isize) as usize;
-                        let row = src.wrapping_add((d * height + h) * width);
-                        for (kw, columns) in all_columns.iter().enumerate() {
-                            let (low, high) = (columns.start.max(start), columns.end.min(start + n));
-                            if low >= high {
-                                continue;
-                            }
-                            let from = row.wrapping_add(low * stride + kw * w.dilation[2]).wrapping_sub(w.padding[2]);
-                            let position = ((kd * w.kernel[1] + kh) * w.kernel[2] + kw) as u32;
-                            let (best, which) = (&mut best[low - start..high - start], &mut which[low - start..high - start]);
-                            let mut take = |step: usize| {
-                                for (i, (best, which)) in best.iter_mut().zip(which.iter_mut()).enumerate() {
-                                    // SAFETY: `columns` keeps every place inside the row.
-                                    let x = unsafe { from.wrapping_add(i * step).read() };
-                                    let won = takes(x, *best);
-                                    *best = if won { x } else { *best };
-                                    *which = if won { position } else { *which };
-                                }
-                            };
-                            // A known step lets the loop become lanes.
-                            match stride {
-                                1 => take(1),
-                                2 => take(2),
-                                _ => take(stride),
-                            }
-                        }
-                    }
+            let row = MaxRow { src: src.wrapping_sub(padding), dst: dst.wrapping_add(out), indices: indices.map(|i| i.wrapping_add(out)), taps: &taps, stride, padding };
+            // SAFETY: windows of `first..lanes_end` lie inside the row, the others are looked at place by place.
+            unsafe {
+                let done = row.blocks::<S, F::Lanes<S>>(simd, first..lanes_end)
+                    || row.blocks::<S, <F::Lanes<S> as SimdBase<S>>::Block>(simd, first..lanes_end);
+                let ends = if done { lanes_end } else { first };
+                for o in (0..first).chain(ends..w.output[2]) {
+                    row.single(&columns, o);
                 }
-                for i in 0..n {
-                    // SAFETY: output `out + start + i`.
-                    unsafe {
-                        dst.add(out + start + i).write(best[i]);
-                        let Some(indices) = indices else { continue };
-                        let (columns, w0) = w.inside(2, start + i);
-                        let (kd, kh, kw) = if which[i] == u32::MAX {
-                            // Nothing but -inf: the first element.
-                            (depths.start, rows.start, columns.start)
-                        } else {
-                            let at = which[i] as usize;
-                            (at / (w.kernel[1] * w.kernel[2]), at / w.kernel[2] % w.kernel[1], at % w.kernel[2])
-                        };
-                        let place = |start: isize, k: usize, dim: usize| start + (k * w.dilation[dim]) as isize;
-                        let (d, h, x) = (place(d0, kd, 0), place(h0, kh, 1), place(w0, kw, 2));
-                        indices.add(out + start + i).write(((d * height as isize + h) * width as isize + x) as i64);
-                    }
+            }
+        }
+    }
+}
+
+/// A row of outputs; `src` is the plane less the padding.
+struct MaxRow<'a, F> {
+    src: *const F,
+    dst: *mut F,
+    indices: Option<*mut i64>,
+    taps: &'a [Tap],
+    stride: usize,
+    padding: usize,
+}
+
+impl<F: Real> MaxRow<'_, F> {
+    /// Outputs in blocks of lanes, the last block reaching back; false if there are fewer outputs than lanes.
+    #[inline(always)]
+    unsafe fn blocks<S: Simd, V: SimdBase<S, Element = F>>(&self, simd: S, outputs: std::ops::Range<usize>) -> bool {
+        if outputs.len() < V::LEN {
+            return false;
+        }
+        let mut at = outputs.start;
+        while at < outputs.end {
+            at = at.min(outputs.end - V::LEN);
+            // SAFETY: the caller's promise.
+            unsafe { self.block::<S, V>(simd, at) };
+            at += V::LEN;
+        }
+        true
+    }
+
+    #[inline(always)]
+    unsafe fn block<S: Simd, V: SimdBase<S, Element = F>>(&self, simd: S, at: usize) {
+        let load = |tap: &Tap| {
+            let from = self.src.wrapping_add(tap.offset + at * self.stride);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let read = |from: *const F| V::load_array(simd, from.cast::<V::Array>().read_unaligned());
+                match self.stride {
+                    1 => read(from),
+                    2 => read(from).unzip_low(read(from.wrapping_add(V::LEN))),
+                    stride => V::from_fn(simd, |i| from.wrapping_add(i * stride).read()),
                 }
+            }
+        };
+        let mut best = load(&self.taps[0]);
+        // SAFETY: a block of outputs.
+        unsafe {
+            let Some(indices) = self.indices else {
+                for tap in &self.taps[1..] {
+                    let x = load(tap);
+                    best = (x.simd_gt(best) | x.simd_ne(x)).select(x, best);
+                }
+                return self.dst.wrapping_add(at).cast::<V::Array>().write_unaligned(best.to_array());
+            };
+            // Numbers of places are small: they are exact in the lanes' own type.
+            let mut which = V::simd_from(simd, F::ZERO);
+            for (k, tap) in self.taps.iter().enumerate().skip(1) {
+                let x = load(tap);
+                let won = x.simd_gt(best) | x.simd_ne(x);
+                best = won.select(x, best);
+                which = won.select(V::simd_from(simd, F::from_count(k as i64)), which);
+            }
+            self.dst.wrapping_add(at).cast::<V::Array>().write_unaligned(best.to_array());
+            for (i, &k) in which.as_slice().iter().enumerate() {
+                self.index(indices, at + i, k.to_index());
+            }
+        }
+    }
+
+    /// Writes the index of output `o`, whose maximum lies at place `k`.
+    #[inline(always)]
+    unsafe fn index(&self, indices: *mut i64, o: usize, k: usize) {
+        let place = self.taps[k].offset + o * self.stride - self.padding;
+        // SAFETY: the caller's promise.
+        unsafe { indices.wrapping_add(o).write(place as i64) };
+    }
+
+    /// One output whose window reaches beyond the row.
+    unsafe fn single(&self, columns: &[std::ops::Range<usize>], o: usize) {
+        let mut best: Option<(F, usize)> = None;
+        for (k, tap) in self.taps.iter().enumerate().filter(|(_, tap)| columns[tap.column].contains(&o)) {
+            // SAFETY: the place lies inside the row.
+            let x = unsafe { self.src.wrapping_add(tap.offset + o * self.stride).read() };
+            if best.is_none_or(|(best, _)| takes(x, best)) {
+                best = Some((x, k));
+            }
+        }
+        let Some((value, k)) = best else { return };
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.dst.wrapping_add(o).write(value);
+            if let Some(indices) = self.indices {
+                self.index(indices, o, k);
             }
         }
     }
@@ -374,6 +460,14 @@ impl PlaneKernel for AvgForward {
 }
 
 #[inline(always)]
+unsafe fn add_row<F: Real>(from: *const F, step: usize, sums: &mut [F]) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *sum += unsafe { from.wrapping_add(i * step).read() };
+    }
+}
+
+#[inline(always)]
 unsafe fn avg_rows<F: Real>(w: &Window, divisor: Divisor, src: *const F, dst: *mut F) {
     let [_, height, width] = w.input;
     let widths: Vec<F> = w.widths(divisor);
@@ -398,16 +492,14 @@ unsafe fn avg_rows<F: Real>(w: &Window, divisor: Divisor, src: *const F, dst: *m
                             }
                             let from = row.wrapping_add(low * stride + kw).wrapping_sub(w.padding[2]);
                             let sums = &mut sums[low - start..high - start];
-                            let mut add = |step: usize| {
-                                for (i, sum) in sums.iter_mut().enumerate() {
-                                    // SAFETY: `columns` keeps every place inside the row.
-                                    *sum += unsafe { from.wrapping_add(i * step).read() };
+                            // A known step lets the loop become lanes.
+                            // SAFETY: `columns` keeps every place inside the row.
+                            unsafe {
+                                match stride {
+                                    1 => add_row(from, 1, sums),
+                                    2 => add_row(from, 2, sums),
+                                    _ => add_row(from, stride, sums),
                                 }
-                            };
-                            match stride {
-                                1 => add(1),
-                                2 => add(2),
-                                _ => add(stride),
                             }
                         }
                     }
@@ -569,7 +661,7 @@ unsafe fn sum_run<F: Real>(src: *const F, n: usize) -> F {
         let mut half = STRANDS / 2;
         while half > 0 {
             for k in 0..half {
-                strands[k] = strands[k] + strands[k + half];
+                strands[k] += strands[k + half];
             }
             half /= 2;
         }

@@ -48,6 +48,11 @@ fn round_keys(key: [u32; 2]) -> [[u32; 2]; 10] {
 #[inline(always)]
 fn words<S: Simd>(simd: S, seed: u64, block: u64) -> [u32; WORDS] {
     let keys = round_keys([seed as u32, (seed >> 32) as u32]);
+    #[cfg(target_arch = "x86_64")]
+    if simd.level().as_avx2().is_some() {
+        // SAFETY: the level says that AVX2 is there.
+        return unsafe { words_avx2(keys, block) };
+    }
     let low = S::u64s::splat(simd, u32::MAX as u64);
     let (first, second) = (S::u64s::splat(simd, FIRST), S::u64s::splat(simd, SECOND));
     let mut all = [0; WORDS];
@@ -72,6 +77,46 @@ fn words<S: Simd>(simd: S, seed: u64, block: u64) -> [u32; WORDS] {
                     all[w * LANES + at + part * n + i] = x as u32;
                 }
             }
+        }
+    }
+    all
+}
+
+/// As [`words`]. The instruction that multiplies 32 by 32 bits is worth intrinsics: through `u64s` the same product takes
+/// three of them, and a group twice the time.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words_avx2(keys: [[u32; 2]; 10], block: u64) -> [u32; WORDS] {
+    use std::arch::x86_64::*;
+    let (first, second) = (_mm256_set1_epi64x(FIRST as i64), _mm256_set1_epi64x(SECOND as i64));
+    let mut all = [0u32; WORDS];
+    // Two vectors of four counters at a time fill the registers.
+    for at in (0..LANES).step_by(8) {
+        let counter = |part: u64| {
+            let start = _mm256_set1_epi64x(block.wrapping_add(at as u64 + 4 * part) as i64);
+            let place = _mm256_add_epi64(start, _mm256_setr_epi64x(0, 1, 2, 3));
+            [place, _mm256_srli_epi64::<32>(place), _mm256_setzero_si256(), _mm256_setzero_si256()]
+        };
+        let mut both = [counter(0), counter(1)];
+        for [k0, k1] in keys {
+            let (k0, k1) = (_mm256_set1_epi64x(k0 as i64), _mm256_set1_epi64x(k1 as i64));
+            for [a, b, c, d] in &mut both {
+                // Upper halves are left as they come: neither the product nor the end looks at them.
+                let (p, q) = (_mm256_mul_epu32(*a, first), _mm256_mul_epu32(*c, second));
+                *a = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64::<32>(q), *b), k0);
+                *b = q;
+                *c = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64::<32>(p), *d), k1);
+                *d = p;
+            }
+        }
+        let [low, high] = both;
+        for w in 0..4 {
+            // The lower halves of both vectors, in order.
+            let picked = _mm256_shuffle_ps::<0b10_00_10_00>(_mm256_castsi256_ps(low[w]), _mm256_castsi256_ps(high[w]));
+            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_castps_si256(picked));
+            // SAFETY: eight words from `w * LANES + at` on.
+            unsafe { _mm256_storeu_si256(all.as_mut_ptr().add(w * LANES + at).cast(), packed) };
         }
     }
     all
@@ -141,7 +186,7 @@ fn ln(x: f32) -> f32 {
         -0.1666848,
         0.20000708,
         -0.2499999,
-        0.33333331,
+        0.333_333_3,
     ];
     let p = coefficients.iter().fold(0f32, |p, c| p * f + c);
     let square = f * f;
@@ -334,7 +379,7 @@ impl Law<i64, WORDS> for Narrow {
     fn values(&self, words: &[u32; WORDS]) -> [i64; WORDS] {
         let mut out = [0i64; WORDS];
         for (x, &w) in out.iter_mut().zip(words) {
-            *x = self.low.wrapping_add((w as u64 * self.span as u64 >> 32) as i64);
+            *x = self.low.wrapping_add(((w as u64 * self.span as u64) >> 32) as i64);
         }
         out
     }
@@ -353,7 +398,7 @@ impl Law<i64, { WORDS / 2 }> for Broad {
         let mut out = [0i64; WORDS / 2];
         for (i, x) in out.iter_mut().enumerate() {
             let bits = wide(words, i);
-            let value = if self.span == 0 { bits } else { (bits as u128 * self.span as u128 >> 64) as u64 };
+            let value = if self.span == 0 { bits } else { ((bits as u128 * self.span as u128) >> 64) as u64 };
             *x = self.low.wrapping_add(value as i64);
         }
         out
@@ -508,7 +553,7 @@ impl Words {
 
     /// A number in `0 .. span`.
     fn below(&mut self, span: usize) -> usize {
-        (self.wide() as u128 * span as u128 >> 64) as usize
+        ((self.wide() as u128 * span as u128) >> 64) as usize
     }
 
     fn used(&self) -> u64 {
