@@ -497,3 +497,41 @@ def test_set_submodule_refuses_what_does_not_fit(target, module, strict, kind, t
     with pytest.raises(kind) as error:
         net_of_two_levels().set_submodule(target, module(), strict)
     assert str(error.value) == text
+
+
+# ---- classes with several bases --------------------------------------------------------------------------------------
+
+
+class Mixin:
+    pass
+
+
+class MixinFirst(Mixin, nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(rustnn.ones(1))
+
+
+class MixinLast(nn.Module, Mixin):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(rustnn.ones(1))
+
+
+@pytest.mark.parametrize("kind", [MixinFirst, MixinLast])
+def test_a_class_with_a_mixin_copies_and_pickles(kind):
+    import copy
+    import pickle
+
+    net = kind()
+    for twin in (copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert type(twin) is kind and twin.w.item() == 1.0
+    assert type(kind.__new__(kind)) is kind
+
+
+def test_a_module_may_change_its_class():
+    net = MixinFirst()
+    net.__class__ = MixinLast
+    assert type(net) is MixinLast
+    net.__class__ = nn.Module
+    assert type(net) is nn.Module

@@ -56,7 +56,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if data is None:
             data = _core.empty(0)
         if type(data) is Tensor or type(data) is Parameter:
-            return Tensor._make_subclass(cls, data, requires_grad)
+            return cls._make_subclass(data, requires_grad)
         # A custom tensor class keeps its class; the mark makes isinstance say Parameter.
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -208,7 +208,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     cls_to_become = Parameter
 
     def __new__(cls, requires_grad=True, device=None, dtype=None):
-        return Tensor._make_subclass(cls, _core.empty(0, device=device, dtype=dtype), requires_grad)
+        return cls._make_subclass(_core.empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
@@ -237,7 +237,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     cls_to_become = Tensor
 
     def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
-        buffer = Tensor._make_subclass(cls, _core.empty(0, device=device, dtype=dtype), requires_grad)
+        buffer = cls._make_subclass(_core.empty(0, device=device, dtype=dtype), requires_grad)
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer

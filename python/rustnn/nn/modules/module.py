@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 Tensor = _core.Tensor
-_ModuleBase = getattr(_core, "ModuleBase", object)
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
@@ -355,7 +354,7 @@ def _parse_to(args, kwargs):
     return device, dtype, non_blocking, memory_format
 
 
-class Module(_ModuleBase):
+class Module:
     """Base class for all networks and layers: a tree of named parameters, buffers and submodules.
 
     A subclass calls ``super().__init__()`` first, assigns parameters and submodules as attributes, and defines
@@ -801,9 +800,9 @@ class Module(_ModuleBase):
                         )
             raise
 
-    if "__call__" not in vars(_ModuleBase):
-        # The native base class brings a faster __call__ with the same meaning.
-        __call__ = _wrapped_call_impl
+    # The native call does the same as the Python one. It is a method descriptor, not a base class: a base would forbid
+    # __class__ changes and break copies of classes that list a mixin before Module.
+    __call__ = getattr(_core, "_module_call", _wrapped_call_impl)
 
     def _run_forward_hook(self, hook_id, hook, args, kwargs, result):
         if hook_id in self._forward_hooks_with_kwargs or hook_id in _global_forward_hooks_with_kwargs:
