@@ -105,21 +105,26 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     def forward(self, input):
         self._check_input_dim(input)
+        parameters, buffers = self._parameters, self._buffers
+        try:
+            weight, bias = parameters["weight"], parameters["bias"]
+            running_mean, running_var = buffers["running_mean"], buffers["running_var"]
+            count = buffers["num_batches_tracked"]
+        except KeyError:
+            weight, bias, running_mean, running_var = self.weight, self.bias, self.running_mean, self.running_var
+            count = self.num_batches_tracked
         # momentum=None asks for the plain average over all batches so far.
         factor = 0.0 if self.momentum is None else self.momentum
-        training = self.training
-        if training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                factor = 1.0 / float(self.num_batches_tracked)
-        running_mean, running_var = self.running_mean, self.running_var
-        if training:
-            use_batch = True
-            if not self.track_running_stats:
-                running_mean = running_var = None
-        else:
+        use_batch = self.training
+        if not use_batch:
             use_batch = running_mean is None and running_var is None
-        return F.batch_norm(input, running_mean, running_var, self.weight, self.bias, use_batch, factor, self.eps)
+        elif not self.track_running_stats:
+            running_mean = running_var = None
+        elif count is not None:
+            count.add_(1)
+            if self.momentum is None:
+                factor = 1.0 / float(count)
+        return F.batch_norm(input, running_mean, running_var, weight, bias, use_batch, factor, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -78,7 +78,14 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input):
-        return F.linear(input, self.weight, self.bias)
+        parameters = self._parameters
+        try:
+            # Not by attribute: that fails first and then asks __getattr__, which takes longer than a small product.
+            weight, bias = parameters["weight"], parameters["bias"]
+        except KeyError:
+            # The weight is computed: weight_norm, parametrize.
+            weight, bias = self.weight, self.bias
+        return F.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
