@@ -15,6 +15,8 @@ use smallvec::SmallVec;
 const TASK_BYTES: usize = 64 << 10;
 /// Mask bytes of one block of [`MaskPlan`].
 const MASK_BLOCK: usize = 32 << 10;
+/// Indices of an advanced index whose offsets are computed at once.
+const CHUNK: usize = 128;
 /// Parts into which the elements written by one list of indices are split, each of which reads the whole list.
 const PARTS: usize = 8;
 
@@ -605,23 +607,25 @@ impl MaskPlan {
         let body = |block: usize| {
             let (first, last) = (block * MASK_BLOCK, (block * MASK_BLOCK + MASK_BLOCK).min(self.len));
             let mut number = self.before[block];
-            let end = self.before[block + 1];
-            let mut at = first;
-            while at < last && number < end {
+            // 64 bools become the bits of a word: following its set bits costs one wrong guess a word, not one a bool.
+            for at in (first..last).step_by(64) {
+                let n = 64.min(last - at);
+                let mut bits = 0u64;
                 // SAFETY: bytes inside the mask.
                 unsafe {
-                    if at + 8 <= last && mask.get().add(at).cast::<u64>().read_unaligned() == 0 {
-                        at += 8;
-                        continue;
+                    for part in 0..n / 8 {
+                        let bytes = u64::from_le_bytes(mask.get().add(at + 8 * part).cast::<[u8; 8]>().read());
+                        bits |= (bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * part);
                     }
-                    for i in at..(at + 8).min(last) {
-                        if mask.get().add(i).read() != 0 {
-                            each(i, number);
-                            number += 1;
-                        }
+                    for i in n / 8 * 8..n {
+                        bits |= (mask.get().add(at + i).read() as u64) << i;
                     }
                 }
-                at += 8;
+                while bits != 0 {
+                    each(at + bits.trailing_zeros() as usize, number);
+                    number += 1;
+                    bits &= bits - 1;
+                }
             }
         };
         for_tasks(self.len.div_ceil(MASK_BLOCK), &body);
@@ -774,6 +778,14 @@ impl Advanced<'_> {
         let count: usize = self.index_shape.iter().product();
         for (m, array) in self.arrays.iter().enumerate() {
             let dims = unplanned(self.index_shape, [array.strides]);
+            if count > 0 && dims.iter().all(|d| d.strides == [1]) && dims.len() <= 1 {
+                // SAFETY: the caller's promise; the values lie in a row.
+                let values = unsafe { std::slice::from_raw_parts(array.ptr, count) };
+                match check_wrapping_indices(values, array.size) {
+                    Some((position, i)) => return Some((m, position, i)),
+                    None => continue,
+                }
+            }
             let mut walk = Walk::at(&dims, 0);
             for position in 0..count {
                 // SAFETY: the caller's promise.
@@ -787,36 +799,29 @@ impl Advanced<'_> {
         None
     }
 
-    /// Offsets into `indexed` and `plain` of every index, in row-major order.
-    unsafe fn offsets(&self) -> Vec<[isize; 2]> {
-        let count: usize = self.index_shape.iter().product();
-        let mut all: Vec<[isize; 2]> = Vec::with_capacity(count);
-        let place = Shared::new(all.as_mut_ptr());
-        let grain = 8192;
-        let body = |task: usize| {
-            let (first, last) = (task * grain, (task * grain + grain).min(count));
-            for (m, array) in self.arrays.iter().enumerate() {
-                let dims = unplanned(self.index_shape, [array.strides, self.plain_index_strides]);
-                let mut walk = Walk::at(&dims, first);
-                for at in first..last {
-                    // SAFETY: the caller's promise; entry `at` is this task's own.
-                    unsafe {
-                        let offset = wrap(array.ptr.wrapping_offset(walk.at[0]).read(), array.size) * array.stride;
-                        let entry = place.get().add(at);
-                        if m == 0 {
-                            entry.write([offset, walk.at[1]]);
-                        } else {
-                            (*entry)[0] += offset;
-                        }
-                    }
-                    walk.step();
+    /// Offsets into `indexed` and `plain` of the indices from number `first` on, in row-major order, as many as fit.
+    unsafe fn offsets<'b>(&self, first: usize, count: usize, buffer: &'b mut [[isize; 2]; CHUNK]) -> &'b [[isize; 2]] {
+        let buffer = &mut buffer[..CHUNK.min(count - first)];
+        for (m, array) in self.arrays.iter().enumerate() {
+            let dims = unplanned(self.index_shape, [array.strides, self.plain_index_strides]);
+            let put = |entry: &mut [isize; 2], at: [isize; 2]| {
+                // SAFETY: the caller's promise.
+                let offset = wrap(unsafe { array.ptr.wrapping_offset(at[0]).read() }, array.size) * array.stride;
+                *entry = if m == 0 { [offset, at[1]] } else { [entry[0] + offset, at[1]] };
+            };
+            if let [dim] = dims[..] {
+                for (i, entry) in buffer.iter_mut().enumerate() {
+                    put(entry, dim.strides.map(|s| (first + i) as isize * s));
                 }
+                continue;
             }
-        };
-        for_tasks(count.div_ceil(grain), &body);
-        // SAFETY: every entry has been written (there is at least one index array).
-        unsafe { all.set_len(count) };
-        all
+            let mut walk = Walk::at(&dims, first);
+            for entry in buffer.iter_mut() {
+                put(entry, walk.at);
+                walk.step();
+            }
+        }
+        buffer
     }
 }
 
@@ -852,39 +857,41 @@ pub unsafe fn index_get(width: usize, index: &Advanced, indexed: *const u8, plai
     if count * slice == 0 {
         return;
     }
-    // SAFETY: the caller's promise.
-    let offsets = unsafe { index.offsets() };
     let (outer, inner) = split_slice(index);
     let block: usize = inner.iter().map(|d| d.size).product();
+    // A task is some chunks of indices with some of the outer slices; offsets are computed once for all of them.
+    let (chunks, outers) = (count.div_ceil(CHUNK), slice / block);
+    let chunk_bytes = CHUNK.min(count) * block * width;
+    let outers_each = (TASK_BYTES / chunk_bytes).clamp(1, outers);
+    let chunks_each = (TASK_BYTES / (chunk_bytes * outers_each)).clamp(1, chunks);
+    let parts = outers.div_ceil(outers_each);
     // SAFETY: the caller's promise.
     with_width!(width, T => unsafe {
         let (from, to) = (Shared::read_only(indexed.cast::<T>()), Shared::new(plain.cast::<T>()));
-        let total = slice / block * count;
-        let grain = (TASK_BYTES / (block * width)).max(1);
         let contiguous = inner.is_empty() || (inner.len() == 1 && inner[0].strides == [1, 1]);
         let body = |task: usize| {
-            let (first, last) = (task * grain, (task * grain + grain).min(total));
-            let mut walk = Walk::at(&outer, first / count);
-            let mut b = first % count;
-            for _ in first..last {
-                let [source, target] = offsets[b];
-                let source = from.get().wrapping_offset(source + walk.at[1]);
-                let target = to.get().wrapping_offset(target + walk.at[0]);
-                if block == 1 {
-                    target.write(source.read());
-                } else if contiguous {
-                    copy_row(source.cast(), target.cast(), block * size_of::<T>());
-                } else {
-                    small(source, target, &inner);
-                }
-                b += 1;
-                if b == count {
-                    b = 0;
+            let (group, part) = (task / parts, task % parts);
+            let mut buffer = [[0; 2]; CHUNK];
+            for chunk in group * chunks_each..(group * chunks_each + chunks_each).min(chunks) {
+                let offsets = index.offsets(chunk * CHUNK, count, &mut buffer);
+                let mut walk = Walk::at(&outer, part * outers_each);
+                for _ in part * outers_each..(part * outers_each + outers_each).min(outers) {
+                    let (from, to) = (from.get().wrapping_offset(walk.at[1]), to.get().wrapping_offset(walk.at[0]));
+                    for &[source, target] in offsets {
+                        let (source, target) = (from.wrapping_offset(source), to.wrapping_offset(target));
+                        if block == 1 {
+                            target.write(source.read());
+                        } else if contiguous {
+                            copy_row(source.cast(), target.cast(), block * size_of::<T>());
+                        } else {
+                            small(source, target, &inner);
+                        }
+                    }
                     walk.step();
                 }
             }
         };
-        for_tasks(total.div_ceil(grain), &body);
+        for_tasks(chunks.div_ceil(chunks_each) * parts, &body);
     })
 }
 
@@ -922,8 +929,6 @@ unsafe fn put<T: Copy>(index: &Advanced, indexed: *mut T, plain: *const T, updat
     if count * slice == 0 {
         return;
     }
-    // SAFETY: the caller's promise.
-    let offsets = unsafe { index.offsets() };
     // Slices are independent of each other; inside one, the index is followed in order.
     let dims = plan(index.slice_shape, [index.slice_strides, index.plain_slice_strides]);
     let one = Dim { size: 1, strides: [0; 2] };
@@ -932,38 +937,33 @@ unsafe fn put<T: Copy>(index: &Advanced, indexed: *mut T, plain: *const T, updat
     let piece = row.size.min((TASK_BYTES / bytes).max(32));
     let pieces = row.size.div_ceil(piece);
     let total = slice / row.size * pieces;
-    // A long list over few slices: each task takes a part of the places written.
-    let (low, high) = offsets.iter().fold((isize::MAX, isize::MIN), |(l, h), o| (l.min(o[0]), h.max(o[0])));
-    let span = (high - low) as usize + 1;
-    let parts = if total < PARTS && bytes > 2 * TASK_BYTES { PARTS.min(span) } else { 1 };
-    let part = span.div_ceil(parts);
-    let grain = (TASK_BYTES / (piece * bytes)).clamp(1, total * parts);
+    let grain = (TASK_BYTES / (piece * bytes)).clamp(1, total);
     let (to, from) = (Shared::new(indexed), Shared::read_only(plain));
     let body = |task: usize| {
-        for at in task * grain..(task * grain + grain).min(total * parts) {
-            let (p, at) = (at % parts, at / parts);
-            let own = low + (p * part) as isize..low + ((p + 1) * part) as isize;
+        let mut buffer = [[0; 2]; CHUNK];
+        for at in task * grain..(task * grain + grain).min(total) {
             let walk = Walk::at(outer, at / pieces);
             let start = at % pieces * piece;
             let n = piece.min(row.size - start) as isize;
             let first = [0, 1].map(|k| walk.at[k] + start as isize * row.strides[k]);
-            for &[target, source] in &offsets {
-                if !own.contains(&target) {
-                    continue;
-                }
-                let target = to.get().wrapping_offset(first[0] + target);
-                let source = from.get().wrapping_offset(first[1] + source);
-                for j in 0..n {
-                    // SAFETY: the caller's promise; an element belongs to one task (its slice and its part).
-                    unsafe {
-                        let place = target.wrapping_offset(j * row.strides[0]);
-                        place.write(update(place.read(), source.wrapping_offset(j * row.strides[1]).read()));
+            for chunk in (0..count).step_by(CHUNK) {
+                // SAFETY: the caller's promise.
+                let offsets = unsafe { index.offsets(chunk, count, &mut buffer) };
+                for &[target, source] in offsets {
+                    let target = to.get().wrapping_offset(first[0] + target);
+                    let source = from.get().wrapping_offset(first[1] + source);
+                    for j in 0..n {
+                        // SAFETY: the caller's promise; an element belongs to one slice, so to one task.
+                        unsafe {
+                            let place = target.wrapping_offset(j * row.strides[0]);
+                            place.write(update(place.read(), source.wrapping_offset(j * row.strides[1]).read()));
+                        }
                     }
                 }
             }
         }
     };
-    for_tasks((total * parts).div_ceil(grain), &body);
+    for_tasks(total.div_ceil(grain), &body);
 }
 
 /// Which half of a matrix [`triangle`] keeps.
