@@ -3,8 +3,11 @@
 
 pub mod activation;
 pub mod arithmetic;
+pub mod arrange;
 pub mod copy;
 pub mod create;
+mod formula;
+pub mod embedding;
 pub mod index;
 pub mod mode;
 pub mod names;
@@ -45,7 +48,7 @@ pub fn set_default_device(device: Device) -> Device {
 type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&registry::Args) -> Result<registry::Output>)];
 
 /// The ops of each file; a new file of ops adds its line here.
-pub(crate) static OP_FILES: &[OpFile] = &[activation::OPS, arithmetic::OPS, copy::OPS, create::OPS, reduce::OPS, views::OPS];
+pub(crate) static OP_FILES: &[OpFile] = &[activation::OPS, arithmetic::OPS, copy::OPS, create::OPS, index::OPS, embedding::OPS, arrange::OPS, reduce::OPS, views::OPS];
 
 /// Other names of ops, in PyTorch too; in-place forms follow.
 pub(crate) static ALIASES: &[(&str, &str)] = &[
