@@ -3,7 +3,7 @@
 A line says how the op is called on a torch-like module, with which inputs, how near to PyTorch the result has to be (in
 units in the last place) and which forms it has. From this table come
 
-- tests/record_golden.py: PyTorch's values and gradients, kept in tests/golden/ops/ (the Rust tests read the same files),
+- tests/record_golden.py: PyTorch's values and gradients, in tests/golden/ops/ (the Rust tests read the same files),
 - tests/test_ops.py: rustnn against those files, gradient checks, forms, dtype and meta-device rules; no PyTorch,
 - tests/parity/test_ops_live.py: the same lines on other numbers and shapes, against PyTorch itself,
 - benches/ops.py: the `large` sample of each line.
@@ -56,9 +56,7 @@ class Input:
             numbers = random.randint(0, 2, count).astype(bool)
         elif self.dtype in INTEGERS:
             low, high = int(self.low), int(self.high)
-            numbers = (
-                random.permutation(count) % (high - low) + low if self.distinct else random.randint(low, high, count)
-            )
+            numbers = random.permutation(count) % (high - low) + low if self.distinct else random.randint(low, high, count)
         elif self.distinct:
             numbers = self.low + (self.high - self.low) * (random.permutation(count) + 0.5) / max(count, 1)
         else:
@@ -216,9 +214,7 @@ class Case:
             return tensor
 
         args, kwargs = self.sample.map(make)
-        kwargs = {
-            k: getattr(t, v[6:]) if isinstance(v, str) and v.startswith("dtype:") else v for k, v in kwargs.items()
-        }
+        kwargs = {k: getattr(t, v[6:]) if isinstance(v, str) and v.startswith("dtype:") else v for k, v in kwargs.items()}
         return args, kwargs, tensors
 
 
@@ -264,16 +260,7 @@ SPECIAL = (0.0, -0.0, 1.0, -1.0, float("inf"), -float("inf"), float("nan"), 1e-4
 SPECIAL += (1.1754944e-38, 3.4028235e38, -3.4028235e38, 0.5, -0.5, 88.5, -104.5, 1e-8, 6.0, -3.0, 2.5, 3.5)
 
 
-def unary(
-    name: str,
-    lo: float = -3.0,
-    hi: float = 3.0,
-    *,
-    kinks: tuple = (0.0, 1.0),
-    ints: bool = True,
-    bools: bool = True,
-    **more: Any,
-) -> None:
+def unary(name: str, lo: float = -3.0, hi: float = 3.0, *, kinks: tuple = (0.0, 1.0), ints: bool = True, bools: bool = True, **more: Any) -> None:
     """An elementwise function of one tensor. `kinks`: where the gradient is decided by convention."""
     f = lambda *shape, **layout: F(*shape, lo=lo, hi=hi, **layout)  # noqa: E731
     extra = more.pop("extra", ())
@@ -287,29 +274,13 @@ def unary(
     op(name, None, *samples, *extra, elementwise=1, large=S(f(*LARGE)), **{"ulp": 2, **more})
 
 
-def binary(
-    name: str,
-    lo: float = -3.0,
-    hi: float = 3.0,
-    *,
-    ints: bool = True,
-    numbers: bool = True,
-    special: bool = True,
-    **more: Any,
-) -> None:
+def binary(name: str, lo: float = -3.0, hi: float = 3.0, *, ints: bool = True, numbers: bool = True, special: bool = True, **more: Any) -> None:
     """An elementwise function of two tensors (or a tensor and a number)."""
     f = lambda *shape, **layout: F(*shape, lo=lo, hi=hi, **layout)  # noqa: E731
     extra = more.pop("extra", ())
     first = [a for a in SPECIAL[:14] for _ in SPECIAL[:14]]
     second = [b for _ in SPECIAL[:14] for b in SPECIAL[:14]]
-    samples = [
-        S(f(67), f(67)),
-        S(f(3, 4), f(4)),
-        S(f(3, 1), f(1, 4)),
-        S(f(), f(2, 2)),
-        S(f(2, 0), f(1, 1)),
-        S(f(), f()),
-    ]
+    samples = [S(f(67), f(67)), S(f(3, 4), f(4)), S(f(3, 1), f(1, 4)), S(f(), f(2, 2)), S(f(2, 0), f(1, 1)), S(f(), f())]
     samples += [S(f(4, 3, layout="transposed"), f(4, 3)), S(f(3, 5, layout="strided"), f(5, layout="strided"))]
     if special:
         samples += [S(V(*first, grad=False), V(*second, grad=False))]
@@ -317,11 +288,7 @@ def binary(
         samples += [S(f(5), 1.5), S(f(5), 2)]
     if ints:
         low = max(int(lo), -5)
-        samples += [
-            S(I(9, lo=low, hi=6), I(9, lo=low or 1, hi=6)),
-            S(I(4, lo=low, hi=6), f(4)),
-            S(I(2, 3, lo=1), I(3, lo=1)),
-        ]
+        samples += [S(I(9, lo=low, hi=6), I(9, lo=low or 1, hi=6)), S(I(4, lo=low, hi=6), f(4)), S(I(2, 3, lo=1), I(3, lo=1))]
     op(name, None, *samples, *extra, elementwise=2, large=S(f(*LARGE), f(*LARGE)), **{"forms": "mio", "ulp": 1, **more})
 
 
@@ -372,12 +339,7 @@ unary("lgamma", 0.2, 8.0, ulp=8, scale="tensor", kinks=(0.5, 3.0), second=False)
 unary("digamma", 0.2, 8.0, ulp=8, scale="tensor", kinks=(0.5, 3.0), second=False)
 unary("floor", bools=False, ulp=0)
 unary("ceil", bools=False, ulp=0)
-unary(
-    "round",
-    bools=False,
-    ulp=0,
-    extra=[S(V(0.5, 1.5, 2.5, -0.5, -1.5)), S(F(9), decimals=1), S(F(9, lo=-300, hi=300), decimals=-2)],
-)
+unary("round", bools=False, ulp=0, extra=[S(V(0.5, 1.5, 2.5, -0.5, -1.5)), S(F(9), decimals=1), S(F(9, lo=-300, hi=300), decimals=-2)])
 unary("trunc", bools=False, ulp=0)
 unary("frac", ulp=0, ints=False)
 unary("isnan", ulp=0, forms="m", differentiable=False)
@@ -390,17 +352,7 @@ unary("sinc", ulp=4, scale="tensor")
 unary("deg2rad", ulp=1)
 unary("rad2deg", ulp=1)
 unary("nan_to_num", ulp=0, extra=[S(V(*SPECIAL, grad=False), nan=1.0, posinf=2.0, neginf=-2.0)])
-op(
-    "bitwise_not",
-    None,
-    S(I(7)),
-    S(B(5)),
-    S(I(2, 3, layout="transposed")),
-    forms="mio",
-    elementwise=1,
-    dtypes=(),
-    large=S(I(*LARGE)),
-)
+op("bitwise_not", None, S(I(7)), S(B(5)), S(I(2, 3, layout="transposed")), forms="mio", elementwise=1, dtypes=(), large=S(I(*LARGE)))
 op(
     "logit",
     None,
@@ -467,71 +419,26 @@ op(
 
 # ---------------------------------------------------------------------------------------------------- elementwise, more
 family("elementwise_binary")
-_pairs = [
-    S(F(3, 4), F(4), alpha=2),
-    S(F(5), F(5), alpha=-0.5),
-    S(I(5), I(5), alpha=3),
-    S(V(2**53 + 1, dtype="int64"), 1),
-]
+_pairs = [S(F(3, 4), F(4), alpha=2), S(F(5), F(5), alpha=-0.5), S(I(5), I(5), alpha=3), S(V(2**53 + 1, dtype="int64"), 1)]
 binary("add", ulp=0.5, extra=[*_pairs, S(B(4), B(4)), S(I(3), 1.5), S(I(3), True)])
 binary("sub", ulp=0.5, extra=[*_pairs, S(I(3), 1.5)])
 binary("mul", ulp=0.5, extra=[S(B(4), B(4)), S(I(3), 1.5), S(V(2**40 + 1, dtype="int64"), V(5, dtype="int64"))])
 binary("div", 0.3, 3.0, ulp=0.5, extra=[S(F(9), F(9, lo=0.5), rounding_mode=mode) for mode in ("floor", "trunc")])
 OPS["div"] = replace(
     OPS["div"],
-    samples=(
-        *OPS["div"].samples,
-        S(I(9), I(9, lo=1), rounding_mode="floor"),
-        S(I(9), I(9, lo=1), rounding_mode="trunc"),
-    ),
+    samples=(*OPS["div"].samples, S(I(9), I(9, lo=1), rounding_mode="floor"), S(I(9), I(9, lo=1), rounding_mode="trunc")),
 )
-binary(
-    "floor_divide", 0.3, 3.0, ulp=0, differentiable=False, extra=[S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7)]
-)
-_rest = [
-    S(V(0.0, -0.0, 1.0, -1.0, float("inf"), float("nan"), 5.5, grad=False), V(x, grad=False))
-    for x in (2.0, -2.0, 0.0, float("inf"))
-]
-binary(
-    "remainder",
-    0.3,
-    3.0,
-    special=False,
-    ulp=2,
-    scale="tensor",
-    extra=[*_rest, S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7), S(F(9), -0.7)],
-)
-binary(
-    "fmod",
-    0.3,
-    3.0,
-    special=False,
-    ulp=2,
-    scale="tensor",
-    extra=[*_rest, S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7)],
-)
-_powers = (
-    [S(F(9), p) for p in (0, 1, 2, 3, -1, -2)]
-    + [S(F(9, lo=0.1), p) for p in (0.5, -0.5, 2.5)]
-    + [S(I(9), 3), S(I(9), 0)]
-)
+binary("floor_divide", 0.3, 3.0, ulp=0, differentiable=False, extra=[S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7)])
+_rest = [S(V(0.0, -0.0, 1.0, -1.0, float("inf"), float("nan"), 5.5, grad=False), V(x, grad=False)) for x in (2.0, -2.0, 0.0, float("inf"))]
+binary("remainder", 0.3, 3.0, special=False, ulp=2, scale="tensor", extra=[*_rest, S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7), S(F(9), -0.7)])
+binary("fmod", 0.3, 3.0, special=False, ulp=2, scale="tensor", extra=[*_rest, S(I(9), I(9, lo=-6, hi=0)), S(F(9, lo=-5, hi=5), 0.7)])
+_powers = [S(F(9), p) for p in (0, 1, 2, 3, -1, -2)] + [S(F(9, lo=0.1), p) for p in (0.5, -0.5, 2.5)] + [S(I(9), 3), S(I(9), 0)]
 binary("pow", 0.2, 3.0, ulp=4, extra=[*_powers, S(2.0, F(5)), S(3, I(5, lo=0)), S(0.0, V(0.0, 1.0, 2.0))])
-binary(
-    "maximum",
-    ulp=0,
-    signs=False,
-    numbers=False,
-    forms="mo",
-    extra=[S(V(1.0, 2.0, 3.0), V(1.0, 3.0, 2.0)), S(B(4), B(4))],
-)
-binary(
-    "minimum",
-    ulp=0,
-    signs=False,
-    numbers=False,
-    forms="mo",
-    extra=[S(V(1.0, 2.0, 3.0), V(1.0, 3.0, 2.0)), S(B(4), B(4))],
-)
+op("rsub", None, S(F(67), F(67)), S(F(3, 4), F(4), alpha=2), S(F(5), 1.5), S(I(4), I(4), alpha=3), S(I(4), 2.5), ulp=0.5, large=S(F(*LARGE), F(*LARGE)))
+_steps = [S(F(67), F(67)), S(V(-1.0, 0.0, 2.0), V(5.0, 6.0, 7.0)), S(F(3, 1), F(4)), S(I(4, lo=-1, hi=2), I(4))]
+op("heaviside", None, *_steps, forms="mio", differentiable=False, large=S(F(*LARGE), F(*LARGE)))
+binary("maximum", ulp=0, signs=False, numbers=False, forms="mo", extra=[S(V(1.0, 2.0, 3.0), V(1.0, 3.0, 2.0)), S(B(4), B(4))])
+binary("minimum", ulp=0, signs=False, numbers=False, forms="mo", extra=[S(V(1.0, 2.0, 3.0), V(1.0, 3.0, 2.0)), S(B(4), B(4))])
 binary("fmax", ulp=0, signs=False, numbers=False, forms="mo")
 binary("fmin", ulp=0, signs=False, numbers=False, forms="mo")
 binary("atan2", ulp=4, numbers=False)
@@ -544,24 +451,8 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 for _name in ("logical_and", "logical_or", "logical_xor"):
     binary(_name, ulp=0, numbers=False, differentiable=False, extra=[S(B(5), B(5)), S(B(5), F(5))])
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
-    _samples = [
-        S(I(7), I(7)),
-        S(B(5), B(5)),
-        S(I(3, 1), I(1, 4)),
-        S(I(4), 3),
-        S(B(4), I(4)),
-        S(I(3, 2, layout="transposed"), I(2)),
-    ]
-    op(
-        _name,
-        None,
-        *_samples,
-        forms="mio",
-        elementwise=2,
-        dtypes=(),
-        differentiable=False,
-        large=S(I(*LARGE), I(*LARGE)),
-    )
+    _samples = [S(I(7), I(7)), S(B(5), B(5)), S(I(3, 1), I(1, 4)), S(I(4), 3), S(B(4), I(4)), S(I(3, 2, layout="transposed"), I(2))]
+    op(_name, None, *_samples, forms="mio", elementwise=2, dtypes=(), differentiable=False, large=S(I(*LARGE), I(*LARGE)))
 for _name in ("bitwise_left_shift", "bitwise_right_shift"):
     _samples = [S(I(7), I(7, lo=0, hi=9)), S(I(3, 1), I(1, 4, lo=0)), S(I(4), 3)]
     _large = S(I(*LARGE), I(*LARGE, lo=0, hi=9))
@@ -569,71 +460,25 @@ for _name in ("bitwise_left_shift", "bitwise_right_shift"):
 op(
     "isclose",
     None,
-    *(
-        S(F(9), F(9)),
-        S(V(1.0, float("nan"), float("inf")), V(1.00001, float("nan"), float("inf")), equal_nan=True),
-        S(I(4), I(4)),
-    ),
+    *(S(F(9), F(9)), S(V(1.0, float("nan"), float("inf")), V(1.00001, float("nan"), float("inf")), equal_nan=True), S(I(4), I(4))),
     forms="m",
     differentiable=False,
     large=S(F(*LARGE), F(*LARGE)),
 )
-op(
-    "allclose",
-    None,
-    S(F(9), F(9)),
-    S(V(1.0, 2.0), V(1.000001, 2.0)),
-    forms="m",
-    differentiable=False,
-    meta=False,
-    large=S(F(*LARGE), F(*LARGE)),
-)
-op(
-    "equal",
-    None,
-    S(F(9), F(9)),
-    S(V(1.0, 2.0), V(1.0, 2.0)),
-    S(F(3), F(4)),
-    forms="m",
-    differentiable=False,
-    meta=False,
-    large=S(F(*LARGE), F(*LARGE)),
-)
+op("allclose", None, S(F(9), F(9)), S(V(1.0, 2.0), V(1.000001, 2.0)), forms="m", differentiable=False, meta=False, large=S(F(*LARGE), F(*LARGE)))
+op("equal", None, S(F(9), F(9)), S(V(1.0, 2.0), V(1.0, 2.0)), S(F(3), F(4)), forms="m", differentiable=False, meta=False, large=S(F(*LARGE), F(*LARGE)))
 op(
     "where",
     None,
-    *(
-        S(B(67), F(67), F(67)),
-        S(B(3, 1), F(4), F(3, 4)),
-        S(B(3), F(3), 1.5),
-        S(B(3), 2.0, F(3)),
-        S(B(2, 3), I(3), F(2, 1)),
-    ),
-    *(
-        S(B(0, 3), F(3), F(1)),
-        S(B(), F(), F(2)),
-        S(B(3), V(1.0, float("inf"), float("nan")), V(2.0, 3.0, 4.0)),
-        S(B(4), I(4), I(4)),
-    ),
+    *(S(B(67), F(67), F(67)), S(B(3, 1), F(4), F(3, 4)), S(B(3), F(3), 1.5), S(B(3), 2.0, F(3)), S(B(2, 3), I(3), F(2, 1))),
+    *(S(B(0, 3), F(3), F(1)), S(B(), F(), F(2)), S(B(3), V(1.0, float("inf"), float("nan")), V(2.0, 3.0, 4.0)), S(B(4), I(4), I(4))),
     large=S(B(*LARGE), F(*LARGE), F(*LARGE)),
 )
 op(
     "clamp",
     None,
-    *(
-        S(F(67), -1.0, 1.0),
-        S(F(3, 4), min=0.5),
-        S(F(3, 4), max=0.5),
-        S(F(3, 4), F(4, lo=-2, hi=0), F(4, lo=0)),
-        S(F(3, 4), min=F(3, 1)),
-    ),
-    *(
-        S(I(5), -1, 2),
-        S(V(-1.0, 1.0, 0.0, float("nan"), 2.0), -1.0, 1.0),
-        S(F(4), 1.0, -1.0),
-        S(F(0, 2), 0.0, 1.0),
-        S(I(4), 0.5, 2.5),
-    ),
+    *(S(F(67), -1.0, 1.0), S(F(3, 4), min=0.5), S(F(3, 4), max=0.5), S(F(3, 4), F(4, lo=-2, hi=0), F(4, lo=0)), S(F(3, 4), min=F(3, 1))),
+    *(S(I(5), -1, 2), S(V(-1.0, 1.0, 0.0, float("nan"), 2.0), -1.0, 1.0), S(F(4), 1.0, -1.0), S(F(0, 2), 0.0, 1.0), S(I(4), 0.5, 2.5)),
     forms="mio",
     elementwise=1,
     large=S(F(*LARGE), -1.0, 1.0),
@@ -643,12 +488,7 @@ op("clamp_max", None, S(F(67), 0.5), S(I(5), 1), S(F(3, 2), F(2)), forms="mio", 
 op(
     "lerp",
     None,
-    *(
-        S(F(67), F(67), 0.3),
-        S(F(67), F(67), 0.7),
-        S(F(3, 4), F(4), F(3, 1, lo=0, hi=1)),
-        S(F(5), F(5), F(5, lo=-1, hi=2)),
-    ),
+    *(S(F(67), F(67), 0.3), S(F(67), F(67), 0.7), S(F(3, 4), F(4), F(3, 1, lo=0, hi=1)), S(F(5), F(5), F(5, lo=-1, hi=2))),
     ulp=1,
     scale="tensor",
     forms="mio",
@@ -657,12 +497,7 @@ op(
 op(
     "addcmul",
     None,
-    *(
-        S(F(67), F(67), F(67)),
-        S(F(3, 4), F(4), F(3, 1), value=0.5),
-        S(I(4), I(4), I(4), value=2),
-        S(F(2, 2), F(2, 2), F(2, 2), value=-1),
-    ),
+    *(S(F(67), F(67), F(67)), S(F(3, 4), F(4), F(3, 1), value=0.5), S(I(4), I(4), I(4), value=2), S(F(2, 2), F(2, 2), F(2, 2), value=-1)),
     ulp=1,
     scale="tensor",
     forms="mio",
@@ -680,21 +515,8 @@ op(
 
 # ----------------------------------------------------------------------------------------------------------- reductions
 family("reductions")
-_reduced = [
-    S(F(3, 4)),
-    S(F(3, 4), dim=1),
-    S(F(2, 3, 4), dim=(0, 2)),
-    S(F(2, 3, 4), dim=-2, keepdim=True),
-    S(F()),
-    S(F(4, 5, layout="transposed"), dim=0),
-]
-_reduced += [
-    S(F(700)),
-    S(F(3, 301), dim=1),
-    S(F(301, 3), dim=0),
-    S(F(3, 6, layout="strided"), dim=1),
-    S(F(2, 3, 4), dim=(0, 1, 2)),
-]
+_reduced = [S(F(3, 4)), S(F(3, 4), dim=1), S(F(2, 3, 4), dim=(0, 2)), S(F(2, 3, 4), dim=-2, keepdim=True), S(F()), S(F(4, 5, layout="transposed"), dim=0)]
+_reduced += [S(F(700)), S(F(3, 301), dim=1), S(F(301, 3), dim=0), S(F(3, 6, layout="strided"), dim=1), S(F(2, 3, 4), dim=(0, 1, 2))]
 
 
 def reduction(name: str, *more_samples: Sample, drop: tuple = (), **more: Any) -> None:
@@ -705,129 +527,29 @@ def reduction(name: str, *more_samples: Sample, drop: tuple = (), **more: Any) -
 
 
 _nan = V(1.0, float("nan"), 3.0, float("inf"), shape=(2, 2), grad=False)
-reduction(
-    "sum",
-    S(F(0, 3)),
-    S(F(0, 3), dim=0),
-    S(I(3, 4)),
-    S(B(3, 4), dim=1),
-    S(F(3, 4), dtype="dtype:float64"),
-    S(_nan, dim=1),
-    S(F(3, 4), dim=[]),
-)
-reduction(
-    "mean", S(F(0, 3), dim=0), S(F(3, 4), dtype="dtype:float64"), S(_nan, dim=1), S(I(3, 4), dtype="dtype:float32")
-)
-reduction(
-    "prod",
-    S(F(0, 3), dim=0),
-    S(I(3, 4)),
-    S(B(3, 4), dim=1),
-    S(V(0.0, 2.0, 3.0)),
-    S(V(0.0, 2.0, 0.0)),
-    S(V(0.0, 2.0, 3.0, 4.0, shape=(2, 2)), dim=1),
-    drop=("tuple",),
-)
+reduction("sum", S(F(0, 3)), S(F(0, 3), dim=0), S(I(3, 4)), S(B(3, 4), dim=1), S(F(3, 4), dtype="dtype:float64"), S(_nan, dim=1), S(F(3, 4), dim=[]))
+reduction("mean", S(F(0, 3), dim=0), S(F(3, 4), dtype="dtype:float64"), S(_nan, dim=1), S(I(3, 4), dtype="dtype:float32"))
+reduction("prod", S(F(0, 3), dim=0), S(I(3, 4)), S(B(3, 4), dim=1), S(V(0.0, 2.0, 3.0)), S(V(0.0, 2.0, 0.0)), S(V(0.0, 2.0, 3.0, 4.0, shape=(2, 2)), dim=1), drop=("tuple",))
 _all = [S(F(3, 4, distinct=True)), S(F(), dim=0)]
-_dims = [
-    S(F(3, 4, distinct=True), dim=1),
-    S(F(2, 3, 4, distinct=True), dim=-2, keepdim=True),
-    S(F(4, 5, layout="transposed"), dim=0),
-]
-_ties = [
-    S(V(1.0, 2.0, 2.0, 1.0), dim=0),
-    S(V(2.0, 2.0, 2.0)),
-    S(_nan, dim=1),
-    S(_nan),
-    S(I(3, 4, lo=-9, hi=9, distinct=True), dim=0),
-    S(F(3, 301, distinct=True), dim=1),
-]
+_dims = [S(F(3, 4, distinct=True), dim=1), S(F(2, 3, 4, distinct=True), dim=-2, keepdim=True), S(F(4, 5, layout="transposed"), dim=0)]
+_ties = [S(V(1.0, 2.0, 2.0, 1.0), dim=0), S(V(2.0, 2.0, 2.0)), S(_nan, dim=1), S(_nan), S(I(3, 4, lo=-9, hi=9, distinct=True), dim=0), S(F(3, 301, distinct=True), dim=1)]
 for _name in ("max", "min"):
-    op(
-        _name,
-        None,
-        *_all,
-        *_dims,
-        *_ties,
-        S(F(4), F(4)),
-        S(F(700, distinct=True)),
-        S(B(3, 4), dim=0),
-        forms="m",
-        large=S(F(*LARGE), dim=1),
-    )
+    op(_name, None, *_all, *_dims, *_ties, S(F(4), F(4)), S(F(700, distinct=True)), S(B(3, 4), dim=0), forms="m", large=S(F(*LARGE), dim=1))
 for _name in ("amax", "amin"):
-    op(
-        _name,
-        None,
-        *_all,
-        *_dims,
-        *_ties,
-        S(F(2, 3, 4, distinct=True), dim=(0, 2)),
-        S(F(700, distinct=True)),
-        forms="mo",
-        large=S(F(*LARGE), dim=1),
-    )
+    op(_name, None, *_all, *_dims, *_ties, S(F(2, 3, 4, distinct=True), dim=(0, 2)), S(F(700, distinct=True)), forms="mo", large=S(F(*LARGE), dim=1))
 for _name in ("argmax", "argmin"):
-    op(
-        _name,
-        None,
-        *_all,
-        *_dims,
-        *_ties,
-        S(F(700, distinct=True)),
-        forms="m",
-        differentiable=False,
-        large=S(F(*LARGE), dim=1),
-    )
-op(
-    "aminmax",
-    None,
-    S(F(3, 4, distinct=True)),
-    S(F(3, 4, distinct=True), dim=1, keepdim=True),
-    forms="m",
-    large=S(F(*LARGE), dim=1),
-)
+    op(_name, None, *_all, *_dims, *_ties, S(F(700, distinct=True)), forms="m", differentiable=False, large=S(F(*LARGE), dim=1))
+op("aminmax", None, S(F(3, 4, distinct=True)), S(F(3, 4, distinct=True), dim=1, keepdim=True), forms="m", large=S(F(*LARGE), dim=1))
 for _name in ("any", "all"):
-    _samples = [
-        S(B(3, 4)),
-        S(B(3, 4), dim=1),
-        S(B(2, 3, 2), dim=-1, keepdim=True),
-        S(F(3, 4)),
-        S(I(3, 4, lo=0, hi=2), dim=0),
-        S(B(0, 3)),
-        S(B()),
-        S(B(2, 3, 2), dim=(0, 2)),
-    ]
+    _samples = [S(B(3, 4)), S(B(3, 4), dim=1), S(B(2, 3, 2), dim=-1, keepdim=True), S(F(3, 4)), S(I(3, 4, lo=0, hi=2), dim=0), S(B(0, 3)), S(B()), S(B(2, 3, 2), dim=(0, 2))]
     op(_name, None, *_samples, forms="m", differentiable=False, large=S(B(*LARGE), dim=1))
-_corrections = [
-    S(F(3, 4), dim=1, correction=0),
-    S(F(3, 4), dim=1, unbiased=False),
-    S(F(2, 3, 4), dim=(0, 2), keepdim=True, correction=2),
-]
+_corrections = [S(F(3, 4), dim=1, correction=0), S(F(3, 4), dim=1, unbiased=False), S(F(2, 3, 4), dim=(0, 2), keepdim=True, correction=2)]
 reduction("var", *_corrections, S(F(5, lo=1000.0, hi=1001.0)), ulp=8)
 reduction("std", *_corrections, S(F(5, lo=1000.0, hi=1001.0)), ulp=8)
-op(
-    "var_mean",
-    None,
-    S(F(3, 4)),
-    S(F(3, 4), dim=1, keepdim=True),
-    S(F(2, 3, 4), dim=(0, 2), correction=0),
-    ulp=8,
-    scale="tensor",
-    large=S(F(*LARGE), dim=1),
-)
+op("var_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), S(F(2, 3, 4), dim=(0, 2), correction=0), ulp=8, scale="tensor", large=S(F(*LARGE), dim=1))
 op("std_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), ulp=8, scale="tensor", large=S(F(*LARGE), dim=1))
 _norms = [S(F(3, 4), p, dim=1) for p in (1, 2, 3, 0, float("inf"), -float("inf"), 0.5)]
-reduction(
-    "norm",
-    *_norms,
-    S(F(3, 4), "fro"),
-    S(F(3, 4), 2, dim=(0, 1), keepdim=True),
-    S(V(0.0, 0.0)),
-    S(F(3, 4), p=1),
-    ulp=8,
-    drop=("triple",),
-)
+reduction("norm", *_norms, S(F(3, 4), "fro"), S(F(3, 4), 2, dim=(0, 1), keepdim=True), S(V(0.0, 0.0)), S(F(3, 4), p=1), ulp=8, drop=("triple",))
 op(
     "linalg.vector_norm",
     None,
@@ -836,76 +558,17 @@ op(
     scale="tensor",
     large=S(F(*LARGE), 2, dim=1),
 )
-_logs = [
-    S(F(3, 4), dim=0, keepdim=True),
-    S(V(-float("inf"), -float("inf"), 1.0, 2.0, shape=(2, 2), grad=False), 1),
-    S(F(3, 4, lo=-200, hi=200), 1),
-]
-op(
-    "logsumexp",
-    None,
-    S(F(3, 4), 1),
-    *_logs,
-    S(F(2, 3, 4), (0, 2)),
-    S(F(2, 0), 0),
-    forms="mo",
-    ulp=4,
-    scale="tensor",
-    large=S(F(*LARGE), 1),
-)
+_logs = [S(F(3, 4), dim=0, keepdim=True), S(V(-float("inf"), -float("inf"), 1.0, 2.0, shape=(2, 2), grad=False), 1), S(F(3, 4, lo=-200, hi=200), 1)]
+op("logsumexp", None, S(F(3, 4), 1), *_logs, S(F(2, 3, 4), (0, 2)), S(F(2, 0), 0), forms="mo", ulp=4, scale="tensor", large=S(F(*LARGE), 1))
 for _name in ("cumsum", "cumprod"):
-    _samples = [
-        S(F(3, 4), 1),
-        S(F(3, 4), dim=0),
-        S(F(2, 3, 4), 1),
-        S(F(), 0),
-        S(F(0, 3), 0),
-        S(I(3, 4), 0),
-        S(B(4), 0),
-        S(F(3, 4, layout="transposed"), 1),
-    ]
+    _samples = [S(F(3, 4), 1), S(F(3, 4), dim=0), S(F(2, 3, 4), 1), S(F(), 0), S(F(0, 3), 0), S(I(3, 4), 0), S(B(4), 0), S(F(3, 4, layout="transposed"), 1)]
     _samples += [S(F(300), 0), S(F(3, 4), 1, dtype="dtype:float64"), S(V(2.0, 0.0, 3.0, 0.0, 1.0), 0)]
     op(_name, None, *_samples, forms="mio", ulp=8, scale="tensor", large=S(F(*LARGE), 1))
 for _name in ("cummax", "cummin"):
-    op(
-        _name,
-        None,
-        S(F(3, 4, distinct=True), 1),
-        S(F(3, 4, distinct=True), dim=0),
-        S(V(1.0, float("nan"), 3.0, grad=False), 0),
-        forms="m",
-        large=S(F(*LARGE), 1),
-    )
-op(
-    "count_nonzero",
-    None,
-    S(V(0.0, 1.0, 2.0, 0.0, shape=(2, 2))),
-    S(B(3, 4), dim=1),
-    S(I(3, 4, lo=0, hi=2), dim=(0, 1)),
-    forms="m",
-    differentiable=False,
-    large=S(F(*LARGE), dim=1),
-)
-op(
-    "nansum",
-    None,
-    S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2))),
-    S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1),
-    forms="m",
-    ulp=4,
-    scale="tensor",
-    large=S(F(*LARGE), dim=1),
-)
-op(
-    "median",
-    None,
-    S(F(7, distinct=True)),
-    S(F(6, distinct=True)),
-    S(F(3, 5, distinct=True), dim=1),
-    S(F(3, 4, distinct=True), dim=0, keepdim=True),
-    forms="m",
-    large=S(F(256, 256), dim=1),
-)
+    op(_name, None, S(F(3, 4, distinct=True), 1), S(F(3, 4, distinct=True), dim=0), S(V(1.0, float("nan"), 3.0, grad=False), 0), forms="m", large=S(F(*LARGE), 1))
+op("count_nonzero", None, S(V(0.0, 1.0, 2.0, 0.0, shape=(2, 2))), S(B(3, 4), dim=1), S(I(3, 4, lo=0, hi=2), dim=(0, 1)), forms="m", differentiable=False, large=S(F(*LARGE), dim=1))
+op("nansum", None, S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2))), S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1), forms="m", ulp=4, scale="tensor", large=S(F(*LARGE), dim=1))
+op("median", None, S(F(7, distinct=True)), S(F(6, distinct=True)), S(F(3, 5, distinct=True), dim=1), S(F(3, 4, distinct=True), dim=0, keepdim=True), forms="m", large=S(F(256, 256), dim=1))
 
 # ------------------------------------------------------------------------------------------------------- linear algebra
 family("linear_algebra")
@@ -913,112 +576,32 @@ _sums = {"ulp": 8, "scale": "tensor", "grad_ulp": 16}
 op(
     "matmul",
     None,
-    *(
-        S(F(3, 4), F(4, 5)),
-        S(F(4), F(4)),
-        S(F(3, 4), F(4)),
-        S(F(4), F(4, 5)),
-        S(F(2, 3, 4), F(4, 5)),
-        S(F(2, 3, 4), F(2, 4, 5)),
-        S(F(2, 3, 4), F(4)),
-    ),
-    *(
-        S(F(4), F(2, 4, 5)),
-        S(F(2, 1, 3, 4), F(5, 4, 2)),
-        S(F(0, 4), F(4, 3)),
-        S(F(3, 0), F(0, 2)),
-        S(F(3, 4, layout="transposed"), F(4, 5, layout="transposed")),
-    ),
+    *(S(F(3, 4), F(4, 5)), S(F(4), F(4)), S(F(3, 4), F(4)), S(F(4), F(4, 5)), S(F(2, 3, 4), F(4, 5)), S(F(2, 3, 4), F(2, 4, 5)), S(F(2, 3, 4), F(4))),
+    *(S(F(4), F(2, 4, 5)), S(F(2, 1, 3, 4), F(5, 4, 2)), S(F(0, 4), F(4, 3)), S(F(3, 0), F(0, 2)), S(F(3, 4, layout="transposed"), F(4, 5, layout="transposed"))),
     *(S(F(17, 33), F(33, 19)), S(I(3, 4), I(4, 2)), S(F(70, 40), F(40, 50, layout="strided")), S(F(1, 64), F(64, 33))),
     forms="mo",
     large=S(F(512, 512), F(512, 512)),
     **_sums,
 )
-op(
-    "mm",
-    None,
-    S(F(3, 4), F(4, 5)),
-    S(F(0, 4), F(4, 3)),
-    S(F(5, 3, layout="transposed"), F(3, 2)),
-    S(I(2, 3), I(3, 2)),
-    forms="mo",
-    large=S(F(512, 512), F(512, 512)),
-    **_sums,
-)
-op(
-    "mv",
-    None,
-    S(F(3, 4), F(4)),
-    S(F(0, 4), F(4)),
-    S(F(4, 3, layout="transposed"), F(3)),
-    forms="mo",
-    large=S(F(1024, 1024), F(1024)),
-    **_sums,
-)
-op(
-    "dot",
-    None,
-    S(F(5), F(5)),
-    S(F(0), F(0)),
-    S(I(4), I(4)),
-    S(F(4, layout="strided"), F(4)),
-    forms="m",
-    large=S(F(1 << 20), F(1 << 20)),
-    **_sums,
-)
+op("mm", None, S(F(3, 4), F(4, 5)), S(F(0, 4), F(4, 3)), S(F(5, 3, layout="transposed"), F(3, 2)), S(I(2, 3), I(3, 2)), forms="mo", large=S(F(512, 512), F(512, 512)), **_sums)
+op("mv", None, S(F(3, 4), F(4)), S(F(0, 4), F(4)), S(F(4, 3, layout="transposed"), F(3)), forms="mo", large=S(F(1024, 1024), F(1024)), **_sums)
+op("dot", None, S(F(5), F(5)), S(F(0), F(0)), S(I(4), I(4)), S(F(4, layout="strided"), F(4)), forms="m", large=S(F(1 << 20), F(1 << 20)), **_sums)
 op("outer", None, S(F(3), F(4)), S(F(0), F(4)), S(I(3), I(2)), forms="mo", ulp=0.5, large=S(F(1024), F(1024)))
-op(
-    "bmm",
-    None,
-    S(F(2, 3, 4), F(2, 4, 5)),
-    S(F(0, 3, 4), F(0, 4, 5)),
-    S(F(2, 4, 3, layout="transposed"), F(2, 3, 2)),
-    forms="mo",
-    large=S(F(16, 128, 128), F(16, 128, 128)),
-    **_sums,
-)
+op("bmm", None, S(F(2, 3, 4), F(2, 4, 5)), S(F(0, 3, 4), F(0, 4, 5)), S(F(2, 4, 3, layout="transposed"), F(2, 3, 2)), forms="mo", large=S(F(16, 128, 128), F(16, 128, 128)), **_sums)
 op(
     "addmm",
     None,
-    *(
-        S(F(3, 5), F(3, 4), F(4, 5)),
-        S(F(5), F(3, 4), F(4, 5), beta=0.5, alpha=2.0),
-        S(F(3, 1), F(3, 4), F(4, 5), beta=0),
-        S(F(), F(3, 4), F(4, 5)),
-    ),
+    *(S(F(3, 5), F(3, 4), F(4, 5)), S(F(5), F(3, 4), F(4, 5), beta=0.5, alpha=2.0), S(F(3, 1), F(3, 4), F(4, 5), beta=0), S(F(), F(3, 4), F(4, 5))),
     forms="mo",
     large=S(F(512), F(512, 512), F(512, 512)),
     **_sums,
 )
-op(
-    "addmv",
-    None,
-    S(F(3), F(3, 4), F(4)),
-    S(F(), F(3, 4), F(4), beta=0.5, alpha=2.0),
-    forms="mo",
-    large=S(F(1024), F(1024, 1024), F(1024)),
-    **_sums,
-)
-op(
-    "baddbmm",
-    None,
-    S(F(2, 3, 5), F(2, 3, 4), F(2, 4, 5)),
-    S(F(5), F(2, 3, 4), F(2, 4, 5), beta=0.5, alpha=2.0),
-    forms="mo",
-    large=S(F(16, 1, 128), F(16, 128, 128), F(16, 128, 128)),
-    **_sums,
-)
+op("addmv", None, S(F(3), F(3, 4), F(4)), S(F(), F(3, 4), F(4), beta=0.5, alpha=2.0), forms="mo", large=S(F(1024), F(1024, 1024), F(1024)), **_sums)
+op("baddbmm", None, S(F(2, 3, 5), F(2, 3, 4), F(2, 4, 5)), S(F(5), F(2, 3, 4), F(2, 4, 5), beta=0.5, alpha=2.0), forms="mo", large=S(F(16, 1, 128), F(16, 128, 128), F(16, 128, 128)), **_sums)
 op(
     "linear",
     None,
-    *(
-        S(F(3, 4), F(5, 4), F(5)),
-        S(F(3, 4), F(5, 4)),
-        S(F(4), F(5, 4), F(5)),
-        S(F(2, 3, 4), F(5, 4), F(5)),
-        S(F(0, 4), F(5, 4), F(5)),
-        S(F(33, 17), F(20, 17), F(20)),
-    ),
+    *(S(F(3, 4), F(5, 4), F(5)), S(F(3, 4), F(5, 4)), S(F(4), F(5, 4), F(5)), S(F(2, 3, 4), F(5, 4), F(5)), S(F(0, 4), F(5, 4), F(5)), S(F(33, 17), F(20, 17), F(20))),
     S(F(4, 3, layout="transposed"), F(2, 3), F(2)),
     function="nn.functional.linear",
     large=S(F(256, 512), F(512, 512), F(512)),
@@ -1035,57 +618,16 @@ op(
 op(
     "einsum",
     None,
-    *(
-        S("ij,jk->ik", F(3, 4), F(4, 5)),
-        S("bij,bjk->bik", F(2, 3, 4), F(2, 4, 5)),
-        S("ii->i", F(3, 3)),
-        S("ii", F(3, 3)),
-        S("ij->ji", F(3, 4)),
-        S("i,j->ij", F(3), F(4)),
-    ),
-    *(
-        S("ij->", F(3, 4)),
-        S("...ij,...jk->...ik", F(2, 3, 4), F(4, 5)),
-        S("bhqd,bhkd->bhqk", F(2, 2, 3, 4), F(2, 2, 5, 4)),
-        S("ij,j", F(3, 4), F(4)),
-    ),
+    *(S("ij,jk->ik", F(3, 4), F(4, 5)), S("bij,bjk->bik", F(2, 3, 4), F(2, 4, 5)), S("ii->i", F(3, 3)), S("ii", F(3, 3)), S("ij->ji", F(3, 4)), S("i,j->ij", F(3), F(4))),
+    *(S("ij->", F(3, 4)), S("...ij,...jk->...ik", F(2, 3, 4), F(4, 5)), S("bhqd,bhkd->bhqk", F(2, 2, 3, 4), F(2, 2, 5, 4)), S("ij,j", F(3, 4), F(4))),
     S("ij,jk,kl->il", F(2, 3), F(3, 4), F(4, 2)),
     large=S("bhqd,bhkd->bhqk", F(4, 8, 64, 64), F(4, 8, 64, 64)),
     **_sums,
 )
-op(
-    "tensordot",
-    None,
-    S(F(2, 3, 4), F(3, 4, 5)),
-    S(F(2, 3, 4), F(4, 3, 5), dims=([1, 2], [1, 0])),
-    S(F(3), F(4), dims=0),
-    large=S(F(64, 32, 32), F(32, 32, 64)),
-    **_sums,
-)
+op("tensordot", None, S(F(2, 3, 4), F(3, 4, 5)), S(F(2, 3, 4), F(4, 3, 5), dims=([1, 2], [1, 0])), S(F(3), F(4), dims=0), large=S(F(64, 32, 32), F(32, 32, 64)), **_sums)
 op("trace", None, S(F(3, 3)), S(F(2, 4)), S(I(3, 3)), forms="m", ulp=4, scale="tensor", large=S(F(*LARGE)))
-op(
-    "cdist",
-    None,
-    S(F(3, 4), F(5, 4)),
-    S(F(2, 3, 4), F(2, 5, 4)),
-    S(F(3, 4), F(5, 4), p=1.0),
-    ulp=16,
-    scale="tensor",
-    grad_ulp=64,
-    second=False,
-    large=S(F(256, 64), F(256, 64)),
-    dtypes=("float64",),
-)
-op(
-    "cross",
-    None,
-    S(F(4, 3), F(4, 3)),
-    S(F(3, 4), F(3, 4), dim=0),
-    forms="m",
-    ulp=2,
-    scale="tensor",
-    large=S(F(100000, 3), F(100000, 3), dim=1),
-)
+op("cdist", None, S(F(3, 4), F(5, 4)), S(F(2, 3, 4), F(2, 5, 4)), S(F(3, 4), F(5, 4), p=1.0), ulp=16, scale="tensor", grad_ulp=64, second=False, large=S(F(256, 64), F(256, 64)), dtypes=("float64",))
+op("cross", None, S(F(4, 3), F(4, 3)), S(F(3, 4), F(3, 4), dim=0), forms="m", ulp=2, scale="tensor", large=S(F(100000, 3), F(100000, 3), dim=1))
 
 # ---------------------------------------------------------------------------------------------- convolution and pooling
 family("convolution")
@@ -1097,60 +639,27 @@ def convolution(name: str, *samples: Sample, **more: Any) -> None:
 
 convolution(
     "conv1d",
-    *(
-        S(F(2, 3, 8), F(4, 3, 3), F(4)),
-        S(F(2, 3, 8), F(4, 3, 3), stride=2, padding=1),
-        S(F(3, 8), F(4, 3, 3)),
-        S(F(2, 4, 9), F(4, 2, 3), groups=2, dilation=2),
-    ),
+    *(S(F(2, 3, 8), F(4, 3, 3), F(4)), S(F(2, 3, 8), F(4, 3, 3), stride=2, padding=1), S(F(3, 8), F(4, 3, 3)), S(F(2, 4, 9), F(4, 2, 3), groups=2, dilation=2)),
     *(S(F(2, 3, 8), F(4, 3, 4), padding="same"), S(F(2, 3, 8), F(4, 3, 3), padding="valid"), S(F(0, 3, 8), F(4, 3, 3))),
     large=S(F(32, 64, 256), F(64, 64, 3), padding=1),
 )
 convolution(
     "conv2d",
-    *(
-        S(F(2, 3, 7, 6), F(4, 3, 3, 3), F(4)),
-        S(F(2, 3, 7, 6), F(4, 3, 3, 3), padding=1),
-        S(F(2, 3, 7, 6), F(4, 3, 3, 2), stride=(2, 1), padding=(1, 0)),
-    ),
-    *(
-        S(F(2, 4, 7, 6), F(4, 1, 3, 3), F(4), groups=4, padding=1),
-        S(F(2, 4, 7, 6), F(6, 2, 3, 3), groups=2, dilation=2),
-        S(F(3, 7, 6), F(4, 3, 1, 1)),
-    ),
-    *(
-        S(F(2, 3, 7, 6), F(4, 3, 3, 4), padding="same"),
-        S(F(0, 3, 7, 6), F(4, 3, 3, 3)),
-        S(F(1, 3, 6, 7, layout="transposed"), F(2, 3, 5, 5), padding=2),
-    ),
-    *(
-        S(F(1, 8, 12, 12), F(16, 8, 3, 3), F(16), padding=1),
-        S(F(2, 3, 9, 9), F(4, 3, 3, 3), stride=2, padding=1, dilation=2),
-    ),
+    *(S(F(2, 3, 7, 6), F(4, 3, 3, 3), F(4)), S(F(2, 3, 7, 6), F(4, 3, 3, 3), padding=1), S(F(2, 3, 7, 6), F(4, 3, 3, 2), stride=(2, 1), padding=(1, 0))),
+    *(S(F(2, 4, 7, 6), F(4, 1, 3, 3), F(4), groups=4, padding=1), S(F(2, 4, 7, 6), F(6, 2, 3, 3), groups=2, dilation=2), S(F(3, 7, 6), F(4, 3, 1, 1))),
+    *(S(F(2, 3, 7, 6), F(4, 3, 3, 4), padding="same"), S(F(0, 3, 7, 6), F(4, 3, 3, 3)), S(F(1, 3, 6, 7, layout="transposed"), F(2, 3, 5, 5), padding=2)),
+    *(S(F(1, 8, 12, 12), F(16, 8, 3, 3), F(16), padding=1), S(F(2, 3, 9, 9), F(4, 3, 3, 3), stride=2, padding=1, dilation=2)),
     large=S(F(16, 64, 28, 28), F(64, 64, 3, 3), F(64), padding=1),
 )
-convolution(
-    "conv3d",
-    S(F(1, 2, 4, 4, 4), F(3, 2, 2, 2, 2), F(3)),
-    S(F(1, 2, 4, 5, 4), F(2, 1, 3, 3, 3), groups=2, padding=1, stride=2),
-    large=S(F(2, 16, 16, 16, 16), F(16, 16, 3, 3, 3), padding=1),
-)
+convolution("conv3d", S(F(1, 2, 4, 4, 4), F(3, 2, 2, 2, 2), F(3)), S(F(1, 2, 4, 5, 4), F(2, 1, 3, 3, 3), groups=2, padding=1, stride=2), large=S(F(2, 16, 16, 16, 16), F(16, 16, 3, 3, 3), padding=1))
 convolution(
     "conv_transpose1d",
-    *(
-        S(F(2, 3, 5), F(3, 4, 3), F(4)),
-        S(F(2, 3, 5), F(3, 4, 3), stride=2, padding=1, output_padding=1),
-        S(F(2, 4, 5), F(4, 2, 3), groups=2, dilation=2),
-    ),
+    *(S(F(2, 3, 5), F(3, 4, 3), F(4)), S(F(2, 3, 5), F(3, 4, 3), stride=2, padding=1, output_padding=1), S(F(2, 4, 5), F(4, 2, 3), groups=2, dilation=2)),
     large=S(F(16, 32, 256), F(32, 32, 3)),
 )
 convolution(
     "conv_transpose2d",
-    *(
-        S(F(2, 3, 5, 4), F(3, 4, 3, 3), F(4)),
-        S(F(2, 3, 5, 4), F(3, 4, 3, 2), stride=2, padding=1, output_padding=1),
-        S(F(2, 4, 5, 4), F(4, 2, 3, 3), groups=2, dilation=2),
-    ),
+    *(S(F(2, 3, 5, 4), F(3, 4, 3, 3), F(4)), S(F(2, 3, 5, 4), F(3, 4, 3, 2), stride=2, padding=1, output_padding=1), S(F(2, 4, 5, 4), F(4, 2, 3, 3), groups=2, dilation=2)),
     S(F(3, 5, 4), F(3, 2, 2, 2), stride=2),
     large=S(F(8, 32, 28, 28), F(32, 32, 2, 2), stride=2),
 )
@@ -1160,104 +669,38 @@ def pooling(name: str, *samples: Sample, **more: Any) -> None:
     op(name, None, *samples, function=f"nn.functional.{name}", **{"ulp": 2, "scale": "tensor", **more})
 
 
-pooling(
-    "max_pool1d",
-    S(F(2, 3, 9, distinct=True), 3),
-    S(F(2, 3, 9, distinct=True), 3, stride=2, padding=1),
-    S(F(3, 9, distinct=True), 2, dilation=2, ceil_mode=True),
-    ulp=0,
-    large=S(F(32, 64, 1024), 2),
-)
+pooling("max_pool1d", S(F(2, 3, 9, distinct=True), 3), S(F(2, 3, 9, distinct=True), 3, stride=2, padding=1), S(F(3, 9, distinct=True), 2, dilation=2, ceil_mode=True), ulp=0, large=S(F(32, 64, 1024), 2))
 pooling(
     "max_pool2d",
-    *(
-        S(F(2, 3, 7, 6, distinct=True), 2),
-        S(F(2, 3, 7, 6, distinct=True), 3, stride=2, padding=1),
-        S(F(2, 3, 7, 6, distinct=True), (3, 2), stride=(2, 1), dilation=2, ceil_mode=True),
-    ),
-    *(
-        S(F(3, 7, 6, distinct=True), 2),
-        S(F(2, 3, 6, 6, distinct=True), 2, return_indices=True),
-        S(V(1.0, float("nan"), 3.0, 4.0, shape=(1, 1, 2, 2), grad=False), 2),
-    ),
+    *(S(F(2, 3, 7, 6, distinct=True), 2), S(F(2, 3, 7, 6, distinct=True), 3, stride=2, padding=1), S(F(2, 3, 7, 6, distinct=True), (3, 2), stride=(2, 1), dilation=2, ceil_mode=True)),
+    *(S(F(3, 7, 6, distinct=True), 2), S(F(2, 3, 6, 6, distinct=True), 2, return_indices=True), S(V(1.0, float("nan"), 3.0, 4.0, shape=(1, 1, 2, 2), grad=False), 2)),
     ulp=0,
     large=S(F(32, 64, 56, 56), 2),
 )
-pooling(
-    "avg_pool1d",
-    S(F(2, 3, 9), 3),
-    S(F(2, 3, 9), 3, stride=2, padding=1, count_include_pad=False),
-    S(F(3, 9), 2, ceil_mode=True),
-    large=S(F(32, 64, 1024), 2),
-)
+pooling("avg_pool1d", S(F(2, 3, 9), 3), S(F(2, 3, 9), 3, stride=2, padding=1, count_include_pad=False), S(F(3, 9), 2, ceil_mode=True), large=S(F(32, 64, 1024), 2))
 pooling(
     "avg_pool2d",
-    *(
-        S(F(2, 3, 7, 6), 2),
-        S(F(2, 3, 7, 6), 3, stride=2, padding=1),
-        S(F(2, 3, 7, 6), 3, stride=2, padding=1, count_include_pad=False),
-        S(F(2, 3, 7, 6), (3, 2), ceil_mode=True),
-    ),
+    *(S(F(2, 3, 7, 6), 2), S(F(2, 3, 7, 6), 3, stride=2, padding=1), S(F(2, 3, 7, 6), 3, stride=2, padding=1, count_include_pad=False), S(F(2, 3, 7, 6), (3, 2), ceil_mode=True)),
     *(S(F(3, 7, 6), 2), S(F(2, 3, 6, 6), 2, divisor_override=3)),
     large=S(F(32, 64, 56, 56), 2),
 )
 pooling("adaptive_avg_pool1d", S(F(2, 3, 9), 4), S(F(3, 9), 1), large=S(F(32, 64, 1024), 7))
-pooling(
-    "adaptive_avg_pool2d",
-    S(F(2, 3, 7, 6), (3, 2)),
-    S(F(2, 3, 7, 6), 1),
-    S(F(3, 7, 6), (None, 2)),
-    S(F(2, 3, 7, 6), 5),
-    large=S(F(32, 64, 56, 56), 7),
-)
-pooling(
-    "adaptive_max_pool2d",
-    S(F(2, 3, 7, 6, distinct=True), (3, 2)),
-    S(F(3, 7, 6, distinct=True), 1),
-    ulp=0,
-    large=S(F(32, 64, 56, 56), 7),
-)
-pooling(
-    "unfold",
-    S(F(2, 3, 5, 6), 2),
-    S(F(2, 3, 5, 6), (3, 2), dilation=1, padding=1, stride=2),
-    ulp=0,
-    large=S(F(8, 16, 56, 56), 3, padding=1),
-)
-pooling(
-    "fold",
-    S(F(2, 12, 20), (5, 6), 2),
-    S(F(2, 12, 6), (4, 6), 2, stride=2),
-    large=S(F(8, 64, 784), (56, 56), 2, stride=2),
-)
+pooling("adaptive_avg_pool2d", S(F(2, 3, 7, 6), (3, 2)), S(F(2, 3, 7, 6), 1), S(F(3, 7, 6), (None, 2)), S(F(2, 3, 7, 6), 5), large=S(F(32, 64, 56, 56), 7))
+pooling("adaptive_max_pool2d", S(F(2, 3, 7, 6, distinct=True), (3, 2)), S(F(3, 7, 6, distinct=True), 1), ulp=0, large=S(F(32, 64, 56, 56), 7))
+pooling("unfold", S(F(2, 3, 5, 6), 2), S(F(2, 3, 5, 6), (3, 2), dilation=1, padding=1, stride=2), ulp=0, large=S(F(8, 16, 56, 56), 3, padding=1))
+pooling("fold", S(F(2, 12, 20), (5, 6), 2), S(F(2, 12, 6), (4, 6), 2, stride=2), large=S(F(8, 64, 784), (56, 56), 2, stride=2))
 op(
     "pad",
     None,
-    *(
-        S(F(2, 3, 4), (1, 2)),
-        S(F(2, 3, 4), (1, 2, 0, 1), value=1.5),
-        S(F(2, 3, 4), (-1, 1)),
-        S(F(2, 3, 4), (2, 1), mode="reflect"),
-        S(F(2, 3, 4), (2, 1), mode="replicate"),
-    ),
-    *(
-        S(F(2, 3, 4), (2, 1), mode="circular"),
-        S(F(1, 2, 4, 5), (1, 2, 2, 1), mode="reflect"),
-        S(F(1, 2, 4, 5), (1, 2, 2, 1), mode="replicate"),
-        S(I(2, 3), (1, 1)),
-    ),
+    *(S(F(2, 3, 4), (1, 2)), S(F(2, 3, 4), (1, 2, 0, 1), value=1.5), S(F(2, 3, 4), (-1, 1)), S(F(2, 3, 4), (2, 1), mode="reflect"), S(F(2, 3, 4), (2, 1), mode="replicate")),
+    *(S(F(2, 3, 4), (2, 1), mode="circular"), S(F(1, 2, 4, 5), (1, 2, 2, 1), mode="reflect"), S(F(1, 2, 4, 5), (1, 2, 2, 1), mode="replicate"), S(I(2, 3), (1, 1))),
     function="nn.functional.pad",
     large=S(F(16, 64, 56, 56), (1, 1, 1, 1)),
 )
 op(
     "interpolate",
     None,
-    *(
-        S(F(1, 2, 4, 5), scale_factor=2),
-        S(F(1, 2, 4, 5), size=(7, 3)),
-        S(F(1, 2, 4, 5), size=(7, 3), mode="bilinear"),
-        S(F(1, 2, 4, 5), scale_factor=2, mode="bilinear", align_corners=True),
-    ),
+    *(S(F(1, 2, 4, 5), scale_factor=2), S(F(1, 2, 4, 5), size=(7, 3)), S(F(1, 2, 4, 5), size=(7, 3), mode="bilinear"), S(F(1, 2, 4, 5), scale_factor=2, mode="bilinear", align_corners=True)),
     S(F(1, 2, 6), scale_factor=2),
     ulp=4,
     scale="tensor",
@@ -1273,93 +716,39 @@ def functional(name: str, *samples: Sample, **more: Any) -> None:
     op(name, None, *samples, function=f"nn.functional.{name}", **{"ulp": 16, "scale": "tensor", "grad_ulp": 32, **more})
 
 
-_soft = [
-    S(F(3, 4), dim=1),
-    S(F(3, 4), dim=0),
-    S(F(2, 3, 4), dim=1),
-    S(F(), dim=0),
-    S(F(0, 3), dim=1),
-    S(F(3, 4, lo=-200, hi=200), dim=1),
-    S(F(4, 5, layout="transposed"), dim=-1),
-]
-_soft += [
-    S(V(-float("inf"), 1.0, 2.0, float("nan"), 1.0, 1.0, shape=(2, 3), grad=False), dim=1),
-    S(F(3, 4), dim=1, dtype="dtype:float64"),
-    S(F(2, 131), dim=1),
-]
+_soft = [S(F(3, 4), dim=1), S(F(3, 4), dim=0), S(F(2, 3, 4), dim=1), S(F(), dim=0), S(F(0, 3), dim=1), S(F(3, 4, lo=-200, hi=200), dim=1), S(F(4, 5, layout="transposed"), dim=-1)]
+_soft += [S(V(-float("inf"), 1.0, 2.0, float("nan"), 1.0, 1.0, shape=(2, 3), grad=False), dim=1), S(F(3, 4), dim=1, dtype="dtype:float64"), S(F(2, 131), dim=1)]
 op("softmax", None, *_soft, ulp=8, scale="tensor", grad_ulp=16, forms="m", large=S(F(*LARGE), dim=1))
 op("log_softmax", None, *_soft, ulp=8, scale="tensor", grad_ulp=16, forms="m", large=S(F(*LARGE), dim=1))
 functional("softmin", S(F(3, 4), dim=1), large=S(F(*LARGE), dim=1))
 _running = (F(3, grad=False), F(3, lo=0.5, grad=False))
 functional(
     "batch_norm",
-    *(
-        S(F(5, 3), *_running, F(3), F(3), training=True),
-        S(F(4, 3, 5), *_running, F(3), F(3), training=False),
-        S(F(2, 3, 4, 4), *_running, training=True, momentum=0.3),
-    ),
-    *(
-        S(F(2, 3, 4, 4), None, None, F(3), F(3), training=True),
-        S(F(2, 3, 4, 4), *_running, F(3), F(3), False, 0.1, 1e-3),
-    ),
+    *(S(F(5, 3), *_running, F(3), F(3), training=True), S(F(4, 3, 5), *_running, F(3), F(3), training=False), S(F(2, 3, 4, 4), *_running, training=True, momentum=0.3)),
+    *(S(F(2, 3, 4, 4), None, None, F(3), F(3), training=True), S(F(2, 3, 4, 4), *_running, F(3), F(3), False, 0.1, 1e-3)),
     large=S(F(32, 64, 28, 28), None, None, F(64), F(64), training=True),
     dtypes=("float64",),
 )
 functional(
     "layer_norm",
-    *(
-        S(F(3, 5), (5,), F(5), F(5)),
-        S(F(2, 3, 4), (3, 4), F(3, 4), F(3, 4)),
-        S(F(3, 5), (5,)),
-        S(F(3, 5), (5,), F(5), None, 1e-3),
-        S(F(0, 5), (5,), F(5), F(5)),
-    ),
+    *(S(F(3, 5), (5,), F(5), F(5)), S(F(2, 3, 4), (3, 4), F(3, 4), F(3, 4)), S(F(3, 5), (5,)), S(F(3, 5), (5,), F(5), None, 1e-3), S(F(0, 5), (5,), F(5), F(5))),
     S(F(2, 133), (133,), F(133), F(133)),
     large=S(F(1024, 768), (768,), F(768), F(768)),
 )
-functional(
-    "rms_norm",
-    S(F(3, 5), (5,), F(5)),
-    S(F(2, 3, 4), (3, 4)),
-    S(F(3, 5), (5,), F(5), 1e-3),
-    large=S(F(1024, 768), (768,), F(768)),
-)
+functional("rms_norm", S(F(3, 5), (5,), F(5)), S(F(2, 3, 4), (3, 4)), S(F(3, 5), (5,), F(5), 1e-3), large=S(F(1024, 768), (768,), F(768)))
 functional(
     "group_norm",
     *(S(F(2, 6, 4), 3, F(6), F(6)), S(F(2, 6, 3, 3), 2), S(F(2, 6), 3, F(6), F(6)), S(F(2, 6, 4), 1, F(6), F(6), 1e-3)),
     large=S(F(16, 64, 28, 28), 8, F(64), F(64)),
 )
-functional(
-    "instance_norm",
-    S(F(2, 3, 5)),
-    S(F(2, 3, 4, 4), None, None, F(3), F(3)),
-    large=S(F(16, 64, 28, 28)),
-    dtypes=("float64",),
-)
-functional(
-    "local_response_norm",
-    S(F(2, 5, 4), 3),
-    S(F(2, 5, 4, 4), 2, alpha=0.1, beta=0.5, k=2.0),
-    large=S(F(16, 64, 28, 28), 5),
-)
-functional(
-    "normalize",
-    S(F(3, 4)),
-    S(F(3, 4), p=1, dim=0),
-    S(V(0.0, 0.0, 3.0, 4.0, shape=(2, 2), grad=False)),
-    large=S(F(*LARGE)),
-)
+functional("instance_norm", S(F(2, 3, 5)), S(F(2, 3, 4, 4), None, None, F(3), F(3)), large=S(F(16, 64, 28, 28)), dtypes=("float64",))
+functional("local_response_norm", S(F(2, 5, 4), 3), S(F(2, 5, 4, 4), 2, alpha=0.1, beta=0.5, k=2.0), large=S(F(16, 64, 28, 28), 5))
+functional("normalize", S(F(3, 4)), S(F(3, 4), p=1, dim=0), S(V(0.0, 0.0, 3.0, 4.0, shape=(2, 2), grad=False)), large=S(F(*LARGE)))
 functional("cosine_similarity", S(F(3, 4), F(3, 4)), S(F(2, 3, 4), F(3, 4), dim=-1), large=S(F(*LARGE), F(*LARGE)))
-functional(
-    "pairwise_distance", S(F(3, 4), F(3, 4)), S(F(3, 4), F(3, 4), p=1.0, keepdim=True), large=S(F(*LARGE), F(*LARGE))
-)
+functional("pairwise_distance", S(F(3, 4), F(3, 4)), S(F(3, 4), F(3, 4), p=1.0, keepdim=True), large=S(F(*LARGE), F(*LARGE)))
 functional(
     "scaled_dot_product_attention",
-    *(
-        S(F(2, 3, 5, 4), F(2, 3, 6, 4), F(2, 3, 6, 4)),
-        S(F(2, 5, 4), F(2, 5, 4), F(2, 5, 4), is_causal=True),
-        S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=B(5, 6)),
-    ),
+    *(S(F(2, 3, 5, 4), F(2, 3, 6, 4), F(2, 3, 6, 4)), S(F(2, 5, 4), F(2, 5, 4), F(2, 5, 4), is_causal=True), S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=B(5, 6))),
     S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=F(5, 6), scale=0.3),
     large=S(F(4, 8, 128, 64), F(4, 8, 128, 64), F(4, 8, 128, 64)),
     dtypes=("float64",),
@@ -1368,43 +757,16 @@ family("losses")
 _classes = I(4, lo=0, hi=3)
 functional(
     "cross_entropy",
-    *(
-        S(F(4, 3), _classes),
-        S(F(3), I(lo=0, hi=3)),
-        S(F(2, 3, 4), I(2, 4, lo=0, hi=3)),
-        S(F(4, 3), _classes, F(3, lo=0.2, grad=False)),
-        S(F(4, 3), F(4, 3, lo=0, hi=1)),
-    ),
-    *(
-        S(F(4, 3), _classes, reduction="sum"),
-        S(F(4, 3), _classes, reduction="none"),
-        S(F(4, 3), V(0, -100, 2, 1, dtype="int64")),
-        S(F(4, 3), _classes, label_smoothing=0.1),
-    ),
-    *(
-        S(F(4, 3), V(0, 2, 2, 1, dtype="int64"), ignore_index=2),
-        S(F(4, 3), _classes, F(3, lo=0.2, grad=False), label_smoothing=0.2),
-        S(F(4, 3, lo=-100, hi=100), _classes),
-    ),
-    *(
-        S(F(0, 3), I(0, lo=0, hi=3), reduction="sum"),
-        S(F(2, 3, 4), F(2, 3, 4, lo=0, hi=1), F(3, lo=0.2, grad=False), reduction="sum", label_smoothing=0.1),
-    ),
+    *(S(F(4, 3), _classes), S(F(3), I(lo=0, hi=3)), S(F(2, 3, 4), I(2, 4, lo=0, hi=3)), S(F(4, 3), _classes, F(3, lo=0.2, grad=False)), S(F(4, 3), F(4, 3, lo=0, hi=1))),
+    *(S(F(4, 3), _classes, reduction="sum"), S(F(4, 3), _classes, reduction="none"), S(F(4, 3), V(0, -100, 2, 1, dtype="int64")), S(F(4, 3), _classes, label_smoothing=0.1)),
+    *(S(F(4, 3), V(0, 2, 2, 1, dtype="int64"), ignore_index=2), S(F(4, 3), _classes, F(3, lo=0.2, grad=False), label_smoothing=0.2), S(F(4, 3, lo=-100, hi=100), _classes)),
+    *(S(F(0, 3), I(0, lo=0, hi=3), reduction="sum"), S(F(2, 3, 4), F(2, 3, 4, lo=0, hi=1), F(3, lo=0.2, grad=False), reduction="sum", label_smoothing=0.1)),
     large=S(F(1024, 1000), I(1024, lo=0, hi=1000)),
 )
 functional(
     "nll_loss",
-    *(
-        S(F(4, 3), _classes),
-        S(F(3), I(lo=0, hi=3)),
-        S(F(2, 3, 4), I(2, 4, lo=0, hi=3)),
-        S(F(4, 3), _classes, F(3, lo=0.2, grad=False)),
-        S(F(4, 3), _classes, reduction="none"),
-    ),
-    *(
-        S(F(4, 3), V(0, -100, 2, 1, dtype="int64"), reduction="sum"),
-        S(F(4, 3), V(0, 2, 2, 1, dtype="int64"), ignore_index=2),
-    ),
+    *(S(F(4, 3), _classes), S(F(3), I(lo=0, hi=3)), S(F(2, 3, 4), I(2, 4, lo=0, hi=3)), S(F(4, 3), _classes, F(3, lo=0.2, grad=False)), S(F(4, 3), _classes, reduction="none")),
+    *(S(F(4, 3), V(0, -100, 2, 1, dtype="int64"), reduction="sum"), S(F(4, 3), V(0, 2, 2, 1, dtype="int64"), ignore_index=2)),
     large=S(F(1024, 1000), I(1024, lo=0, hi=1000)),
 )
 
@@ -1419,65 +781,18 @@ loss("mse_loss", S(F(3, 1), F(3, 1)))
 loss("l1_loss", S(V(1.0, 2.0), V(1.0, 3.0)))
 loss("smooth_l1_loss", S(F(9), F(9), beta=0.5), S(F(9), F(9), beta=0.0))
 loss("huber_loss", S(F(9), F(9), delta=0.5))
-loss(
-    "binary_cross_entropy",
-    S(V(0.0, 1.0, 0.0, 1.0, grad=False), V(0.0, 1.0, 1.0, 0.0, grad=False)),
-    S(F(9, lo=0.1, hi=0.9), F(9, lo=0, hi=1), F(9, lo=0, hi=1, grad=False)),
-    lo=0.05,
-    hi=0.95,
-)
-loss(
-    "binary_cross_entropy_with_logits",
-    S(F(4, 3), F(4, 3, lo=0, hi=1), pos_weight=F(3, lo=0.5, grad=False)),
-    S(F(4, 3, lo=-99, hi=99), F(4, 3, lo=0, hi=1), F(4, 3, lo=0, hi=1, grad=False)),
-)
+loss("binary_cross_entropy", S(V(0.0, 1.0, 0.0, 1.0, grad=False), V(0.0, 1.0, 1.0, 0.0, grad=False)), S(F(9, lo=0.1, hi=0.9), F(9, lo=0, hi=1), F(9, lo=0, hi=1, grad=False)), lo=0.05, hi=0.95)
+loss("binary_cross_entropy_with_logits", S(F(4, 3), F(4, 3, lo=0, hi=1), pos_weight=F(3, lo=0.5, grad=False)), S(F(4, 3, lo=-99, hi=99), F(4, 3, lo=0, hi=1), F(4, 3, lo=0, hi=1, grad=False)))
 loss("kl_div", S(F(3, 4), F(3, 4), reduction="batchmean", log_target=True), lo=0.1, hi=0.9)
-functional(
-    "soft_margin_loss",
-    S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)),
-    S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), reduction="none"),
-)
-functional(
-    "hinge_embedding_loss",
-    S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)),
-    S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), margin=0.5, reduction="none"),
-)
-functional(
-    "margin_ranking_loss",
-    S(F(9), F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)),
-    S(F(9), F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), margin=0.5, reduction="sum"),
-)
-functional(
-    "cosine_embedding_loss",
-    S(F(3, 4), F(3, 4), V(1.0, -1.0, 1.0, grad=False)),
-    S(F(3, 4), F(3, 4), V(1.0, -1.0, 1.0, grad=False), margin=0.2, reduction="none"),
-)
-functional(
-    "triplet_margin_loss",
-    S(F(3, 4), F(3, 4), F(3, 4)),
-    S(F(3, 4), F(3, 4), F(3, 4), margin=0.5, p=1.0, swap=True, reduction="none"),
-)
-functional(
-    "gaussian_nll_loss",
-    S(F(9), F(9), F(9, lo=0.3)),
-    S(F(9), F(9), F(9, lo=0.3), full=True, reduction="none"),
-    meta=False,
-)
-functional(
-    "poisson_nll_loss",
-    S(F(9), F(9, lo=0.1)),
-    S(F(9, lo=0.3), F(9, lo=2.0, hi=5.0), log_input=False, full=True, reduction="none"),
-)
-functional(
-    "multi_margin_loss",
-    S(F(4, 3), _classes),
-    S(F(4, 3), _classes, p=2, margin=0.5, reduction="none"),
-    second=False,
-    dtypes=("float64",),
-)
-functional(
-    "multilabel_soft_margin_loss", S(F(4, 3), F(4, 3, lo=0, hi=1)), S(F(4, 3), F(4, 3, lo=0, hi=1), reduction="sum")
-)
+functional("soft_margin_loss", S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)), S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), reduction="none"))
+functional("hinge_embedding_loss", S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)), S(F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), margin=0.5, reduction="none"))
+functional("margin_ranking_loss", S(F(9), F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False)), S(F(9), F(9), V(*[1.0, -1.0, 1.0] * 3, grad=False), margin=0.5, reduction="sum"))
+functional("cosine_embedding_loss", S(F(3, 4), F(3, 4), V(1.0, -1.0, 1.0, grad=False)), S(F(3, 4), F(3, 4), V(1.0, -1.0, 1.0, grad=False), margin=0.2, reduction="none"))
+functional("triplet_margin_loss", S(F(3, 4), F(3, 4), F(3, 4)), S(F(3, 4), F(3, 4), F(3, 4), margin=0.5, p=1.0, swap=True, reduction="none"))
+functional("gaussian_nll_loss", S(F(9), F(9), F(9, lo=0.3)), S(F(9), F(9), F(9, lo=0.3), full=True, reduction="none"), meta=False)
+functional("poisson_nll_loss", S(F(9), F(9, lo=0.1)), S(F(9, lo=0.3), F(9, lo=2.0, hi=5.0), log_input=False, full=True, reduction="none"))
+functional("multi_margin_loss", S(F(4, 3), _classes), S(F(4, 3), _classes, p=2, margin=0.5, reduction="none"), second=False, dtypes=("float64",))
+functional("multilabel_soft_margin_loss", S(F(4, 3), F(4, 3, lo=0, hi=1)), S(F(4, 3), F(4, 3, lo=0, hi=1), reduction="sum"))
 
 # ---------------------------------------------------------------------------------------------------------------- shape
 family("shape")
@@ -1491,292 +806,60 @@ def method(name: str, *samples: Sample, **more: Any) -> None:
 
 _few = {"dtypes": ("float64", "bfloat16")}
 _big = F(256, 64, 64)
-method(
-    "view",
-    S(F(2, 6), 3, 4),
-    S(F(2, 6), -1),
-    S(F(2, 6), (4, -1)),
-    S(F(0, 3), 3, 0),
-    S(F(), 1),
-    S(F(3, 4, layout="strided"), 3, 2, 2),
-    S(I(2, 6), 12),
-    large=S(_big, -1),
-)
-op(
-    "reshape",
-    None,
-    S(F(2, 6), (3, 4)),
-    S(F(2, 6), (-1,)),
-    S(F(3, 4, layout="transposed"), (2, 6)),
-    S(F(0, 3), (3, 0)),
-    S(F(1), ()),
-    forms="m",
-    large=S(_big, (-1, 64)),
-    **_few,
-)
-op(
-    "transpose",
-    None,
-    S(F(2, 3), 0, 1),
-    S(F(2, 3, 4), -1, 0),
-    S(F(), 0, 0),
-    S(I(2, 3), 0, 1),
-    forms="m",
-    large=S(_big, 0, 2),
-    **_few,
-)
+method("view", S(F(2, 6), 3, 4), S(F(2, 6), -1), S(F(2, 6), (4, -1)), S(F(0, 3), 3, 0), S(F(), 1), S(F(3, 4, layout="strided"), 3, 2, 2), S(I(2, 6), 12), large=S(_big, -1))
+op("reshape", None, S(F(2, 6), (3, 4)), S(F(2, 6), (-1,)), S(F(3, 4, layout="transposed"), (2, 6)), S(F(0, 3), (3, 0)), S(F(1), ()), forms="m", large=S(_big, (-1, 64)), **_few)
+method("view_as", S(F(2, 6), F(3, 4)), large=S(_big, F(64, 64, 256)))
+method("reshape_as", S(F(2, 6), F(3, 4)), S(F(3, 4, layout="transposed"), F(2, 6)), large=S(_big, F(64, 64, 256)))
+op("transpose", None, S(F(2, 3), 0, 1), S(F(2, 3, 4), -1, 0), S(F(), 0, 0), S(I(2, 3), 0, 1), forms="m", large=S(_big, 0, 2), **_few)
 op("swapaxes", None, S(F(2, 3), 0, 1), forms="m", large=S(_big, 0, 2), **_few)
 op("t", None, S(F(2, 3)), S(F(3)), S(F()), forms="m", large=S(F(*LARGE)), **_few)
-op(
-    "permute",
-    None,
-    S(F(2, 3, 4), (2, 0, 1)),
-    S(F(2, 3), (-1, 0)),
-    S(F(), ()),
-    forms="m",
-    large=S(_big, (2, 0, 1)),
-    **_few,
-)
+op("permute", None, S(F(2, 3, 4), (2, 0, 1)), S(F(2, 3), (-1, 0)), S(F(), ()), forms="m", large=S(_big, (2, 0, 1)), **_few)
 op("movedim", None, S(F(2, 3, 4), 0, 2), S(F(2, 3, 4), (0, 1), (2, 0)), forms="m", large=S(_big, 0, 2), **_few)
-method(
-    "expand",
-    S(F(3, 1), 3, 4),
-    S(F(3), 2, 3),
-    S(F(3, 1), -1, 4),
-    S(F(), 2, 2),
-    S(F(1), 0),
-    large=S(F(1024, 1), 1024, 1024),
-)
+method("expand", S(F(3, 1), 3, 4), S(F(3), 2, 3), S(F(3, 1), -1, 4), S(F(), 2, 2), S(F(1), 0), large=S(F(1024, 1), 1024, 1024))
 method("expand_as", S(F(3, 1), F(3, 4)), large=S(F(1024, 1), F(1024, 1024)))
 op("broadcast_to", None, S(F(3, 1), (3, 4)), S(F(3), (2, 3)), forms="m", large=S(F(1024, 1), LARGE), **_few)
-op(
-    "squeeze",
-    None,
-    S(F(2, 1, 3, 1)),
-    S(F(2, 1, 3), 1),
-    S(F(2, 1, 3), 0),
-    S(F(2, 1, 1), (1, 2)),
-    S(F(1)),
-    forms="m",
-    large=S(F(1024, 1, 1024)),
-    **_few,
-)
+op("squeeze", None, S(F(2, 1, 3, 1)), S(F(2, 1, 3), 1), S(F(2, 1, 3), 0), S(F(2, 1, 1), (1, 2)), S(F(1)), forms="m", large=S(F(1024, 1, 1024)), **_few)
 op("unsqueeze", None, S(F(2, 3), 0), S(F(2, 3), -1), S(F(), 0), forms="m", large=S(F(*LARGE), 0), **_few)
-op(
-    "flatten",
-    None,
-    S(F(2, 3, 4)),
-    S(F(2, 3, 4), 1),
-    S(F(2, 3, 4), 0, 1),
-    S(F()),
-    S(F(3, 4, layout="transposed")),
-    forms="m",
-    large=S(_big, 1),
-    **_few,
-)
+op("flatten", None, S(F(2, 3, 4)), S(F(2, 3, 4), 1), S(F(2, 3, 4), 0, 1), S(F()), S(F(3, 4, layout="transposed")), forms="m", large=S(_big, 1), **_few)
 op("ravel", None, S(F(2, 3)), S(F(3, 4, layout="transposed")), forms="m", large=S(_big), **_few)
-op(
-    "unflatten",
-    None,
-    S(F(2, 6), 1, (3, 2)),
-    S(F(2, 6), -1, (-1, 2)),
-    forms="m",
-    large=S(F(1024, 1024), 1, (32, 32)),
-    **_few,
-)
-op(
-    "narrow",
-    None,
-    S(F(5, 3), 0, 1, 3),
-    S(F(5, 3), 1, 0, 2),
-    S(F(5), 0, -2, 2),
-    S(F(5), 0, 2, 0),
-    forms="m",
-    large=S(_big, 1, 3, 40),
-    **_few,
-)
+op("unflatten", None, S(F(2, 6), 1, (3, 2)), S(F(2, 6), -1, (-1, 2)), forms="m", large=S(F(1024, 1024), 1, (32, 32)), **_few)
+op("narrow", None, S(F(5, 3), 0, 1, 3), S(F(5, 3), 1, 0, 2), S(F(5), 0, -2, 2), S(F(5), 0, 2, 0), forms="m", large=S(_big, 1, 3, 40), **_few)
 op("select", None, S(F(5, 3), 0, 1), S(F(5, 3), 1, -1), S(F(2, 3, 4), 1, 2), forms="m", large=S(_big, 1, 3), **_few)
-op(
-    "split",
-    None,
-    S(F(5, 3), 2),
-    S(F(5, 3), [1, 4]),
-    S(F(5, 4), 3, dim=1),
-    S(F(0, 3), 1),
-    forms="m",
-    large=S(_big, 32),
-    **_few,
-)
+op("split", None, S(F(5, 3), 2), S(F(5, 3), [1, 4]), S(F(5, 4), 3, dim=1), S(F(0, 3), 1), forms="m", large=S(_big, 32), **_few)
 op("split_with_sizes", None, S(F(5, 3), [1, 4]), S(F(5, 4), [3, 1], dim=1), forms="m", large=S(_big, [100, 156]), **_few)
 op("chunk", None, S(F(5, 3), 2), S(F(5, 4), 3, dim=1), S(F(2), 5), forms="m", large=S(_big, 8), **_few)
 op("tensor_split", None, S(F(5, 3), 2), S(F(7), (2, 5)), forms="m", large=S(_big, 8), **_few)
 op("unbind", None, S(F(3, 2)), S(F(3, 2), 1), S(F(3, 2), dim=-1), forms="m", large=S(F(16, 256, 256)), **_few)
-op(
-    "cat",
-    None,
-    S([F(2, 3), F(1, 3)]),
-    S([F(2, 3), F(2, 1)], 1),
-    S([F(2), F(3), F(0)], dim=-1),
-    S([F(0), F(2, 3)]),
-    S([I(3), F(2)]),
-    S([F(3, 2, layout="transposed"), F(1, 2)]),
-    S([F(2)]),
-    large=S([_big, _big], 1),
-    **_few,
-)
-op(
-    "stack",
-    None,
-    S([F(2, 3), F(2, 3)]),
-    S([F(2, 3), F(2, 3)], 1),
-    S([F(), F(), F()], dim=-1),
-    S([F(3, 2, layout="transposed"), F(3, 2)], 2),
-    large=S([_big, _big]),
-    **_few,
-)
+op("cat", None, S([F(2, 3), F(1, 3)]), S([F(2, 3), F(2, 1)], 1), S([F(2), F(3), F(0)], dim=-1), S([F(0), F(2, 3)]), S([I(3), F(2)]), S([F(3, 2, layout="transposed"), F(1, 2)]), S([F(2)]), large=S([_big, _big], 1), **_few)
+op("stack", None, S([F(2, 3), F(2, 3)]), S([F(2, 3), F(2, 3)], 1), S([F(), F(), F()], dim=-1), S([F(3, 2, layout="transposed"), F(3, 2)], 2), large=S([_big, _big]), **_few)
 op("hstack", None, S([F(2, 3), F(2, 1)]), S([F(2), F(3)]), large=S([F(*LARGE), F(*LARGE)]), **_few)
 op("vstack", None, S([F(2, 3), F(1, 3)]), S([F(3), F(3)]), large=S([F(*LARGE), F(*LARGE)]), **_few)
-op(
-    "flip",
-    None,
-    S(F(2, 3), (0,)),
-    S(F(2, 3, 4), (0, -1)),
-    S(F(3, 4, layout="transposed"), [1]),
-    S(F(), ()),
-    forms="m",
-    large=S(_big, (0, 2)),
-    **_few,
-)
-op(
-    "roll",
-    None,
-    S(F(5), 2),
-    S(F(2, 3), 1),
-    S(F(2, 3), (1, -1), (0, 1)),
-    S(F(4, 3), -5, 0),
-    forms="m",
-    large=S(_big, 3, 1),
-    **_few,
-)
+op("flip", None, S(F(2, 3), (0,)), S(F(2, 3, 4), (0, -1)), S(F(3, 4, layout="transposed"), [1]), S(F(), ()), forms="m", large=S(_big, (0, 2)), **_few)
+op("roll", None, S(F(5), 2), S(F(2, 3), 1), S(F(2, 3), (1, -1), (0, 1)), S(F(4, 3), -5, 0), forms="m", large=S(_big, 3, 1), **_few)
 op("rot90", None, S(F(2, 3)), S(F(2, 3, 4), 3, (1, 2)), forms="m", large=S(F(*LARGE)), **_few)
-method(
-    "repeat",
-    S(F(2, 3), 2, 2),
-    S(F(3), 2, 1, 2),
-    S(F(2, 3), (1, 2)),
-    S(F(2, 3), 0, 1),
-    S(F(), 3),
-    large=S(F(256, 256), 4, 4),
-)
+method("repeat", S(F(2, 3), 2, 2), S(F(3), 2, 1, 2), S(F(2, 3), (1, 2)), S(F(2, 3), 0, 1), S(F(), 3), large=S(F(256, 256), 4, 4))
 op("tile", None, S(F(2, 3), (2,)), S(F(2, 3), (2, 1, 2)), forms="m", large=S(F(256, 256), (4, 4)), **_few)
-op(
-    "repeat_interleave",
-    None,
-    S(F(2, 3), 2),
-    S(F(3, 2), 2, dim=0),
-    S(F(3, 2), V(1, 0, 3, dtype="int64"), dim=0),
-    forms="m",
-    meta=False,
-    large=S(F(256, 256), 4, dim=0),
-    **_few,
-)
-op(
-    "tril",
-    None,
-    S(F(3, 4)),
-    S(F(3, 4), 1),
-    S(F(2, 3, 3), diagonal=-1),
-    S(I(3, 3)),
-    S(B(3, 3)),
-    forms="mio",
-    large=S(F(*LARGE)),
-    **_few,
-)
-op(
-    "triu",
-    None,
-    S(F(3, 4)),
-    S(F(3, 4), 1),
-    S(F(2, 3, 3), diagonal=-1),
-    S(I(3, 3)),
-    S(B(3, 3)),
-    forms="mio",
-    large=S(F(*LARGE)),
-    **_few,
-)
+op("repeat_interleave", None, S(F(2, 3), 2), S(F(3, 2), 2, dim=0), S(F(3, 2), V(1, 0, 3, dtype="int64"), dim=0), forms="m", meta=False, large=S(F(256, 256), 4, dim=0), **_few)
+op("tril", None, S(F(3, 4)), S(F(3, 4), 1), S(F(2, 3, 3), diagonal=-1), S(I(3, 3)), S(B(3, 3)), forms="mio", large=S(F(*LARGE)), **_few)
+op("triu", None, S(F(3, 4)), S(F(3, 4), 1), S(F(2, 3, 3), diagonal=-1), S(I(3, 3)), S(B(3, 3)), forms="mio", large=S(F(*LARGE)), **_few)
 op("diag", None, S(F(3)), S(F(3, 4)), S(F(3), 1), S(F(3, 4), -1), S(I(3)), forms="m", large=S(F(1024)), **_few)
 op("diagonal", None, S(F(3, 4)), S(F(2, 3, 4), 1, 0, 2), S(F(3, 3), -1), forms="m", large=S(_big), **_few)
 op("diag_embed", None, S(F(2, 3)), S(F(3), 1), forms="m", large=S(F(64, 256)), **_few)
-op(
-    "meshgrid",
-    None,
-    S([F(2), F(3)], indexing="ij"),
-    S([F(2), F(3)], indexing="xy"),
-    large=S([F(1024), F(1024)], indexing="ij"),
-    **_few,
-)
+op("meshgrid", None, S([F(2), F(3)], indexing="ij"), S([F(2), F(3)], indexing="xy"), large=S([F(1024), F(1024)], indexing="ij"), **_few)
 method("unfold_method", S(F(7), 0, 3, 2), S(F(2, 6), 1, 2, 1), large=S(_big, 2, 8, 4))
 OPS["unfold_method"] = replace(OPS["unfold_method"], call=lambda t, x, *args: x.unfold(*args))
-op(
-    "as_strided",
-    None,
-    S(F(12), (2, 3), (1, 4)),
-    S(F(12), (3, 3), (2, 1), 1),
-    forms="m",
-    large=S(F(1 << 20), (512, 512), (1024, 1)),
-    **_few,
-)
+op("as_strided", None, S(F(12), (2, 3), (1, 4)), S(F(12), (3, 3), (2, 1), 1), forms="m", large=S(F(1 << 20), (512, 512), (1024, 1)), **_few)
 op("clone", None, S(F(2, 3)), S(F(3, 4, layout="transposed")), S(I(3)), S(F(0)), forms="m", large=S(F(*LARGE)), **_few)
-method(
-    "contiguous",
-    S(F(2, 3)),
-    S(F(3, 4, layout="transposed")),
-    S(F(3, 4, layout="expanded")),
-    large=S(F(*LARGE, layout="transposed")),
-)
+op("detach", None, S(F(2, 3)), S(F(3, 4, layout="transposed")), forms="m", large=S(F(*LARGE)), **_few)
+op("numel", None, S(F(2, 3)), S(F(0, 3)), S(F()), differentiable=False, large=S(F(*LARGE)))
+for _name in ("is_floating_point", "is_complex", "is_signed"):
+    op(_name, None, S(F(2)), S(I(2)), S(B(2)), S(I(2, lo=0, dtype="uint8")), forms="m", differentiable=False, large=S(F(2)))
+method("contiguous", S(F(2, 3)), S(F(3, 4, layout="transposed")), S(F(3, 4, layout="expanded")), large=S(F(*LARGE, layout="transposed")))
 for _name in ("float", "double", "half", "bfloat16", "int", "long", "bool"):
-    method(
-        _name,
-        S(F(9)),
-        S(I(9)),
-        S(B(5)),
-        S(V(1.9, -1.9, 0.0, 300.7, grad=False)),
-        large=S(F(*LARGE)),
-        numeric=False,
-        dtypes=("float64", "float16", "bfloat16"),
-    )
-op(
-    "to",
-    lambda t, x, dtype: x.to(getattr(t, dtype)),
-    S(F(9), "float64"),
-    S(F(9), "float16"),
-    S(F(9), "bfloat16"),
-    S(F(9), "int32"),
-    S(I(5), "float32"),
-    S(I(5, lo=0), "uint8"),
-    S(F(5), "float32"),
-    large=S(F(*LARGE), "bfloat16"),
-    numeric=False,
-)
-op(
-    "copy_",
-    lambda t, x, y: t.clone(x).copy_(y),
-    S(F(2, 3), F(2, 3)),
-    S(F(2, 3), F(3)),
-    S(F(3), I(3)),
-    S(I(3), F(3)),
-    S(F(3, 4), F(3, 4, layout="transposed")),
-    large=S(F(*LARGE), F(*LARGE)),
-)
-op(
-    "fill_",
-    lambda t, x, value: t.clone(x).fill_(value),
-    S(F(2, 3), 1.5),
-    S(I(3), 2),
-    S(B(3), True),
-    S(F(2, 3), F()),
-    large=S(F(*LARGE), 1.5),
-)
+    method(_name, S(F(9)), S(I(9)), S(B(5)), S(V(1.9, -1.9, 0.0, 300.7, grad=False)), large=S(F(*LARGE)), numeric=False, dtypes=("float64", "float16", "bfloat16"))
+op("to", lambda t, x, dtype: x.to(getattr(t, dtype)), S(F(9), "float64"), S(F(9), "float16"), S(F(9), "bfloat16"), S(F(9), "int32"), S(I(5), "float32"), S(I(5, lo=0), "uint8"), S(F(5), "float32"), large=S(F(*LARGE), "bfloat16"), numeric=False)
+op("copy_", lambda t, x, y: t.clone(x).copy_(y), S(F(2, 3), F(2, 3)), S(F(2, 3), F(3)), S(F(3), I(3)), S(I(3), F(3)), S(F(3, 4), F(3, 4, layout="transposed")), large=S(F(*LARGE), F(*LARGE)))
+op("fill_", lambda t, x, value: t.clone(x).fill_(value), S(F(2, 3), 1.5), S(I(3), 2), S(B(3), True), S(F(2, 3), F()), large=S(F(*LARGE), 1.5))
 op("zero_", lambda t, x: t.clone(x).zero_(), S(F(2, 3)), S(I(3)), large=S(F(*LARGE)))
 
 # ------------------------------------------------------------------------------------------------------------- indexing
@@ -1789,52 +872,13 @@ def index(name: str, get: Callable, *samples: Sample, **more: Any) -> None:
 
 _grid = F(4, 5, 3)
 index("index_int", lambda t: 1, S(_grid), S(F(4)), large=S(_big))
-index(
-    "index_slice",
-    lambda t: (slice(1, None, 2), slice(-3, -1)),
-    S(_grid),
-    S(F(4, 5, layout="transposed")),
-    large=S(_big),
-)
+index("index_slice", lambda t: (slice(1, None, 2), slice(-3, -1)), S(_grid), S(F(4, 5, layout="transposed")), large=S(_big))
 index("index_ellipsis", lambda t: (Ellipsis, None, 0), S(_grid), large=S(_big))
-index(
-    "index_mixed",
-    lambda t, i: (slice(None), i, slice(0, 2)),
-    S(_grid, I(2, 2, lo=-5, hi=5)),
-    S(_grid, V(0, 0, 1, dtype="int64")),
-    large=S(_big, I(64, lo=0, hi=64)),
-)
-index(
-    "index_tensor",
-    lambda t, i: i,
-    S(_grid, I(3, lo=-4, hi=4)),
-    S(_grid, I(2, 2, lo=0, hi=4)),
-    S(_grid, I(0, lo=0, hi=4)),
-    large=S(_big, I(512, lo=0, hi=256)),
-)
-index(
-    "index_scalar_tensor",
-    lambda t, i: i,
-    S(_grid, I(lo=0, hi=4)),
-    S(F(4), V(-1, shape=(), dtype="int64")),
-    meta=False,
-    large=S(_big, I(lo=0, hi=4)),
-)
-index(
-    "index_pairs",
-    lambda t, i, j: (i, slice(None), j),
-    S(_grid, I(2, 1, lo=0, hi=4), I(3, lo=0, hi=3)),
-    large=S(_big, I(512, lo=0, hi=256), I(512, lo=0, hi=64)),
-)
-index(
-    "index_mask",
-    lambda t, m: m,
-    S(_grid, B(4)),
-    S(_grid, B(4, 5)),
-    S(F(3, 4), B(3, 4)),
-    meta=False,
-    large=S(_big, B(256)),
-)
+index("index_mixed", lambda t, i: (slice(None), i, slice(0, 2)), S(_grid, I(2, 2, lo=-5, hi=5)), S(_grid, V(0, 0, 1, dtype="int64")), large=S(_big, I(64, lo=0, hi=64)))
+index("index_tensor", lambda t, i: i, S(_grid, I(3, lo=-4, hi=4)), S(_grid, I(2, 2, lo=0, hi=4)), S(_grid, I(0, lo=0, hi=4)), large=S(_big, I(512, lo=0, hi=256)))
+index("index_scalar_tensor", lambda t, i: i, S(_grid, I(lo=0, hi=4)), S(F(4), V(-1, shape=(), dtype="int64")), meta=False, large=S(_big, I(lo=0, hi=4)))
+index("index_pairs", lambda t, i, j: (i, slice(None), j), S(_grid, I(2, 1, lo=0, hi=4), I(3, lo=0, hi=3)), large=S(_big, I(512, lo=0, hi=256), I(512, lo=0, hi=64)))
+index("index_mask", lambda t, m: m, S(_grid, B(4)), S(_grid, B(4, 5)), S(F(3, 4), B(3, 4)), meta=False, large=S(_big, B(256)))
 index("index_list", lambda t: [0, 2, -1], S(_grid), large=S(_big))
 
 
@@ -1850,244 +894,45 @@ def assign(name: str, get: Callable, *samples: Sample, **more: Any) -> None:
 
 
 assign("assign_int", lambda t: 1, S(_grid, F(5, 3)), S(_grid, 2.0), S(_grid, F()), S(I(4, 3), 2), large=S(_big, 1.0))
-assign(
-    "assign_slice",
-    lambda t: (slice(1, None, 2), 0),
-    S(_grid, F(3)),
-    S(_grid, F(2, 3)),
-    S(F(4, 5, layout="transposed"), F(2)),
-    large=S(_big, F(64)),
-)
-assign(
-    "assign_tensor",
-    lambda t, i: i,
-    S(_grid, F(5, 3), V(0, 2, -1, dtype="int64")),
-    S(_grid, 1.5, V(3, 1, dtype="int64")),
-    large=S(_big, 1.0, I(64, lo=0, hi=256)),
-)
-assign(
-    "assign_mask", lambda t, m: m, S(_grid, 1.5, B(4, 5, 3)), S(_grid, F(), B(4)), large=S(_big, 1.0, B(256, 64, 64))
-)
+assign("assign_slice", lambda t: (slice(1, None, 2), 0), S(_grid, F(3)), S(_grid, F(2, 3)), S(F(4, 5, layout="transposed"), F(2)), large=S(_big, F(64)))
+assign("assign_tensor", lambda t, i: i, S(_grid, F(5, 3), V(0, 2, -1, dtype="int64")), S(_grid, 1.5, V(3, 1, dtype="int64")), large=S(_big, 1.0, I(64, lo=0, hi=256)))
+assign("assign_mask", lambda t, m: m, S(_grid, 1.5, B(4, 5, 3)), S(_grid, F(), B(4)), large=S(_big, 1.0, B(256, 64, 64)))
 _rows = I(4, lo=0, hi=5)
-op(
-    "index_select",
-    None,
-    S(F(5, 3), 0, _rows),
-    S(F(3, 5), 1, _rows),
-    S(F(5), -1, _rows),
-    S(F(5, 3, layout="strided"), 0, _rows),
-    forms="mo",
-    large=S(_big, 1, I(128, lo=0, hi=64)),
-)
-op(
-    "gather",
-    None,
-    S(F(5, 3), 0, I(2, 3, lo=0, hi=5)),
-    S(F(3, 5), 1, I(3, 4, lo=0, hi=5)),
-    S(F(5), 0, I(0, lo=0, hi=5)),
-    S(I(5), 0, _rows),
-    forms="mo",
-    large=S(_big, 1, I(256, 32, 64, lo=0, hi=64)),
-)
-op(
-    "take_along_dim",
-    None,
-    S(F(5, 3), I(2, 3, lo=0, hi=5), 0),
-    S(F(3, 5), I(3, 4, lo=0, hi=5), dim=1),
-    S(F(4), I(3, lo=0, hi=4)),
-    forms="m",
-    large=S(_big, I(256, 32, 64, lo=0, hi=64), 1),
-)
-op(
-    "take",
-    None,
-    S(F(3, 4), I(5, lo=0, hi=12)),
-    S(F(3, 4), I(2, 2, lo=-12, hi=12)),
-    forms="m",
-    large=S(_big, I(4096, lo=0, hi=4096)),
-)
+op("index_select", None, S(F(5, 3), 0, _rows), S(F(3, 5), 1, _rows), S(F(5), -1, _rows), S(F(5, 3, layout="strided"), 0, _rows), forms="mo", large=S(_big, 1, I(128, lo=0, hi=64)))
+op("gather", None, S(F(5, 3), 0, I(2, 3, lo=0, hi=5)), S(F(3, 5), 1, I(3, 4, lo=0, hi=5)), S(F(5), 0, I(0, lo=0, hi=5)), S(I(5), 0, _rows), forms="mo", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64)))
+op("take_along_dim", None, S(F(5, 3), I(2, 3, lo=0, hi=5), 0), S(F(3, 5), I(3, 4, lo=0, hi=5), dim=1), S(F(4), I(3, lo=0, hi=4)), forms="m", large=S(_big, I(256, 32, 64, lo=0, hi=64), 1))
+op("take", None, S(F(3, 4), I(5, lo=0, hi=12)), S(F(3, 4), I(2, 2, lo=-12, hi=12)), forms="m", large=S(_big, I(4096, lo=0, hi=4096)))
 _once = V(3, 0, 4, dtype="int64")
-op(
-    "scatter",
-    None,
-    S(F(5), 0, _once, F(3)),
-    S(F(3, 5), 1, V(3, 0, 4, 1, shape=(2, 2), dtype="int64"), F(2, 2)),
-    S(F(5), 0, _once, 1.5),
-    forms="mio",
-    large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)),
-)
-op(
-    "scatter_add",
-    None,
-    S(F(5), 0, I(7, lo=0, hi=5), F(7)),
-    S(F(3, 5), 1, I(3, 6, lo=0, hi=5), F(3, 6)),
-    S(I(5), 0, _rows, I(4)),
-    ulp=4,
-    scale="tensor",
-    forms="mio",
-    large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)),
-)
-op(
-    "index_add",
-    None,
-    S(F(5, 3), 0, I(7, lo=0, hi=5), F(7, 3)),
-    S(F(3, 5), 1, _rows, F(3, 4), alpha=2),
-    ulp=4,
-    scale="tensor",
-    forms="mio",
-    large=S(_big, 1, I(128, lo=0, hi=64), F(256, 128, 64)),
-)
-op(
-    "index_copy",
-    None,
-    S(F(5, 3), 0, _once, F(3, 3)),
-    forms="mio",
-    large=S(_big, 0, V(3, 0, 4, dtype="int64"), F(3, 64, 64)),
-)
+op("scatter", None, S(F(5), 0, _once, F(3)), S(F(3, 5), 1, V(3, 0, 4, 1, shape=(2, 2), dtype="int64"), F(2, 2)), S(F(5), 0, _once, 1.5), forms="mio", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)))
+op("scatter_add", None, S(F(5), 0, I(7, lo=0, hi=5), F(7)), S(F(3, 5), 1, I(3, 6, lo=0, hi=5), F(3, 6)), S(I(5), 0, _rows, I(4)), ulp=4, scale="tensor", forms="mio", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)))
+op("index_add", None, S(F(5, 3), 0, I(7, lo=0, hi=5), F(7, 3)), S(F(3, 5), 1, _rows, F(3, 4), alpha=2), ulp=4, scale="tensor", forms="mio", large=S(_big, 1, I(128, lo=0, hi=64), F(256, 128, 64)))
+op("index_copy", None, S(F(5, 3), 0, _once, F(3, 3)), forms="mio", large=S(_big, 0, V(3, 0, 4, dtype="int64"), F(3, 64, 64)))
 op("index_fill", None, S(F(5, 3), 0, _once, 1.5), S(F(3, 5), 1, _once, 2.0), forms="mi", large=S(_big, 0, _once, 1.5))
-op(
-    "masked_fill",
-    None,
-    S(F(3, 4), B(3, 4), 1.5),
-    S(V(1.0, 2.0, 3.0), B(3), -float("inf")),
-    S(I(3), B(3), 2),
-    S(F(3, 4), B(3, 1), F()),
-    forms="mi",
-    large=S(F(*LARGE), B(*LARGE), 1.5),
-)
-op(
-    "masked_select",
-    None,
-    S(F(3, 4), B(3, 4)),
-    S(F(3, 4), B(4)),
-    S(F(3), B(2, 3)),
-    forms="mo",
-    meta=False,
-    large=S(F(*LARGE), B(*LARGE)),
-)
-op(
-    "masked_scatter",
-    None,
-    S(F(3, 4), B(3, 4), F(12)),
-    S(F(3, 4), B(4), F(3, 4)),
-    forms="mi",
-    large=S(F(*LARGE), B(*LARGE), F(*LARGE)),
-)
-op(
-    "nonzero",
-    None,
-    S(B(3, 4)),
-    S(V(0.0, 1.0, float("nan"), -0.0, grad=False)),
-    S(B(3, 4), as_tuple=True),
-    S(I(3, 4, lo=0, hi=2)),
-    S(B(0, 3)),
-    forms="m",
-    differentiable=False,
-    meta=False,
-    large=S(B(*LARGE)),
-)
+op("masked_fill", None, S(F(3, 4), B(3, 4), 1.5), S(V(1.0, 2.0, 3.0), B(3), -float("inf")), S(I(3), B(3), 2), S(F(3, 4), B(3, 1), F()), forms="mi", large=S(F(*LARGE), B(*LARGE), 1.5))
+op("masked_select", None, S(F(3, 4), B(3, 4)), S(F(3, 4), B(4)), S(F(3), B(2, 3)), forms="mo", meta=False, large=S(F(*LARGE), B(*LARGE)))
+op("masked_scatter", None, S(F(3, 4), B(3, 4), F(12)), S(F(3, 4), B(4), F(3, 4)), forms="mi", large=S(F(*LARGE), B(*LARGE), F(*LARGE)))
+op("nonzero", None, S(B(3, 4)), S(V(0.0, 1.0, float("nan"), -0.0, grad=False)), S(B(3, 4), as_tuple=True), S(I(3, 4, lo=0, hi=2)), S(B(0, 3)), forms="m", differentiable=False, meta=False, large=S(B(*LARGE)))
 op("argwhere", None, S(B(3, 4)), forms="m", differentiable=False, meta=False, large=S(B(*LARGE)))
 op(
     "embedding",
     None,
-    *(
-        S(I(4, lo=0, hi=6), F(6, 3)),
-        S(I(2, 3, lo=0, hi=6), F(6, 3)),
-        S(I(5, lo=0, hi=6), F(6, 3), padding_idx=2),
-        S(I(0, lo=0, hi=6), F(6, 3)),
-    ),
+    *(S(I(4, lo=0, hi=6), F(6, 3)), S(I(2, 3, lo=0, hi=6), F(6, 3)), S(I(5, lo=0, hi=6), F(6, 3), padding_idx=2), S(I(0, lo=0, hi=6), F(6, 3))),
     function="nn.functional.embedding",
     large=S(I(64, 128, lo=0, hi=5000), F(5000, 256)),
 )
-op(
-    "one_hot",
-    None,
-    S(I(5, lo=0, hi=4), 4),
-    S(I(2, 3, lo=0, hi=4), 6),
-    S(V(0, 2, 1, dtype="int64")),
-    function="nn.functional.one_hot",
-    differentiable=False,
-    meta=False,
-    large=S(I(4096, lo=0, hi=100), 100),
-)
-op(
-    "bincount",
-    None,
-    S(I(7, lo=0, hi=5)),
-    S(I(7, lo=0, hi=5), minlength=9),
-    forms="m",
-    differentiable=False,
-    meta=False,
-    large=S(I(1 << 20, lo=0, hi=100)),
-)
+op("one_hot", None, S(I(5, lo=0, hi=4), 4), S(I(2, 3, lo=0, hi=4), 6), S(V(0, 2, 1, dtype="int64")), function="nn.functional.one_hot", differentiable=False, meta=False, large=S(I(4096, lo=0, hi=100), 100))
+op("bincount", None, S(I(7, lo=0, hi=5)), S(I(7, lo=0, hi=5), minlength=9), forms="m", differentiable=False, meta=False, large=S(I(1 << 20, lo=0, hi=100)))
 
 # -------------------------------------------------------------------------------------------------------------- sorting
 family("sorting")
 _d = F(3, 7, distinct=True)
-op(
-    "sort",
-    None,
-    S(_d),
-    S(_d, dim=0),
-    S(_d, descending=True),
-    S(V(3.0, float("nan"), 1.0, 2.0, grad=False)),
-    S(V(1.0, 1.0, 0.0, 1.0), stable=True),
-    S(I(7, distinct=True, lo=0, hi=9)),
-    S(F()),
-    S(F(0, 3)),
-    forms="m",
-    large=S(F(*LARGE)),
-)
-op(
-    "argsort",
-    None,
-    S(_d),
-    S(_d, dim=0),
-    S(_d, descending=True),
-    S(V(1.0, 1.0, 0.0, 1.0), stable=True),
-    forms="m",
-    differentiable=False,
-    large=S(F(*LARGE)),
-)
-op(
-    "topk",
-    None,
-    S(_d, 3),
-    S(_d, 2, dim=0),
-    S(_d, 3, largest=False),
-    S(_d, 0),
-    S(V(3.0, float("nan"), 1.0, 2.0, grad=False), 2),
-    S(F(3, 700, distinct=True), 5),
-    forms="m",
-    large=S(F(*LARGE), 10),
-)
+op("sort", None, S(_d), S(_d, dim=0), S(_d, descending=True), S(V(3.0, float("nan"), 1.0, 2.0, grad=False)), S(V(1.0, 1.0, 0.0, 1.0), stable=True), S(I(7, distinct=True, lo=0, hi=9)), S(F()), S(F(0, 3)), forms="m", large=S(F(*LARGE)))
+op("argsort", None, S(_d), S(_d, dim=0), S(_d, descending=True), S(V(1.0, 1.0, 0.0, 1.0), stable=True), forms="m", differentiable=False, large=S(F(*LARGE)))
+op("topk", None, S(_d, 3), S(_d, 2, dim=0), S(_d, 3, largest=False), S(_d, 0), S(V(3.0, float("nan"), 1.0, 2.0, grad=False), 2), S(F(3, 700, distinct=True), 5), forms="m", large=S(F(*LARGE), 10))
 op("kthvalue", None, S(_d, 3), S(_d, 2, dim=0, keepdim=True), forms="m", large=S(F(*LARGE), 10))
-op(
-    "unique",
-    None,
-    S(V(3, 1, 2, 1, 3, dtype="int64")),
-    S(V(3.0, 1.0, 3.0, grad=False), return_inverse=True, return_counts=True),
-    forms="m",
-    differentiable=False,
-    meta=False,
-    large=S(I(1 << 20, lo=0, hi=1000)),
-)
-op(
-    "searchsorted",
-    None,
-    S(V(1.0, 3.0, 5.0), F(4, lo=0, hi=6)),
-    S(V(1.0, 3.0, 5.0), V(1.0, 3.0, 9.0), right=True),
-    differentiable=False,
-    large=S(V(1.0, 3.0, 5.0), F(*LARGE)),
-)
-op(
-    "bucketize",
-    None,
-    S(F(4, lo=0, hi=6), V(1.0, 3.0, 5.0)),
-    S(V(1.0, 3.0, 9.0), V(1.0, 3.0, 5.0), right=True),
-    differentiable=False,
-    large=S(F(*LARGE), V(1.0, 3.0, 5.0)),
-)
+op("unique", None, S(V(3, 1, 2, 1, 3, dtype="int64")), S(V(3.0, 1.0, 3.0, grad=False), return_inverse=True, return_counts=True), forms="m", differentiable=False, meta=False, large=S(I(1 << 20, lo=0, hi=1000)))
+op("searchsorted", None, S(V(1.0, 3.0, 5.0), F(4, lo=0, hi=6)), S(V(1.0, 3.0, 5.0), V(1.0, 3.0, 9.0), right=True), differentiable=False, large=S(V(1.0, 3.0, 5.0), F(*LARGE)))
+op("bucketize", None, S(F(4, lo=0, hi=6), V(1.0, 3.0, 5.0)), S(V(1.0, 3.0, 9.0), V(1.0, 3.0, 5.0), right=True), differentiable=False, large=S(F(*LARGE), V(1.0, 3.0, 5.0)))
 
 # ------------------------------------------------------------------------------------------------------------- creation
 family("creation")
@@ -2099,72 +944,17 @@ def creation(name: str, *samples: Sample, **more: Any) -> None:
 
 creation("zeros", S(2, 3), S((2, 3)), S(()), S(0, 3), S(2, dtype="dtype:int64"), large=S(LARGE))
 creation("ones", S(2, 3), S((2, 3)), S(2, dtype="dtype:bool"), S(2, dtype="dtype:bfloat16"), large=S(LARGE))
-creation(
-    "full",
-    S((2, 3), 1.5),
-    S((2,), 3),
-    S((2,), True),
-    S((), 7),
-    S((2,), 1.5, dtype="dtype:float64"),
-    S((2,), 2**53 + 1),
-    large=S(LARGE, 1.5),
-)
-creation(
-    "zeros_like",
-    S(F(2, 3)),
-    S(I(3)),
-    S(F(3, 2), dtype="dtype:int32"),
-    S(F(3, 4, layout="transposed")),
-    large=S(F(*LARGE)),
-)
+creation("full", S((2, 3), 1.5), S((2,), 3), S((2,), True), S((), 7), S((2,), 1.5, dtype="dtype:float64"), S((2,), 2**53 + 1), large=S(LARGE, 1.5))
+creation("zeros_like", S(F(2, 3)), S(I(3)), S(F(3, 2), dtype="dtype:int32"), S(F(3, 4, layout="transposed")), large=S(F(*LARGE)))
 creation("ones_like", S(F(2, 3)), S(I(3)), S(B(2)), large=S(F(*LARGE)))
 creation("full_like", S(F(2, 3), 1.5), S(I(3), 2), large=S(F(*LARGE), 1.5))
 creation("eye", S(3), S(2, 4), S(3, dtype="dtype:int64"), S(0), large=S(1024))
-creation(
-    "arange",
-    S(5),
-    S(1, 5),
-    S(1, 2, 0.25),
-    S(5, 0, -1),
-    S(0),
-    S(2.5),
-    S(1, 8, 3, dtype="dtype:float32"),
-    S(2**53, 2**53 + 3),
-    S(5, dtype="dtype:bfloat16"),
-    large=S(1 << 20),
-)
-creation(
-    "linspace",
-    S(0, 1, 5),
-    S(-1.0, 1.0, 4),
-    S(3, 3, 1),
-    S(0, 1, 0),
-    S(1, 0, 3, dtype="dtype:float64"),
-    S(0, 10, 7, dtype="dtype:int64"),
-    S(-3.0, 7.0, 100),
-    ulp=1,
-    scale="tensor",
-    large=S(0, 1, 1 << 20),
-)
+creation("arange", S(5), S(1, 5), S(1, 2, 0.25), S(5, 0, -1), S(0), S(2.5), S(1, 8, 3, dtype="dtype:float32"), S(2**53, 2**53 + 3), S(5, dtype="dtype:bfloat16"), large=S(1 << 20))
+creation("linspace", S(0, 1, 5), S(-1.0, 1.0, 4), S(3, 3, 1), S(0, 1, 0), S(1, 0, 3, dtype="dtype:float64"), S(0, 10, 7, dtype="dtype:int64"), S(-3.0, 7.0, 100), ulp=1, scale="tensor", large=S(0, 1, 1 << 20))
 creation("logspace", S(0, 2, 5), S(-1.0, 1.0, 4, base=2.0), ulp=8, large=S(0, 1, 1 << 16))
 creation("tril_indices", S(3, 4), S(3, 3, -1), large=S(512, 512))
 creation("triu_indices", S(3, 4), S(3, 3, 1), large=S(512, 512))
-op(
-    "tensor",
-    lambda t, *args, **kwargs: t.tensor(*args, **kwargs),
-    S([1, 2, 3]),
-    S([[1.5, 2.0], [3.0, 4.0]]),
-    S(3),
-    S(2.5),
-    S(True),
-    S([True, False]),
-    S([]),
-    S([1, 2.5]),
-    S([[1, 2]], dtype="dtype:float64"),
-    S(2**53 + 1),
-    differentiable=False,
-    large=S([0.0] * 1000),
-)
+op("tensor", lambda t, *args, **kwargs: t.tensor(*args, **kwargs), S([1, 2, 3]), S([[1.5, 2.0], [3.0, 4.0]]), S(3), S(2.5), S(True), S([True, False]), S([]), S([1, 2.5]), S([[1, 2]], dtype="dtype:float64"), S(2**53 + 1), differentiable=False, large=S([0.0] * 1000))
 # What is new and empty holds anything: its shape, dtype and strides are all there is to compare.
 op("empty", lambda t, *args, **kwargs: t.empty(*args, **kwargs).fill_(1), S(2, 3), S((2, 3)), S(()), S(2, dtype="dtype:int64"), differentiable=False, large=S(LARGE))
 op("empty_like", lambda t, x, **kwargs: t.empty_like(x, **kwargs).fill_(1), S(F(2, 3)), S(F(3, 4, layout="transposed")), S(I(2), dtype="dtype:float32"), differentiable=False, large=S(F(*LARGE)))
