@@ -12,32 +12,39 @@ import math
 import warnings
 
 from rustnn import _core
-from rustnn.nn import _reduction
+from rustnn.nn import _composed, _reduction
 from rustnn.nn.modules.utils import _pair, _single, _triple
 
 Tensor = _core.Tensor
 
-# Functions that the core exports with exactly PyTorch's signature.
-_NATIVE = """
+# Functions that need no preparation: the core's, with exactly PyTorch's signature, or the composed ones.
+_DIRECT = """
     linear bilinear embedding one_hot pad
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc unfold fold
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc
     avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
     layer_norm group_norm rms_norm
     relu relu_ relu6 elu elu_ celu celu_ selu selu_ leaky_relu leaky_relu_ prelu rrelu rrelu_ gelu glu logsigmoid
     hardshrink tanhshrink softsign softplus softshrink hardtanh hardtanh_ hardsigmoid hardswish silu mish sigmoid tanh
-    threshold threshold_ dropout alpha_dropout feature_alpha_dropout
+    threshold threshold_
+    dropout alpha_dropout feature_alpha_dropout
     cosine_similarity pairwise_distance pdist
     pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
     scaled_dot_product_attention embedding_bag grid_sample affine_grid ctc_loss
 """.split()
-for _name in _NATIVE:
-    if hasattr(_core, _name):
-        globals()[_name] = getattr(_core, _name)
-del _name
+for _name in _DIRECT:
+    for _home in (_core, _composed):
+        if hasattr(_home, _name):
+            globals()[_name] = getattr(_home, _name)
+            break
+del _name, _home
+
+# `_core.unfold` is the tensor's own, along one dimension.
+fold = _composed.fold
+unfold = _composed.unfold
 
 __all__ = [
-    *_NATIVE,
+    *_DIRECT,
     "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d_with_indices",
@@ -49,6 +56,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "fold",
     "gaussian_nll_loss",
     "gumbel_softmax",
     "hinge_embedding_loss",
@@ -83,6 +91,7 @@ __all__ = [
     "softmin",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",
@@ -159,10 +168,9 @@ def _check_probability(p) -> None:
 
 
 def _feature_dropout(input, p, training, inplace, sample_rank=None):
-    drop = _core.feature_dropout_ if inplace else _core.feature_dropout
     if input.dim() != sample_rank:
-        return drop(input, p, training)
-    dropped = drop(input.unsqueeze(0), p, training)
+        return _core.feature_dropout(input, p, training, inplace)
+    dropped = _core.feature_dropout(input.unsqueeze(0), p, training, inplace)
     # In place the view has written into the input already.
     return input if inplace else dropped.squeeze(0)
 
@@ -908,7 +916,8 @@ def interpolate(
         )
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dim - 1](input, output_size)
-    return _core._interpolate(input, output_size, mode, bool(align_corners), scales, antialias)
+    resize = getattr(_core, "_interpolate", _composed._interpolate)
+    return resize(input, output_size, mode, bool(align_corners), scales, antialias)
 
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):

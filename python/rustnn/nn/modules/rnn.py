@@ -6,12 +6,18 @@ import math
 import warnings
 
 from rustnn import _core
-from rustnn.nn import init
+from rustnn.nn import _composed, init
 from rustnn.nn.modules.module import Module
 from rustnn.nn.parameter import Parameter
 from rustnn.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
+
+
+def _function(name):
+    """The core's function of that name, or the composed one."""
+    return getattr(_core, name, None) or getattr(_composed, name)
+
 
 # Blocks of hidden_size rows in the weights: the gates.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -136,7 +142,7 @@ class RNNBase(Module):
     def check_input(self, input, batch_sizes) -> None:
         """Raise if the input's dtype, rank or last size does not fit."""
         dtype = getattr(self, self._all_weights[0][0]).dtype
-        if input.dtype != dtype and not _core.is_autocast_enabled():
+        if input.dtype != dtype and not getattr(_core, "is_autocast_enabled", bool)():
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). Convert input: "
                 f"input.to({dtype}), or convert model: model.to({input.dtype})"
@@ -187,7 +193,7 @@ class RNNBase(Module):
         return hx if batched else hx.unsqueeze(1)
 
     def _run(self, *args):
-        output, hidden = getattr(_core, self.mode.lower())(*args)
+        output, hidden = _function(self.mode.lower())(*args)
         return output, hidden
 
     def _first_sample(self, hidden):
@@ -344,7 +350,7 @@ class LSTM(RNNBase):
         return hx if batched else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
 
     def _run(self, *args):
-        output, hidden, cell = _core.lstm(*args)
+        output, hidden, cell = _function("lstm")(*args)
         return output, (hidden, cell)
 
     def _first_sample(self, hidden):
@@ -463,7 +469,7 @@ class RNNCell(RNNCellBase):
     def forward(self, input, hx=None):
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._step(_core.rnn_tanh_cell if self.nonlinearity == "tanh" else _core.rnn_relu_cell, input, hx)
+        return self._step(_function(f"rnn_{self.nonlinearity}_cell"), input, hx)
 
 
 class LSTMCell(RNNCellBase):
@@ -499,7 +505,7 @@ class LSTMCell(RNNCellBase):
             hx = (zeros, zeros)
         elif not batched:
             hx = (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
-        h, c = _core.lstm_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h, c = _function("lstm_cell")(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
 
 
@@ -523,4 +529,4 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
 
     def forward(self, input, hx=None):
-        return self._step(_core.gru_cell, input, hx)
+        return self._step(_function("gru_cell"), input, hx)

@@ -1,0 +1,929 @@
+"""Functions made of differentiable tensor operations, for which the core has no kernel of its own.
+
+``functional`` takes each of these only where the core does not export the name.
+
+Source: names, signatures, results and messages of ``torch.nn.functional`` (PyTorch 2.13).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from rustnn import _core
+from rustnn.nn.modules.utils import _pair
+
+# ---- rearranged elements ---------------------------------------------------------------------------------------------
+
+
+def one_hot(tensor, num_classes=-1):
+    """A 1 at each index along a new last dimension, zeros elsewhere.
+
+    Args:
+        tensor: int64 class indices.
+        num_classes: length of the new dimension; -1 for the largest index plus one.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.functional.one_hot(rustnn.tensor([0, 2])).tolist()
+        [[1, 0, 0], [0, 0, 1]]
+    """
+    if tensor.dtype != _core.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
+    if int(tensor.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    largest = int(tensor.max())
+    if num_classes == -1:
+        num_classes = largest + 1
+    elif num_classes <= largest:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    result = _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
+    return result.scatter(-1, tensor.unsqueeze(-1), 1)
+
+
+def _check_rank(name, input) -> None:
+    if input.dim() < 3:
+        raise RuntimeError(
+            f"{name} expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)"
+        )
+
+
+def pixel_shuffle(input, upscale_factor):
+    """(*, C r², H, W) to (*, C, H r, W r); see ``rustnn.nn.PixelShuffle``."""
+    r = upscale_factor
+    _check_rank("pixel_shuffle", input)
+    if r <= 0:
+        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+    *lead, channels, height, width = input.shape
+    if channels % (r * r):
+        raise RuntimeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            f"but input.size(-3)={channels} is not divisible by {r * r}"
+        )
+    out = channels // (r * r)
+    return (
+        input.reshape(-1, out, r, r, height, width).permute(0, 1, 4, 2, 5, 3).reshape(*lead, out, height * r, width * r)
+    )
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """(*, C, H r, W r) to (*, C r², H, W); see ``rustnn.nn.PixelUnshuffle``."""
+    r = downscale_factor
+    _check_rank("pixel_unshuffle", input)
+    if r <= 0:
+        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+    *lead, channels, height, width = input.shape
+    for name, dim, size in (("height", -2, height), ("width", -1, width)):
+        if size % r:
+            raise RuntimeError(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({dim})={size} is "
+                f"not divisible by {r}"
+            )
+    height, width = height // r, width // r
+    return (
+        input.reshape(-1, channels, height, r, width, r)
+        .permute(0, 1, 3, 5, 2, 4)
+        .reshape(*lead, channels * r * r, height, width)
+    )
+
+
+def channel_shuffle(input, groups):
+    """The channels of all groups interleaved; see ``rustnn.nn.ChannelShuffle``."""
+    if input.dim() <= 2:
+        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
+    if groups <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+    batch, channels, *rest = input.shape
+    if channels % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
+        )
+    return input.reshape(batch, groups, channels // groups, -1).transpose(1, 2).reshape(batch, channels, *rest)
+
+
+native_channel_shuffle = channel_shuffle
+
+
+# ---- windows ---------------------------------------------------------------------------------------------------------
+
+
+def _check_windows(kernel, dilation, padding, stride) -> None:
+    for name, values, least in (
+        ("kernel size", kernel, 1),
+        ("stride", stride, 1),
+        ("dilation", dilation, 1),
+        ("padding", padding, 0),
+    ):
+        if min(values) < least:
+            label = name.split()[0]
+            bound = "greater than zero" if least else "non-negative"
+            raise RuntimeError(
+                f"{name} should be {bound}, but got {label}_height: {values[0]} {label}_width: {values[1]}"
+            )
+
+
+def _window_counts(size, kernel, dilation, padding, stride):
+    return tuple((size[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in (0, 1))
+
+
+def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
+    """The windows of images as columns; see ``rustnn.nn.Unfold``."""
+    from rustnn.nn import functional as F
+
+    kernel, dilation, padding, stride = _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride)
+    _check_windows(kernel, dilation, padding, stride)
+    if input.dim() not in (3, 4):
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            f"input, but got: {list(input.shape)}"
+        )
+    counts = _window_counts(input.shape[-2:], kernel, dilation, padding, stride)
+    if min(counts) < 1:
+        raise RuntimeError(
+            f"Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={kernel}, dilation={dilation}, "
+            f"padding={padding}, calculated shape of the array of sliding blocks as {counts}, but its components must "
+            "be at least one."
+        )
+    batched = input.dim() == 4
+    x = input if batched else input.unsqueeze(0)
+    if any(padding):
+        x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    # Views of all windows, (N, C, rows, columns, window height, window width); dilation leaves out points.
+    for d in (0, 1):
+        x = x.unfold(2 + d, dilation[d] * (kernel[d] - 1) + 1, stride[d])
+    x = x[..., :: dilation[0], :: dilation[1]]
+    columns = x.permute(0, 1, 4, 5, 2, 3).reshape(x.shape[0], -1, counts[0] * counts[1])
+    return columns if batched else columns.squeeze(0)
+
+
+def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """Images summed up from columns of windows; see ``rustnn.nn.Fold``."""
+    size, kernel, dilation = _pair(output_size), _pair(kernel_size), _pair(dilation)
+    padding, stride = _pair(padding), _pair(stride)
+    _check_windows(kernel, dilation, padding, stride)
+    if input.dim() not in (2, 3):
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+            f"input, but got: {list(input.shape)}"
+        )
+    batched = input.dim() == 3
+    x = input if batched else input.unsqueeze(0)
+    points = kernel[0] * kernel[1]
+    if x.shape[1] % points:
+        raise RuntimeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            f"input.size(1)={x.shape[1]} and kernel_size={kernel}."
+        )
+    rows, columns = _window_counts(size, kernel, dilation, padding, stride)
+    if x.shape[2] != rows * columns:
+        raise RuntimeError(
+            f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, "
+            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {rows} * "
+            f"{columns} = {rows * columns}, but got input.size(2)={x.shape[2]}."
+        )
+    channels = x.shape[1] // points
+    height, width = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
+
+    def positions(d, count):
+        starts = _core.arange(count, device=x.device) * stride[d]
+        return (_core.arange(kernel[d], device=x.device) * dilation[d]).unsqueeze(1) + starts
+
+    # The flat place of point (k, l) of window (i, j).
+    down, across = positions(0, rows), positions(1, columns)
+    index = (down * width).reshape(kernel[0], 1, rows, 1) + across.reshape(1, kernel[1], 1, columns)
+    image = x.new_zeros(x.shape[0], channels, height * width)
+    image = image.index_add(2, index.reshape(-1), x.reshape(x.shape[0], channels, -1))
+    image = image.reshape(-1, channels, height, width)
+    image = image[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
+    return image if batched else image.squeeze(0)
+
+
+# ---- products, distances, gates --------------------------------------------------------------------------------------
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """x1ᵀ A_k x2 + b_k over the last dimensions; see ``rustnn.nn.Bilinear``."""
+    if input1.dim() != input2.dim():
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}")
+    for dim in range(input1.dim() - 1):
+        if input1.size(dim) != input2.size(dim):
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {dim}: got {input1.size(dim)} and "
+                f"{input2.size(dim)}"
+            )
+    for number, input, dim in ((1, input1, 1), (2, input2, 2)):
+        if input.size(-1) != weight.size(dim):
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {input.size(-1)} but expected "
+                f"{weight.size(dim)}"
+            )
+    out, left, right = weight.shape
+    lead = input1.shape[:-1]
+    # x1 times all A_k at once, (n, out, right), then the product with x2.
+    halves = input1.reshape(-1, left) @ weight.permute(1, 0, 2).reshape(left, out * right)
+    result = (halves.reshape(-1, out, right) * input2.reshape(-1, 1, right)).sum(-1)
+    if bias is not None:
+        result = result + bias
+    return result.reshape(*lead, out)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """The cosine of the angle between vectors along ``dim``; see ``rustnn.nn.CosineSimilarity``."""
+    if not (x1.is_floating_point() and x2.is_floating_point()):
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is Long")
+    lengths = (x.norm(2, dim, keepdim=True).clamp_min(eps) for x in (x1, x2))
+    return ((x1 / next(lengths)) * (x2 / next(lengths))).sum(dim)
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """The p-norm of x1 - x2 + eps along the last dimension; see ``rustnn.nn.PairwiseDistance``."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim)
+
+
+def pdist(input, p=2):
+    """The p-norm distances of all pairs of rows, in the order (0, 1), (0, 2), …, (1, 2), …"""
+    if input.dim() != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    rows = input.size(0)
+    first = [i for i in range(rows) for _ in range(i + 1, rows)]
+    second = [j for i in range(rows) for j in range(i + 1, rows)]
+    first, second = (_core.tensor(index, dtype=_core.int64, device=input.device) for index in (first, second))
+    return (input.index_select(0, first) - input.index_select(0, second)).norm(p, -1)
+
+
+def glu(input, dim=-1):
+    """The first half of a dimension times the sigmoid of the second; see ``rustnn.nn.GLU``."""
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    if input.size(dim) % 2:
+        whole = dim + input.dim() if dim < 0 else dim
+        raise RuntimeError(f"Halving dimension must be even, but dimension {whole} is size {input.size(dim)}")
+    value, gate = input.chunk(2, dim)
+    return value * gate.sigmoid()
+
+
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """x, negative values times a random slope; see ``rustnn.nn.RReLU``."""
+    if training:
+        slope = _core.empty_like(input).detach().uniform_(lower, upper)
+        result = _core.where(input >= 0, input, input * slope)
+    else:
+        result = _core.where(input >= 0, input, input * ((lower + upper) / 2))
+    return input.copy_(result) if inplace else result
+
+
+def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
+    """The in-place form of :func:`rrelu`."""
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
+def softsign(input):
+    """x / (1 + |x|)."""
+    return input / (input.abs() + 1)
+
+
+def tanhshrink(input):
+    """x - tanh(x)."""
+    return input - input.tanh()
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """softmax(Q Kᵀ scale + mask) V over the last two dimensions.
+
+    Args:
+        query, key, value: (*, L, E), (*, S, E), (*, S, E').
+        attn_mask: True where a position takes part, or numbers that are added to the scores; broadcast to (*, L, S).
+        dropout_p: probability of dropping a weight; applied whenever it is above zero.
+        is_causal: let position i see positions up to i only.
+        scale: 1 / √E by default.
+        enable_gqa: repeat the heads of key and value to the number of query heads.
+    Raises: RuntimeError for both a mask and is_causal, or inputs of rank below 2.
+    Source: Vaswani et al. 2017, section 3.2.1. A row whose mask hides everything gives nan, as the formula does.
+    """
+    from rustnn.nn import functional as F
+
+    if min(query.dim(), key.dim(), value.dim()) < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.dim()} key.dim: {key.dim()} and value.dim: {value.dim()} instead."
+        )
+    if is_causal and attn_mask is not None:
+        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if scale is None:
+        scale = 1.0 / math.sqrt(query.size(-1))
+    if enable_gqa:
+        times = query.size(-3) // key.size(-3)
+        key, value = key.repeat_interleave(times, -3), value.repeat_interleave(times, -3)
+    scores = (query * scale) @ key.transpose(-2, -1)
+    if is_causal:
+        length, sources = query.size(-2), key.size(-2)
+        hidden = _core.ones((length, sources), dtype=_core.bool, device=query.device).triu(1)
+        scores = scores.masked_fill(hidden, float("-inf"))
+    elif attn_mask is not None:
+        if attn_mask.dtype == _core.bool:
+            scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
+        else:
+            scores = scores + attn_mask
+    weights = F.softmax(scores, dim=-1)
+    if dropout_p > 0.0:
+        weights = F.dropout(weights, dropout_p)
+    return weights @ value
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
+    """The sum, mean or maximum of rows of a table, per bag of indices; see ``rustnn.nn.EmbeddingBag``."""
+    from rustnn.nn import functional as F
+
+    if weight.dtype == _core.int64 and input.is_floating_point():
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
+            "deprecated, and should now be `embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        weight, input = input, weight
+    if per_sample_weights is not None and input.size() != per_sample_weights.size():
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it must have the "
+            f"same shape as the input ({input.shape})"
+        )
+    if weight.dim() != 2:
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got "
+            f"mode='{mode}'). Please open a feature request on GitHub."
+        )
+    if input.dim() == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
+                f"sequences. However, found offsets of type {type(offsets)}"
+            )
+        bags, length = input.shape
+        bag = _core.arange(bags, device=input.device).unsqueeze(1).expand(bags, length).reshape(-1)
+        input = input.reshape(-1)
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    elif input.dim() == 1:
+        if offsets is None:
+            raise ValueError("offsets has to be a 1D Tensor but got None")
+        if offsets.dim() != 1:
+            raise ValueError("offsets has to be a 1D Tensor")
+        bag, bags = _bag_of_each(offsets.tolist(), input, include_last_offset)
+    else:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
+
+    if padding_idx is not None:
+        padding_idx = padding_idx + weight.size(0) if padding_idx < 0 else padding_idx
+        counted = (input != padding_idx).nonzero().reshape(-1)
+        input, bag = input.index_select(0, counted), bag.index_select(0, counted)
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights.index_select(0, counted)
+    rows = F.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(1)
+    result = rows.new_zeros(bags, weight.size(1))
+    if mode == "max":
+        index = bag.unsqueeze(1).expand(-1, weight.size(1))
+        # An empty bag stays zero.
+        return result.scatter_reduce(0, index, rows, "amax", include_self=False)
+    result = result.index_add(0, bag, rows)
+    if mode == "mean":
+        ones = rows.new_ones(bag.numel()).detach()
+        counts = rows.new_zeros(bags).detach().index_add(0, bag, ones).clamp_min(1)
+        result = result / counts.unsqueeze(1)
+    return result
+
+
+def _bag_of_each(offsets, input, include_last_offset):
+    """For each index the number of its bag; and the number of bags."""
+    total = input.numel()
+    if offsets and offsets[0] != 0:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. "
+            f"However, got {offsets[0]}"
+        )
+    if offsets and offsets[-1] > total:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length({total}) but got offsets[-1] of {offsets[-1]}"
+        )
+    ends = [*offsets[1:]] if include_last_offset else [*offsets[1:], total]
+    starts = offsets[: len(ends)]
+    bag = [number for number, (start, end) in enumerate(zip(starts, ends, strict=True)) for _ in range(start, end)]
+    return _core.tensor(bag, dtype=_core.int64, device=input.device), len(ends)
+
+
+# ---- connectionist temporal classification ---------------------------------------------------------------------------
+
+
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
+    """Minus the log-probability of label sequences over all alignments; see ``rustnn.nn.CTCLoss``.
+
+    The forward recursion over time in logarithms; its gradient comes from the tape.
+    """
+    batched = log_probs.dim() == 3
+    logs = log_probs if batched else log_probs.unsqueeze(1)
+    steps, batch, classes = logs.shape
+
+    def lengths(values):
+        values = values.reshape(-1).tolist() if isinstance(values, _core.Tensor) else values
+        return list(values) if isinstance(values, (list, tuple)) else [values]
+
+    input_lengths, target_lengths = lengths(input_lengths), lengths(target_lengths)
+    if not 0 <= blank < classes:
+        raise RuntimeError("blank must be in label range")
+    for name, values in (("input_lengths", input_lengths), ("target_lengths", target_lengths)):
+        if len(values) != batch:
+            raise RuntimeError(f"{name} must be of size batch_size")
+    if max(input_lengths) > steps:
+        raise RuntimeError(
+            f"Expected input_lengths to have value at most {steps}, but got value {max(input_lengths)} (while checking "
+            "arguments for ctc_loss_allocate_outputs)"
+        )
+    labels = targets if targets.dim() == 2 or not batched else None
+    if labels is None:
+        # One run of all labels, cut by their lengths.
+        starts = [sum(target_lengths[:n]) for n in range(batch)]
+        rows = [targets[start : start + count] for start, count in zip(starts, target_lengths, strict=True)]
+    else:
+        labels = labels if labels.dim() == 2 else labels.unsqueeze(0)
+        rows = [labels[n, :count] for n, count in enumerate(target_lengths)]
+
+    # Blanks between, before and behind the labels: 2 S + 1 states.
+    states = 2 * max(target_lengths) + 1
+    extended = _core.full((batch, states), blank, dtype=_core.int64, device=logs.device)
+    for n, row in enumerate(rows):
+        if target_lengths[n]:
+            extended[n, 1 : 2 * target_lengths[n] : 2] = row.to(_core.int64)
+    nothing = float("-inf")
+    # A label may be reached from the label before it, past the blank, if they differ.
+    may_skip = _core.zeros_like(extended, dtype=_core.bool)
+    if states > 2:
+        may_skip[:, 2:] = (extended[:, 2:] != blank) & (extended[:, 2:] != extended[:, :-2])
+    column = logs.new_full((batch, 1), nothing)
+    emit = logs.gather(2, extended.unsqueeze(0).expand(steps, batch, states))
+    first = _core.arange(states, device=logs.device) < 2
+    alpha = emit[0].masked_fill(first.logical_not(), nothing) if steps else None
+    alphas = [alpha]
+    for t in range(1, max(input_lengths)):
+        one = _core.cat([column, alpha[:, :-1]], 1)
+        two = _core.cat([column, column, alpha[:, :-2]], 1)[:, :states].masked_fill(may_skip.logical_not(), nothing)
+        alpha = emit[t] + _log_sum_exp(_core.stack([alpha, one, two]))
+        alphas.append(alpha)
+    losses = []
+    for n, (length, count) in enumerate(zip(input_lengths, target_lengths, strict=True)):
+        if length == 0:
+            losses.append(logs.new_full((), 0.0 if count == 0 else float("inf")))
+            continue
+        last = alphas[length - 1][n]
+        ends = last[2 * count - 1 : 2 * count + 1] if count else last[:1]
+        losses.append(-_log_sum_exp(ends))
+    loss = _core.stack(losses)
+    if zero_infinity:
+        loss = _core.where(loss == float("inf"), _core.zeros_like(loss), loss)
+    if reduction == "mean":
+        divisors = _core.tensor([max(count, 1) for count in target_lengths], dtype=loss.dtype, device=loss.device)
+        return (loss / divisors).mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction != "none":
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return loss if batched else loss.squeeze(0)
+
+
+def _log_sum_exp(x):
+    """log Σ exp x over dimension 0; minus infinity where all are, with a gradient of zero there instead of nan."""
+    top = x.detach().amax(0)
+    dead = top == float("-inf")
+    top = top.masked_fill(dead, 0.0)
+    total = (x - top).exp().sum(0)
+    return total.masked_fill(dead, 1.0).log().add(top).masked_fill(dead, float("-inf"))
+
+
+# ---- resizing and sampling -------------------------------------------------------------------------------------------
+
+
+def _source_positions(length, out, mode, align_corners, scale, device):
+    """Where each output position lies in the input, as real numbers."""
+    index = _core.arange(out, dtype=_core.float64, device=device)
+    if align_corners:
+        return index * ((length - 1) / (out - 1) if out > 1 else 0.0)
+    step = 1.0 / scale if scale is not None and scale > 0 else length / out
+    if mode == "nearest":
+        return (index * step).floor().clamp(max=length - 1)
+    if mode == "nearest-exact":
+        return ((index + 0.5) * step).floor().clamp(max=length - 1)
+    return (index + 0.5) * step - 0.5
+
+
+def _cubic(t):
+    """Keys' cubic kernel with a = -0.75 at the distances t + 1, t, 1 - t, 2 - t."""
+    a = -0.75
+
+    def near(x):
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x):
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return far(t + 1), near(t), near(1 - t), far(2 - t)
+
+
+def _antialias_matrix(length, out, mode, align_corners, scale, like):
+    """Rows of weights that average over the source when it is made smaller."""
+    if align_corners:
+        step = (length - 1) / (out - 1) if out > 1 else 0.0
+    else:
+        step = 1.0 / scale if scale is not None and scale > 0 else length / out
+    wide = max(step, 1.0)
+    reach = (1.0 if mode == "bilinear" else 2.0) * wide
+    rows = []
+    for i in range(out):
+        centre = step * (i + 0.5)
+        low = max(int(centre - reach + 0.5), 0)
+        high = min(int(centre + reach + 0.5), length)
+        weights = []
+        for j in range(low, high):
+            x = abs((j - centre + 0.5) / wide)
+            if mode == "bilinear":
+                weights.append(max(1.0 - x, 0.0))
+            elif x < 1:
+                # Antialiased cubics take a = -0.5.
+                weights.append((1.5 * x - 2.5) * x * x + 1)
+            elif x < 2:
+                weights.append(((-0.5 * x + 2.5) * x - 4) * x + 2)
+            else:
+                weights.append(0.0)
+        total = sum(weights) or 1.0
+        rows.append([0.0] * low + [weight / total for weight in weights] + [0.0] * (length - high))
+    return _core.tensor(rows, dtype=like.dtype, device=like.device)
+
+
+def _interpolate(input, output_size, mode, align_corners, scales, antialias):
+    """Resize the spatial dimensions one after the other: each output is a weighted sum of a few input positions."""
+    x = input
+    for d, out in enumerate(output_size):
+        dim = d + 2
+        length = x.size(dim)
+        if out <= 0 or length == 0:
+            raise RuntimeError(
+                f"Input and output sizes should be greater than 0, but got input (H: {length}) output (H: {out})"
+            )
+        scale = None if scales is None else scales[d]
+        if antialias:
+            matrix = _antialias_matrix(length, out, mode, align_corners, scale, x)
+            x = (x.transpose(dim, -1) @ matrix.T).transpose(dim, -1)
+            continue
+        where = _source_positions(length, out, mode, align_corners, scale, x.device)
+        if mode.startswith("nearest"):
+            x = x.index_select(dim, where.to(_core.int64))
+            continue
+        if mode != "bicubic":
+            where = where.clamp(min=0)
+        base = where.floor()
+        shape = [1] * x.dim()
+        shape[dim] = out
+        t = (where - base).to(x.dtype).reshape(shape)
+        base = base.to(_core.int64)
+        taps = enumerate(_cubic(t), -1) if mode == "bicubic" else enumerate((1 - t, t))
+        x = sum(x.index_select(dim, (base + k).clamp(0, length - 1)) * weight for k, weight in taps)
+    return x.contiguous()
+
+
+_ALIGN_CORNERS_WARNING = (
+    "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
+    "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details."
+)
+
+
+def affine_grid(theta, size, align_corners=None):
+    """The positions in [-1, 1] at which ``grid_sample`` applies affine maps.
+
+    Args:
+        theta: (N, 2, 3) or (N, 3, 4).
+        size: of the output, (N, C, H, W) or (N, C, D, H, W).
+        align_corners: whether -1 and 1 are the corner pixels' centres or their edges.
+    Returns: (N, H, W, 2) or (N, D, H, W, 3), coordinates in the order x, y, z.
+    """
+    if align_corners is None:
+        warnings.warn(_ALIGN_CORNERS_WARNING, stacklevel=2)
+        align_corners = False
+    if not theta.is_floating_point():
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+    spatial = len(size) - 2
+    if spatial not in (2, 3):
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size "
+            f"{size}."
+        )
+    if theta.dim() != 3 or tuple(theta.shape[-2:]) != (spatial, spatial + 1):
+        raise ValueError(
+            f"Expected a batch of {spatial}D affine matrices of shape Nx{spatial}x{spatial + 1} for size {size}. Got "
+            f"{theta.shape}."
+        )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    lengths = tuple(size[2:])
+    axes = []
+    for d, length in enumerate(lengths):
+        steps = _core.arange(length, dtype=theta.dtype, device=theta.device)
+        if align_corners:
+            line = steps * (2 / (length - 1)) - 1 if length > 1 else steps * 0
+        else:
+            line = (steps * 2 + 1) / length - 1
+        shape = [1] * spatial
+        shape[d] = length
+        axes.append(line.reshape(shape).expand(lengths))
+    base = _core.stack([*reversed(axes), _core.ones_like(axes[0])], -1).reshape(1, -1, spatial + 1)
+    return (base @ theta.transpose(1, 2)).reshape(size[0], *lengths, spatial)
+
+
+def _into_range(x, length, padding_mode, align_corners):
+    """Positions brought into the image, as the padding mode says."""
+    if padding_mode == "reflection":
+        low, span = (0.0, 2.0 * (length - 1)) if align_corners else (-0.5, 2.0 * length)
+        if span <= 0:
+            return x * 0
+        x = (x - low).abs().remainder(span)
+        x = _core.where(x > span / 2, span - x, x) + low
+    return x.clamp(0, length - 1) if padding_mode != "zeros" else x
+
+
+def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
+    """The values of an image or volume at given positions.
+
+    Args:
+        input: (N, C, H, W) or (N, C, D, H, W).
+        grid: (N, H', W', 2) or (N, D', H', W', 3), coordinates x, y(, z) in [-1, 1].
+        mode: ``bilinear``, ``nearest`` or (images only) ``bicubic``.
+        padding_mode: what lies outside: ``zeros``, ``border`` or ``reflection``.
+        align_corners: whether -1 and 1 are the corner pixels' centres or their edges.
+    Source: Jaderberg et al. 2015.
+    """
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+        )
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            f"'{padding_mode}'"
+        )
+    if align_corners is None:
+        warnings.warn(_ALIGN_CORNERS_WARNING, stacklevel=2)
+        align_corners = False
+    spatial = input.dim() - 2
+    if grid.size(-1) != spatial:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {spatial} in last dimension, but got grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    if spatial not in (2, 3) or grid.dim() != input.dim():
+        raise RuntimeError(
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+            f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if input.size(0) != grid.size(0):
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
+            f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if mode == "bicubic" and spatial != 2:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    lengths = input.shape[2:]
+    batch, channels = input.shape[:2]
+    flat = input.reshape(batch, channels, -1)
+
+    # Coordinates in pixels, first spatial dimension first.
+    places = []
+    for d, length in enumerate(lengths):
+        x = grid[..., spatial - 1 - d]
+        places.append((x + 1) * ((length - 1) / 2) if align_corners else ((x + 1) * length - 1) / 2)
+
+    # Per dimension the taps: an integer position and a weight each.
+    taps = []
+    for x, length in zip(places, lengths, strict=True):
+        if mode != "bicubic":
+            x = _into_range(x, length, padding_mode, align_corners)
+        if mode == "nearest":
+            taps.append([(x.round(), None)])
+            continue
+        base = x.detach().floor()
+        t = x - base
+        if mode == "bilinear":
+            taps.append([(base, 1 - t), (base + 1, t)])
+        else:
+            points = (_into_range(base + k, length, padding_mode, align_corners) for k in (-1, 0, 1, 2))
+            taps.append(list(zip(points, _cubic(t), strict=True)))
+
+    result = None
+    for corner in _corners(taps):
+        index, weight, inside = None, None, None
+        for (place, part), length in zip(corner, lengths, strict=True):
+            ok = (place >= 0) & (place <= length - 1)
+            inside = ok if inside is None else inside & ok
+            whole = place.clamp(0, length - 1).to(_core.int64)
+            index = whole if index is None else index * length + whole
+            if part is not None:
+                weight = part if weight is None else weight * part
+        values = flat.gather(2, index.reshape(batch, 1, -1).expand(batch, channels, -1))
+        values = values.reshape(batch, channels, *index.shape[1:])
+        values = values * inside.unsqueeze(1).to(values.dtype)
+        if weight is not None:
+            values = values * weight.unsqueeze(1)
+        result = values if result is None else result + values
+    return result
+
+
+def _corners(taps):
+    """All combinations of one tap per dimension."""
+    if not taps:
+        yield ()
+        return
+    for tap in taps[0]:
+        for rest in _corners(taps[1:]):
+            yield (tap, *rest)
+
+
+# ---- recurrent networks ----------------------------------------------------------------------------------------------
+
+
+def _lstm_step(gates, state):
+    i, f, g, o = gates.chunk(4, -1)
+    c = state[1]
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """One step of a long short-term memory; returns (h, c)."""
+    from rustnn.nn import functional as F
+
+    return _lstm_step(F.linear(input, w_ih, b_ih) + F.linear(hx[0], w_hh, b_hh), hx)
+
+
+def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """One step of a gated recurrent unit."""
+    from rustnn.nn import functional as F
+
+    return _gru_step(F.linear(input, w_ih, b_ih), F.linear(hx, w_hh, b_hh), hx)
+
+
+def _gru_step(from_input, from_state, h):
+    r1, z1, n1 = from_input.chunk(3, -1)
+    r2, z2, n2 = from_state.chunk(3, -1)
+    z = (z1 + z2).sigmoid()
+    n = (n1 + (r1 + r2).sigmoid() * n2).tanh()
+    return n + z * (h - n)
+
+
+def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """One step of an Elman network with tanh."""
+    from rustnn.nn import functional as F
+
+    return (F.linear(input, w_ih, b_ih) + F.linear(hx, w_hh, b_hh)).tanh()
+
+
+def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """One step of an Elman network with relu."""
+    from rustnn.nn import functional as F
+
+    return (F.linear(input, w_ih, b_ih) + F.linear(hx, w_hh, b_hh)).relu()
+
+
+def _direction(kind, x, sizes, state, weights, has_biases, reverse):
+    """One layer in one direction over packed elements.
+
+    Args:
+        x: elements step by step, (sum of sizes, input).
+        sizes: how many sequences run at each step; falls.
+        state: list of (N, width) tensors: h, and c of an LSTM.
+        weights: w_ih, w_hh, then b_ih, b_hh with biases, then w_hr with a projection.
+    Returns: outputs like x, and the last state of each sequence.
+    """
+    from rustnn.nn import functional as F
+
+    w_ih, w_hh, *rest = weights
+    b_ih, b_hh = rest[:2] if has_biases else (None, None)
+    w_hr = rest[-1] if len(rest) % 2 else None
+    # The inputs' part of all steps is one product.
+    parts = F.linear(x, w_ih, b_ih).split(sizes)
+    steps = range(len(sizes))
+    outputs = [None] * len(sizes)
+    # Forwards sequences end one after the other, longest last; backwards they join in.
+    current = [part[: sizes[-1 if reverse else 0]] for part in state]
+    finished = []
+    for step in reversed(steps) if reverse else steps:
+        size, running = sizes[step], current[0].size(0)
+        if size < running:
+            finished.append([part[size:] for part in current])
+            current = [part[:size] for part in current]
+        elif size > running:
+            current = [_core.cat([part, start[running:size]]) for part, start in zip(current, state, strict=True)]
+        if kind == "lstm":
+            h, c = _lstm_step(parts[step] + F.linear(current[0], w_hh, b_hh), current)
+            current = [h if w_hr is None else F.linear(h, w_hr), c]
+        elif kind == "gru":
+            current = [_gru_step(parts[step], F.linear(current[0], w_hh, b_hh), current[0])]
+        else:
+            total = parts[step] + F.linear(current[0], w_hh, b_hh)
+            current = [total.tanh() if kind == "rnn_tanh" else total.relu()]
+        outputs[step] = current[0]
+    finished.append(current)
+    last = [_core.cat([part[k] for part in reversed(finished)]) for k in range(len(state))]
+    return _core.cat(outputs), last
+
+
+def _recurrent(kind, x, sizes, states, params, has_biases, num_layers, dropout, train, bidirectional):
+    """All layers and directions over packed elements; returns outputs and the last states, one tensor per kind of
+    state."""
+    from rustnn.nn import functional as F
+
+    directions = 2 if bidirectional else 1
+    per = len(params) // (num_layers * directions)
+    last = []
+    for layer in range(num_layers):
+        results = []
+        for direction in range(directions):
+            number = layer * directions + direction
+            output, final = _direction(
+                kind,
+                x,
+                sizes,
+                [state[number] for state in states],
+                params[number * per : (number + 1) * per],
+                has_biases,
+                direction == 1,
+            )
+            results.append(output)
+            last.append(final)
+        x = results[0] if directions == 1 else _core.cat(results, -1)
+        if dropout and train and layer < num_layers - 1:
+            x = F.dropout(x, dropout, True)
+    return x, tuple(_core.stack([final[k] for final in last]) for k in range(len(states)))
+
+
+def _make_recurrent(kind):
+    def run(*args):
+        # (input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first), or packed:
+        # (data, batch_sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional).
+        packed = isinstance(args[2], _core.Tensor) or (
+            isinstance(args[2], (list, tuple)) and isinstance(args[3], (list, tuple))
+        )
+        if packed:
+            x, batch_sizes, hx, *options = args
+            sizes = batch_sizes.tolist()
+        else:
+            x, hx, *options, batch_first = args
+            if batch_first:
+                x = x.transpose(0, 1)
+            length, batch = x.shape[:2]
+            sizes = [batch] * length
+            x = x.reshape(length * batch, -1)
+        states = tuple(hx) if kind == "lstm" else (hx,)
+        output, last = _recurrent(kind, x, sizes, states, *options)
+        if not packed:
+            output = output.reshape(length, batch, -1)
+            if batch_first:
+                output = output.transpose(0, 1)
+        return (output, *last)
+
+    run.__name__ = kind
+    run.__doc__ = f"The {kind.replace('_', ' with ')} of several layers; the arguments are those of ``torch.{kind}``."
+    return run
+
+
+lstm = _make_recurrent("lstm")
+gru = _make_recurrent("gru")
+rnn_tanh = _make_recurrent("rnn_tanh")
+rnn_relu = _make_recurrent("rnn_relu")
