@@ -251,3 +251,13 @@ fn read(x: &Array, i: usize) -> Result<Scalar> {
         other => return Err(Error::not_implemented("item", other)),
     })
 }
+
+/// `x` in another dtype, contiguous; itself where it is so already.
+pub fn cast(x: &Array, dtype: DType) -> Result<Array> {
+    if x.dtype() == dtype && x.is_contiguous() {
+        return Ok(x.clone());
+    }
+    let out = Array::empty(x.shape(), dtype, x.device())?;
+    copy(x, &out)?;
+    Ok(out)
+}

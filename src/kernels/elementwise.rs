@@ -48,9 +48,10 @@ impl Rows {
         Rows { inputs, splat, out, len, count: 1, input_steps: [0; MAX_INPUTS], out_step: 0 }
     }
 
+    /// Whether one of the first `count` inputs is the output itself.
     #[inline(always)]
-    fn is_in_place(&self) -> bool {
-        self.inputs.contains(&self.out.cast_const())
+    fn is_in_place(&self, count: usize) -> bool {
+        (0..count).any(|k| self.inputs[k] == self.out.cast_const())
     }
 }
 
@@ -321,7 +322,7 @@ unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
     let mut pads = [MaybeUninit::<[f32; 16]>::uninit(); N];
     let mut padded = MaybeUninit::<[f32; 16]>::uninit();
     let rest = rows.len % width;
-    let overlaps = rows.len >= width && !rows.is_in_place();
+    let overlaps = rest != 0 && rows.len >= width && !rows.is_in_place(N);
     for row in 0..rows.count as isize {
         let mut from = [std::ptr::null::<f32>(); N];
         let mut step = [width; N];
@@ -396,7 +397,7 @@ unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: 
     let mut pads = [MaybeUninit::<[T; W]>::uninit(); N];
     let mut padded = MaybeUninit::<[R; W]>::uninit();
     let rest = rows.len % W;
-    let overlaps = rows.len >= W && !rows.is_in_place();
+    let overlaps = rest != 0 && rows.len >= W && !rows.is_in_place(N);
     for row in 0..rows.count as isize {
         let mut from = [std::ptr::null::<T>(); N];
         let mut step = [W; N];
@@ -453,8 +454,8 @@ unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: 
                 for k in 0..N {
                     if step[k] != 0 {
                         let pad = pads[k].write([from[k].read(); W]);
-                        for i in 1..rest {
-                            pad[i] = from[k].add(i).read();
+                        for (i, value) in pad[..rest].iter_mut().enumerate() {
+                            *value = from[k].add(i).read();
                         }
                         from[k] = pad.as_ptr();
                     }
@@ -552,20 +553,23 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
     assert!(inputs.len() == kernel.inputs && scalars.len() >= kernel.scalars, "wrong number of inputs or scalars");
     let compute = computed_in(dtype);
     let block = kernel.blocks[dtype as usize].expect("the kernel computes in this dtype");
-    let len: usize = out.shape.iter().product();
+    let mut len = 1;
+    for &size in out.shape {
+        len *= size;
+    }
     if len == 0 {
         return;
     }
     // The fast path: everything contiguous or one value, of the compute dtype, and small.
     let mut rows = Rows::single([std::ptr::null(); MAX_INPUTS], 0, out.ptr, len);
     let mut values = [[0u64; 1]; MAX_INPUTS];
-    let mut plain = len <= SMALL && out.dtype == kernel.result(compute) && is_contiguous(out.shape, out.strides);
+    let mut plain = len <= SMALL && out.dtype == kernel.result(compute) && is_plain(out.shape, out.strides);
     for (k, input) in inputs.iter().enumerate() {
         match input.0 {
             Source::Tensor { ptr, dtype, strides } => {
                 debug_assert_eq!(strides.len(), out.shape.len());
                 plain = plain && dtype == compute;
-                if plain && !is_contiguous(out.shape, strides) {
+                if plain && !is_plain(out.shape, strides) {
                     plain = is_splat(out.shape, strides);
                     rows.splat |= 1 << k;
                 }
@@ -582,7 +586,24 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
         // SAFETY: `Operand` and `DstBytes` vouch for `len` elements each.
         return unsafe { block(&rows, scalars) };
     }
+    run_plan(kernel, block, dtype, inputs, scalars, out, len);
+}
+
+/// Out of line, so that the fast path has little to save and restore.
+#[inline(never)]
+fn run_plan(kernel: &Kernel, block: Block, dtype: DType, inputs: &[Operand], scalars: &[Scalar], out: DstBytes, len: usize) {
     Plan::new(kernel, block, dtype, inputs, scalars, out, len).run();
+}
+
+/// `is_contiguous`, quicker for the commonest numbers of dimensions.
+#[inline(always)]
+fn is_plain(shape: &[usize], strides: &[isize]) -> bool {
+    match (shape, strides) {
+        ([], _) => true,
+        (&[size], &[stride]) => stride == 1 || size <= 1,
+        (&[_, size], &[down, right]) if right == 1 && down == size as isize => true,
+        _ => is_contiguous(shape, strides),
+    }
 }
 
 /// Whether all indices reach one element.
@@ -889,7 +910,7 @@ impl<'a> Plan<'a> {
             let mut splat = 0u8;
             // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
             unsafe {
-                for k in 0..self.count {
+                for (k, ptr) in ptrs[..self.count].iter_mut().enumerate() {
                     let input = &self.inputs[k];
                     let (raw, count) = match input.reach {
                         Reach::Value => (input.value.as_ptr().cast(), 1),
@@ -906,7 +927,7 @@ impl<'a> Plan<'a> {
                     if count == 1 {
                         splat |= 1 << k;
                     }
-                    ptrs[k] = self.converted(&mut buffers, k, raw, count);
+                    *ptr = self.converted(&mut buffers, k, raw, count);
                 }
                 let mut from = buffers.out.ptr();
                 (self.block)(&Rows::single(ptrs, splat, from, n), self.scalars);
@@ -1582,6 +1603,12 @@ mod tests {
                 run(&SUBTRACT, DType::F32, &inputs, &[], destination(&mut out, DType::F32, &shape, &strides))
             });
         }
+        let ints = [7i32; 16];
+        let mut out = [0i32; 16];
+        let inputs = [operand(&ints, DType::I32, &[1]), operand(&ints, DType::I32, &[1])];
+        time("i32 sub 16", 16, 192, &mut || {
+            run(&SUBTRACT, DType::I32, std::hint::black_box(&inputs), &[], destination(&mut out, DType::I32, &[16], &[1]))
+        });
         let n = 16 << 10;
         let (a, b): (Vec<i32>, Vec<i32>) = ((0..n as i32).collect(), (1..=n as i32).collect());
         let mut out = vec![0i32; n];

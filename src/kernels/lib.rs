@@ -8,6 +8,7 @@ pub mod index;
 pub mod indexing;
 pub mod lanes;
 pub mod gemm;
+pub mod layers;
 pub mod level;
 pub mod memory;
 pub mod optimizer;

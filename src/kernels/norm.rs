@@ -1149,37 +1149,30 @@ unsafe fn affine_lanes<L: Float, S: Simd, const N: usize, const F: usize>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let load = always(
+        // Filled in loops: `array::from_fn` is not always inlined, and then loses the SIMD level.
+        let zero = L::Native::<S>::splat(simd, L::ZERO);
+        let (mut inputs, mut factors) = ([zero; N], [zero; F]);
+        if !per_column {
+            for k in 0..F {
+                factors[k] = L::Native::<S>::splat(simd, table.add(k * width).read());
+            }
+        }
+        each_vector::<L, S>(
+            simd,
+            count,
             #[inline(always)]
-            |i: usize, lanes: usize| -> [L::Native<S>; N] {
-                std::array::from_fn(
-                    #[inline(always)]
-                    |k| get::<L, S>(simd, x[k].add(i), lanes, L::ZERO),
-                )
+            |i, lanes| {
+                for k in 0..N {
+                    inputs[k] = get::<L, S>(simd, x[k].add(i), lanes, L::ZERO);
+                }
+                if per_column {
+                    for k in 0..F {
+                        factors[k] = get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO);
+                    }
+                }
+                put::<L, S>(out.add(i), lanes, f.of::<S>(inputs, factors));
             },
         );
-        if per_column {
-            each_vector::<L, S>(
-                simd,
-                count,
-                #[inline(always)]
-                |i, lanes| {
-                    let factors = std::array::from_fn(
-                        #[inline(always)]
-                        |k| get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO),
-                    );
-                    put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors));
-                },
-            );
-        } else {
-            let factors: [L::Native<S>; F] = std::array::from_fn(|k| L::Native::<S>::splat(simd, table.add(k * width).read()));
-            each_vector::<L, S>(
-                simd,
-                count,
-                #[inline(always)]
-                |i, lanes| put::<L, S>(out.add(i), lanes, f.of::<S>(load(i, lanes), factors)),
-            );
-        }
     }
 }
 

@@ -17,6 +17,12 @@ use smallvec::SmallVec;
 const BLOCK: usize = 2048;
 /// Rows that one column kernel folds in sequence (by groups of 8).
 const ROWS: usize = 512;
+/// Lines of so many bytes together hardly come from the first caches: they are read side by side.
+const STREAMED_BYTES: usize = 1 << 17;
+/// Lines of up to so many blocks are folded together.
+const BLOCKS: usize = 4;
+/// Lines of one kernel call.
+const LINES: usize = 512;
 /// Columns of one tile: their partial results stay in the first-level cache.
 const TILE: usize = 1024;
 /// Elements worth a chunk of a parallel loop: some 10 µs.
@@ -89,20 +95,21 @@ fn quick<T: Widen, O: Narrow<T::Wide>>(kernels: &Kernels<T::Wide>, x: &Src<T>, d
     let last = first + dims.len();
     let depth: usize = x.shape[first..last].iter().product();
     debug_assert!(out.is_contiguous());
-    // SAFETY: `x` and `out` vouch for their memory; `totals` has room for the rounded-up width and for 64 lines.
+    // SAFETY: `x` and `out` vouch for their memory; `totals` has room for the rounded-up width, and for `LINES`.
     unsafe {
         if last == rank && depth <= BLOCK && depth > 0 {
             let count: usize = x.shape[..first].iter().product();
             if count * depth > GRAIN {
                 return false;
             }
-            let mut totals = [T::Wide::ZERO; 64];
-            for start in (0..count).step_by(64) {
-                let n = (count - start).min(64);
+            let mut totals = [std::mem::MaybeUninit::<T::Wide>::uninit(); LINES];
+            let totals = totals.as_mut_ptr().cast::<T::Wide>();
+            for start in (0..count).step_by(LINES) {
+                let n = (count - start).min(LINES);
                 let x = x.ptr.cast::<T::Wide>().add(start * depth);
-                (kernels.lines)(x, depth as isize, n, depth, std::ptr::null(), totals.as_mut_ptr());
-                finish_all(finish, &mut totals[..n]);
-                scatter(totals.as_ptr(), n, out.ptr.add(start), 1);
+                (kernels.lines)(x, depth as isize, n, depth, std::ptr::null(), totals);
+                finish_all(finish, std::slice::from_raw_parts_mut(totals, n));
+                scatter(totals, n, out.ptr.add(start), 1);
             }
             return true;
         }
@@ -350,50 +357,170 @@ impl<L: Wide> Kernels<L> {
 unsafe fn lines<L: Wide, O: Op>(x: *const L, stride: isize, count: usize, n: usize, centre: *const L, out: *mut L) {
     // SAFETY: the caller's promise.
     dispatch!(crate::level(), simd => unsafe {
-        for i in 0..count {
+        let mut i = 0;
+        let len = lanes::<L, _>(simd);
+        // Lines shorter than a vector: a lane each.
+        while n < len && i + len <= count {
+            short_lines::<L, O, _>(simd, x.offset(i as isize * stride), stride, n, centre.wrapping_add(i * !centre.is_null() as usize), out.add(i));
+            i += len;
+        }
+        if n >= len && count * n * size_of::<L>() >= STREAMED_BYTES {
+            // Four far-apart lines at a time: one stream of reads does not fill the memory bus.
+            let apart = count / 4;
+            while i < apart {
+                four_lines::<L, O, _>(simd, x, stride, n, centre, out, std::array::from_fn(|l| i + l * apart));
+                i += 1;
+            }
+            i = 4 * apart;
+        }
+        while i < count {
             let c = if centre.is_null() { L::ZERO } else { centre.add(i).read() };
             out.add(i).write(line::<L, O, _>(simd, x.offset(i as isize * stride), n, c));
+            i += 1;
         }
     })
 }
+
+/// Vectors of partial results of a line.
+const SUMS: usize = 8;
 
 /// # Safety
 /// `n` elements are readable and initialised.
 #[inline(always)]
 unsafe fn line<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, n: usize, c: L) -> L {
-    let len = L::V::<S>::LEN;
+    let step = SUMS * L::V::<S>::LEN;
     let centre = L::V::<S>::splat(simd, c);
     // SAFETY: all indices are below `n`.
-    let at = |i: usize| O::map::<L, S>(simd, unsafe { load(simd, x.add(i)) }, centre);
-    let join = O::join::<L, S>;
-    let mut i = 0;
-    let mut sum = if n >= 8 * len {
-        let mut sums: [L::V<S>; 8] = std::array::from_fn(|k| at(k * len));
-        i = 8 * len;
-        while i + 8 * len <= n {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                *sum = join(*sum, at(i + k * len));
-            }
-            i += 8 * len;
+    unsafe {
+        if n < step {
+            return line_end::<L, O, S>(simd, x, 0, n, c, None);
         }
-        let [a, b, c, d, e, f, g, h] = sums;
-        join(join(join(a, b), join(c, d)), join(join(e, f), join(g, h)))
-    } else if n >= len {
-        i = len;
-        at(0)
-    } else {
-        L::V::<S>::splat(simd, O::identity())
-    };
-    while i + len <= n {
-        sum = join(sum, at(i));
-        i += len;
+        let mut sums = first_sums::<L, O, S>(simd, x, centre);
+        let mut i = step;
+        while i + step <= n {
+            add_to_sums::<L, O, S>(simd, x.add(i), centre, &mut sums);
+            i += step;
+        }
+        line_end::<L, O, S>(simd, x, i, n, c, Some(sums))
     }
-    if i < n {
-        let pad = L::V::<S>::splat(simd, O::pad(c));
-        // SAFETY: `n - i < len` elements are left.
-        sum = join(sum, O::map::<L, S>(simd, unsafe { load_some(simd, x.add(i), n - i, pad) }, centre));
+}
+
+#[inline(always)]
+fn lanes<L: Wide, S: Simd>(_: S) -> usize {
+    L::V::<S>::LEN
+}
+
+/// As many lines as a vector has lanes.
+///
+/// # Safety
+/// As for [`lines`].
+#[inline(always)]
+unsafe fn short_lines<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, stride: isize, n: usize, centre: *const L, out: *mut L) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let zero = L::V::<S>::splat(simd, L::ZERO);
+        let centre = if centre.is_null() { zero } else { load(simd, centre) };
+        let mut total = L::V::<S>::splat(simd, O::identity());
+        for j in 0..n {
+            let mut v = zero;
+            for (l, lane) in v.as_mut_slice().iter_mut().enumerate() {
+                *lane = x.offset(l as isize * stride).add(j).read();
+            }
+            total = O::join::<L, S>(total, O::map::<L, S>(simd, v, centre));
+        }
+        store(total, out);
     }
-    across::<L, O, S>(sum)
+}
+
+/// Four of the lines side by side, each as [`line`] has it.
+///
+/// # Safety
+/// As for [`lines`].
+#[inline(always)]
+unsafe fn four_lines<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, stride: isize, n: usize, centre: *const L, out: *mut L, which: [usize; 4]) {
+    let step = SUMS * L::V::<S>::LEN;
+    let (mut x, mut c) = ([x; 4], [L::ZERO; 4]);
+    let mut centres = [L::V::<S>::splat(simd, L::ZERO); 4];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for l in 0..4 {
+            x[l] = x[l].offset(which[l] as isize * stride);
+            if !centre.is_null() {
+                c[l] = centre.add(which[l]).read();
+                centres[l] = L::V::<S>::splat(simd, c[l]);
+            }
+        }
+        let mut sums = [[centres[0]; SUMS]; 4];
+        let mut i = 0;
+        if step <= n {
+            for l in 0..4 {
+                sums[l] = first_sums::<L, O, S>(simd, x[l], centres[l]);
+            }
+            i = step;
+            while i + step <= n {
+                for l in 0..4 {
+                    add_to_sums::<L, O, S>(simd, x[l].add(i), centres[l], &mut sums[l]);
+                }
+                i += step;
+            }
+        }
+        for l in 0..4 {
+            out.add(which[l]).write(line_end::<L, O, S>(simd, x[l], i, n, c[l], (i > 0).then_some(sums[l])));
+        }
+    }
+}
+
+/// # Safety
+/// `SUMS` vectors are readable.
+#[inline(always)]
+unsafe fn first_sums<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, centre: L::V<S>) -> [L::V<S>; SUMS] {
+    let mut sums = [centre; SUMS];
+    for k in 0..SUMS {
+        // SAFETY: the caller's promise.
+        sums[k] = O::map::<L, S>(simd, unsafe { load(simd, x.add(k * L::V::<S>::LEN)) }, centre);
+    }
+    sums
+}
+
+/// # Safety
+/// `SUMS` vectors are readable.
+#[inline(always)]
+unsafe fn add_to_sums<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, centre: L::V<S>, sums: &mut [L::V<S>; SUMS]) {
+    for k in 0..SUMS {
+        // SAFETY: the caller's promise.
+        let v = O::map::<L, S>(simd, unsafe { load(simd, x.add(k * L::V::<S>::LEN)) }, centre);
+        sums[k] = O::join::<L, S>(sums[k], v);
+    }
+}
+
+/// Joins the partial results of `..i`, if there are any, and the elements `i..n`.
+///
+/// # Safety
+/// The elements are readable.
+#[inline(always)]
+unsafe fn line_end<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, mut i: usize, n: usize, c: L, sums: Option<[L::V<S>; SUMS]>) -> L {
+    let len = L::V::<S>::LEN;
+    let centre = L::V::<S>::splat(simd, c);
+    // SAFETY: all indices are below `n`; then `n - i < len` elements are left.
+    unsafe {
+        let mut sum = match sums {
+            Some(sums) => halves::<L, O, S, SUMS>(sums),
+            None if n >= len => {
+                i = len;
+                O::map::<L, S>(simd, load(simd, x), centre)
+            }
+            None => L::V::<S>::splat(simd, O::identity()),
+        };
+        while i + len <= n {
+            sum = O::join::<L, S>(sum, O::map::<L, S>(simd, load(simd, x.add(i)), centre));
+            i += len;
+        }
+        if i < n {
+            let pad = L::V::<S>::splat(simd, O::pad(c));
+            sum = O::join::<L, S>(sum, O::map::<L, S>(simd, load_some(simd, x.add(i), n - i, pad), centre));
+        }
+        across::<L, O, S>(sum)
+    }
 }
 
 /// Folds the lanes of a vector, halves first.
@@ -453,24 +580,22 @@ unsafe fn group<L: Wide, O: Op, S: Simd, const G: usize>(
     out: *mut L,
 ) {
     let len = L::V::<S>::LEN;
-    let rows: [*const L; G] = std::array::from_fn(|r| x.wrapping_offset(r as isize * stride));
     let zero = L::V::<S>::splat(simd, L::ZERO);
-    let fold = |mut v: [L::V<S>; G]| {
-        let mut half = G / 2;
-        while half > 0 {
-            for i in 0..half {
-                v[i] = O::join::<L, S>(v[i], v[i + half]);
-            }
-            half /= 2;
-        }
-        v[0]
-    };
+    // Filled in loops: `array::from_fn` is not always inlined, and then loses the SIMD level.
+    let mut rows = [x; G];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = x.wrapping_offset(r as isize * stride);
+    }
+    let mut v = [zero; G];
     // SAFETY: the caller's promise; whole vectors while they fit, then the first `k - j` lanes.
     unsafe {
         let mut j = 0;
         while j + len <= k {
             let c = if centre.is_null() { zero } else { load(simd, centre.add(j)) };
-            let mut sum = fold(std::array::from_fn(|r| O::map::<L, S>(simd, load(simd, rows[r].add(j)), c)));
+            for r in 0..G {
+                v[r] = O::map::<L, S>(simd, load(simd, rows[r].add(j)), c);
+            }
+            let mut sum = halves::<L, O, S, G>(v);
             if go_on {
                 sum = O::join::<L, S>(load(simd, out.add(j)), sum);
             }
@@ -480,13 +605,29 @@ unsafe fn group<L: Wide, O: Op, S: Simd, const G: usize>(
         if j < k {
             let n = k - j;
             let c = if centre.is_null() { zero } else { load_some(simd, centre.add(j), n, zero) };
-            let mut sum = fold(std::array::from_fn(|r| O::map::<L, S>(simd, load_some(simd, rows[r].add(j), n, zero), c)));
+            for r in 0..G {
+                v[r] = O::map::<L, S>(simd, load_some(simd, rows[r].add(j), n, zero), c);
+            }
+            let mut sum = halves::<L, O, S, G>(v);
             if go_on {
                 sum = O::join::<L, S>(load(simd, out.add(j)), sum);
             }
             store(sum, out.add(j));
         }
     }
+}
+
+/// Joins vectors, halves first; `G` is a power of 2.
+#[inline(always)]
+fn halves<L: Wide, O: Op, S: Simd, const G: usize>(mut v: [L::V<S>; G]) -> L::V<S> {
+    let mut half = G / 2;
+    while half > 0 {
+        for i in 0..half {
+            v[i] = O::join::<L, S>(v[i], v[i + half]);
+        }
+        half /= 2;
+    }
+    v[0]
 }
 
 /// A dimension of the input; `out` is its stride in the output if it is kept.
@@ -747,8 +888,9 @@ impl<T: Widen> Job<T> {
         let (&inner, outer) = plan.kept.split_last().expect("columns are kept");
         let width = inner.size;
         let [Dim { stride, .. }] = plan.reduced[..] else { return false };
-        let fold = 256 / width.max(1);
-        if inner.stride != 1 || stride != width as isize || width > 32 || depth < 16 * fold || !self.centres.get().is_null() {
+        // Rows of 2048 lie far enough apart to be streams of their own.
+        let fold = BLOCK / width.max(1);
+        if inner.stride != 1 || stride != width as isize || width > 256 || depth < 16 * fold || !self.centres.get().is_null() {
             return false;
         }
         let (rows, rest) = (depth / fold, depth % fold);
@@ -769,8 +911,8 @@ impl<T: Widen> Job<T> {
             let first = Plan { kept, reduced, columns: true };
             self.unfinished().columns(&first, outers * wide, rows, Shared::new(wides.as_mut_ptr()));
             let mut walk = Walk::at(outer, 0);
-            let mut totals = [T::Wide::ZERO; 32 + MAX_LANES];
-            let mut last = [T::Wide::ZERO; 256];
+            let mut totals = [T::Wide::ZERO; 256 + MAX_LANES];
+            let mut last = [T::Wide::ZERO; BLOCK];
             for i in 0..outers {
                 let first = wides.as_ptr().add(i * wide);
                 (self.kernels.join_columns)(first, width as isize, fold, width, std::ptr::null(), false, totals.as_mut_ptr());
@@ -797,13 +939,13 @@ impl<T: Widen> Job<T> {
             // Equal short lines at one distance: one kernel call for many.
             if T::SAME
                 && let [Dim { stride: 1, .. }] = plan.reduced[..]
-                && depth <= BLOCK
+                && depth <= BLOCKS * BLOCK
                 && let [] | [_] = plan.kept[..]
             {
                 let (stride, out_stride) = plan.kept.first().map_or((0, 0), |dim| (dim.stride, dim.out.unwrap_or(0)));
-                let mut totals = [self.kernels.identity; 64];
-                for start in (from..to).step_by(64) {
-                    let count = (to - start).min(64);
+                let mut totals = [self.kernels.identity; LINES];
+                for start in (from..to).step_by(LINES) {
+                    let count = (to - start).min(LINES);
                     let centres = if self.centres.get().is_null() {
                         std::ptr::null()
                     } else {
@@ -812,7 +954,10 @@ impl<T: Widen> Job<T> {
                         self.centres.get().add(start).cast_const()
                     };
                     let first = x.cast::<T::Wide>().offset(start as isize * stride);
-                    (self.kernels.lines)(first, stride, count, depth, centres, totals.as_mut_ptr());
+                    (self.kernels.lines)(first, stride, count, depth.min(BLOCK), centres, totals.as_mut_ptr());
+                    if depth > BLOCK {
+                        self.more_blocks(first, stride, count, depth, centres, &mut totals);
+                    }
                     finish_all(self.finish, &mut totals[..count]);
                     scatter(totals.as_ptr(), count, out.get().offset(start as isize * out_stride), out_stride);
                 }
@@ -824,6 +969,34 @@ impl<T: Widen> Job<T> {
                 out.get().offset(walk.out).write(O::narrow(self.finish.apply(total)));
                 walk.advance();
             }
+        }
+    }
+
+    /// Folds the blocks but the first of `count` lines into `totals`, which hold the first.
+    ///
+    /// # Safety
+    /// As for [`Job::lines`].
+    unsafe fn more_blocks(
+        &self,
+        x: *const T::Wide,
+        stride: isize,
+        count: usize,
+        depth: usize,
+        centres: *const T::Wide,
+        totals: &mut [T::Wide; LINES],
+    ) {
+        let blocks = depth.div_ceil(BLOCK);
+        let mut folded = [[self.kernels.identity; LINES]; BLOCKS - 1];
+        for block in 1..blocks {
+            let n = BLOCK.min(depth - block * BLOCK);
+            // SAFETY: the caller's promise.
+            unsafe { (self.kernels.lines)(x.add(block * BLOCK), stride, count, n, centres, folded[block - 1].as_mut_ptr()) };
+        }
+        for (i, total) in totals[..count].iter_mut().enumerate() {
+            let mut sum = Pairwise::new(self.kernels.join_two);
+            sum.push(*total);
+            folded[..blocks - 1].iter().for_each(|block| sum.push(block[i]));
+            *total = sum.total(self.kernels.identity);
         }
     }
 
@@ -873,11 +1046,38 @@ impl<T: Widen> Job<T> {
                         walk.advance();
                     }
                 }
+                let mut folded = [self.kernels.identity; 16];
+                let mut centres = [T::Wide::ZERO; 16];
+                if !centre.is_null() {
+                    centres.fill(centre.read());
+                }
+                let centres = if centre.is_null() { centre } else { centres.as_ptr() };
                 while left > 0 {
-                    let n = left.min(run.size - within).min(BLOCK);
-                    total.push(fold(x.offset(walk.offset).add(within).cast(), n));
-                    left -= n;
-                    within += n;
+                    // Several runs, block by block, if they are long enough to be worth it.
+                    if let [dim] = outer
+                        && within == 0
+                        && run.size <= 8 * BLOCK
+                        && left >= 2 * run.size
+                    {
+                        let count = (left / run.size).min(16);
+                        for start in (0..run.size).step_by(BLOCK) {
+                            let first = x.offset(walk.offset).add(start).cast();
+                            let n = BLOCK.min(run.size - start);
+                            (self.kernels.lines)(first, dim.stride, count, n, centres, folded.as_mut_ptr());
+                            folded[..count].iter().for_each(|&value| total.push(value));
+                        }
+                        left -= run.size * count;
+                        (0..count).for_each(|_| walk.advance());
+                        continue;
+                    }
+                    // Else the blocks of a run.
+                    let rest = left.min(run.size - within);
+                    let n = rest.min(BLOCK);
+                    let count = (rest / n).min(16);
+                    (self.kernels.lines)(x.offset(walk.offset).add(within).cast(), BLOCK as isize, count, n, centres, folded.as_mut_ptr());
+                    folded[..count].iter().for_each(|&value| total.push(value));
+                    left -= n * count;
+                    within += n * count;
                     if within == run.size {
                         within = 0;
                         walk.advance();

@@ -941,7 +941,7 @@ mod tests {
             x.sort_unstable();
             assert_eq!(x, [0, 1, 2]);
         }
-        assert!((first[0] as i32 - 1000).abs() < 120 && (first[2] as i32 - 5000).abs() < 180, "{first:?}");
+        assert!((first[0] - 1000i32).abs() < 120 && (first[2] - 5000i32).abs() < 180, "{first:?}");
         assert_eq!(draw(&[1.0, -1.0], 1, true, 1), Err(BadWeights::NotAWeight));
         assert_eq!(draw(&[1.0, f32::NAN], 1, true, 1), Err(BadWeights::NotAWeight));
         assert_eq!(draw(&[0.0, 0.0], 1, true, 1), Err(BadWeights::NoWeight));

@@ -52,7 +52,7 @@ pub(crate) const ERFINV_TAIL: [f64; 9] =
 
 /// The inverse of `erf`; ±inf at ±1, NaN outside. Starts from the polynomials above; then Halley steps.
 pub fn erfinv(y: f64) -> f64 {
-    if !(y.abs() < 1.0) {
+    if y.abs() >= 1.0 || y.is_nan() {
         return if y.abs() == 1.0 { f64::copysign(f64::INFINITY, y) } else { f64::NAN };
     }
     if y.abs() < 1e-8 {

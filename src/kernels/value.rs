@@ -590,6 +590,7 @@ impl Compute for Truth {
     }
 }
 
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl Add for Truth {
     type Output = Self;
     #[inline(always)]
@@ -597,6 +598,7 @@ impl Add for Truth {
         Truth(self.0 | other.0)
     }
 }
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl Sub for Truth {
     type Output = Self;
     #[inline(always)]
@@ -604,6 +606,7 @@ impl Sub for Truth {
         Truth(self.0 ^ other.0)
     }
 }
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl Mul for Truth {
     type Output = Self;
     #[inline(always)]
@@ -699,5 +702,50 @@ impl Bits for Truth {
     #[inline(always)]
     fn shr(self, other: Self) -> Self {
         Truth(self.0 & (other.0 ^ 1))
+    }
+}
+
+impl Scalar {
+    /// The nearest f64.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Scalar::Int(i) => i as f64,
+            Scalar::Float(f) => f,
+            Scalar::Bool(b) => b as u8 as f64,
+        }
+    }
+
+    /// Truncated toward zero, saturating.
+    pub fn to_i64(self) -> i64 {
+        match self {
+            Scalar::Int(i) => i,
+            Scalar::Float(f) => f as i64,
+            Scalar::Bool(b) => b as i64,
+        }
+    }
+
+    /// Whether it is not zero.
+    pub fn to_bool(self) -> bool {
+        match self {
+            Scalar::Int(i) => i != 0,
+            Scalar::Float(f) => f != 0.0,
+            Scalar::Bool(b) => b,
+        }
+    }
+}
+
+impl From<i64> for Scalar {
+    fn from(i: i64) -> Self {
+        Scalar::Int(i)
+    }
+}
+impl From<f64> for Scalar {
+    fn from(f: f64) -> Self {
+        Scalar::Float(f)
+    }
+}
+impl From<bool> for Scalar {
+    fn from(b: bool) -> Self {
+        Scalar::Bool(b)
     }
 }

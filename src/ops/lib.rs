@@ -6,10 +6,19 @@ pub mod arithmetic;
 pub mod arrange;
 pub mod copy;
 pub mod create;
-mod formula;
 pub mod embedding;
+mod formula;
 pub mod index;
+pub mod conv;
+pub mod join;
+pub mod loss;
+pub mod matmul;
+pub mod norm;
+pub mod optimizer;
+pub mod pool;
+pub mod softmax;
 pub mod mode;
+pub mod moments;
 pub mod names;
 pub mod random;
 pub mod read;
@@ -48,7 +57,7 @@ pub fn set_default_device(device: Device) -> Device {
 type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&registry::Args) -> Result<registry::Output>)];
 
 /// The ops of each file; a new file of ops adds its line here.
-pub(crate) static OP_FILES: &[OpFile] = &[activation::OPS, arithmetic::OPS, copy::OPS, create::OPS, index::OPS, embedding::OPS, arrange::OPS, reduce::OPS, views::OPS];
+pub(crate) static OP_FILES: &[OpFile] = &[moments::OPS, conv::OPS, join::OPS, loss::OPS, matmul::OPS, norm::OPS, pool::OPS, random::OPS, softmax::OPS, activation::OPS, arithmetic::OPS, arrange::OPS, copy::OPS, create::OPS, embedding::OPS, index::OPS, reduce::OPS, views::OPS];
 
 /// Other names of ops, in PyTorch too; in-place forms follow.
 pub(crate) static ALIASES: &[(&str, &str)] = &[
@@ -61,6 +70,9 @@ pub(crate) static ALIASES: &[(&str, &str)] = &[
     ("arctan2", "atan2"),
     ("arctanh", "atanh"),
     ("clip", "clamp"),
+    ("concat", "cat"),
+    ("concatenate", "cat"),
+    ("ger", "outer"),
     ("divide", "div"),
     ("fix", "trunc"),
     ("greater", "gt"),

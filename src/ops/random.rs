@@ -52,3 +52,301 @@ impl Generator {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
+
+use crate::copy::{contiguous_array, overwrite};
+use crate::registry::{Args, Output, into_out};
+use crate::row::{Scalar, default_dtype};
+use crate::tape::record;
+use crate::tensor::{Tensor, needs_grad};
+use rustnn_autograd::{Backward, Context, Grads};
+use rustnn_kernels::layers::{self, Law};
+use rustnn_kernels::rng::{BadWeights, Stream};
+use rustnn_tensor::{Array, DType, Device, Result, bail, ensure};
+use smallvec::smallvec;
+
+/// The stream for a fill of `len` values, which the generator then leaves behind.
+fn stream(generator: Option<&Generator>, len: usize) -> Stream {
+    let (seed, offset) = generator.unwrap_or(Generator::global()).take(layers::blocks(len));
+    Stream { seed, offset }
+}
+
+/// Fills an array; strided ones through a dense copy, so that the numbers are the same.
+fn fill(law: Law, generator: Option<&Generator>, out: &Array) -> Result<()> {
+    let stream = stream(generator, out.numel());
+    if out.is_contiguous() {
+        return layers::fill_random(law, stream, out);
+    }
+    let dense = Array::empty(out.shape(), out.dtype(), out.device())?;
+    layers::fill_random(law, stream, &dense)?;
+    crate::copy::copy_array(&dense, out)
+}
+
+fn sample(law: Law, generator: Option<&Generator>, shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+    let out = Array::empty(shape, dtype, device)?;
+    fill(law, generator, &out)?;
+    Ok(Tensor::from_array(out))
+}
+
+const UNIT: Law = Law::Uniform { low: 0.0, high: 1.0 };
+const STANDARD: Law = Law::Normal { mean: 0.0, std: 1.0 };
+
+/// The law of integers in [low, high).
+fn integers(low: i64, high: i64) -> Result<Law> {
+    ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
+    Ok(Law::Integers { low, span: (high as i128 - low as i128) as u64 })
+}
+
+fn floating(dtype: DType, op: &str) -> Result<()> {
+    if dtype.is_float() { Ok(()) } else { Err(rustnn_tensor::Error::not_implemented(op, dtype)) }
+}
+
+fn drawn(a: &Args, law: Law, op: &str) -> Result<Output> {
+    let make = || {
+        let dtype = a.opt_dtype(3)?.unwrap_or_else(default_dtype);
+        floating(dtype, op)?;
+        let shape = crate::create::sizes(a.ints(0)?)?;
+        let t = sample(law, a.generator(1)?, &shape, dtype, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
+        t.set_requires_grad(a.bool(7)?)?;
+        Ok(t)
+    };
+    into_out(op, &[], make, a.opt_tensor(2)?)
+}
+
+fn drawn_like(a: &Args, law: Law, op: &str) -> Result<Tensor> {
+    let x = a.tensor(0)?;
+    let dtype = a.opt_dtype(1)?.unwrap_or(x.dtype());
+    floating(dtype, op)?;
+    let t = sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?;
+    t.set_requires_grad(a.bool(5)?)?;
+    Ok(t)
+}
+
+fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
+    let make = || {
+        ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
+        let dtype = a.opt_dtype(at + 3)?.unwrap_or(DType::I64);
+        let shape = crate::create::sizes(a.ints(at)?)?;
+        let t = sample(integers(low, high)?, a.generator(at + 1)?, &shape, dtype, a.opt_device(at + 5)?.unwrap_or_else(crate::default_device))?;
+        t.set_requires_grad(a.bool(at + 7)?)?;
+        Ok(t)
+    };
+    into_out("randint", &[], make, a.opt_tensor(at + 2)?)
+}
+
+/// `normal(mean, std)` element by element.
+fn normal_each(mean: crate::row::Operand, std: crate::row::Operand, generator: Option<&Generator>) -> Result<Tensor> {
+    use crate::row::{Operand, call};
+    let shapes: Vec<&Tensor> = [mean, std].iter().filter_map(|o| o.tensor()).collect();
+    let mut shape: rustnn_tensor::Shape = smallvec![];
+    let mut dtype = default_dtype();
+    for t in shapes {
+        shape = rustnn_tensor::shape::broadcast(&shape, t.shape())?;
+        dtype = t.dtype();
+    }
+    let z = sample(STANDARD, generator, &shape, dtype, Device::Cpu)?;
+    let scaled = call(&crate::rows::MUL, &[Operand::Tensor(&z), std], &[])?;
+    call(&crate::rows::ADD, &[Operand::Tensor(&scaled), mean], &[Scalar::Int(1)])
+}
+
+struct DropoutBackward {
+    stream: Stream,
+    p: f64,
+}
+
+impl Backward<Tensor> for DropoutBackward {
+    fn name(&self) -> String {
+        "NativeDropoutBackward0".into()
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(dy) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        // The same stream keeps the same elements: no mask is stored.
+        Ok(smallvec![Some(masked(&dy, self.stream, self.p)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+fn masked(x: &Tensor, stream: Stream, p: f64) -> Result<Tensor> {
+    let out = Array::empty(x.shape(), x.dtype(), x.device())?;
+    layers::dropout(&contiguous_array(x.array())?, stream, p, &out)?;
+    if !needs_grad(&[x]) {
+        return Ok(Tensor::from_array(out));
+    }
+    Ok(record(out, &[x], DropoutBackward { stream, p }))
+}
+
+fn check_probability(p: f64) -> Result<()> {
+    ensure!((0.0..=1.0).contains(&p), Value, "dropout probability has to be between 0 and 1, but got {p}");
+    Ok(())
+}
+
+/// Zeros elements with probability `p`, the others divided by `1 - p`.
+pub fn dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result<Tensor> {
+    check_probability(p)?;
+    if !training || p == 0.0 {
+        return Ok(x.clone());
+    }
+    floating(x.dtype(), "dropout")?;
+    if in_place {
+        let ones = crate::create::ones_like(x)?;
+        let mask = crate::mode::no_grad(|| masked(&ones, stream(None, x.numel()), p))?;
+        crate::row::call_inplace(&crate::rows::MUL, x, &[(&mask).into()], &[])?;
+        return Ok(x.clone());
+    }
+    masked(x, stream(None, x.numel()), p)
+}
+
+/// Zeros whole channels of (N, C, …).
+fn feature_dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result<Tensor> {
+    check_probability(p)?;
+    if !training || p == 0.0 || x.numel() == 0 {
+        return Ok(x.clone());
+    }
+    ensure!(x.rank() >= 2, Runtime, "Feature dropout requires at least 2 dimensions in the input");
+    let shape: rustnn_tensor::Shape = (0..x.rank()).map(|d| if d < 2 { x.shape()[d] } else { 1 }).collect();
+    let ones = crate::create::full(&shape, Scalar::Int(1), x.dtype())?;
+    let mask = crate::mode::no_grad(|| masked(&ones, stream(None, ones.numel()), p))?;
+    if in_place {
+        crate::row::call_inplace(&crate::rows::MUL, x, &[(&mask).into()], &[])?;
+        return Ok(x.clone());
+    }
+    crate::mul(x, &mask)
+}
+
+fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<Tensor> {
+    use crate::row::call;
+    check_probability(p)?;
+    if !training || p == 0.0 || x.numel() == 0 {
+        return Ok(x.clone());
+    }
+    // Dropped elements take SELU's lower limit; the rest is scaled so that mean and variance stay. arXiv:1706.02515.
+    const LIMIT: f64 = 1.758_099_340_847_376_6;
+    let shape: rustnn_tensor::Shape = (0..x.rank()).map(|d| if !features || d < 2 { x.shape()[d] } else { 1 }).collect();
+    let kept = sample(Law::Bernoulli { p: 1.0 - p }, None, &shape, x.dtype(), x.device())?;
+    let a = 1.0 / ((LIMIT * LIMIT * p + 1.0) * (1.0 - p)).sqrt();
+    let b = call(&crate::rows::MUL, &[(&call(&crate::rows::ADD, &[(&kept).into(), (-1.0).into()], &[Scalar::Int(1)])?).into(), (LIMIT * a).into()], &[])?;
+    let b = call(&crate::rows::ADD, &[(&b).into(), (LIMIT * a * p).into()], &[Scalar::Int(1)])?;
+    crate::add(&crate::mul(x, &crate::mul_scalar(&kept, a)?)?, &b)
+}
+
+fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Option<&Generator>) -> Result<Tensor> {
+    ensure!(weights.rank() == 1 || weights.rank() == 2, Runtime, "prob_dist must be 1 or 2 dim");
+    ensure!(weights.dtype().is_float(), Runtime, "multinomial only supports floating-point dtypes for prob_dist, got: {}", weights.dtype().scalar_name());
+    ensure!(samples > 0, Runtime, "cannot sample n_sample <= 0 samples");
+    let categories = weights.shape()[weights.rank() - 1];
+    ensure!(
+        replacement || samples as usize <= categories,
+        Runtime,
+        "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+    );
+    let rows = if weights.rank() == 2 { weights.shape()[0] } else { 1 };
+    let mut shape: rustnn_tensor::Shape = weights.shape().into();
+    *shape.last_mut().unwrap_or(&mut 0) = samples as usize;
+    let out = Array::empty(&shape, DType::I64, weights.device())?;
+    let stream = stream(generator, rows * (samples as usize).max(categories) * 4);
+    match layers::multinomial(&contiguous_array(weights.array())?, rows, categories, samples as usize, replacement, stream, &out)? {
+        Ok(()) => Ok(Tensor::from_array(out)),
+        Err(BadWeights::NotAWeight) => bail!(Runtime, "probability tensor contains either `inf`, `nan` or element < 0"),
+        Err(BadWeights::NoWeight) => bail!(Runtime, "invalid multinomial distribution (sum of probabilities <= 0)"),
+        Err(BadWeights::TooFew) => bail!(Runtime, "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"),
+    }
+}
+
+fn in_place(a: &Args, name: &'static str, law: Law, generator: usize) -> Result<Tensor> {
+    let x = a.tensor(0)?;
+    if !matches!(law, Law::Integers { .. } | Law::Bernoulli { .. }) {
+        floating(x.dtype(), name)?;
+    }
+    overwrite(x, name, |array| fill(law, a.generator(generator)?, array))?;
+    Ok(x.clone())
+}
+
+crate::ops! {
+    "rand(int[...] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Uniform in [0, 1)." => |a| drawn(a, UNIT, "rand")?;
+    "randn(int[...] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Normal with mean 0 and variance 1." => |a| drawn(a, STANDARD, "randn")?;
+    "rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None)"
+        Function "Uniform in [0, 1), shaped like the input." => |a| drawn_like(a, UNIT, "rand_like")?;
+    "randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None)"
+        Function "Normal, shaped like the input." => |a| drawn_like(a, STANDARD, "randn_like")?;
+    "randint(int high, int[] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Integers in [0, high)." => |a| randint(a, 0, a.int(0)?, 1)?;
+    "randint(int low, int high, int[] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Integers in [low, high)." => |a| randint(a, a.int(0)?, a.int(1)?, 2)?;
+    "randint_like(Tensor self, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [0, high), shaped like the input." => |a| {
+        let x = a.tensor(0)?;
+        sample(integers(0, a.int(1)?)?, None, x.shape(), a.opt_dtype(2)?.unwrap_or(x.dtype()), x.device())?
+    };
+    "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [low, high), shaped like the input." => |a| {
+        let x = a.tensor(0)?;
+        sample(integers(a.int(1)?, a.int(2)?)?, None, x.shape(), a.opt_dtype(3)?.unwrap_or(x.dtype()), x.device())?
+    };
+    "randperm(int n, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "A random order of the integers below n." => |a| {
+        let make = || {
+            let n = usize::try_from(a.int(0)?).map_err(|_| rustnn_tensor::Error::Runtime(format!("n must be non-negative, got{}", a.int(0).unwrap_or(-1))))?;
+            let out = Array::empty(&[n], DType::I64, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
+            layers::randperm(stream(a.generator(1)?, n), &out)?;
+            crate::to_dtype(&Tensor::from_array(out), a.opt_dtype(3)?.unwrap_or(DType::I64))
+        };
+        into_out("randperm", &[], make, a.opt_tensor(2)?)?
+    };
+    "normal(Operand mean, Operand std=1, *, Generator? generator=None)" Function "Normal with the mean and standard deviation of each element." => |a| normal_each(a.operand(0)?, a.operand(1)?, a.generator(2)?)?;
+    "normal(float mean, float std, int[] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+        Function "Normal of a size." => |a| {
+        ensure!(a.float(1)? >= 0.0, Runtime, "normal expects std >= 0.0, but found std {}", a.float(1)?);
+        let law = Law::Normal { mean: a.float(0)?, std: a.float(1)? };
+        let make = || {
+            let t = sample(law, a.generator(3)?, &crate::create::sizes(a.ints(2)?)?, a.opt_dtype(5)?.unwrap_or_else(default_dtype), a.opt_device(7)?.unwrap_or_else(crate::default_device))?;
+            t.set_requires_grad(a.bool(9)?)?;
+            Ok(t)
+        };
+        into_out("normal", &[], make, a.opt_tensor(4)?)?
+    };
+    "bernoulli(Tensor self, *, Generator? generator=None)" Both "1 with each element's probability." => |a| {
+        let p = a.tensor(0)?;
+        floating(p.dtype(), "bernoulli_tensor_cpu_p_")?;
+        let dense = contiguous_array(p.array())?;
+        let out = Array::empty(p.shape(), p.dtype(), p.device())?;
+        layers::bernoulli_each(&dense, stream(a.generator(1)?, p.numel()), &out)?;
+        Tensor::from_array(out)
+    };
+    "bernoulli(Tensor self, float p, *, Generator? generator=None)" Both "1 with probability p, shaped like the input." => |a| {
+        ensure!((0.0..=1.0).contains(&a.float(1)?), Runtime, "bernoulli_ expects p to be in [0, 1], but got p={}", a.float(1)?);
+        sample(Law::Bernoulli { p: a.float(1)? }, a.generator(2)?, a.tensor(0)?.shape(), a.tensor(0)?.dtype(), a.tensor(0)?.device())?
+    };
+    "bernoulli_(Tensor self, float p=0.5, *, Generator? generator=None)" Method "1 with probability p, in place." => |a| {
+        ensure!((0.0..=1.0).contains(&a.float(1)?), Runtime, "bernoulli_ expects p to be in [0, 1], but got p={}", a.float(1)?);
+        in_place(a, "BernoulliBackward0", Law::Bernoulli { p: a.float(1)? }, 2)?
+    };
+    "multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None)" Both "Categories drawn by weight." =>
+        |a| multinomial(a.tensor(0)?, a.int(1)?, a.bool(2)?, a.generator(3)?)?;
+    "uniform_(Tensor self, float from=0, float to=1, *, Generator? generator=None)" Method "Uniform in [from, to), in place." => |a| {
+        let (low, high) = (a.float(1)?, a.float(2)?);
+        ensure!(low <= high, Runtime, "uniform_ expects to return a [from, to) range, but found from={low} > to={high}");
+        in_place(a, "UniformBackward0", Law::Uniform { low, high }, 3)?
+    };
+    "normal_(Tensor self, float mean=0, float std=1, *, Generator? generator=None)" Method "Normal, in place." => |a| {
+        ensure!(a.float(2)? >= 0.0, Runtime, "normal expects std >= 0.0, but found std {}", a.float(2)?);
+        in_place(a, "NormalBackward0", Law::Normal { mean: a.float(1)?, std: a.float(2)? }, 3)?
+    };
+    "exponential_(Tensor self, float lambd=1, *, Generator? generator=None)" Method "Exponential, in place." => |a| {
+        ensure!(a.float(1)? > 0.0, Runtime, "exponential_ expects lambda > 0.0, but found lambda={}", a.float(1)?);
+        in_place(a, "ExponentialBackward0", Law::Exponential { rate: a.float(1)? }, 2)?
+    };
+    "random_(Tensor self, *, Generator? generator=None)" Method "Integers of the dtype's range, in place." => |a| {
+        let high = match a.tensor(0)?.dtype() { DType::F32 => 1 << 24, DType::F64 => 1 << 53, DType::F16 => 1 << 11, DType::BF16 => 1 << 8, DType::Bool => 2, DType::I8 => 1 << 7, DType::U8 => 1 << 8, DType::I16 => 1 << 15, DType::I32 => 1 << 31, _ => i64::MAX };
+        in_place(a, "RandomBackward0", integers(0, high)?, 1)?
+    };
+    "random_(Tensor self, int to, *, Generator? generator=None)" Method "Integers in [0, to), in place." => |a| in_place(a, "RandomBackward0", integers(0, a.int(1)?)?, 2)?;
+    "random_(Tensor self, int from, int to, *, Generator? generator=None)" Method "Integers in [from, to), in place." => |a| in_place(a, "RandomBackward0", integers(a.int(1)?, a.int(2)?)?, 3)?;
+    "dropout(Tensor self, float p=0.5, bool training=True, bool inplace=False)" Function "Zeros elements with probability p; the others are divided by 1 - p. Srivastava et al. 2014." =>
+        |a| dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, a.bool(3)?)?;
+    "feature_dropout(Tensor self, float p, bool train, bool inplace=False)" Function "Zeros whole channels." => |a| feature_dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, a.bool(3)?)?;
+    "alpha_dropout(Tensor self, float p=0.5, bool training=False, bool inplace=False)" Function "Dropout that keeps mean and variance of SELU networks." => |a| alpha_dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, false)?;
+    "feature_alpha_dropout(Tensor self, float p=0.5, bool training=False, bool inplace=False)" Function "Alpha dropout of whole channels." => |a| alpha_dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, true)?;
+}

@@ -296,7 +296,7 @@ fn from_numpy<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// NumPy's array interface over a tensor's memory.
-#[pyclass(module = "rustnn", frozen, skip_from_py_object)]
+#[pyclass(module = "rustnn", frozen)]
 struct Interface {
     tensor: Tensor,
 }

@@ -46,7 +46,7 @@ fn hook_name(hook: &Bound<PyAny>) -> String {
 }
 
 /// What removes a hook; the Python side (`utils.hooks.RemovableHandle`) has its own for module hooks.
-#[pyclass(module = "rustnn", frozen, weakref, skip_from_py_object)]
+#[pyclass(module = "rustnn", frozen, weakref)]
 pub struct TensorHandle {
     place: Mutex<Option<HookPlace>>,
     id: HookId,
@@ -129,7 +129,7 @@ pub fn clear_hooks(tensor: &Tensor) {
 // ---------------------------------------------------------------------------------------------------------------- nodes
 
 /// A node of the graph, as `grad_fn` shows it.
-#[pyclass(name = "Node", module = "rustnn.autograd.graph", frozen, dict, weakref, subclass, skip_from_py_object)]
+#[pyclass(name = "Node", module = "rustnn.autograd.graph", frozen, dict, weakref, subclass)]
 pub struct PyNode(NodeRef<Tensor>);
 
 /// The Python object of a node: one per node while it lives.
@@ -296,7 +296,7 @@ fn replaced(result: &Bound<PyAny>, wanted: usize) -> PyResult<Option<Grads<Tenso
 // ------------------------------------------------------------------------------------------------------ custom Functions
 
 /// What a custom Function saved, handed to its context as `_saved`.
-#[pyclass(module = "rustnn", frozen, weakref, skip_from_py_object)]
+#[pyclass(module = "rustnn", frozen, weakref)]
 struct SavedTensors {
     saved: Mutex<Option<Vec<Option<Saved>>>>,
     node: Mutex<Option<std::sync::Weak<Node<Tensor>>>>,

@@ -90,8 +90,83 @@ fn _set_torch_function_off(off: bool) -> bool {
     call::FUNCTION_OFF.replace(off)
 }
 
+fn tensors(list: &Bound<PyAny>) -> PyResult<Vec<rustnn_ops::Tensor>> {
+    list.try_iter()?
+        .map(|t| {
+            let t = t?;
+            tensor::cast_tensor(&t).ok_or_else(|| pyo3::exceptions::PyTypeError::new_err(format!("expected a list of Tensors, found {}", schema::type_name(&t))))
+        })
+        .collect()
+}
+
+/// A step of SGD; `momentum_buffers` holds None where a parameter has none yet, and gets it.
+#[pyfunction]
+fn _sgd_step(
+    params: &Bound<PyAny>,
+    grads: &Bound<PyAny>,
+    momentum_buffers: &Bound<pyo3::types::PyList>,
+    lr: f64,
+    momentum: f64,
+    dampening: f64,
+    weight_decay: f64,
+    nesterov: bool,
+    maximize: bool,
+) -> PyResult<()> {
+    let py = params.py();
+    let (p, g) = (tensors(params)?, tensors(grads)?);
+    let settings = rustnn_ops::optimizer::Sgd { lr, momentum, dampening, weight_decay, nesterov, maximize };
+    let (mut buffers, mut first) = (Vec::new(), Vec::new());
+    if momentum != 0.0 {
+        for (i, grad) in g.iter().enumerate() {
+            let given = momentum_buffers.get_item(i)?;
+            first.push(given.is_none());
+            buffers.push(match tensor::cast_tensor(&given) {
+                Some(b) => b,
+                None => {
+                    let fresh = rustnn_ops::create::zeros_like(&grad.detach()).py()?;
+                    momentum_buffers.set_item(i, tensor::wrap(py, fresh.clone())?)?;
+                    fresh
+                }
+            });
+        }
+    }
+    py.detach(|| rustnn_ops::optimizer::sgd(&settings, &p, &g, &buffers, &first)).py()
+}
+
+/// A step of Adam or AdamW (`decoupled`); `steps` are counted up.
+#[pyfunction]
+fn _adam_step(
+    params: &Bound<PyAny>,
+    grads: &Bound<PyAny>,
+    exp_avgs: &Bound<PyAny>,
+    exp_avg_sqs: &Bound<PyAny>,
+    max_exp_avg_sqs: &Bound<PyAny>,
+    steps: &Bound<PyAny>,
+    amsgrad: bool,
+    beta1: f64,
+    beta2: f64,
+    lr: f64,
+    weight_decay: f64,
+    eps: f64,
+    maximize: bool,
+    decoupled: bool,
+) -> PyResult<()> {
+    let py = params.py();
+    let (p, g) = (tensors(params)?, tensors(grads)?);
+    let (m, v, s) = (tensors(exp_avgs)?, tensors(exp_avg_sqs)?, tensors(steps)?);
+    let w = if amsgrad { Some(tensors(max_exp_avg_sqs)?) } else { None };
+    let same = [g.len(), m.len(), v.len(), s.len()].iter().all(|&n| n == p.len()) && w.as_ref().is_none_or(|w| w.len() == p.len());
+    if !same {
+        return Err(pyo3::exceptions::PyValueError::new_err("_adam_step: lists of different lengths"));
+    }
+    let settings = rustnn_ops::optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, maximize };
+    let run = || rustnn_ops::optimizer::adam(&settings, &p, &g, &m, &v, w.as_deref(), &s);
+    // Attaching again costs more than a small step.
+    if p.iter().map(|t| t.numel()).sum::<usize>() > 1 << 14 { py.detach(run).py() } else { run().py() }
+}
+
 /// A base for `Module` without fields of its own, so that classes may also derive from `dict` and the like.
-#[pyclass(module = "rustnn", subclass, frozen, skip_from_py_object)]
+#[pyclass(module = "rustnn", subclass, frozen)]
 struct ModuleBase;
 
 #[pymethods]
@@ -121,6 +196,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     functions! {
         get_default_dtype set_default_dtype promote_types can_cast get_num_threads set_num_threads _memory _reset_peak_memory
         _empty_cache _set_default_device _get_default_device _set_function_markers _set_torch_function_off
+        _sgd_step _adam_step
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ pub enum Kind {
     Int,
     /// A list of ints; `size` is what one int stands for (0: not allowed), `rest`: given one by one too.
     Ints { single: bool, rest: bool },
+    /// A list of ints, or one for all; None is passed on as -1.
+    OptionalInts,
     Float,
     Floats,
     Bool,
@@ -124,6 +126,7 @@ impl Schema {
                 "Layout" => Kind::Layout,
                 "MemoryFormat" => Kind::MemoryFormat,
                 "Generator" => Kind::Generator,
+                k if k.starts_with("int?[") => Kind::OptionalInts,
                 k if k.starts_with("int[") => Kind::Ints { single: true, rest: false },
                 other => return Err(bad(&format!("unknown type {other}"))),
             };
@@ -338,7 +341,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Operand => "Tensor",
         Kind::Scalar => "Number",
         Kind::Int => "int",
-        Kind::Ints { .. } => "tuple of ints",
+        Kind::Ints { .. } | Kind::OptionalInts => "tuple of ints",
         Kind::Float => "float",
         Kind::Floats => "tuple of floats",
         Kind::Bool => "bool",
@@ -403,6 +406,13 @@ fn convert(schema: &Schema, param: &Param, value: &Bound<PyAny>, position: Optio
                 None => None,
             },
         },
+        Kind::OptionalInts => {
+            let one = |v: &Bound<PyAny>| if v.is_none() { Some(-1) } else { int(v) };
+            match value.cast::<PyTuple>().map(|t| t.to_list()).ok().or_else(|| value.cast::<PyList>().ok().cloned()) {
+                Some(list) => list.iter().map(|v| one(&v)).collect::<Option<SmallVec<[i64; 5]>>>().map(Arg::Ints),
+                None => one(value).map(|i| Arg::Ints(SmallVec::from_slice(&[i]))),
+            }
+        }
         Kind::Float => scalar(value).map(|s| Arg::Float(s.to_f64())),
         Kind::Floats => match value.try_iter() {
             Ok(items) => {

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::*;
 
 /// A tensor as Python sees it. Its identity is the `Meta` of the Rust tensor: while this object lives, every conversion of that
 /// tensor returns it.
-#[pyclass(name = "Tensor", module = "rustnn", frozen, dict, weakref, subclass, skip_from_py_object)]
+#[pyclass(name = "Tensor", module = "rustnn", frozen, dict, weakref, subclass)]
 pub struct PyTensor {
     /// Read and written with the interpreter attached only; never borrowed across a call into Python.
     header: UnsafeCell<Tensor>,

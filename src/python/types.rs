@@ -9,7 +9,7 @@ use rustnn_ops::random::Generator;
 use rustnn_tensor::{DType, Device};
 
 /// The type of a tensor's elements.
-#[pyclass(name = "dtype", module = "rustnn", frozen, skip_from_py_object)]
+#[pyclass(name = "dtype", module = "rustnn", frozen)]
 pub struct PyDType(pub DType);
 
 static DTYPES: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
@@ -70,7 +70,7 @@ impl PyDType {
 }
 
 /// Where a tensor lies.
-#[pyclass(name = "device", module = "rustnn", frozen, skip_from_py_object)]
+#[pyclass(name = "device", module = "rustnn", frozen)]
 pub struct PyDevice {
     pub device: Device,
     /// Whether an index was named: `device("cpu")` has none.
@@ -185,7 +185,7 @@ thread_local! {
 macro_rules! named {
     ($type:ident, $python:literal, $doc:literal) => {
         #[doc = $doc]
-        #[pyclass(name = $python, module = "rustnn", frozen, skip_from_py_object)]
+        #[pyclass(name = $python, module = "rustnn", frozen)]
         pub struct $type(pub &'static str);
 
         #[pymethods]
@@ -203,7 +203,7 @@ named!(PyLayout, "layout", "How a tensor is stored; always strided.");
 named!(PyMemoryFormat, "memory_format", "An order of dimensions in memory.");
 
 /// A source of random numbers with a seed and a position.
-#[pyclass(name = "Generator", module = "rustnn", frozen, weakref, skip_from_py_object)]
+#[pyclass(name = "Generator", module = "rustnn", frozen, weakref)]
 pub struct PyGenerator(pub Generator);
 
 #[pymethods]

@@ -1,0 +1,220 @@
+"""How tensors print: the text that PyTorch prints, from a few elements of large tensors."""
+
+import math
+
+from . import _core
+
+__all__ = ["set_printoptions"]
+
+
+class _Options:
+    precision = 4
+    threshold = 1000
+    edgeitems = 3
+    linewidth = 80
+    sci_mode = None
+
+
+_options = _Options()
+
+_PROFILES = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
+    "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
+}
+
+
+def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None):
+    """How tensors print from now on.
+
+    Args:
+        precision: digits after the point (4).
+        threshold: elements above which a tensor is summarised (1000).
+        edgeitems: elements at either end of a dimension in a summary (3).
+        linewidth: characters of a line (80).
+        profile: "default", "short" or "full".
+        sci_mode: True or False for scientific notation always or never; None chooses by the values.
+    """
+    if profile is not None:
+        for name, value in _PROFILES[profile].items():
+            setattr(_options, name, value)
+    for name, value in (
+        ("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)
+    ):
+        if value is not None:
+            setattr(_options, name, value)
+    _options.sci_mode = sci_mode
+
+
+class printoptions:
+    """A context with other :func:`set_printoptions`."""
+
+    def __init__(self, **kwargs):
+        self._new = kwargs
+
+    def __enter__(self):
+        self._old = {k: getattr(_options, k) for k in ("precision", "threshold", "edgeitems", "linewidth", "sci_mode")}
+        set_printoptions(**self._new)
+
+    def __exit__(self, *_):
+        for name, value in self._old.items():
+            setattr(_options, name, value)
+
+
+class _Formatter:
+    """One width and notation for all elements of a tensor."""
+
+    def __init__(self, values, is_float):
+        self.is_float = is_float
+        self.whole, self.scientific, self.width = True, False, 1
+        if not is_float:
+            self.width = max((len(str(value)) for value in values), default=1)
+            return
+        finite = [value for value in values if math.isfinite(value) and value != 0]
+        if not finite:
+            # Zeros, infinities and NaN alone: as wide as the widest of them.
+            self.width = max([len(self.text(value)) for value in values if value == value], default=1)
+            self.width = max(self.width, max((len(str(value)) for value in values if value != value), default=1))
+            return
+        self.whole = all(value == math.ceil(value) for value in finite)
+        magnitudes = [abs(value) for value in finite]
+        low, high = min(magnitudes), max(magnitudes)
+        if self.whole:
+            self.scientific = high / low > 1000.0 or high > 1.0e8
+        else:
+            self.scientific = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+        if _options.sci_mode is not None:
+            self.scientific = _options.sci_mode
+        shown = finite
+        self.width = max(1, max(len(self.number(value)) for value in shown))
+        # Infinities and NaN widen a column of whole numbers only as far as they need.
+        self.width = max(self.width, 1)
+
+    def number(self, value):
+        if self.scientific:
+            return f"{{:.{_options.precision}e}}".format(value)
+        if self.whole:
+            return f"{value:.0f}."
+        return f"{{:.{_options.precision}f}}".format(value)
+
+    def text(self, value):
+        if not self.is_float:
+            return str(value)
+        if self.scientific:
+            return f"{{:.{_options.precision}e}}".format(value)
+        if self.whole:
+            return f"{value:.0f}" + ("" if math.isinf(value) or math.isnan(value) else ".")
+        return f"{{:.{_options.precision}f}}".format(value)
+
+    def __call__(self, value):
+        return self.text(value).rjust(self.width)
+
+
+def _edges(tensor):
+    """What a summary shows of a tensor, as one tensor."""
+    if tensor.dim() == 0:
+        return tensor
+    edge = _options.edgeitems
+    size = tensor.shape[0]
+    if size > 2 * edge:
+        parts = [tensor[i] for i in (*range(edge), *range(size - edge, size))]
+    else:
+        parts = [tensor[i] for i in range(size)]
+    if not parts:
+        return tensor
+    return _core.stack([_edges(part) for part in parts])
+
+
+def _vector(tensor, indent, summarize, formatter):
+    per_line = max(1, (_options.linewidth - indent) // (formatter.width + 2))
+    edge = _options.edgeitems
+    if summarize and not edge:
+        return "[...]"
+    if summarize and tensor.shape[0] > 2 * edge:
+        values = [formatter(v) for v in tensor[:edge].tolist()] + [" ..."] + [formatter(v) for v in tensor[-edge:].tolist()]
+    else:
+        values = [formatter(v) for v in tensor.tolist()]
+    lines = [", ".join(values[i : i + per_line]) for i in range(0, len(values), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+
+
+def _nested(tensor, indent, summarize, formatter):
+    dim = tensor.dim()
+    if dim == 0:
+        return formatter(tensor.item())
+    if dim == 1:
+        return _vector(tensor, indent, summarize, formatter)
+    edge = _options.edgeitems
+    if summarize and tensor.shape[0] > 2 * edge:
+        size = tensor.shape[0]
+        slices = [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(edge)]
+        slices.append("...")
+        slices += [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(size - edge, size)]
+    else:
+        slices = [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(tensor.shape[0])]
+    return "[" + ("," + "\n" * (dim - 1) + " " * (indent + 1)).join(slices) + "]"
+
+
+_STORED_ONLY = {"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "complex64", "complex128"}
+
+
+def _body(tensor, indent):
+    if str(tensor.dtype)[6:] in _STORED_ONLY:
+        return "..."
+    summarize = tensor.numel() > _options.threshold
+    seen = _edges(tensor) if summarize else tensor
+    values = seen.reshape(-1).tolist()
+    formatter = _Formatter(values, tensor.dtype.is_floating_point)
+    return _nested(tensor, indent, summarize, formatter)
+
+
+def _with_suffixes(text, suffixes, indent):
+    parts = [text]
+    last = len(text) - text.rfind("\n") + 1
+    for suffix in suffixes:
+        if last + len(suffix) + 2 > _options.linewidth:
+            parts.append(",\n" + " " * indent + suffix)
+            last = indent + len(suffix)
+        else:
+            parts.append(", " + suffix)
+            last += len(suffix) + 2
+    return "".join(parts) + ")"
+
+
+def _str(tensor, *, tensor_contents=None):
+    """The text of a tensor."""
+    with _core.no_grad():
+        return _text(tensor.detach() if tensor.requires_grad else tensor, tensor, tensor_contents)
+
+
+def _text(plain, tensor, contents):
+    name = "tensor"
+    if type(tensor).__name__ not in ("Tensor", "Parameter", "Buffer"):
+        name = type(tensor).__name__
+    prefix = f"{name}("
+    indent = len(prefix)
+    suffixes = []
+    if tensor.device.type != "cpu":
+        suffixes.append(f"device='{tensor.device}'")
+    default = (_core.get_default_dtype(), _core.int64, _core.bool)
+    if tensor.is_meta:
+        suffixes.append(f"size={tuple(tensor.shape)}")
+        if tensor.dtype != _core.get_default_dtype():
+            suffixes.append(f"dtype={tensor.dtype}")
+        body = "..."
+    elif tensor.numel() == 0:
+        if tensor.dim() != 1:
+            suffixes.append(f"size={tuple(tensor.shape)}")
+        if tensor.dtype != _core.get_default_dtype():
+            suffixes.append(f"dtype={tensor.dtype}")
+        body = "[]"
+    else:
+        if tensor.dtype not in default:
+            suffixes.append(f"dtype={tensor.dtype}")
+        body = _body(plain, indent) if contents is None else contents
+    node = tensor.grad_fn
+    if node is not None:
+        suffixes.append(f"grad_fn=<{node.name()}>")
+    elif tensor.requires_grad:
+        suffixes.append("requires_grad=True")
+    return _with_suffixes(prefix + body, suffixes, indent)

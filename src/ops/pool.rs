@@ -1,0 +1,278 @@
+//! Pooling. Forward and backward of an average are a pair of linear maps, each the other's gradient; those of a maximum are
+//! picking elements by index and putting them back.
+
+use crate::copy::contiguous_array;
+use crate::registry::{Args, Output};
+use crate::tape::record;
+use crate::tensor::{Tensor, needs_grad};
+use rustnn_autograd::{Backward, Context, Grads};
+use rustnn_kernels::layers;
+use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
+use smallvec::{SmallVec, smallvec};
+
+/// One linear map and its transpose.
+#[derive(Clone, Debug)]
+enum Map {
+    Average { window: Window, divisor: Divisor },
+    Adaptive(Adaptive),
+    /// Places in the planes of the input, of the output's shape.
+    Pick { indices: Array, input: usize, output: usize },
+}
+
+#[derive(Clone, Debug)]
+struct Linear {
+    map: Map,
+    planes: usize,
+    input: Shape,
+    output: Shape,
+    name: &'static str,
+}
+
+impl Linear {
+    /// The map from input to output, or its transpose.
+    fn apply(&self, x: &Array, back: bool) -> Result<Array> {
+        let x = contiguous_array(x)?;
+        let out = Array::empty(if back { &self.input } else { &self.output }, x.dtype(), x.device())?;
+        match (&self.map, back) {
+            (Map::Average { window, divisor }, false) => layers::avg_pool(window, *divisor, self.planes, &x, &out)?,
+            (Map::Average { window, divisor }, true) => layers::avg_pool_backward(window, *divisor, self.planes, &x, &out)?,
+            (Map::Adaptive(sizes), false) => layers::adaptive_avg_pool(sizes, self.planes, &x, &out)?,
+            (Map::Adaptive(sizes), true) => layers::adaptive_avg_pool_backward(sizes, self.planes, &x, &out)?,
+            (Map::Pick { indices, input, output }, true) => layers::max_pool_backward(self.planes, *input, *output, &x, indices, &out)?,
+            (Map::Pick { indices, input, output }, false) => layers::pick(self.planes, *input, *output, &x, indices, &out)?,
+        }
+        Ok(out)
+    }
+}
+
+fn linear(x: &Tensor, map: &Linear, back: bool, done: Option<Array>) -> Result<Tensor> {
+    let out = match done {
+        Some(out) => out,
+        None => map.apply(x.array(), back)?,
+    };
+    if !needs_grad(&[x]) {
+        return Ok(Tensor::from_array(out));
+    }
+    Ok(record(out, &[x], LinearBackward { map: map.clone(), back }))
+}
+
+struct LinearBackward {
+    map: Linear,
+    back: bool,
+}
+
+impl Backward<Tensor> for LinearBackward {
+    fn name(&self) -> String {
+        if self.back { format!("{}Backward0", self.map.name.trim_end_matches('0')) } else { self.map.name.into() }
+    }
+
+    fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
+        let Some(g) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        Ok(smallvec![Some(linear(&g, &self.map, !self.back, None)?)])
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+fn spread(given: &[i64], n: usize, op: &str, name: &str) -> Result<SmallVec<[i64; 3]>> {
+    ensure!(
+        given.len() == 1 || given.len() == n,
+        Runtime,
+        "{op}: {name} must either be a single int, or a tuple of {n} ints; got {given:?}"
+    );
+    Ok((0..n).map(|i| given[if given.len() == 1 { 0 } else { i }]).collect())
+}
+
+fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3] {
+    let mut out = [fill; 3];
+    let start = 3 - sizes.len();
+    sizes.enumerate().for_each(|(i, s)| out[start + i] = s);
+    out
+}
+
+/// The window of a call over the last `n` dimensions, and the output's shape.
+#[allow(clippy::too_many_arguments)]
+fn window(x: &Tensor, n: usize, op: &str, kernel: &[i64], stride: Option<&[i64]>, padding: &[i64], dilation: &[i64], ceil: bool) -> Result<(Window, Shape)> {
+    ensure!(
+        x.rank() == n + 1 || x.rank() == n + 2,
+        Runtime,
+        "{op}(): Expected {}D or {}D input tensor, but got {}D: size {:?}",
+        n + 1,
+        n + 2,
+        x.rank(),
+        x.shape()
+    );
+    let kernel = spread(kernel, n, op, "kernel_size")?;
+    let stride = match stride.filter(|s| !s.is_empty()) {
+        Some(s) => spread(s, n, op, "stride")?,
+        None => kernel.clone(),
+    };
+    let padding = spread(padding, n, op, "padding")?;
+    let dilation = spread(dilation, n, op, "dilation")?;
+    let input = &x.shape()[x.rank() - n..];
+    ensure!(kernel.iter().all(|&k| k > 0), Runtime, "kernel size should be greater than zero, but got {kernel:?}");
+    ensure!(stride.iter().all(|&s| s > 0), Runtime, "stride should not be zero, but got {stride:?}");
+    ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero, but got {dilation:?}");
+    ensure!(x.shape()[x.rank() - n - 1..].iter().all(|&s| s > 0), Runtime, "{op}(): Expected input's non-batch dimensions to have positive size, but got {:?}", x.shape());
+    let mut shape: Shape = x.shape()[..x.rank() - n].into();
+    for i in 0..n {
+        ensure!(padding[i] >= 0, Runtime, "pad must be non-negative, but got pad: {}", padding[i]);
+        ensure!(
+            padding[i] <= ((kernel[i] - 1) * dilation[i] + 1) / 2,
+            Runtime,
+            "pad should be at most half of effective kernel size, but got pad={}, kernel_size={} and dilation={}",
+            padding[i],
+            kernel[i],
+            dilation[i]
+        );
+        let reach = dilation[i].checked_mul(kernel[i] - 1).and_then(|r| r.checked_add(1)).unwrap_or(i64::MAX / 4);
+        let free = input[i] as i64 + 2 * padding[i] - reach;
+        let mut out = (free + if ceil { stride[i] - 1 } else { 0 }).div_euclid(stride[i]) + 1;
+        // In ceil mode a window must start inside the input or its left padding.
+        if ceil && (out - 1) * stride[i] >= input[i] as i64 + padding[i] {
+            out -= 1;
+        }
+        if out < 1 {
+            bail!(
+                Runtime,
+                "Given input size: {:?}. Calculated output size: {out} at spatial dimension {i}. Output size is too small",
+                &x.shape()[x.rank() - n - 1..]
+            );
+        }
+        shape.push(out as usize);
+    }
+    let as_sizes = |v: &[i64], fill| three(v.iter().map(|&k| k as usize), fill);
+    let out = Window {
+        input: three(input.iter().copied(), 1),
+        output: three(shape[shape.len() - n..].iter().copied(), 1),
+        kernel: as_sizes(&kernel, 1),
+        stride: as_sizes(&stride, 1),
+        padding: as_sizes(&padding, 0),
+        dilation: as_sizes(&dilation, 1),
+    };
+    Ok((out, shape))
+}
+
+fn planes(x: &Tensor, n: usize) -> usize {
+    x.shape()[..x.rank() - n].iter().product()
+}
+
+fn refuse_integers(x: &Tensor, op: &str) -> Result<()> {
+    if x.dtype().is_float() { Ok(()) } else { Err(rustnn_tensor::Error::not_implemented(op, x.dtype())) }
+}
+
+const MAX_NAMES: [&str; 3] = ["MaxPool1DWithIndicesBackward0", "MaxPool2DWithIndicesBackward0", "MaxPool3DWithIndicesBackward0"];
+const AVERAGE_NAMES: [&str; 3] = ["AvgPool1DBackward0", "AvgPool2DBackward0", "AvgPool3DBackward0"];
+
+fn max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
+    let x = a.tensor(0)?;
+    let op = format!("max_pool{n}d");
+    refuse_integers(x, &op)?;
+    let (window, shape) = window(x, n, &op, a.ints(1)?, a.opt_ints(2)?, a.ints(3)?, a.ints(4)?, a.bool(5)?)?;
+    let record = needs_grad(&[x]);
+    let dense = contiguous_array(x.array())?;
+    let out = Array::empty(&shape, x.dtype(), x.device())?;
+    let indices = if keep || record { Some(Array::empty(&shape, DType::I64, x.device())?) } else { None };
+    layers::max_pool(&window, planes(x, n), &dense, &out, indices.as_ref())?;
+    finish_max(x, n, out, indices, shape, keep)
+}
+
+fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool) -> Result<Output> {
+    let Some(indices) = indices else { return Ok(Output::Tensor(Tensor::from_array(out))) };
+    let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
+    let map = Linear {
+        map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
+        planes: planes(x, n),
+        input: x.shape_owned(),
+        output: shape,
+        name: MAX_NAMES[n - 1],
+    };
+    let y = linear(x, &map, false, Some(out))?;
+    Ok(if keep { Output::Tensors(vec![y, Tensor::from_array(indices)]) } else { Output::Tensor(y) })
+}
+
+fn avg_pool(a: &Args, n: usize) -> Result<Output> {
+    let x = a.tensor(0)?;
+    let op = format!("avg_pool{n}d");
+    refuse_integers(x, &op)?;
+    let (window, shape) = window(x, n, &op, a.ints(1)?, a.opt_ints(2)?, a.ints(3)?, &[1], a.bool(4)?)?;
+    let fixed = if n == 1 { None } else { a.opt_int(6)? };
+    ensure!(fixed != Some(0), Runtime, "divisor must be not zero");
+    let divisor = match fixed {
+        Some(d) => Divisor::Fixed(d),
+        None if a.bool(5)? => Divisor::WithPadding,
+        None => Divisor::Inside,
+    };
+    let map = Linear { map: Map::Average { window, divisor }, planes: planes(x, n), input: x.shape_owned(), output: shape, name: AVERAGE_NAMES[n - 1] };
+    linear(x, &map, false, None).map(Output::Tensor)
+}
+
+/// The sizes of an adaptive pooling; -1 (for None) keeps one.
+fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, Shape)> {
+    ensure!(
+        x.rank() == n + 1 || x.rank() == n + 2,
+        Runtime,
+        "{op}(): Expected {}D or {}D tensor, but got {:?}",
+        n + 1,
+        n + 2,
+        x.shape()
+    );
+    let given = spread(given, n, op, "output_size")?;
+    let input = &x.shape()[x.rank() - n..];
+    let mut shape: Shape = x.shape()[..x.rank() - n].into();
+    for i in 0..n {
+        ensure!(input[i] > 0, Runtime, "{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?} with dimension {i} being empty", x.shape());
+        shape.push(match given[i] {
+            -1 => input[i],
+            k if k < 0 => bail!(Runtime, "{op}: elements of output_size must be greater than or equal to 0 but received {given:?}"),
+            k => k as usize,
+        });
+    }
+    let sizes = Adaptive { input: three(input.iter().copied(), 1), output: three(shape[shape.len() - n..].iter().copied(), 1) };
+    Ok((sizes, shape))
+}
+
+fn adaptive_avg_pool(a: &Args, n: usize) -> Result<Output> {
+    let x = a.tensor(0)?;
+    let op = format!("adaptive_avg_pool{n}d");
+    refuse_integers(x, &op)?;
+    let (sizes, shape) = adaptive(x, a.ints(1)?, n, &op)?;
+    let name = ["AdaptiveAvgPool1DBackward0", "AdaptiveAvgPool2DBackward0", "AdaptiveAvgPool3DBackward0"][n - 1];
+    let map = Linear { map: Map::Adaptive(sizes), planes: planes(x, n), input: x.shape_owned(), output: shape, name };
+    linear(x, &map, false, None).map(Output::Tensor)
+}
+
+fn adaptive_max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
+    let x = a.tensor(0)?;
+    let op = format!("adaptive_max_pool{n}d");
+    refuse_integers(x, &op)?;
+    let (sizes, shape) = adaptive(x, a.ints(1)?, n, &op)?;
+    let dense = contiguous_array(x.array())?;
+    let out = Array::empty(&shape, x.dtype(), x.device())?;
+    let indices = Array::empty(&shape, DType::I64, x.device())?;
+    layers::adaptive_max_pool(&sizes, planes(x, n), &dense, &out, &indices)?;
+    finish_max(x, n, out, Some(indices), shape, keep)
+}
+
+/// The boolean `return_indices` decides what comes back.
+fn max_either(a: &Args, n: usize) -> Result<Output> {
+    max_pool(a, n, a.bool(6)?)
+}
+
+crate::ops! {
+    "max_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, int[1] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 1)?;
+    "max_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 2)?;
+    "max_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, int[3] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 3)?;
+    "avg_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True)" Function "The mean of each window." => |a| avg_pool(a, 1)?;
+    "avg_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_pool(a, 2)?;
+    "avg_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_pool(a, 3)?;
+    "adaptive_avg_pool1d(Tensor self, int?[1] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 1)?;
+    "adaptive_avg_pool2d(Tensor self, int?[2] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 2)?;
+    "adaptive_avg_pool3d(Tensor self, int?[3] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 3)?;
+    "adaptive_max_pool1d(Tensor self, int?[1] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 1, a.bool(2)?)?;
+    "adaptive_max_pool2d(Tensor self, int?[2] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 2, a.bool(2)?)?;
+    "adaptive_max_pool3d(Tensor self, int?[3] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 3, a.bool(2)?)?;
+}
