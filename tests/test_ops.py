@@ -21,6 +21,8 @@ from closeness import difference, dtype_name, numbers
 from references import DTYPES, FLOATS, OPS, Case, Op, cotangent, find, flatten
 
 EXACT_SIGNS = ("elementwise", "elementwise_binary")
+# Where one op is one node, as in PyTorch; elsewhere the fused or composed parts differ.
+NAMED = ("elementwise", "elementwise_binary", "activations", "reductions", "shape")
 # A gradient check takes two calls for each number of the input.
 GRADCHECK_NUMBERS = 40
 GRADCHECK_SAMPLES = 4
@@ -118,7 +120,7 @@ def test_values_are_pytorchs(line: Op) -> None:
             if wrong:
                 return f"result {k}: {wrong}"
             names = class_of(out.grad_fn and out.grad_fn.name()), class_of(about.get("grad_fn"))
-            if names[0] != names[1]:
+            if line.family in NAMED and names[0] != names[1]:
                 return f"result {k}: grad_fn {names[0]}, expected {names[1]}"
             if "view" in about and list(out.stride()) != about["view"]:
                 return f"result {k}: strides {list(out.stride())}, expected {about['view']} of a view"
@@ -151,7 +153,9 @@ def test_gradients_are_pytorchs_and_the_same_when_their_graph_is_asked_for(line:
         for (k, leaf), grad in zip(leaves, grads, strict=True):
             stored = tensors.get(f"{case.key}.grad{k}")
             if stored is None or grad is None:
-                if (stored is None) != (grad is None):
+                # No gradient says as much as one of zeros.
+                given = numbers(grad) if grad is not None else golden_files.decode(stored) if stored else None
+                if given is not None and given.any():
                     return f"gradient {k} is {'None' if grad is None else 'a tensor'}, expected the other"
                 continue
             if dtype_name(grad) != stored[0] or grad.shape != leaf.shape:
