@@ -107,6 +107,103 @@ def channel_shuffle(input, groups):
 native_channel_shuffle = channel_shuffle
 
 
+# ---- padding ---------------------------------------------------------------------------------------------------------
+
+_PAD_RANKS = {2: (2, 3), 4: (3, 4), 6: (4, 5)}
+
+
+def pad(input, pad, mode="constant", value=None):
+    """The input with positions added on the sides of its last dimensions, or cut off where a number is negative.
+
+    Args:
+        pad: pairs of numbers, last dimension first.
+        mode: what the new positions hold: ``constant``, ``reflect``, ``replicate`` or ``circular``.
+        value: the constant, 0 by default.
+    Raises: RuntimeError or NotImplementedError for numbers or a mode that do not fit the input.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.functional.pad(rustnn.ones(1, 2), (1, 2)).tolist()
+        [[0.0, 1.0, 1.0, 0.0, 0.0]]
+    """
+    amounts = []
+    for position, amount in enumerate(pad):
+        if not hasattr(amount, "__index__"):
+            raise TypeError(
+                "pad(): argument 'pad' (position 2) must be tuple of ints, but found element of type "
+                f"{type(amount).__name__} at pos {position}"
+            )
+        amounts.append(int(amount))
+    if len(amounts) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(amounts) > 2 * input.dim():
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            f"{len(amounts)} and input of dimension {input.dim()}"
+        )
+    # (dimension, before, after), last dimension first.
+    sides = [(input.dim() - 1 - k, amounts[2 * k], amounts[2 * k + 1]) for k in range(len(amounts) // 2)]
+    if mode == "constant":
+        return _pad_constant(input, sides, 0 if value is None else value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    if input.dim() not in _PAD_RANKS.get(len(amounts), ()):
+        raise NotImplementedError(
+            f"Padding size {len(amounts)} is not supported for {input.dim()}D input tensor.\n"
+            "Supported combinations for non-constant padding:\n"
+            "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+            "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
+            "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
+        )
+    x = input
+    for k, (dim, before, after) in enumerate(sides):
+        if before == 0 and after == 0:
+            continue
+        length = input.size(dim)
+        out = length + before + after
+        if out < 1 or length == 0:
+            name = "WHD"[k]
+            raise RuntimeError(f"input ({name}: {length}) is too small. Calculated output {name}: {out}")
+        if mode == "reflect" and max(before, after) >= length:
+            raise RuntimeError(
+                f"Argument #{4 + 2 * k}: Padding size should be less than the corresponding input dimension, but got: "
+                f"padding ({before}, {after}) at dimension {dim} of input {list(input.shape)}"
+            )
+        if mode == "circular":
+            # What is cut off does not come back on the other side.
+            x = x.narrow(dim, max(-before, 0), max(length + min(before, 0) + min(after, 0), 0))
+            length, before, after = x.size(dim), max(before, 0), max(after, 0)
+            if max(before, after) > length:
+                raise RuntimeError("Padding value causes wrapping around more than once.")
+        places = range(-before, length + after)
+        if mode == "circular":
+            index = [place % length for place in places]
+        elif mode == "replicate":
+            index = [min(max(place, 0), length - 1) for place in places]
+        else:
+            index = [length - 1 - abs(length - 1 - abs(place)) for place in places]
+        x = x.index_select(dim, _core.tensor(index, dtype=_core.int64, device=x.device))
+    return x
+
+
+def _pad_constant(input, sides, value):
+    x = input
+    shape = list(input.shape)
+    inner = [slice(None)] * input.dim()
+    for dim, before, after in sides:
+        shape[dim] += before + after
+        if shape[dim] < 0 or input.size(dim) + min(before, 0) + min(after, 0) < 0:
+            raise RuntimeError("narrow(): length must be non-negative.")
+        # What is cut off first, then where the rest goes.
+        kept = input.size(dim) + min(before, 0) + min(after, 0)
+        x = x.narrow(dim, max(-before, 0), kept)
+        inner[dim] = slice(max(before, 0), max(before, 0) + kept)
+    result = input.new_full(shape, bool(value) if input.dtype == _core.bool else value)
+    result[tuple(inner)] = x
+    return result
+
+
 # ---- windows ---------------------------------------------------------------------------------------------------------
 
 

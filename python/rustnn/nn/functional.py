@@ -20,7 +20,7 @@ Tensor = _core.Tensor
 # Functions that need no preparation: the core's, with exactly PyTorch's signature, or the composed ones.
 _DIRECT = """
     linear bilinear embedding one_hot pad
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc unfold fold
     avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
     max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
     layer_norm group_norm rms_norm
@@ -39,10 +39,6 @@ for _name in _DIRECT:
             break
 del _name, _home
 
-# `_core.unfold` is the tensor's own, along one dimension.
-fold = _composed.fold
-unfold = _composed.unfold
-
 __all__ = [
     *_DIRECT,
     "adaptive_max_pool1d_with_indices",
@@ -56,7 +52,6 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
-    "fold",
     "gaussian_nll_loss",
     "gumbel_softmax",
     "hinge_embedding_loss",
@@ -91,7 +86,6 @@ __all__ = [
     "softmin",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
-    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

@@ -111,8 +111,7 @@ class ParametrizationList(ModuleList):
                 )
             shape, dtype = original.shape, original.dtype
             # The same object stays: an optimizer may hold it.
-            with _core.no_grad():
-                original.set_(new)
+            original.data = new
             _store(self, "original", original)
         else:
             shape, dtype = original.shape, original.dtype
@@ -156,7 +155,7 @@ class ParametrizationList(ModuleList):
                         f"The tensor returned by `right_inverse` has dtype {value.dtype} while `original` has dtype "
                         f"{self.original.dtype}"
                     )
-                self.original.set_(value)
+                self.original.data = value
                 return
             if not isinstance(value, Sequence):
                 raise ValueError(f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}.")
@@ -177,7 +176,7 @@ class ParametrizationList(ModuleList):
                         f"Tensor {position} returned by `right_inverse` has dtype {tensor.dtype} while "
                         f"`original{position}` has dtype {original.dtype}"
                     )
-                original.set_(tensor)
+                original.data = tensor
 
     def forward(self):
         if self.is_tensor:
@@ -340,8 +339,7 @@ def remove_parametrizations(module, tensor_name, leave_parametrized=True):
     if parts.is_tensor:
         original = parts.original
         if leave_parametrized:
-            with _core.no_grad():
-                original.set_(getattr(module, tensor_name).detach())
+            original.data = getattr(module, tensor_name).detach()
     elif leave_parametrized:
         value = getattr(module, tensor_name)
         original = Parameter(value.detach()) if value.requires_grad else value.detach()
