@@ -1,0 +1,324 @@
+//! Order and counts: `sort`, `topk`, `unique`, `searchsorted`, `bincount`, `histc`.
+
+use crate::copy;
+use crate::extremes::{chosen, line, lines, named, outputs, unlines};
+use crate::formula::as_vector;
+use crate::index::{index_add, index_select};
+use crate::registry::{Args, Output, into_out};
+use crate::row::{Operand, Scalar, default_dtype};
+use crate::rows;
+use crate::tensor::Tensor;
+use crate::views;
+use rustnn_kernels::indexing::{self, Distinct, Indices};
+use rustnn_tensor::shape::wrap_dim;
+use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
+
+const VALUES: &[&str] = &["values", "indices"];
+
+/// Sorted along a dimension, equal elements in their order, and the places they came from; NaN is greatest.
+pub fn sort(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor)> {
+    let d = wrap_dim(dim, x.rank())?;
+    let from = lines(x.array(), d)?;
+    let (values, indices) = (Array::empty(from.shape(), x.dtype(), x.device())?, Array::empty(from.shape(), DType::I64, x.device())?);
+    indexing::sort(descending, &from, Some(&values), Some(&indices))?;
+    let indices = Tensor::from_array(unlines(&indices, d, x.rank())?);
+    Ok((chosen(x, unlines(&values, d, x.rank())?, &indices, d, true, "SortBackward0")?, indices))
+}
+
+/// The places that sort a dimension.
+pub fn argsort(x: &Tensor, dim: i64, descending: bool) -> Result<Tensor> {
+    let d = wrap_dim(dim, x.rank())?;
+    let from = lines(x.array(), d)?;
+    let indices = Array::empty(from.shape(), DType::I64, x.device())?;
+    indexing::sort(descending, &from, None, Some(&indices))?;
+    unlines(&indices, d, x.rank()).map(Tensor::from_array)
+}
+
+/// The `k` greatest (or least) of a dimension in order, and their places.
+pub fn topk(x: &Tensor, k: i64, dim: i64, largest: bool) -> Result<(Tensor, Tensor)> {
+    let d = wrap_dim(dim, x.rank())?;
+    ensure!(x.dtype() != DType::Bool, Runtime, "topk does not support bool dtypes on CPU");
+    let n = x.shape().get(d).copied().unwrap_or(1);
+    ensure!(k >= 0 && k as u64 <= n as u64, Runtime, "selected index k out of range");
+    let from = lines(x.array(), d)?;
+    let mut shape: rustnn_tensor::Shape = from.shape().into();
+    let last = shape.len() - 1;
+    shape[last] = k as usize;
+    let (values, indices) = (Array::empty(&shape, x.dtype(), x.device())?, Array::empty(&shape, DType::I64, x.device())?);
+    // Without lines there is nothing to look for, and no count of them to be told from the size.
+    if values.numel() > 0 {
+        indexing::topk(largest, k as usize, &from, &values, &indices)?;
+    }
+    if x.rank() == 0 && k == 0 {
+        // PyTorch gives vectors of no elements.
+        return Ok((Tensor::from_array(values), Tensor::from_array(indices)));
+    }
+    let indices = Tensor::from_array(unlines(&indices, d, x.rank())?);
+    Ok((chosen(x, unlines(&values, d, x.rank())?, &indices, d, true, "TopkBackward0")?, indices))
+}
+
+fn list(values: &[i64]) -> Result<Tensor> {
+    Tensor::from_slice(values, &[values.len()])
+}
+
+fn places(found: &Distinct) -> Result<Tensor> {
+    list(&found.firsts.iter().map(|&i| i as i64).collect::<Vec<_>>())
+}
+
+fn known(x: &Tensor, op: &str) -> Result<()> {
+    ensure!(
+        !x.array().is_meta(),
+        NotImplemented,
+        "{op}: the shape of the result depends on the elements, which a meta tensor does not have"
+    );
+    Ok(())
+}
+
+/// Which slices of `dim` begin a run of equal neighbours.
+fn runs(x: &Tensor, d: usize) -> Result<Distinct> {
+    let n = x.shape()[d];
+    let mut found = Distinct { firsts: vec![], inverse: Vec::with_capacity(n), counts: vec![] };
+    let part = |start: usize| views::slice(x, d as i64, Some(start as i64), Some((start + n - 1) as i64), 1);
+    let differ = if n > 1 {
+        let differ = crate::row::call(&rows::NE, &[(&part(1)?).into(), (&part(0)?).into()], &[])?;
+        let front = views::movedim(&differ, &[d as i64], &[0])?;
+        let count = crate::reduce::sum(&views::reshape(&front, &[n as i64 - 1, -1])?, Some(&[1]), false, None)?;
+        indexing::integers(count.array())?
+    } else {
+        Vec::new()
+    };
+    for i in 0..n {
+        if i == 0 || differ[i - 1] != 0 {
+            found.firsts.push(i);
+            found.counts.push(0);
+        }
+        found.inverse.push(found.firsts.len() as i64 - 1);
+        if let Some(count) = found.counts.last_mut() {
+            *count += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// Distinct elements (or slices of `dim`), for each element which one it is, and how often each occurs.
+fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]> {
+    known(x, "unique")?;
+    let x = x.detach();
+    let (found, values, inverse_shape) = match dim {
+        None => {
+            let flat = line(x.array())?;
+            let found = indexing::unique(&flat, consecutive)?;
+            let values = index_select(&Tensor::from_array(flat), 0, &places(&found)?)?;
+            (found, values, x.shape_owned())
+        }
+        Some(dim) => {
+            let d = wrap_dim(dim, x.rank())?;
+            let x = Tensor::from_array(as_vector(x.array()));
+            if x.numel() == 0 {
+                ensure!(
+                    x.shape()[d] == 0,
+                    Runtime,
+                    "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+                );
+            }
+            let found = if consecutive && x.numel() > 0 {
+                runs(&x, d)?
+            } else {
+                let front = views::movedim(&x, &[d as i64], &[0])?;
+                indexing::unique_rows(&copy::contiguous_array(front.array())?)?
+            };
+            let values = index_select(&x, d as i64, &places(&found)?)?;
+            let n = found.inverse.len();
+            (found, values, rustnn_tensor::Shape::from_slice(&[n]))
+        }
+    };
+    let inverse = Tensor::from_slice(&found.inverse, &inverse_shape)?;
+    Ok([values, inverse, list(&found.counts)?])
+}
+
+fn unique_output([values, inverse, counts]: [Tensor; 3], with_inverse: bool, with_counts: bool) -> Output {
+    if !with_inverse && !with_counts {
+        return Output::Tensor(values);
+    }
+    let mut all = vec![values];
+    all.extend(with_inverse.then_some(inverse));
+    all.extend(with_counts.then_some(counts));
+    Output::Tensors(all)
+}
+
+/// A number as a 0-dim tensor of its own dtype.
+fn operand_tensor(value: Operand, like: &Tensor) -> Result<Tensor> {
+    match value {
+        Operand::Tensor(t) => Ok(t.clone()),
+        Operand::Scalar(s) => {
+            let dtype = match s {
+                Scalar::Float(_) if like.dtype().is_integral() => default_dtype(),
+                _ => like.dtype(),
+            };
+            crate::create::full_array(&[], s, dtype, like.device()).map(Tensor::from_array)
+        }
+    }
+}
+
+/// Where values would enter ascending sequences: before equal elements, or behind them (`right`).
+pub fn searchsorted(sequence: &Tensor, values: &Tensor, right: bool, sorter: Option<&Tensor>, int32: bool) -> Result<Tensor> {
+    ensure!(
+        sequence.rank() > 0,
+        Runtime,
+        "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+    );
+    let lead = sequence.rank() - 1;
+    ensure!(
+        sequence.rank() == 1 || (values.rank() == sequence.rank() && values.shape()[..lead] == sequence.shape()[..lead]),
+        Runtime,
+        "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value \
+         tensor must match, but we got boundaries tensor {:?} and input value tensor {:?}",
+        sequence.shape(),
+        values.shape()
+    );
+    let sorter = match sorter {
+        None => None,
+        Some(sorter) => {
+            ensure!(
+                sorter.shape() == sequence.shape(),
+                Runtime,
+                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {:?}and got sorter tensor {:?}",
+                sequence.shape(),
+                sorter.shape()
+            );
+            ensure!(
+                sorter.dtype() == DType::I64,
+                Runtime,
+                "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {}",
+                sorter.dtype().scalar_name()
+            );
+            match Indices::new(&copy::contiguous_array(sorter.array())?, sequence.shape()[lead], false)? {
+                Ok(indices) => Some(indices),
+                Err(_) => bail!(Runtime, "torch.searchsorted(): sorter index out of range"),
+            }
+        }
+    };
+    let dtype = sequence.dtype().promote(values.dtype()).unwrap_or(sequence.dtype());
+    let prepared = |t: &Tensor| copy::contiguous_array(&copy::cast_array(t.array(), dtype)?);
+    let out = Array::empty(values.shape(), DType::I64, values.device())?;
+    if out.numel() > 0 {
+        indexing::searchsorted(right, &prepared(sequence)?, sorter.as_ref(), &prepared(values)?, &out)?;
+    }
+    copy::cast_array(&out, if int32 { DType::I32 } else { DType::I64 }).map(Tensor::from_array)
+}
+
+fn search(a: &Args) -> Result<Output> {
+    let sequence = a.tensor(0)?;
+    let values = operand_tensor(a.operand(1)?, sequence)?;
+    let right = a.bool(3)?;
+    let right = match a.opt_str(4)? {
+        None => right,
+        Some("right") => true,
+        Some("left") if right => bail!(
+            Runtime,
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+        ),
+        Some("left") => false,
+        Some(other) => bail!(Runtime, "torch.searchsorted(): side can only be 'left' or 'right' but got {other}"),
+    };
+    let run = || searchsorted(sequence, &values, right, a.opt_tensor(5)?, a.bool(2)?);
+    into_out("searchsorted", &[], run, a.opt_tensor(6)?)
+}
+
+/// How often each integer from 0 on occurs, or the sum of its weights.
+pub fn bincount(x: &Tensor, weights: Option<&Tensor>, least: i64) -> Result<Tensor> {
+    ensure!(least >= 0, Runtime, "minlength should be >= 0");
+    if !x.dtype().is_integral() || x.dtype() == DType::Bool {
+        return Err(Error::not_implemented("bincount_cpu", x.dtype()));
+    }
+    known(x, "bincount")?;
+    let wrong = "bincount only supports 1-d non-negative integral inputs.";
+    ensure!(x.rank() == 1, Runtime, "{wrong}");
+    let all = indexing::integers(x.array())?;
+    ensure!(all.iter().all(|&i| i >= 0), Runtime, "{wrong}");
+    if let Some(w) = weights {
+        ensure!(w.shape() == x.shape(), Runtime, "weights should be 1-d and have the same length as input");
+    }
+    let size = all.iter().max().map_or(0, |m| m.saturating_add(1)).max(least);
+    let dtype = weights.map_or(DType::I64, |w| if w.dtype() == DType::F32 { DType::F32 } else { DType::F64 });
+    let start = Tensor::from_array(Array::zeros(&crate::create::sizes(&[size])?, dtype, x.device())?);
+    let added = match weights {
+        Some(w) => crate::to_dtype(&w.detach(), dtype)?,
+        None => Tensor::from_array(crate::create::full_array(x.shape(), Scalar::Int(1), dtype, x.device())?),
+    };
+    index_add(&start, false, 0, &list(&all)?, &added, Scalar::Int(1))
+}
+
+/// Counts of elements in equal bins between two numbers (of the data, where both are equal), the last bin closed.
+pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
+    ensure!(bins > 0, Runtime, "torch.histogram(): bins must be > 0, but got {bins} for dimension 0");
+    if !x.dtype().is_float() {
+        return Err(Error::not_implemented("histogram_cpu", x.dtype()));
+    }
+    let out = Array::zeros(&crate::create::sizes(&[bins])?, x.dtype(), x.device())?;
+    if x.array().is_meta() {
+        return Ok(Tensor::from_array(out));
+    }
+    let all: Vec<f64> = crate::read::elements(x.array())?.into_iter().map(Scalar::to_f64).collect();
+    let (mut low, mut high) = (min, max);
+    if low == high && !all.is_empty() {
+        let nan = all.iter().any(|v| v.is_nan());
+        low = if nan { f64::NAN } else { all.iter().copied().fold(f64::INFINITY, f64::min) };
+        high = if nan { f64::NAN } else { all.iter().copied().fold(f64::NEG_INFINITY, f64::max) };
+    }
+    if low == high {
+        (low, high) = (low - 1.0, high + 1.0);
+    }
+    let text = |v: f64| if v.is_nan() { "nan".into() } else { format!("{v}") };
+    ensure!(
+        low.is_finite() && high.is_finite(),
+        Runtime,
+        "torch.histc: range of [{}, {}] is not finite",
+        text(low),
+        text(high)
+    );
+    ensure!(low < high, Runtime, "torch.histc: max must be larger than min");
+    let mut counts = vec![0i64; bins as usize];
+    for v in all.into_iter().filter(|v| *v >= low && *v <= high) {
+        let place = if x.dtype() == DType::F64 {
+            (v - low) * bins as f64 / (high - low)
+        } else {
+            // In the precision of the elements, as PyTorch does: the same element falls into the same bin.
+            ((v as f32 - low as f32) * bins as f32 / (high as f32 - low as f32)) as f64
+        };
+        counts[(place as i64).clamp(0, bins - 1) as usize] += 1;
+    }
+    copy::copy_array(&Array::from_slice(&counts, &[counts.len()])?, &out)?;
+    Ok(Tensor::from_array(out))
+}
+
+fn pair(name: &'static str, x: &Tensor, (values, indices): (Tensor, Tensor), out: Option<&[Tensor]>) -> Result<Output> {
+    named(name, VALUES, &[x], vec![values, indices], out)
+}
+
+crate::ops! {
+    "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False, *, Tensor[]? out=None)" Both "Sorted along a dimension (always stably), and the places the elements came from." =>
+        |a| pair("sort", a.tensor(0)?, sort(a.tensor(0)?, a.int(1)?, a.bool(2)?)?, outputs(a, 4)?)?;
+    "argsort(Tensor self, int dim=-1, bool descending=False, bool stable=False)" Both "The places that sort a dimension (always stably)." =>
+        |a| argsort(a.tensor(0)?, a.int(1)?, a.bool(2)?)?;
+    "msort(Tensor self, *, Tensor? out=None)" Both "Sorted along the first dimension." =>
+        |a| into_out("msort", &[a.tensor(0)?], || Ok(sort(a.tensor(0)?, 0, false)?.0), a.opt_tensor(1)?)?;
+    "topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True, *, Tensor[]? out=None)" Both "The k greatest or least of a dimension, in order, and their places." =>
+        |a| pair("topk", a.tensor(0)?, topk(a.tensor(0)?, a.int(1)?, a.int(2)?, a.bool(3)?)?, outputs(a, 5)?)?;
+    "unique(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None)" Both "Distinct elements in ascending order." =>
+        |a| unique_output(unique(a.tensor(0)?, a.opt_int(4)?, false)?, a.bool(2)?, a.bool(3)?);
+    "unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None)" Both "The first of each run of equal neighbours." =>
+        |a| unique_output(unique(a.tensor(0)?, a.opt_int(3)?, true)?, a.bool(1)?, a.bool(2)?);
+    "searchsorted(Tensor sorted_sequence, Operand self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None, Tensor? out=None)"
+        Function "Where values would enter ascending sequences." => |a| search(a)?;
+    "bucketize(Operand self, Tensor boundaries, *, bool out_int32=False, bool right=False, Tensor? out=None)" Function "Which interval between boundaries a value lies in." => |a| {
+        let boundaries = a.tensor(1)?;
+        ensure!(boundaries.rank() == 1, Runtime, "boundaries tensor must be 1 dimension, but got dim({})", boundaries.rank());
+        let values = operand_tensor(a.operand(0)?, boundaries)?;
+        into_out("bucketize", &[], || searchsorted(boundaries, &values, a.bool(3)?, None, a.bool(2)?), a.opt_tensor(4)?)?
+    };
+    "bincount(Tensor self, Tensor? weights=None, int minlength=0)" Both "How often each integer occurs." =>
+        |a| bincount(a.tensor(0)?, a.opt_tensor(1)?, a.int(2)?)?;
+    "histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0, *, Tensor? out=None)" Both "Counts of elements in equal bins." =>
+        |a| into_out("histc", &[a.tensor(0)?], || histc(a.tensor(0)?, a.int(1)?, a.float(2)?, a.float(3)?), a.opt_tensor(4)?)?;
+}
