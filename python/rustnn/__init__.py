@@ -26,7 +26,7 @@ from . import autograd, nn, optim, random, serialization, utils  # noqa: E402
 from ._tensor_str import set_printoptions  # noqa: E402
 from .functional import *  # noqa: E402, F403
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
-from .serialization import load, save  # noqa: E402
+from .serialization import inspect_checkpoint, load, save  # noqa: E402
 
 __version__ = "0.1.0"
 

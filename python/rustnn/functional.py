@@ -116,7 +116,7 @@ def meshgrid(*tensors, indexing=None):
         sizes[i] = -1
         grids.append(tensor.reshape(sizes).expand(shape))
     if swap:
-        grids = [grids[1].transpose(0, 1), grids[0].transpose(0, 1), *(grid.transpose(0, 1) for grid in grids[2:])]
+        grids = [grids[1], grids[0], *grids[2:]]
     return tuple(grids)
 
 

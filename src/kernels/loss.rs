@@ -366,13 +366,15 @@ unsafe fn weights<L: Float, S: Simd>(simd: S, weight: Weights<L>, i: usize, widt
 }
 
 impl<L: Float> RowKernel<L, 1> for Entropy<L> {
+    const SHORT: usize = 32;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], _: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let max = greatest::<L, S>(simd, x, n);
             let splat = L::Native::<S>::splat(simd, max);
-            let sum = sum_line::<L, S>(
+            let sum = sum_line::<L, S, 1>(
                 simd,
                 n,
                 #[inline(always)]
@@ -380,7 +382,7 @@ impl<L: Float> RowKernel<L, 1> for Entropy<L> {
             );
             let smooth = |ln: L| {
                 let ln = L::Native::<S>::splat(simd, ln);
-                sum_line::<L, S>(
+                sum_line::<L, S, 1>(
                     simd,
                     n,
                     #[inline(always)]
@@ -450,6 +452,8 @@ impl<L: Float> EntropyBackward<L> {
 }
 
 impl<L: Float> RowKernel<L, 1> for EntropyBackward<L> {
+    const SHORT: usize = 16;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], dx: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
@@ -459,7 +463,7 @@ impl<L: Float> RowKernel<L, 1> for EntropyBackward<L> {
                 |c| L::Native::<S>::splat(simd, c),
             );
             let total = || {
-                sum_line::<L, S>(
+                sum_line::<L, S, 1>(
                     simd,
                     n,
                     #[inline(always)]
@@ -569,13 +573,15 @@ unsafe fn smoothed_column<L: Float, S: Simd>(t: L::Native<S>, weight: Weights<L>
 }
 
 impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
+    const SHORT: usize = 32;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x, t]: [*const L; 2], _: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let max = greatest::<L, S>(simd, x, n);
             let splat = L::Native::<S>::splat(simd, max);
-            let sum = sum_line::<L, S>(
+            let sum = sum_line::<L, S, 1>(
                 simd,
                 n,
                 #[inline(always)]
@@ -583,7 +589,7 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropy<L> {
             );
             let lnv = L::ln(simd, L::Native::<S>::splat(simd, sum));
             let ln = lnv[0];
-            let loss = sum_line::<L, S>(
+            let loss = sum_line::<L, S, 1>(
                 simd,
                 n,
                 #[inline(always)]
@@ -627,6 +633,8 @@ struct SoftEntropyBackward<L> {
 }
 
 impl<L: Float> RowKernel<L, 2> for SoftEntropyBackward<L> {
+    const SHORT: usize = 16;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x, t]: [*const L; 2], dx: *mut L, n: usize, item: usize) {
         // SAFETY: the caller's promise.
@@ -641,7 +649,7 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropyBackward<L> {
                     smoothed::<L, S>(simd, get::<L, S>(simd, t.add(i), width, L::ZERO), self.weight, self.smoothing, n, i, width)
                 },
             );
-            let total = splat(sum_line::<L, S>(simd, n, at));
+            let total = splat(sum_line::<L, S, 1>(simd, n, at));
             let (max, ln) = self.saved.get(item);
             let (max, ln, dloss) = (splat(max), splat(ln), splat(self.dloss.at(item)));
             each_vector::<L, S>(

@@ -8,10 +8,9 @@ use crate::copy::Shared;
 use crate::memory::{Dst, Src};
 use crate::parallel::{par_chunks, par_for};
 use crate::reduce::{Finish, Fold, reduce, squared_distances};
-use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, put, sum_line};
+use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, put, sum_columns, sum_line};
 use crate::wide::{Float, MAX_LANES, Real, Wide, gather, load, scatter, store};
 use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch};
-use smallvec::SmallVec;
 
 /// Elements worth a chunk of a parallel loop: some 10 µs.
 const GRAIN: usize = 1 << 15;
@@ -24,6 +23,8 @@ const FEW: usize = 128;
 const FEW_ELEMENTS: usize = 16;
 /// Batches up to this size without spatial positions are normalised column by column, in one go.
 const SMALL_BATCH: usize = 1024;
+/// Parameters whose gradients a small call sums on the stack.
+const STACKED: usize = 256;
 /// Columns whose sums stay in the first-level cache.
 const TILE: usize = 1024;
 
@@ -121,7 +122,7 @@ unsafe fn row_moments<L: Float, S: Simd, const CENTRED: bool>(simd: S, x: *const
     unsafe {
         let mean = if CENTRED {
             L::of(
-                sum_line::<L, S>(
+                sum_line::<L, S, 4>(
                     simd,
                     n,
                     #[inline(always)]
@@ -134,7 +135,7 @@ unsafe fn row_moments<L: Float, S: Simd, const CENTRED: bool>(simd: S, x: *const
             L::ZERO
         };
         let centre = L::Native::<S>::splat(simd, mean);
-        let squares = sum_line::<L, S>(
+        let squares = sum_line::<L, S, 4>(
             simd,
             n,
             #[inline(always)]
@@ -148,7 +149,7 @@ unsafe fn row_moments<L: Float, S: Simd, const CENTRED: bool>(simd: S, x: *const
 }
 
 impl<L: Float, const CENTRED: bool> RowKernel<L, 1> for RowNorm<L, CENTRED> {
-    const SHORT_AS_COLUMNS: bool = false;
+    const SHORT: usize = 0;
 
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
@@ -269,29 +270,38 @@ unsafe fn sum_parts<L: Float>(
     let per_part = GRAIN.div_ceil(n).max(rows.div_ceil(PARTS));
     let parts = rows.div_ceil(per_part).max(1);
     let stride = n.next_multiple_of(MAX_LANES);
-    let mut sums = [dweight, dbias].map(|ptr| SmallVec::<[L; 256]>::from_elem(L::ZERO, if ptr.is_some() { parts * stride } else { 0 }));
+    if parts == 1 && stride <= STACKED {
+        let mut sums = [[std::mem::MaybeUninit::<L>::uninit(); STACKED]; 2];
+        let [dweight_sums, dbias_sums] = sums.each_mut().map(|sums| sums.as_mut_ptr().cast::<L>());
+        // SAFETY: all bits 0 is 0; the caller's promise.
+        unsafe {
+            let asked = [(dweight, dweight_sums), (dbias, dbias_sums)].map(|(ptr, sums)| {
+                ptr.map_or(std::ptr::null_mut(), |_| {
+                    sums.write_bytes(0, stride);
+                    sums
+                })
+            });
+            part(0, rows, asked[0], asked[1]);
+            for (ptr, sums) in [dweight, dbias].into_iter().zip(asked) {
+                if let Some(ptr) = ptr {
+                    std::ptr::copy_nonoverlapping(sums, ptr, n);
+                }
+            }
+        }
+        return;
+    }
+    let mut sums = [dweight, dbias].map(|ptr| vec![L::ZERO; if ptr.is_some() { parts * stride } else { 0 }]);
     let shared = sums.each_mut().map(|sums| (Shared::new(sums.as_mut_ptr()), !sums.is_empty()));
-    let chunk = |i: usize| {
+    par_for(parts, &|i| {
         // SAFETY: part `i` of the sums, if there are any.
         let [dweight, dbias] = shared.map(|(sums, asked)| if asked { unsafe { sums.get().add(i * stride) } } else { std::ptr::null_mut() });
         part(i * per_part, rows.min((i + 1) * per_part), dweight, dbias);
-    };
-    if parts == 1 {
-        chunk(0)
-    } else {
-        par_for(parts, &chunk)
-    }
+    });
     let (shape, strides, out_shape) = ([parts, n], [stride as isize, 1], [n]);
     for (sums, ptr) in sums.iter().zip([dweight, dbias]) {
-        // SAFETY: `sums` holds `parts` rows of `n` values; the caller's promise.
-        unsafe {
-            match ptr {
-                Some(ptr) if parts == 1 => std::ptr::copy_nonoverlapping(sums.as_ptr(), ptr, n),
-                Some(ptr) => {
-                    reduce(Fold::Sum, Src::new(sums.as_ptr(), &shape, &strides), &[0], Finish::Plain, Dst::new(ptr, &out_shape, &[1]))
-                }
-                None => {}
-            }
+        if let Some(ptr) = ptr {
+            // SAFETY: `sums` holds `parts` rows of `n` values; the caller's promise.
+            unsafe { reduce(Fold::Sum, Src::new(sums.as_ptr(), &shape, &strides), &[0], Finish::Plain, Dst::new(ptr, &out_shape, &[1])) };
         }
     }
 }
@@ -404,7 +414,7 @@ impl<L: Float, const CENTRED: bool> WideRow<L, CENTRED> {
             if !self.dx.is_null() {
                 let share = L::of(1.0 / n as f64);
                 if CENTRED {
-                    let sum = sum_line::<L, S>(
+                    let sum = sum_line::<L, S, 4>(
                         simd,
                         n,
                         #[inline(always)]
@@ -412,7 +422,7 @@ impl<L: Float, const CENTRED: bool> WideRow<L, CENTRED> {
                     );
                     of_one = L::Native::<S>::splat(simd, sum * share);
                 }
-                let sum = sum_line::<L, S>(
+                let sum = sum_line::<L, S, 4>(
                     simd,
                     n,
                     #[inline(always)]
@@ -494,7 +504,7 @@ struct GroupNorm<L> {
 }
 
 impl<L: Float> RowKernel<L, 1> for GroupNorm<L> {
-    const SHORT_AS_COLUMNS: bool = false;
+    const SHORT: usize = 0;
 
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
@@ -608,7 +618,7 @@ struct GroupNormBackward<L> {
 }
 
 impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
-    const SHORT_AS_COLUMNS: bool = false;
+    const SHORT: usize = 0;
 
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [dy, x]: [*const L; 2], dx: *mut L, n: usize, item: usize) {
@@ -641,14 +651,14 @@ impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
             } else {
                 for channel in 0..per_group {
                     let (dy, x) = (dy.add(channel * spatial), x.add(channel * spatial));
-                    let sum = sum_line::<L, S>(
+                    let sum = sum_line::<L, S, 4>(
                         simd,
                         spatial,
                         #[inline(always)]
                         |i, width| at(dy, i, width) * ((at(x, i, width) - mean) * rstd),
                     );
                     of_normal.add(channel).write(sum);
-                    of_one.add(channel).write(sum_line::<L, S>(
+                    of_one.add(channel).write(sum_line::<L, S, 4>(
                         simd,
                         spatial,
                         #[inline(always)]
@@ -665,7 +675,7 @@ impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
             );
             let share = L::of(1.0 / n as f64);
             let mean_normal = splat(
-                sum_line::<L, S>(
+                sum_line::<L, S, 4>(
                     simd,
                     per_group,
                     #[inline(always)]
@@ -673,7 +683,7 @@ impl<L: Float> RowKernel<L, 2> for GroupNormBackward<L> {
                 ) * share,
             );
             let mean_one = splat(
-                sum_line::<L, S>(
+                sum_line::<L, S, 4>(
                     simd,
                     per_group,
                     #[inline(always)]
@@ -851,6 +861,12 @@ pub unsafe fn batch_norm_apply<T: Real>(
     out: *mut T,
 ) {
     let (invstd, weight, bias) = (Shared::read_only(invstd), share(weight), share(bias));
+    if shape.spatial == 1 && shape.n <= SMALL_BATCH {
+        let mean = Shared::read_only(mean);
+        let kernel = BatchColumns { given: true, weight, bias, eps: 0.0, mean, invstd, unbiased: share_mut(None) };
+        // SAFETY: the caller's promise.
+        return unsafe { Rows::new(1, shape.n, shape.channels, [x], out).run(&kernel) };
+    }
     // SAFETY: the caller's promise; the factors are those of `channel`.
     unsafe {
         let factors = |c: usize| {
@@ -879,6 +895,7 @@ pub unsafe fn batch_norm_train<T: Real>(
     unsafe {
         if shape.spatial == 1 && shape.n <= SMALL_BATCH {
             let kernel = BatchColumns {
+                given: false,
                 weight: share(weight),
                 bias: share(bias),
                 eps,
@@ -896,6 +913,8 @@ pub unsafe fn batch_norm_train<T: Real>(
 
 /// A column per channel.
 struct BatchColumns<L> {
+    /// Whether the statistics are given, or to be taken and written.
+    given: bool,
     weight: Shared<L>,
     bias: Shared<L>,
     eps: f64,
@@ -906,6 +925,8 @@ struct BatchColumns<L> {
 }
 
 impl<L: Float> RowKernel<L, 1> for BatchColumns<L> {
+    const SHORT: usize = 0;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, item: usize) {
         // A single channel.
@@ -923,27 +944,33 @@ impl<L: Float> RowKernel<L, 1> for BatchColumns<L> {
         );
         // SAFETY: the caller's promise.
         unsafe {
-            let share = splat(1.0 / x.n as f64);
-            let mean = sum_columns::<L, S>(
-                simd,
-                x.n,
-                #[inline(always)]
-                |i| x.get(simd, 0, i),
-            ) * share;
-            let squares = sum_columns::<L, S>(
-                simd,
-                x.n,
-                #[inline(always)]
-                |i| {
-                    let d = x.get(simd, 0, i) - mean;
-                    d * d
-                },
-            );
-            let invstd = splat(1.0) / (squares * share + splat(self.eps)).sqrt();
-            put::<L, S>(self.mean.get().add(item), x.width, mean);
-            put::<L, S>(self.invstd.get().add(item), x.width, invstd);
-            if !self.unbiased.get().is_null() {
-                put::<L, S>(self.unbiased.get().add(item), x.width, squares / splat(x.n as f64 - 1.0));
+            let (mean, invstd);
+            if self.given {
+                mean = get::<L, S>(simd, self.mean.get().add(item), x.width, L::ZERO);
+                invstd = get::<L, S>(simd, self.invstd.get().add(item), x.width, L::ZERO);
+            } else {
+                let share = splat(1.0 / x.n as f64);
+                mean = sum_columns::<L, S>(
+                    simd,
+                    x.n,
+                    #[inline(always)]
+                    |i| x.get(simd, 0, i),
+                ) * share;
+                let squares = sum_columns::<L, S>(
+                    simd,
+                    x.n,
+                    #[inline(always)]
+                    |i| {
+                        let d = x.get(simd, 0, i) - mean;
+                        d * d
+                    },
+                );
+                invstd = splat(1.0) / (squares * share + splat(self.eps)).sqrt();
+                put::<L, S>(self.mean.get().add(item), x.width, mean);
+                put::<L, S>(self.invstd.get().add(item), x.width, invstd);
+                if !self.unbiased.get().is_null() {
+                    put::<L, S>(self.unbiased.get().add(item), x.width, squares / splat(x.n as f64 - 1.0));
+                }
             }
             let scale = invstd * param::<L, S>(simd, self.weight, item, x.width, L::ONE);
             let bias = param::<L, S>(simd, self.bias, item, x.width, L::ZERO);
@@ -952,21 +979,6 @@ impl<L: Float> RowKernel<L, 1> for BatchColumns<L> {
             }
         }
     }
-}
-
-/// `Σ term(i)` in two levels.
-#[inline(always)]
-fn sum_columns<L: Float, S: Simd>(simd: S, n: usize, term: impl Fn(usize) -> L::Native<S>) -> L::Native<S> {
-    let zero = L::Native::<S>::splat(simd, L::ZERO);
-    let mut total = zero;
-    for start in (0..n).step_by(32) {
-        let mut run = zero;
-        for i in start..n.min(start + 32) {
-            run += term(i);
-        }
-        total += run;
-    }
-    total
 }
 
 struct BatchColumnsBackward<L> {
@@ -981,6 +993,8 @@ struct BatchColumnsBackward<L> {
 }
 
 impl<L: Float> RowKernel<L, 2> for BatchColumnsBackward<L> {
+    const SHORT: usize = 0;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, x: [*const L; 2], out: *mut L, n: usize, item: usize) {
         // A single channel.
@@ -995,17 +1009,16 @@ impl<L: Float> RowKernel<L, 2> for BatchColumnsBackward<L> {
             let share = L::Native::<S>::splat(simd, L::of(1.0 / x.n as f64));
             let mean = get::<L, S>(simd, self.mean.get().add(item), x.width, L::ZERO);
             let invstd = get::<L, S>(simd, self.invstd.get().add(item), x.width, L::ZERO);
-            let of_one = sum_columns::<L, S>(
-                simd,
-                x.n,
-                #[inline(always)]
-                |i| x.get(simd, 0, i),
-            );
+            let mut of_one = L::Native::<S>::splat(simd, L::ZERO);
             let of_x = sum_columns::<L, S>(
                 simd,
                 x.n,
                 #[inline(always)]
-                |i| x.get(simd, 0, i) * (x.get(simd, 1, i) - mean),
+                |i| {
+                    let d = x.get(simd, 0, i);
+                    of_one += d;
+                    d * (x.get(simd, 1, i) - mean)
+                },
             ) * invstd;
             if !self.dweight.get().is_null() {
                 put::<L, S>(self.dweight.get().add(item), x.width, of_x);

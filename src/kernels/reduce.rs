@@ -78,15 +78,19 @@ impl Finish {
 /// Preconditions: `dims` are distinct and below `x.shape.len()`; `Max`/`Min` over nothing give infinities (the extreme
 /// integers), which callers refuse beforehand.
 pub fn reduce<T: Widen, O: Narrow<T::Wide>>(fold: Fold, x: Src<T>, dims: &[usize], finish: Finish, out: Dst<O>) {
-    let kernels = Kernels::of(fold);
-    if !quick(&kernels, &x, dims, finish, &out) {
-        run(kernels, x, dims, None, finish, out)
-    }
+    run(Kernels::of(fold), x, dims, None, finish, out)
 }
 
 /// Small contiguous arrays reduced over leading or trailing dimensions: one kernel call, no plan. Returns whether it was one.
 #[inline]
-fn quick<T: Widen, O: Narrow<T::Wide>>(kernels: &Kernels<T::Wide>, x: &Src<T>, dims: &[usize], finish: Finish, out: &Dst<O>) -> bool {
+fn quick<T: Widen, O: Narrow<T::Wide>>(
+    kernels: &Kernels<T::Wide>,
+    x: &Src<T>,
+    dims: &[usize],
+    centres: *const T::Wide,
+    finish: Finish,
+    out: &Dst<O>,
+) -> bool {
     let rank = x.shape.len();
     let Some(&first) = dims.first() else { return false };
     if !T::SAME || !dims.iter().enumerate().all(|(i, &d)| d == first + i) || !x.is_contiguous() {
@@ -107,7 +111,8 @@ fn quick<T: Widen, O: Narrow<T::Wide>>(kernels: &Kernels<T::Wide>, x: &Src<T>, d
             for start in (0..count).step_by(LINES) {
                 let n = (count - start).min(LINES);
                 let x = x.ptr.cast::<T::Wide>().add(start * depth);
-                (kernels.lines)(x, depth as isize, n, depth, std::ptr::null(), totals);
+                let centres = if centres.is_null() { centres } else { centres.add(start) };
+                (kernels.lines)(x, depth as isize, n, depth, centres, totals);
                 finish_all(finish, std::slice::from_raw_parts_mut(totals, n));
                 scatter(totals, n, out.ptr.add(start), 1);
             }
@@ -120,7 +125,7 @@ fn quick<T: Widen, O: Narrow<T::Wide>>(kernels: &Kernels<T::Wide>, x: &Src<T>, d
             }
             let mut totals = [std::mem::MaybeUninit::<T::Wide>::uninit(); TILE + MAX_LANES];
             let totals = totals.as_mut_ptr().cast::<T::Wide>();
-            (kernels.columns)(x.ptr.cast(), width as isize, depth, width, std::ptr::null(), false, totals);
+            (kernels.columns)(x.ptr.cast(), width as isize, depth, width, centres, false, totals);
             finish_all(finish, std::slice::from_raw_parts_mut(totals, width));
             scatter(totals, width, out.ptr, 1);
             return true;
@@ -437,7 +442,15 @@ unsafe fn short_lines<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, stride: isi
 /// # Safety
 /// As for [`lines`].
 #[inline(always)]
-unsafe fn four_lines<L: Wide, O: Op, S: Simd>(simd: S, x: *const L, stride: isize, n: usize, centre: *const L, out: *mut L, which: [usize; 4]) {
+unsafe fn four_lines<L: Wide, O: Op, S: Simd>(
+    simd: S,
+    x: *const L,
+    stride: isize,
+    n: usize,
+    centre: *const L,
+    out: *mut L,
+    which: [usize; 4],
+) {
     let step = SUMS * L::V::<S>::LEN;
     let (mut x, mut c) = ([x; 4], [L::ZERO; 4]);
     let mut centres = [L::V::<S>::splat(simd, L::ZERO); 4];
@@ -773,6 +786,9 @@ fn run<T: Widen, O: Narrow<T::Wide>>(
     debug_assert!(dims.iter().all(|&d| d < x.shape.len()) && dims.iter().enumerate().all(|(i, d)| !dims[..i].contains(d)));
     debug_assert!(out.is_contiguous());
     debug_assert_eq!(out.len(), (0..x.shape.len()).filter(|d| !dims.contains(d)).map(|d| x.shape[d]).product::<usize>());
+    if quick(&kernels, &x, dims, centres.unwrap_or(std::ptr::null()), finish, &out) {
+        return;
+    }
     let plan = Plan::new(x.shape, x.strides, dims);
     let (outputs, depth) = (volume(&plan.kept), volume(&plan.reduced));
     if outputs == 0 {
@@ -1312,6 +1328,19 @@ unsafe fn find<L: Wide>(x: *const L, n: usize, value: L) -> usize {
     dispatch!(crate::level(), simd => unsafe { find_lanes(simd, x, n, value) })
 }
 
+/// [`find`] of a value in each of some lines.
+///
+/// # Safety
+/// The lines are readable, and there are as many places.
+unsafe fn find_in_lines<L: Wide>(x: *const L, stride: isize, n: usize, values: &[L], places: &mut [usize]) {
+    // SAFETY: the caller's promise.
+    dispatch!(crate::level(), simd => unsafe {
+        for (i, (&value, place)) in values.iter().zip(places).enumerate() {
+            *place = find_lanes(simd, x.offset(i as isize * stride), n, value);
+        }
+    })
+}
+
 /// # Safety
 /// As for [`find`].
 #[inline(always)]
@@ -1364,6 +1393,13 @@ impl<T: Widen> Search<T> {
         let per_chunk = (GRAIN / self.depth).clamp(1, outputs);
         // SAFETY: the caller's promise; chunks have disjoint outputs.
         let chunk = |i: usize| unsafe {
+            if T::SAME
+                && self.along == 1
+                && self.depth <= BLOCK
+                && let [kept] = plan.kept[..]
+            {
+                return self.equal_lines(kept, i * per_chunk, outputs.min((i + 1) * per_chunk));
+            }
             let mut walk = Walk::at(&plan.kept, i * per_chunk);
             let direct = T::SAME && (self.along == 1 || self.depth == 1);
             let mut block = [std::mem::MaybeUninit::<T::Wide>::uninit(); BLOCK];
@@ -1394,6 +1430,31 @@ impl<T: Widen> Search<T> {
             }
         };
         par_for(outputs.div_ceil(per_chunk), &chunk);
+    }
+
+    /// Lines `from..to` of at most one block, at one distance.
+    ///
+    /// # Safety
+    /// As for [`Search::lines`].
+    unsafe fn equal_lines(&self, kept: Dim, from: usize, to: usize) {
+        let mut best = [self.kernels.identity; LINES];
+        let mut places = [0usize; LINES];
+        for start in (from..to).step_by(LINES) {
+            let count = (to - start).min(LINES);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let x = self.x.get().offset(start as isize * kept.stride).cast_const();
+                (self.kernels.lines)(x.cast(), kept.stride, count, self.depth, std::ptr::null(), best.as_mut_ptr());
+                find_in_lines(x.cast::<T::Wide>(), kept.stride, self.depth, &best[..count], &mut places);
+                for (i, &place) in places[..count].iter().enumerate() {
+                    let out = (start + i) as isize * kept.out.unwrap_or(0);
+                    self.indices.get().offset(out).write(place as i64);
+                    if !self.values.get().is_null() {
+                        self.values.get().offset(out).write(x.offset(i as isize * kept.stride).add(place).read());
+                    }
+                }
+            }
+        }
     }
 
     /// # Safety

@@ -39,8 +39,8 @@ pub fn softmax_backward<T: Real>(log: bool, dy: Src<T>, y: Src<T>, dim: usize, d
 
 /// What is done with each row of `N` arrays. `item` counts rows: `outer · inner` of them.
 pub(crate) trait RowKernel<L: Float, const N: usize>: Sync {
-    /// Whether short rows may go as columns, transposed.
-    const SHORT_AS_COLUMNS: bool = true;
+    /// Rows up to this length are transposed, so that lanes lie across rows: where the work on a vector outweighs that.
+    const SHORT: usize;
 
     /// A row of `n` contiguous elements.
     ///
@@ -105,7 +105,7 @@ pub(crate) struct Rows<T, const N: usize> {
     out: Shared<T>,
 }
 
-/// Rows up to this length are transposed, so that lanes lie across rows.
+/// The greatest [`RowKernel::SHORT`].
 const SHORT: usize = 32;
 /// Columns of a packed tile.
 const TILE: usize = 64;
@@ -224,7 +224,8 @@ unsafe fn lines<L: Float, const N: usize, K: RowKernel<L, N>>(
     dispatch!(crate::level(), simd => unsafe {
         let len = lanes::<L, _>(simd);
         let mut row = 0;
-        if K::SHORT_AS_COLUMNS && n <= SHORT {
+        const { assert!(K::SHORT <= SHORT) };
+        if n <= K::SHORT {
             let mut tiles = [[std::mem::MaybeUninit::<L>::uninit(); SHORT * MAX_LANES]; N];
             let tiles = tiles.each_mut().map(|tile| tile.as_mut_ptr().cast::<L>());
             while row + len <= rows {
@@ -284,26 +285,70 @@ fn lanes<L: Float, S: Simd>(_: S) -> usize {
     L::Native::<S>::LEN
 }
 
-/// `Σ term(i)` over the vectors of a row of `n`, in two levels; `term(i, width)` is the vector at element `i`, 0 beyond the width.
+/// `Σ term(i, width)` over the vectors of a row of `n`, `term` the vector at element `i`, 0 beyond the width. `K` sums at once hide
+/// the latency of the addition where terms are cheap; every `RUN` rounds they go into a total.
 #[inline(always)]
-pub(crate) fn sum_line<L: Float, S: Simd>(simd: S, n: usize, mut term: impl FnMut(usize, usize) -> L::Native<S>) -> L {
+pub(crate) fn sum_line<L: Float, S: Simd, const K: usize>(simd: S, n: usize, mut term: impl FnMut(usize, usize) -> L::Native<S>) -> L {
     let len = L::Native::<S>::LEN;
     let zero = L::Native::<S>::splat(simd, L::ZERO);
     let mut total = zero;
     let mut i = 0;
-    while i + len <= n {
-        let end = n.min(i + RUN * len);
-        let mut run = zero;
-        while i + len <= end {
-            run += term(i, len);
-            i += len;
+    while i + K * len <= n {
+        let end = n.min(i + RUN * K * len);
+        let mut sums = [zero; K];
+        while i + K * len <= end {
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum += term(i + k * len, len);
+            }
+            i += K * len;
         }
-        total += run;
+        total += sum_of::<L, S, K>(sums);
+    }
+    while K > 1 && i + len <= n {
+        total += term(i, len);
+        i += len;
     }
     if i < n {
         total += term(i, n - i);
     }
     total.reduce_sum()
+}
+
+/// Adds vectors, halves first; `K` is a power of 2.
+#[inline(always)]
+fn sum_of<L: Float, S: Simd, const K: usize>(mut sums: [L::Native<S>; K]) -> L::Native<S> {
+    let mut half = K / 2;
+    while half > 0 {
+        for k in 0..half {
+            sums[k] += sums[k + half];
+        }
+        half /= 2;
+    }
+    sums[0]
+}
+
+/// `Σ term(i)` for `i < n`, vector by vector, in the same way.
+#[inline(always)]
+pub(crate) fn sum_columns<L: Float, S: Simd>(simd: S, n: usize, mut term: impl FnMut(usize) -> L::Native<S>) -> L::Native<S> {
+    let zero = L::Native::<S>::splat(simd, L::ZERO);
+    let mut total = zero;
+    let mut i = 0;
+    while i + 4 <= n {
+        let end = n.min(i + 4 * RUN);
+        let mut sums = [zero; 4];
+        while i + 4 <= end {
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum += term(i + k);
+            }
+            i += 4;
+        }
+        total += sum_of::<L, S, 4>(sums);
+    }
+    while i < n {
+        total += term(i);
+        i += 1;
+    }
+    total
 }
 
 /// The greatest element of a row; anything if there is a NaN.
@@ -383,6 +428,8 @@ pub(crate) unsafe fn put<L: Float, S: Simd>(ptr: *mut L, width: usize, v: L::Nat
 struct Forward<const LOG: bool>;
 
 impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
+    const SHORT: usize = 32;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], out: *mut L, n: usize, _: usize) {
         let splat = always(
@@ -393,7 +440,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
         unsafe {
             let max = splat(greatest::<L, S>(simd, x, n));
             if LOG {
-                let sum = sum_line::<L, S>(
+                let sum = sum_line::<L, S, 1>(
                     simd,
                     n,
                     #[inline(always)]
@@ -407,7 +454,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 1> for Forward<LOG> {
                     |i, width| put::<L, S>(out.add(i), width, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln),
                 );
             } else {
-                let sum = sum_line::<L, S>(
+                let sum = sum_line::<L, S, 1>(
                     simd,
                     n,
                     #[inline(always)]
@@ -492,6 +539,8 @@ pub(crate) unsafe fn max_and_sum<L: Float, S: Simd, const N: usize>(
 struct Backward<const LOG: bool>;
 
 impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
+    const SHORT: usize = 16;
+
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, simd: S, [dy, y]: [*const L; 2], dx: *mut L, n: usize, _: usize) {
         // SAFETY: the caller's promise.
@@ -500,7 +549,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
                 #[inline(always)]
                 |x: *const L, i: usize, width: usize| get::<L, S>(simd, x.add(i), width, L::ZERO),
             );
-            let sum = sum_line::<L, S>(
+            let sum = sum_line::<L, S, 4>(
                 simd,
                 n,
                 #[inline(always)]
@@ -523,16 +572,12 @@ impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
     unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 2>, _: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let zero = L::Native::<S>::splat(simd, L::ZERO);
-            let mut sum = zero;
-            for start in (0..x.n).step_by(RUN) {
-                let mut run = zero;
-                for i in start..x.n.min(start + RUN) {
-                    let dy = x.get(simd, 0, i);
-                    run += if LOG { dy } else { dy * x.get(simd, 1, i) };
-                }
-                sum += run;
-            }
+            let sum = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| if LOG { x.get(simd, 0, i) } else { x.get(simd, 0, i) * x.get(simd, 1, i) },
+            );
             for i in 0..x.n {
                 let (dy, y) = (x.get(simd, 0, i), x.get(simd, 1, i));
                 x.set::<S>(i, if LOG { dy - L::exp(simd, y) * sum } else { y * (dy - sum) });

@@ -61,6 +61,12 @@ fn integer_power(x: &Tensor, exponent: i64) -> Result<Tensor> {
 
 pub fn pow(x: Operand, exponent: Operand) -> Result<Tensor> {
     let dtype = crate::row::result_type(&[x, exponent])?;
+    let on_meta = [x, exponent].iter().any(|o| o.tensor().is_some_and(|t| t.array().is_meta()));
+    if dtype.is_integral() && on_meta {
+        let shape = |o: Operand| o.tensor().map_or(Default::default(), Tensor::shape_owned);
+        let shape = rustnn_tensor::shape::broadcast(&shape(x), &shape(exponent))?;
+        return rustnn_tensor::Array::empty(&shape, dtype, rustnn_tensor::Device::Meta).map(Tensor::from_array);
+    }
     if dtype.is_integral() {
         if dtype == DType::Bool && x.tensor().is_some() {
             return Err(rustnn_tensor::Error::not_implemented("pow", DType::Bool));
@@ -106,7 +112,15 @@ fn integer_powers(x: Operand, exponent: Operand, dtype: DType) -> Result<Tensor>
     crate::to_dtype(&Tensor::from_slice(&values, &shape)?, dtype)
 }
 
+/// `x` in the dtype that it has together with the bounds: clamping integers by a float gives floats.
+fn with_bounds(x: &Tensor, bounds: &[Option<Scalar>]) -> Result<Tensor> {
+    let mut all = vec![Operand::Tensor(x)];
+    all.extend(bounds.iter().flatten().map(|b| Operand::Scalar(*b)));
+    crate::to_dtype(x, crate::row::result_type(&all)?)
+}
+
 fn clamp(x: &Tensor, a: &Args, out: Option<&Tensor>) -> Result<Output> {
+    let x = &with_bounds(x, &[a.opt_scalar(1)?, a.opt_scalar(2)?])?;
     match (a.opt_scalar(1)?, a.opt_scalar(2)?) {
         (Some(min), Some(max)) => into(&rows::CLAMP, &[x.into()], &[min, max], out),
         (Some(min), None) => into(&rows::CLAMP_MIN, &[x.into()], &[min], out),
@@ -188,7 +202,8 @@ fn masked_fill_value(value: Operand) -> Result<Scalar> {
 fn masked_fill(x: &Tensor, mask: &Tensor, value: Operand) -> Result<Tensor> {
     // A value that requires a gradient is chosen, not written.
     if let Operand::Tensor(v) = value
-        && v.requires_grad()
+        && v.rank() == 0
+        && (v.requires_grad() || v.array().is_meta())
     {
         let v = crate::to_dtype(v, x.dtype())?;
         return call(&rows::WHERE, &[mask.into(), (&v).into(), x.into()], &[]);
@@ -265,6 +280,9 @@ crate::ops! {
         let inputs: Vec<&Tensor> = [x, e].iter().filter_map(|o| o.tensor()).collect();
         into_out("pow", &inputs, || pow(x, e), a.opt_tensor(2)?)?
     };
+    "square(Tensor self, *, Tensor? out=None)" Both "Square, `self ** 2`." =>
+        |a| into_out("square", &[a.tensor(0)?], || pow(a.operand(0)?, Operand::Scalar(Scalar::Int(2))), a.opt_tensor(1)?)?;
+    "square_(Tensor self)" Both "Squares in place." => |a| { call_inplace(&rows::SQUARE, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };
     "pow_(Tensor self, Operand exponent)" Method "Raises to a power in place." => |a| {
         let (x, e) = (a.tensor(0)?, a.operand(1)?);
         if x.dtype().is_integral() {
@@ -299,13 +317,15 @@ crate::ops! {
         written(x)
     };
     "clamp_min(Tensor self, Operand min)" Both "At least `min`." => |a| match a.operand(1)? {
-        Operand::Scalar(s) => call(&rows::CLAMP_MIN, &[a.operand(0)?], &[s])?,
+        Operand::Scalar(s) => call(&rows::CLAMP_MIN, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s])?,
         min => call(&rows::CLAMP_MIN_TENSOR, &[a.operand(0)?, min], &[])?,
     };
     "clamp_max(Tensor self, Operand max)" Both "At most `max`." => |a| match a.operand(1)? {
-        Operand::Scalar(s) => call(&rows::CLAMP_MAX, &[a.operand(0)?], &[s])?,
+        Operand::Scalar(s) => call(&rows::CLAMP_MAX, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s])?,
         max => call(&rows::CLAMP_MAX_TENSOR, &[a.operand(0)?, max], &[])?,
     };
+    "clamp_min_(Tensor self, Tensor min)" Both "At least the tensor `min`, in place." => |a| { call_inplace(&rows::CLAMP_MIN_TENSOR, a.tensor(0)?, &[a.operand(1)?], &[])?; written(a.tensor(0)?) };
+    "clamp_max_(Tensor self, Tensor max)" Both "At most the tensor `max`, in place." => |a| { call_inplace(&rows::CLAMP_MAX_TENSOR, a.tensor(0)?, &[a.operand(1)?], &[])?; written(a.tensor(0)?) };
     "clamp_min_(Tensor self, Scalar min)" Both "At least `min`, in place." => |a| { call_inplace(&rows::CLAMP_MIN, a.tensor(0)?, &[], &[a.scalar(1)?])?; written(a.tensor(0)?) };
     "clamp_max_(Tensor self, Scalar max)" Both "At most `max`, in place." => |a| { call_inplace(&rows::CLAMP_MAX, a.tensor(0)?, &[], &[a.scalar(1)?])?; written(a.tensor(0)?) };
     "floor(Tensor self, *, Tensor? out=None)" Both "Largest integer not above." => |a| rounding(&rows::FLOOR, a.tensor(0)?, a.opt_tensor(1)?)?;

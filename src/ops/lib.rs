@@ -18,6 +18,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pool;
 pub mod softmax;
+pub mod sort;
 pub mod mode;
 pub mod moments;
 pub mod names;
@@ -28,7 +29,6 @@ pub mod registry;
 pub mod row;
 pub mod rows;
 pub mod saved;
-pub mod sort;
 pub mod tape;
 pub mod tensor;
 pub mod views;
@@ -59,7 +59,7 @@ pub fn set_default_device(device: Device) -> Device {
 type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&registry::Args) -> Result<registry::Output>)];
 
 /// The ops of each file; a new file of ops adds its line here.
-pub(crate) static OP_FILES: &[OpFile] = &[moments::OPS, conv::OPS, join::OPS, loss::OPS, matmul::OPS, norm::OPS, pool::OPS, random::OPS, softmax::OPS, activation::OPS, arithmetic::OPS, arrange::OPS, copy::OPS, create::OPS, sort::OPS, extremes::OPS, embedding::OPS, index::OPS, reduce::OPS, views::OPS];
+pub(crate) static OP_FILES: &[OpFile] = &[moments::OPS, conv::OPS, join::OPS, loss::OPS, matmul::OPS, norm::OPS, pool::OPS, random::OPS, softmax::OPS, activation::OPS, arithmetic::OPS, arrange::OPS, copy::OPS, create::OPS, embedding::OPS, extremes::OPS, sort::OPS, index::OPS, reduce::OPS, views::OPS];
 
 /// Other names of ops, in PyTorch too; in-place forms follow.
 pub(crate) static ALIASES: &[(&str, &str)] = &[

@@ -55,8 +55,6 @@ struct ClassLoss {
     kept: Option<Array>,
     /// What a mean divides by.
     total: f64,
-    /// The shape of the losses.
-    items: Shape,
 }
 
 impl ClassLoss {
@@ -229,7 +227,7 @@ fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index
         return Ok(Tensor::from_array(out));
     }
     let saved = SavedSet::new([Saved::input(x)?]);
-    Ok(record(out, &[x], ClassLoss { logits, how, ignore_index, smoothing, saved, target, weight, kept, total, items }))
+    Ok(record(out, &[x], ClassLoss { logits, how, ignore_index, smoothing, saved, target, weight, kept, total }))
 }
 
 /// Cross-entropy whose target takes part in the gradient.

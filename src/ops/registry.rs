@@ -321,7 +321,7 @@ fn row_ops(row: &'static Row) -> Vec<Op> {
     if row.name.starts_with('_') || row.rule == crate::row::Rule::Select {
         return Vec::new();
     }
-    let mut inputs = String::from("Tensor self");
+    let mut inputs = String::new();
     for name in &row.inputs[1..] {
         inputs += &format!(", Operand {name}");
     }
@@ -334,8 +334,10 @@ fn row_ops(row: &'static Row) -> Vec<Op> {
         };
     }
     let out = if scalars.contains('*') { ", Tensor? out=None" } else { ", *, Tensor? out=None" };
-    let new = format!("{}({inputs}{scalars}{out})", row.name);
-    let in_place = format!("{}_({inputs}{scalars})", row.name);
+    // torch.add(2, x) is fine, so is torch.mul(2, 3): a number may come first where there is another input.
+    let first = if row.inputs.len() > 1 { "Operand" } else { "Tensor" };
+    let new = format!("{}({first} self{inputs}{scalars}{out})", row.name);
+    let in_place = format!("{}_(Tensor self{inputs}{scalars})", row.name);
     let op = |schema: String, run| Op { schema: schema.into(), place: Place::Both, doc: row.doc, run };
     let mut ops = vec![op(new, Run::Row(row))];
     if !matches!(row.name, "isnan" | "isinf" | "isfinite" | "isposinf" | "isneginf" | "signbit") {

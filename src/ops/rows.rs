@@ -78,7 +78,7 @@ crate::rows! { y dy;
         range [-2.0..2.0];
 
     /// Square: `input * input`.
-    SQUARE "square" (input;) number { input * input }
+    SQUARE "_square" (input;) number { input * input }
         grad [(dy * (input.lit(2.0) * input))];
         range [-2.0..2.0] as "PowBackward0";
 
@@ -226,7 +226,11 @@ crate::rows! { y dy;
         grad [(V::select(input.eq(input.lit(0.0)) & other.le(other.lit(0.0)), dy.lit(0.0), dy * other.ln())) (dy * (input / other))];
         range [0.1..2.0, 0.2..2.0];
     /// Length of the hypotenuse, `sqrt(a² + b²)`.
-    HYPOT "hypot" (input, other;) float { (input * input + other * other).sqrt() }
+    HYPOT "hypot" (input, other;) float {
+            let (large, small) = (input.abs().maximum(other.abs()), input.abs().minimum(other.abs()));
+            let ratio = small / large;
+            // Scaled by the larger one: squares neither overflow nor vanish.
+            V::select(large.eq(large.lit(0.0)) | large.is_inf(), large, large * (large.lit(1.0) + ratio * ratio).sqrt()) }
         grad [(dy * (input / y)) (dy * (other / y))];
         range [0.2..2.0, 0.2..2.0];
 

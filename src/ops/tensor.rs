@@ -624,22 +624,6 @@ impl Tensor {
     pub fn is_sole_owner(&self) -> bool {
         Arc::strong_count(&self.meta) == 1
     }
-
-    /// Visits host objects that this tensor alone keeps alive: its gradient's and its base's.
-    pub fn visit_held(&self, mut visit: impl FnMut(&Held)) {
-        let Ok(state) = self.meta.state.try_lock() else { return };
-        if let Some(rest) = &state.rest {
-            rest.grad.iter().chain(rest.view.iter().filter(|v| Arc::strong_count(v) == 1).map(|v| &*v.base)).for_each(&mut visit);
-        }
-    }
-
-    /// Visits the hook registries of a leaf.
-    pub fn visit_hooks(&self, mut visit: impl FnMut(&Hooks<Tensor>)) {
-        let Ok(state) = self.meta.state.try_lock() else { return };
-        if let Some(rest) = &state.rest {
-            rest.hooks.iter().chain(&rest.post_accumulate).for_each(|h| visit(h));
-        }
-    }
 }
 
 /// Where hooks on a tensor's gradient lie.

@@ -5,7 +5,6 @@ use crate::tensor::{PyTensor, cast_tensor, wrap};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
-use pyo3::{PyTraverseError, PyVisit};
 use rustnn_autograd::{Backward, Context, Edge, Grads, HookId, Node, NodeRef};
 use rustnn_ops::mode::{self, Guard, Mode};
 use rustnn_ops::saved::{Packed, Saved, SavedHooks};
@@ -13,7 +12,6 @@ use rustnn_ops::tape::{self, Request};
 use rustnn_ops::tensor::HookPlace;
 use rustnn_ops::{Operand, Tensor};
 use rustnn_tensor::{DType, Device, Error, Result, Shape, bail};
-use smallvec::smallvec;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
@@ -113,17 +111,6 @@ pub fn register_post_accumulate<'py>(tensor: &Bound<'py, PyTensor>, hook: &Bound
         }),
     );
     Ok(Bound::new(py, TensorHandle { place: Mutex::new(Some(HookPlace::Leaf(hooks))), id })?.into_any())
-}
-
-/// Shows a collector what only this tensor keeps alive.
-pub fn traverse(tensor: &Tensor, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
-    // Held objects are shares counted in Rust; a collector that is not shown them treats them as roots, which is safe.
-    let _ = (tensor, visit);
-    Ok(())
-}
-
-pub fn clear_hooks(tensor: &Tensor) {
-    tensor.visit_hooks(|hooks| hooks.clear());
 }
 
 // ---------------------------------------------------------------------------------------------------------------- nodes
@@ -810,6 +797,5 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
         _saved_tensors_hooks_get_disabled_error_message _increment_version result_type
     }
-    let _: Grads<Tensor> = smallvec![];
     Ok(())
 }

@@ -4,6 +4,7 @@ mod construct;
 mod call;
 mod engine;
 mod error;
+mod files;
 mod indexing;
 mod schema;
 mod tensor;
@@ -190,6 +191,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     call::add_to(module)?;
     engine::add_to(module)?;
     construct::add_to(module)?;
+    files::add_to(module)?;
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }

@@ -1,17 +1,16 @@
 //! `rustnn.Tensor`: the header cell, identity, number slots and properties. Ops come from the registry (see `call`).
 
-use crate::error::{IntoPy, from_python};
+use crate::error::IntoPy;
 use crate::types::{self, PyDType, PyDevice};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
-use pyo3::{PyTraverseError, PyVisit, ffi};
+use pyo3::ffi;
 use rustnn_ops::row::{self, Operand, Row, Scalar};
 use rustnn_ops::saved::Host;
 use rustnn_ops::{Tensor, rows};
-use rustnn_tensor::DType;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::Ordering::*;
 
@@ -235,23 +234,6 @@ impl PyTensor {
     #[pyo3(signature = (data, require_grad=false))]
     fn _make_subclass<'py>(cls: &Bound<'py, PyType>, data: &Bound<'py, PyAny>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
         make_subclass(cls, data, require_grad)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // SAFETY: collectors run with the interpreter attached.
-        let tensor = unsafe { &*self.header.get() };
-        // Only what this object alone keeps alive is its to show.
-        if !tensor.is_sole_owner() {
-            return Ok(());
-        }
-        crate::engine::traverse(tensor, &visit)
-    }
-
-    fn __clear__(&self) {
-        // SAFETY: as above.
-        let tensor = unsafe { &*self.header.get() };
-        tensor.set_grad_unchecked(None);
-        crate::engine::clear_hooks(tensor);
     }
 
     // Numbers.
@@ -841,14 +823,4 @@ static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 pub fn size(py: Python<'_>, sizes: impl ExactSizeIterator<Item = i64>) -> PyResult<Bound<'_, PyAny>> {
     let class = SIZE.get_or_try_init(py, || py.import("rustnn._size")?.getattr("Size").map(Bound::unbind))?;
     class.bind(py).call1((PyTuple::new(py, sizes)?,))
-}
-
-/// A Python error inside a Rust op.
-pub fn carried<T>(result: PyResult<T>) -> rustnn_tensor::Result<T> {
-    result.map_err(from_python)
-}
-
-/// For ops that need to know.
-pub fn is_integral(dtype: DType) -> bool {
-    dtype.is_integral()
 }

@@ -172,7 +172,7 @@ def pad(input, pad, mode="constant", value=None):
             )
         if mode == "circular":
             # What is cut off does not come back on the other side.
-            x = x.narrow(dim, max(-before, 0), max(length + min(before, 0) + min(after, 0), 0))
+            x = x.narrow(dim, min(max(-before, 0), length), max(length + min(before, 0) + min(after, 0), 0))
             length, before, after = x.size(dim), max(before, 0), max(after, 0)
             if max(before, after) > length:
                 raise RuntimeError("Padding value causes wrapping around more than once.")
