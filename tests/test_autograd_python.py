@@ -441,6 +441,15 @@ def test_hooks_see_every_saved_tensor():
     assert autograd.grad(y, x)[0].item() == 27.0
 
 
+@pytest.mark.parametrize("function", [rustnn.exp, rustnn.sin, lambda x: x * x, lambda x: (x * 2).sin()])
+def test_a_tensor_that_went_through_hooks_can_be_differentiated_twice(function):
+    def hooked(x):
+        with graph.saved_tensors_hooks(lambda t: t.detach().clone(), lambda t: t):
+            return function(x)
+
+    assert gradgradcheck(hooked, leaf(0.5, 1.0))
+
+
 def test_saved_tensor_hooks_can_be_forbidden():
     with graph.disable_saved_tensors_hooks("not here"):
         with pytest.raises(RuntimeError, match="not here"), graph.saved_tensors_hooks(lambda t: t, lambda t: t):
@@ -666,6 +675,23 @@ def test_checkpoints_nest_and_work_with_grad_twice_and_keywords():
         (gradient,) = autograd.grad(y, x, retain_graph=retain)
         assert gradient.tolist() == pytest.approx(expected.tolist())
     assert gradgradcheck(lambda v: checkpoint(lambda u: u.exp().sin(), v, use_reentrant=False), x)
+
+
+def test_a_saved_tensor_looked_at_twice_is_computed_again():
+    class Twice(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 3
+
+        @staticmethod
+        def backward(ctx, grad):
+            assert ctx.saved_tensors[0].tolist() == ctx.saved_tensors[0].tolist() == [2.0, 4.0]
+            return grad * 3
+
+    x = leaf(1.0, 2.0)
+    checkpoint(lambda x: Twice.apply(x * 2), x, use_reentrant=False).sum().backward()
+    assert x.grad.tolist() == [6.0, 6.0]
 
 
 def test_a_recomputation_stops_when_it_has_what_is_needed():

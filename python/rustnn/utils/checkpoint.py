@@ -240,7 +240,7 @@ class _Frame:
     """One call of a checkpointed function: what is needed to call it again, and what came of that.
 
     ``places`` are the saved tensors of the forward in order (weakly: a place whose graph is gone needs no tensor);
-    ``recomputed`` has, for each backward pass, the tensors by number until they are used.
+    ``recomputed`` has those computed again, by number, until they are used.
     """
 
     def __init__(self, function, args, kwargs, context, preserve, early_stop, check):
@@ -272,26 +272,15 @@ class _Frame:
         return place
 
     def unpack(self, place):
-        """The tensor of a place, computed again if this backward pass has not done so yet."""
-        run = _core._current_graph_task_id()
-        if run == -1:
-            run = next(_outside)  # looked at outside a backward: computed for this look alone
-        if run not in self.recomputed:
-            self._recompute(run)
-        tensors = self.recomputed[run]
-        if place.number not in tensors:
-            raise CheckpointError(
-                "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. "
-                "If you are calling ctx.saved_tensors in backward, make sure to do so only once."
-            )
-        tensor = tensors.pop(place.number)
-        if run < 0:
-            del self.recomputed[run]
+        """The tensor of a place: each is used once, so one that is not there asks for a new computation of all."""
+        tensor = self.recomputed.pop(place.number, None)
+        if tensor is None:
+            self.recomputed = self._recompute()
+            tensor = self.recomputed.pop(place.number)
         return tensor
 
-    def _recompute(self, run):
+    def _recompute(self):
         tensors, numbers = {}, count()
-        self.recomputed[run] = tensors
         places, about = self.places, []
 
         def pack(tensor):
@@ -335,6 +324,7 @@ class _Frame:
                 "torch.utils.checkpoint: Recomputed values for the following tensors "
                 f"have different metadata than during the forward pass.\n{different}"
             )
+        return tensors
 
 
 class _Packed:
@@ -345,9 +335,6 @@ class _Packed:
 
     def __init__(self, value, requires_grad):
         self.value, self.requires_grad = value, requires_grad
-
-
-_outside = count(-2, -1)
 
 
 def _about(tensor):

@@ -100,8 +100,10 @@ def collate_numpy_array_fn(batch, *, collate_fn_map=None):
 
 
 def collate_numpy_scalar_fn(batch, *, collate_fn_map=None):
-    """Numpy numbers as one tensor."""
-    return _core.as_tensor(batch)
+    """Numpy numbers as one tensor of their dtype."""
+    import numpy
+
+    return _core.as_tensor(numpy.asarray(batch))
 
 
 def collate_float_fn(batch, *, collate_fn_map=None):
