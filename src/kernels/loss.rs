@@ -488,7 +488,7 @@ impl<L: Float> RowKernel<L, 1> for EntropyBackward<L> {
                 |i, width| {
                     let mut d = L::exp(simd, get::<L, S>(simd, x.add(i), width, L::ZERO) - max - ln) * of_softmax;
                     if self.smoothing != 0.0 {
-                        d = d - weights(simd, self.weight, i, width) * of_weights;
+                        d -= weights(simd, self.weight, i, width) * of_weights;
                     }
                     put::<L, S>(dx.add(i), width, d);
                 },
@@ -517,7 +517,7 @@ impl<L: Float> RowKernel<L, 1> for EntropyBackward<L> {
             for i in 0..x.n {
                 let mut d = L::exp(simd, x.get(simd, 0, i) - max - ln) * of_softmax;
                 if self.smoothing != 0.0 {
-                    d = d - of_weights * self.weight.of(i);
+                    d -= of_weights * self.weight.of(i);
                 }
                 // An ignored item's logits may be inf: 0 is chosen, not multiplied.
                 x.set::<S>(i, fearless_simd::Select::select(counts, d, zero));

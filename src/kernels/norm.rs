@@ -476,7 +476,7 @@ pub unsafe fn group_norm<T: Real>(
     mean: *mut T::Float,
     rstd: *mut T::Float,
 ) {
-    debug_assert!(groups > 0 && shape.channels % groups == 0);
+    debug_assert!(groups > 0 && shape.channels.is_multiple_of(groups));
     let per_group = shape.channels / groups;
     let kernel = GroupNorm {
         groups,
@@ -1166,8 +1166,8 @@ unsafe fn affine_lanes<L: Float, S: Simd, const N: usize, const F: usize>(
         let zero = L::Native::<S>::splat(simd, L::ZERO);
         let (mut inputs, mut factors) = ([zero; N], [zero; F]);
         if !per_column {
-            for k in 0..F {
-                factors[k] = L::Native::<S>::splat(simd, table.add(k * width).read());
+            for (k, factor) in factors.iter_mut().enumerate() {
+                *factor = L::Native::<S>::splat(simd, table.add(k * width).read());
             }
         }
         each_vector::<L, S>(
@@ -1179,8 +1179,8 @@ unsafe fn affine_lanes<L: Float, S: Simd, const N: usize, const F: usize>(
                     inputs[k] = get::<L, S>(simd, x[k].add(i), lanes, L::ZERO);
                 }
                 if per_column {
-                    for k in 0..F {
-                        factors[k] = get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO);
+                    for (k, factor) in factors.iter_mut().enumerate() {
+                        *factor = get::<L, S>(simd, table.add(k * width + i), lanes, L::ZERO);
                     }
                 }
                 put::<L, S>(out.add(i), lanes, f.of::<S>(inputs, factors));

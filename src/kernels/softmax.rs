@@ -7,8 +7,8 @@
 use crate::copy::Shared;
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
-use crate::wide::{Float, MAX_LANES, Real, gather, load, load_some, scatter, store, store_some};
-use fearless_simd::{Simd, SimdBase, dispatch};
+use crate::wide::{Float, MAX_LANES, Real, Wide, gather, load, load_some, scatter, store, store_some};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat, dispatch};
 
 /// Elements worth a chunk of a parallel loop: some 10 µs of exponentials.
 const GRAIN: usize = 1 << 14;
@@ -34,6 +34,21 @@ pub fn softmax_backward<T: Real>(log: bool, dy: Src<T>, y: Src<T>, dim: usize, d
     unsafe {
         let rows = Rows::of(y.shape, dim, [dy.ptr, y.ptr], dx.ptr);
         if log { rows.run(&Backward::<true>) } else { rows.run(&Backward::<false>) }
+    }
+}
+
+/// `out = ln Σ exp(x)` along `dim`, -inf for a row of -inf and for an empty one, inf where there is an inf. `x` and `out` are
+/// contiguous, `out` has the other dimensions' elements.
+pub fn logsumexp<T: Real>(x: Src<T>, dim: usize, out: Dst<T>) {
+    debug_assert!(x.is_contiguous() && out.is_contiguous() && dim < x.shape.len());
+    debug_assert_eq!(out.len(), (0..x.shape.len()).filter(|&d| d != dim).map(|d| x.shape[d]).product::<usize>());
+    // SAFETY: `x` and `out` vouch for their memory.
+    unsafe {
+        if x.shape[dim] == 0 {
+            return (0..out.len()).for_each(|i| out.ptr.add(i).write(T::narrow(T::Float::LOWEST)));
+        }
+        let rows = Rows::of(x.shape, dim, [x.ptr], std::ptr::null_mut());
+        rows.run(&LogSumExp { out: Shared::new(out.ptr) });
     }
 }
 
@@ -536,6 +551,59 @@ pub(crate) unsafe fn max_and_sum<L: Float, S: Simd, const N: usize>(
     }
 }
 
+struct LogSumExp<T> {
+    out: Shared<T>,
+}
+
+impl<L: Float, T: Real<Float = L>> RowKernel<L, 1> for LogSumExp<T> {
+    const SHORT: usize = 32;
+
+    #[inline(always)]
+    unsafe fn line<S: Simd>(&self, simd: S, [x]: [*const L; 1], _: *mut L, n: usize, item: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let max = finite_or_zero::<L, S>(simd, L::Native::<S>::splat(simd, greatest::<L, S>(simd, x, n)));
+            let sum = sum_line::<L, S, 1>(
+                simd,
+                n,
+                #[inline(always)]
+                |i, width| L::exp(simd, get::<L, S>(simd, x.add(i), width, L::LOWEST) - max),
+            );
+            let lse = L::ln(simd, L::Native::<S>::splat(simd, sum)) + max;
+            self.out.get().add(item).write(T::narrow(lse[0]));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn columns<S: Simd>(&self, simd: S, x: Columns<L, 1>, item: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut max = x.get(simd, 0, 0);
+            for i in 1..x.n {
+                max = max.max(x.get(simd, 0, i));
+            }
+            let max = finite_or_zero::<L, S>(simd, max);
+            let sum = sum_columns::<L, S>(
+                simd,
+                x.n,
+                #[inline(always)]
+                |i| L::exp(simd, x.get(simd, 0, i) - max),
+            );
+            let lse = L::ln(simd, sum) + max;
+            for j in 0..x.width {
+                self.out.get().add(item + j).write(T::narrow(lse[j]));
+            }
+        }
+    }
+}
+
+/// 0 where `v` is infinite or NaN: from an infinite greatest element no difference can be taken.
+#[inline(always)]
+fn finite_or_zero<L: Float, S: Simd>(simd: S, v: L::Native<S>) -> L::Native<S> {
+    let zero = L::Native::<S>::splat(simd, L::ZERO);
+    v.is_finite().select(v, zero)
+}
+
 struct Backward<const LOG: bool>;
 
 impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
@@ -706,6 +774,38 @@ mod tests {
                     let y = forward(log, &x, &shape, dim);
                     assert!(all_nan(&y));
                 }
+            }
+        }
+    }
+
+    fn log_sum_exp<T: Real>(x: &[T], shape: &[usize], dim: usize, fill: T) -> Vec<T> {
+        let mut out = vec![fill; (0..shape.len()).filter(|&d| d != dim).map(|d| shape[d]).product()];
+        let count = [out.len()];
+        // SAFETY: both have those shapes.
+        unsafe { logsumexp(Src::new(x.as_ptr(), shape, &strides(shape)), dim, Dst::new(out.as_mut_ptr(), &count, &[1])) };
+        out
+    }
+
+    #[test]
+    fn logsumexp_agrees_with_f64_and_keeps_infinities() {
+        for &(shape, dim) in SHAPES {
+            let x: Vec<f32> = (0..shape.iter().product()).map(|i| number(i) as f32 + 50.0).collect();
+            let out = log_sum_exp(&x, shape, dim, 0.0);
+            for (out, row) in out.iter().zip(rows(shape, dim)) {
+                let expected = row.iter().map(|&i| (x[i] as f64 - 50.0).exp()).sum::<f64>().ln() + 50.0;
+                assert!((*out as f64 - expected).abs() < 1e-5 || *out as f64 == expected, "{out} {expected}");
+            }
+        }
+        let inf = f32::INFINITY;
+        for n in [3, 40] {
+            for (shape, dim) in [([n, 1], 0), ([1, n], 1)] {
+                let of = |last: f32, others: f32| {
+                    let mut x = vec![others; n];
+                    x[n - 1] = last;
+                    log_sum_exp(&x, &shape, dim, 0.0)[0]
+                };
+                assert_eq!([of(-inf, -inf), of(inf, 1.0), of(inf, -inf), of(0.0, -inf)], [-inf, inf, inf, 0.0]);
+                assert!(of(f32::NAN, 1.0).is_nan());
             }
         }
     }

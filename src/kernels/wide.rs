@@ -317,3 +317,20 @@ pub unsafe fn scatter<L: Wide, O: Narrow<L>>(src: *const L, n: usize, out: *mut 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::level::named;
+
+    #[test]
+    fn row_kernels_pass_their_tests_at_every_level_of_this_machine() {
+        // The level is chosen once per process, so the tests run again in processes of their own.
+        let tests = std::env::current_exe().unwrap();
+        for level in ["fallback", "sse4.2", "avx2", "avx512", "neon"].into_iter().filter(|level| named(level).is_some()) {
+            let mut command = std::process::Command::new(&tests);
+            command.args(["reduce::tests", "softmax::tests", "norm::tests", "loss::tests"]).env("RUSTNN_SIMD", level);
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{level}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
