@@ -31,10 +31,26 @@ def spacing(x: np.ndarray, dtype: str) -> np.ndarray:
     return np.maximum(np.exp2(exponent + np.log2(EPSILON[dtype])), TINY[dtype])
 
 
+def largest(arrays: list[np.ndarray]) -> float:
+    """The largest finite magnitude among the floats."""
+    finite = [np.abs(x[np.isfinite(x)]) for x in arrays if x.dtype == np.float64]
+    return max((float(x.max()) for x in finite if x.size), default=0.0)
+
+
 def difference(
-    actual: np.ndarray, expected: np.ndarray, dtype: str, ulp: float, scale: str = "element", signed_zeros: bool = False
+    actual: np.ndarray,
+    expected: np.ndarray,
+    dtype: str,
+    ulp: float,
+    scale: str = "element",
+    signed_zeros: bool = False,
+    floor: float = 0.0,
 ) -> str:
-    """What differs, in words; empty if nothing does by more than `ulp`."""
+    """What differs, in words; empty if nothing does by more than `ulp`.
+
+    With `scale` "tensor" the unit is that of the largest number in the result, and no less than that of `floor`: the
+    size of what was added up, or of dy for a gradient.
+    """
     if actual.shape != expected.shape:
         return f"shape {actual.shape}, expected {expected.shape}"
     if expected.dtype != np.float64:
@@ -44,7 +60,7 @@ def difference(
         finite = np.isfinite(expected)
         size = np.where(finite, np.abs(expected), 0.0)
         if scale == "tensor" and size.size:
-            size = np.maximum(size, min(size.max(), LARGEST_SCALE))
+            size = np.maximum(size, min(max(size.max(), floor), LARGEST_SCALE))
         allowed = ulp * spacing(size, dtype)
         with np.errstate(invalid="ignore"):
             wrong = np.where(finite, ~(np.abs(actual - expected) <= allowed), actual != expected)

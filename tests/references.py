@@ -172,6 +172,7 @@ class Op:
     second: bool = True  # gradgradcheck holds
     numeric: bool = True  # differences in float64 mean something: not for a cast to a narrow dtype
     signs: bool = True  # the sign of a zero is defined; PyTorch's maximum gives either
+    named: bool = True  # it is one node, named as PyTorch's, where its family is (see tests/test_ops.py)
     elementwise: int = 0  # number of tensors it takes elementwise; 0: it is not elementwise
     large: Sample | None = None
     dtypes: tuple[str, ...] = ("float64", "float16", "bfloat16")
@@ -307,7 +308,7 @@ unary("neg", ulp=0, ints=False, extra=[S(I(5))])
 unary("positive", ulp=0, ints=False, forms="m", extra=[S(I(5))])
 unary("sign", ulp=0)
 unary("sgn", ulp=0)
-unary("signbit", ulp=0, forms="mo", differentiable=False)
+unary("signbit", dtypes=("float64", "float16"), ulp=0, forms="mo", differentiable=False)
 unary("square", ulp=0)
 unary("sqrt", 0.1, 4.0, ulp=1)
 unary("rsqrt", 0.1, 4.0)
@@ -331,11 +332,11 @@ unary("tanh", grad_ulp=16)
 unary("asinh", ulp=4)
 unary("acosh", 1.1, 5.0, ulp=4, kinks=(1.5, 2.0))
 unary("atanh", -0.9, 0.9, ulp=4, kinks=(0.0, 0.5))
-unary("sigmoid", -6.0, 6.0)
-unary("erf", ulp=4)
+unary("sigmoid", -6.0, 6.0, ulp=3)
+unary("erf", ulp=4, dtypes=("float64", "float16"))  # PyTorch gives 0 for bfloat16 below 1e-38
 unary("erfc", ulp=8)
 unary("erfinv", -0.95, 0.95, ulp=8, kinks=(0.0, 0.5))
-unary("lgamma", 0.2, 8.0, ulp=8, scale="tensor", kinks=(0.5, 3.0), second=False)
+unary("lgamma", 0.2, 8.0, ulp=8, grad_ulp=32, scale="tensor", kinks=(0.5, 3.0), second=False)
 unary("digamma", 0.2, 8.0, ulp=8, scale="tensor", kinks=(0.5, 3.0), second=False)
 unary("floor", bools=False, ulp=0)
 unary("ceil", bools=False, ulp=0)
@@ -348,7 +349,7 @@ unary("isfinite", ulp=0, forms="m", differentiable=False)
 unary("isposinf", ulp=0, forms="mo", differentiable=False)
 unary("isneginf", ulp=0, forms="mo", differentiable=False)
 unary("logical_not", ulp=0, forms="mio", differentiable=False)
-unary("sinc", ulp=4, scale="tensor")
+unary("sinc", ulp=4, scale="tensor", grad_ulp=2048, dtypes=("float64",))  # the gradient cancels near 0
 unary("deg2rad", ulp=1)
 unary("rad2deg", ulp=1)
 unary("nan_to_num", ulp=0, extra=[S(V(*SPECIAL, grad=False), nan=1.0, posinf=2.0, neginf=-2.0)])
@@ -384,7 +385,7 @@ activation("gelu", {"approximate": "tanh"}, ulp=8, scale="tensor")
 activation("silu")
 activation("mish", scale="tensor")
 activation("hardtanh", {"min_val": -0.5, "max_val": 2.0}, ulp=0, kinks=(-1.0, 0.0, 1.0))
-activation("hardsigmoid", ulp=1, kinks=(-3.0, 0.0, 3.0))
+activation("hardsigmoid", ulp=1, kinks=(-3.0, 0.0, 3.0), dtypes=("float16", "bfloat16"))  # PyTorch's 1/6 is a float32
 activation("hardswish", ulp=1, kinks=(-3.0, 0.0, 3.0), scale="tensor")
 activation("softplus", {"beta": 2.0, "threshold": 1.0}, scale="tensor")
 activation("softsign")
@@ -405,6 +406,7 @@ op(
     None,
     *(S(F(3, 4, 5), F(1)), S(F(3, 4, 5), F(4)), S(F(6), F(1)), S(F(), F(1))),
     ulp=1,
+    named=False,
     function="nn.functional.prelu",
     large=S(F(64, 64, 256), F(64)),
 )
@@ -413,6 +415,7 @@ op(
     None,
     *(S(F(3, 6)), S(F(4, 3, 2), dim=0), S(F(2, 4, 3), dim=1)),
     ulp=4,
+    named=False,
     function="nn.functional.glu",
     large=S(F(1024, 2048)),
 )
@@ -443,7 +446,7 @@ binary("fmax", ulp=0, signs=False, numbers=False, forms="mo")
 binary("fmin", ulp=0, signs=False, numbers=False, forms="mo")
 binary("atan2", ulp=4, numbers=False)
 binary("hypot", ulp=4, numbers=False, ints=False)
-binary("copysign", ulp=0)
+binary("copysign", ulp=0, dtypes=("float64", "float16"))  # the sign of NaN is anyone's
 binary("logaddexp", ulp=4, scale="tensor", numbers=False, ints=False, forms="mo")
 binary("xlogy", 0.1, 3.0, ulp=4)
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -544,10 +547,10 @@ for _name in ("any", "all"):
     _samples = [S(B(3, 4)), S(B(3, 4), dim=1), S(B(2, 3, 2), dim=-1, keepdim=True), S(F(3, 4)), S(I(3, 4, lo=0, hi=2), dim=0), S(B(0, 3)), S(B()), S(B(2, 3, 2), dim=(0, 2))]
     op(_name, None, *_samples, forms="m", differentiable=False, large=S(B(*LARGE), dim=1))
 _corrections = [S(F(3, 4), dim=1, correction=0), S(F(3, 4), dim=1, unbiased=False), S(F(2, 3, 4), dim=(0, 2), keepdim=True, correction=2)]
-reduction("var", *_corrections, S(F(5, lo=1000.0, hi=1001.0)), ulp=8)
-reduction("std", *_corrections, S(F(5, lo=1000.0, hi=1001.0)), ulp=8)
-op("var_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), S(F(2, 3, 4), dim=(0, 2), correction=0), ulp=8, scale="tensor", large=S(F(*LARGE), dim=1))
-op("std_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), ulp=8, scale="tensor", large=S(F(*LARGE), dim=1))
+reduction("var", *_corrections, S(F(5, lo=1000.0, hi=1001.0, grad=False)), ulp=8, named=False)
+reduction("std", *_corrections, S(F(5, lo=1000.0, hi=1001.0, grad=False)), ulp=8, named=False)
+op("var_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), S(F(2, 3, 4), dim=(0, 2), correction=0), ulp=8, scale="tensor", named=False, large=S(F(*LARGE), dim=1))
+op("std_mean", None, S(F(3, 4)), S(F(3, 4), dim=1, keepdim=True), ulp=8, scale="tensor", named=False, large=S(F(*LARGE), dim=1))
 _norms = [S(F(3, 4), p, dim=1) for p in (1, 2, 3, 0, float("inf"), -float("inf"), 0.5)]
 reduction("norm", *_norms, S(F(3, 4), "fro"), S(F(3, 4), 2, dim=(0, 1), keepdim=True), S(V(0.0, 0.0)), S(F(3, 4), p=1), ulp=8, drop=("triple",))
 op(
@@ -559,15 +562,20 @@ op(
     large=S(F(*LARGE), 2, dim=1),
 )
 _logs = [S(F(3, 4), dim=0, keepdim=True), S(V(-float("inf"), -float("inf"), 1.0, 2.0, shape=(2, 2), grad=False), 1), S(F(3, 4, lo=-200, hi=200), 1)]
-op("logsumexp", None, S(F(3, 4), 1), *_logs, S(F(2, 3, 4), (0, 2)), S(F(2, 0), 0), forms="mo", ulp=4, scale="tensor", large=S(F(*LARGE), 1))
+op("logsumexp", None, S(F(3, 4), 1), *_logs, S(F(2, 3, 4), (0, 2)), S(F(2, 0), 0), forms="mo", ulp=4, scale="tensor", grad_ulp=256, named=False, large=S(F(*LARGE), 1))
 for _name in ("cumsum", "cumprod"):
     _samples = [S(F(3, 4), 1), S(F(3, 4), dim=0), S(F(2, 3, 4), 1), S(F(), 0), S(F(0, 3), 0), S(I(3, 4), 0), S(B(4), 0), S(F(3, 4, layout="transposed"), 1)]
     _samples += [S(F(300), 0), S(F(3, 4), 1, dtype="dtype:float64"), S(V(2.0, 0.0, 3.0, 0.0, 1.0), 0)]
     op(_name, None, *_samples, forms="mio", ulp=8, scale="tensor", large=S(F(*LARGE), 1))
+op("logcumsumexp", None, S(F(3, 4), 1), S(F(3, 4), dim=0), forms="m", ulp=8, scale="tensor", grad_ulp=32, large=S(F(*LARGE), 1))
 for _name in ("cummax", "cummin"):
     op(_name, None, S(F(3, 4, distinct=True), 1), S(F(3, 4, distinct=True), dim=0), S(V(1.0, float("nan"), 3.0, grad=False), 0), forms="m", large=S(F(*LARGE), 1))
 op("count_nonzero", None, S(V(0.0, 1.0, 2.0, 0.0, shape=(2, 2))), S(B(3, 4), dim=1), S(I(3, 4, lo=0, hi=2), dim=(0, 1)), forms="m", differentiable=False, large=S(F(*LARGE), dim=1))
-op("nansum", None, S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2))), S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1), forms="m", ulp=4, scale="tensor", large=S(F(*LARGE), dim=1))
+op("nansum", None, S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2))), S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1), forms="m", ulp=4, scale="tensor", named=False, large=S(F(*LARGE), dim=1))
+op("nanmean", None, S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2))), S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1), forms="m", ulp=4, scale="tensor", named=False, large=S(F(*LARGE), dim=1))
+op("nanmedian", None, S(V(1.0, float("nan"), 3.0, 4.0)), S(V(1.0, float("nan"), 3.0, 4.0, shape=(2, 2)), dim=1), forms="m", large=S(F(256, 256), dim=1))
+op("mode", None, S(V(1, 2, 2, 3, 3, 3, dtype="int64")), S(I(3, 7, lo=0, hi=3), dim=1, keepdim=True), forms="m", large=S(I(256, 256, lo=0, hi=9)))
+op("histc", None, S(F(20), bins=4, min=-2, max=2), S(F(20), bins=5), forms="mo", differentiable=False, large=S(F(1 << 20), 100), dtypes=("float64",), meta=False)
 op("median", None, S(F(7, distinct=True)), S(F(6, distinct=True)), S(F(3, 5, distinct=True), dim=1), S(F(3, 4, distinct=True), dim=0, keepdim=True), forms="m", large=S(F(256, 256), dim=1))
 
 # ------------------------------------------------------------------------------------------------------- linear algebra
@@ -585,8 +593,9 @@ op(
 )
 op("mm", None, S(F(3, 4), F(4, 5)), S(F(0, 4), F(4, 3)), S(F(5, 3, layout="transposed"), F(3, 2)), S(I(2, 3), I(3, 2)), forms="mo", large=S(F(512, 512), F(512, 512)), **_sums)
 op("mv", None, S(F(3, 4), F(4)), S(F(0, 4), F(4)), S(F(4, 3, layout="transposed"), F(3)), forms="mo", large=S(F(1024, 1024), F(1024)), **_sums)
-op("dot", None, S(F(5), F(5)), S(F(0), F(0)), S(I(4), I(4)), S(F(4, layout="strided"), F(4)), forms="m", large=S(F(1 << 20), F(1 << 20)), **_sums)
+op("dot", None, S(F(5), F(5)), S(F(0), F(0)), S(I(4), I(4)), S(F(4, layout="strided"), F(4)), forms="m", large=S(F(1 << 20), F(1 << 20)), **{**_sums, "ulp": 32})
 op("outer", None, S(F(3), F(4)), S(F(0), F(4)), S(I(3), I(2)), forms="mo", ulp=0.5, large=S(F(1024), F(1024)))
+op("inner", None, S(F(3), F(3)), S(F(2, 3), F(4, 3)), forms="m", large=S(F(512, 512), F(512, 512)), **_sums)
 op("bmm", None, S(F(2, 3, 4), F(2, 4, 5)), S(F(0, 3, 4), F(0, 4, 5)), S(F(2, 4, 3, layout="transposed"), F(2, 3, 2)), forms="mo", large=S(F(16, 128, 128), F(16, 128, 128)), **_sums)
 op(
     "addmm",
@@ -663,6 +672,7 @@ convolution(
     S(F(3, 5, 4), F(3, 2, 2, 2), stride=2),
     large=S(F(8, 32, 28, 28), F(32, 32, 2, 2), stride=2),
 )
+convolution("conv_transpose3d", S(F(1, 3, 3, 2, 3), F(3, 2, 2, 2, 2), F(2)), S(F(1, 3, 3, 2, 3), F(3, 2, 2, 2, 2), stride=2), large=S(F(2, 16, 8, 8, 8), F(16, 16, 2, 2, 2), stride=2))
 
 
 def pooling(name: str, *samples: Sample, **more: Any) -> None:
@@ -687,6 +697,11 @@ pooling(
 pooling("adaptive_avg_pool1d", S(F(2, 3, 9), 4), S(F(3, 9), 1), large=S(F(32, 64, 1024), 7))
 pooling("adaptive_avg_pool2d", S(F(2, 3, 7, 6), (3, 2)), S(F(2, 3, 7, 6), 1), S(F(3, 7, 6), (None, 2)), S(F(2, 3, 7, 6), 5), large=S(F(32, 64, 56, 56), 7))
 pooling("adaptive_max_pool2d", S(F(2, 3, 7, 6, distinct=True), (3, 2)), S(F(3, 7, 6, distinct=True), 1), ulp=0, large=S(F(32, 64, 56, 56), 7))
+pooling("avg_pool3d", S(F(1, 2, 4, 5, 4), 2), S(F(2, 4, 5, 4), 3, stride=2, padding=1, count_include_pad=False), dtypes=("float64",), large=S(F(4, 16, 16, 28, 28), 2))
+pooling("max_pool3d", S(F(1, 2, 4, 5, 4, distinct=True), 2), S(F(2, 4, 5, 4, distinct=True), 3, stride=2, padding=1), ulp=0, large=S(F(4, 16, 16, 28, 28), 2))
+pooling("adaptive_avg_pool3d", S(F(1, 2, 4, 5, 4), (2, 3, 1)), large=S(F(4, 16, 16, 28, 28), 7))
+pooling("adaptive_max_pool1d", S(F(2, 3, 9, distinct=True), 4), ulp=0, large=S(F(32, 64, 1024), 7))
+pooling("adaptive_max_pool3d", S(F(1, 2, 4, 5, 4, distinct=True), (2, 3, 1)), ulp=0, large=S(F(4, 16, 16, 28, 28), 7))
 pooling("unfold", S(F(2, 3, 5, 6), 2), S(F(2, 3, 5, 6), (3, 2), dilation=1, padding=1, stride=2), ulp=0, large=S(F(8, 16, 56, 56), 3, padding=1))
 pooling("fold", S(F(2, 12, 20), (5, 6), 2), S(F(2, 12, 6), (4, 6), 2, stride=2), large=S(F(8, 64, 784), (56, 56), 2, stride=2))
 op(
@@ -702,7 +717,7 @@ op(
     None,
     *(S(F(1, 2, 4, 5), scale_factor=2), S(F(1, 2, 4, 5), size=(7, 3)), S(F(1, 2, 4, 5), size=(7, 3), mode="bilinear"), S(F(1, 2, 4, 5), scale_factor=2, mode="bilinear", align_corners=True)),
     S(F(1, 2, 6), scale_factor=2),
-    ulp=4,
+    ulp=8,
     scale="tensor",
     function="nn.functional.interpolate",
     large=S(F(8, 16, 56, 56), scale_factor=2),
@@ -814,6 +829,7 @@ op("transpose", None, S(F(2, 3), 0, 1), S(F(2, 3, 4), -1, 0), S(F(), 0, 0), S(I(
 op("swapaxes", None, S(F(2, 3), 0, 1), forms="m", large=S(_big, 0, 2), **_few)
 op("t", None, S(F(2, 3)), S(F(3)), S(F()), forms="m", large=S(F(*LARGE)), **_few)
 op("permute", None, S(F(2, 3, 4), (2, 0, 1)), S(F(2, 3), (-1, 0)), S(F(), ()), forms="m", large=S(_big, (2, 0, 1)), **_few)
+op("adjoint", None, S(F(2, 3)), S(F(2, 3, 4)), forms="m", named=False, large=S(_big), **_few)
 op("movedim", None, S(F(2, 3, 4), 0, 2), S(F(2, 3, 4), (0, 1), (2, 0)), forms="m", large=S(_big, 0, 2), **_few)
 method("expand", S(F(3, 1), 3, 4), S(F(3), 2, 3), S(F(3, 1), -1, 4), S(F(), 2, 2), S(F(1), 0), large=S(F(1024, 1), 1024, 1024))
 method("expand_as", S(F(3, 1), F(3, 4)), large=S(F(1024, 1), F(1024, 1024)))
@@ -821,7 +837,7 @@ op("broadcast_to", None, S(F(3, 1), (3, 4)), S(F(3), (2, 3)), forms="m", large=S
 op("squeeze", None, S(F(2, 1, 3, 1)), S(F(2, 1, 3), 1), S(F(2, 1, 3), 0), S(F(2, 1, 1), (1, 2)), S(F(1)), forms="m", large=S(F(1024, 1, 1024)), **_few)
 op("unsqueeze", None, S(F(2, 3), 0), S(F(2, 3), -1), S(F(), 0), forms="m", large=S(F(*LARGE), 0), **_few)
 op("flatten", None, S(F(2, 3, 4)), S(F(2, 3, 4), 1), S(F(2, 3, 4), 0, 1), S(F()), S(F(3, 4, layout="transposed")), forms="m", large=S(_big, 1), **_few)
-op("ravel", None, S(F(2, 3)), S(F(3, 4, layout="transposed")), forms="m", large=S(_big), **_few)
+op("ravel", None, S(F(2, 3)), S(F(3, 4, layout="transposed")), forms="m", named=False, large=S(_big), **_few)
 op("unflatten", None, S(F(2, 6), 1, (3, 2)), S(F(2, 6), -1, (-1, 2)), forms="m", large=S(F(1024, 1024), 1, (32, 32)), **_few)
 op("narrow", None, S(F(5, 3), 0, 1, 3), S(F(5, 3), 1, 0, 2), S(F(5), 0, -2, 2), S(F(5), 0, 2, 0), forms="m", large=S(_big, 1, 3, 40), **_few)
 op("select", None, S(F(5, 3), 0, 1), S(F(5, 3), 1, -1), S(F(2, 3, 4), 1, 2), forms="m", large=S(_big, 1, 3), **_few)
@@ -835,14 +851,17 @@ op("stack", None, S([F(2, 3), F(2, 3)]), S([F(2, 3), F(2, 3)], 1), S([F(), F(), 
 op("hstack", None, S([F(2, 3), F(2, 1)]), S([F(2), F(3)]), large=S([F(*LARGE), F(*LARGE)]), **_few)
 op("vstack", None, S([F(2, 3), F(1, 3)]), S([F(3), F(3)]), large=S([F(*LARGE), F(*LARGE)]), **_few)
 op("flip", None, S(F(2, 3), (0,)), S(F(2, 3, 4), (0, -1)), S(F(3, 4, layout="transposed"), [1]), S(F(), ()), forms="m", large=S(_big, (0, 2)), **_few)
-op("roll", None, S(F(5), 2), S(F(2, 3), 1), S(F(2, 3), (1, -1), (0, 1)), S(F(4, 3), -5, 0), forms="m", large=S(_big, 3, 1), **_few)
-op("rot90", None, S(F(2, 3)), S(F(2, 3, 4), 3, (1, 2)), forms="m", large=S(F(*LARGE)), **_few)
+op("fliplr", None, S(F(2, 3)), forms="m", named=False, large=S(F(*LARGE)), **_few)
+op("flipud", None, S(F(2, 3)), forms="m", named=False, large=S(F(*LARGE)), **_few)
+op("roll", None, S(F(5), 2), S(F(2, 3), 1), S(F(2, 3), (1, -1), (0, 1)), S(F(4, 3), -5, 0), forms="m", named=False, large=S(_big, 3, 1), **_few)
+op("rot90", None, S(F(2, 3)), S(F(2, 3, 4), 3, (1, 2)), forms="m", named=False, large=S(F(*LARGE)), **_few)
 method("repeat", S(F(2, 3), 2, 2), S(F(3), 2, 1, 2), S(F(2, 3), (1, 2)), S(F(2, 3), 0, 1), S(F(), 3), large=S(F(256, 256), 4, 4))
 op("tile", None, S(F(2, 3), (2,)), S(F(2, 3), (2, 1, 2)), forms="m", large=S(F(256, 256), (4, 4)), **_few)
-op("repeat_interleave", None, S(F(2, 3), 2), S(F(3, 2), 2, dim=0), S(F(3, 2), V(1, 0, 3, dtype="int64"), dim=0), forms="m", meta=False, large=S(F(256, 256), 4, dim=0), **_few)
+op("repeat_interleave", None, S(F(2, 3), 2), S(F(3, 2), 2, dim=0), S(F(3, 2), V(1, 0, 3, dtype="int64"), dim=0), forms="m", meta=False, named=False, large=S(F(256, 256), 4, dim=0), **_few)
 op("tril", None, S(F(3, 4)), S(F(3, 4), 1), S(F(2, 3, 3), diagonal=-1), S(I(3, 3)), S(B(3, 3)), forms="mio", large=S(F(*LARGE)), **_few)
 op("triu", None, S(F(3, 4)), S(F(3, 4), 1), S(F(2, 3, 3), diagonal=-1), S(I(3, 3)), S(B(3, 3)), forms="mio", large=S(F(*LARGE)), **_few)
-op("diag", None, S(F(3)), S(F(3, 4)), S(F(3), 1), S(F(3, 4), -1), S(I(3)), forms="m", large=S(F(1024)), **_few)
+op("diag", None, S(F(3)), S(F(3, 4)), S(F(3), 1), S(F(3, 4), -1), S(I(3)), forms="m", named=False, large=S(F(1024)), **_few)
+op("diagflat", None, S(F(3)), S(F(2, 2), 1), forms="m", named=False, large=S(F(1024)), **_few)
 op("diagonal", None, S(F(3, 4)), S(F(2, 3, 4), 1, 0, 2), S(F(3, 3), -1), forms="m", large=S(_big), **_few)
 op("diag_embed", None, S(F(2, 3)), S(F(3), 1), forms="m", large=S(F(64, 256)), **_few)
 op("meshgrid", None, S([F(2), F(3)], indexing="ij"), S([F(2), F(3)], indexing="xy"), large=S([F(1024), F(1024)], indexing="ij"), **_few)
@@ -896,7 +915,7 @@ def assign(name: str, get: Callable, *samples: Sample, **more: Any) -> None:
 assign("assign_int", lambda t: 1, S(_grid, F(5, 3)), S(_grid, 2.0), S(_grid, F()), S(I(4, 3), 2), large=S(_big, 1.0))
 assign("assign_slice", lambda t: (slice(1, None, 2), 0), S(_grid, F(3)), S(_grid, F(2, 3)), S(F(4, 5, layout="transposed"), F(2)), large=S(_big, F(64)))
 assign("assign_tensor", lambda t, i: i, S(_grid, F(5, 3), V(0, 2, -1, dtype="int64")), S(_grid, 1.5, V(3, 1, dtype="int64")), large=S(_big, 1.0, I(64, lo=0, hi=256)))
-assign("assign_mask", lambda t, m: m, S(_grid, 1.5, B(4, 5, 3)), S(_grid, F(), B(4)), large=S(_big, 1.0, B(256, 64, 64)))
+assign("assign_mask", lambda t, m: m, S(_grid, 1.5, B(4, 5, 3)), S(_grid, F(), B(4)), meta=False, large=S(_big, 1.0, B(256, 64, 64)))
 _rows = I(4, lo=0, hi=5)
 op("index_select", None, S(F(5, 3), 0, _rows), S(F(3, 5), 1, _rows), S(F(5), -1, _rows), S(F(5, 3, layout="strided"), 0, _rows), forms="mo", large=S(_big, 1, I(128, lo=0, hi=64)))
 op("gather", None, S(F(5, 3), 0, I(2, 3, lo=0, hi=5)), S(F(3, 5), 1, I(3, 4, lo=0, hi=5)), S(F(5), 0, I(0, lo=0, hi=5)), S(I(5), 0, _rows), forms="mo", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64)))
@@ -905,13 +924,17 @@ op("take", None, S(F(3, 4), I(5, lo=0, hi=12)), S(F(3, 4), I(2, 2, lo=-12, hi=12
 _once = V(3, 0, 4, dtype="int64")
 op("scatter", None, S(F(5), 0, _once, F(3)), S(F(3, 5), 1, V(3, 0, 4, 1, shape=(2, 2), dtype="int64"), F(2, 2)), S(F(5), 0, _once, 1.5), forms="mio", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)))
 op("scatter_add", None, S(F(5), 0, I(7, lo=0, hi=5), F(7)), S(F(3, 5), 1, I(3, 6, lo=0, hi=5), F(3, 6)), S(I(5), 0, _rows, I(4)), ulp=4, scale="tensor", forms="mio", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64)))
+op("scatter_reduce", None, *(S(F(5), 0, I(7, lo=0, hi=5), F(7, distinct=True), reduce) for reduce in ("sum", "mean", "amax", "amin", "prod")), S(F(5), 0, I(7, lo=0, hi=5), F(7), "sum", include_self=False), ulp=4, scale="tensor", second=False, forms="mio", large=S(_big, 1, I(256, 32, 64, lo=0, hi=64), F(256, 32, 64), "sum"))
+op("index_put", None, S(F(5, 3), [V(3, 0, 4, dtype="int64")], F(3, 3)), S(F(5, 3), [V(3, 3, 4, dtype="int64"), V(0, 0, 2, dtype="int64")], F(3), accumulate=True), forms="mi", large=S(_big, [I(64, lo=0, hi=256)], F(), accumulate=False))
+op("put", None, S(F(5), V(3, 0, 4, dtype="int64"), F(3)), S(F(2, 3), V(3, 3, -1, dtype="int64"), F(3), accumulate=True), forms="mi", large=S(F(*LARGE), V(3, 0, 4, dtype="int64"), F(3)))
 op("index_add", None, S(F(5, 3), 0, I(7, lo=0, hi=5), F(7, 3)), S(F(3, 5), 1, _rows, F(3, 4), alpha=2), ulp=4, scale="tensor", forms="mio", large=S(_big, 1, I(128, lo=0, hi=64), F(256, 128, 64)))
 op("index_copy", None, S(F(5, 3), 0, _once, F(3, 3)), forms="mio", large=S(_big, 0, V(3, 0, 4, dtype="int64"), F(3, 64, 64)))
 op("index_fill", None, S(F(5, 3), 0, _once, 1.5), S(F(3, 5), 1, _once, 2.0), forms="mi", large=S(_big, 0, _once, 1.5))
 op("masked_fill", None, S(F(3, 4), B(3, 4), 1.5), S(V(1.0, 2.0, 3.0), B(3), -float("inf")), S(I(3), B(3), 2), S(F(3, 4), B(3, 1), F()), forms="mi", large=S(F(*LARGE), B(*LARGE), 1.5))
 op("masked_select", None, S(F(3, 4), B(3, 4)), S(F(3, 4), B(4)), S(F(3), B(2, 3)), forms="mo", meta=False, large=S(F(*LARGE), B(*LARGE)))
 op("masked_scatter", None, S(F(3, 4), B(3, 4), F(12)), S(F(3, 4), B(4), F(3, 4)), forms="mi", large=S(F(*LARGE), B(*LARGE), F(*LARGE)))
-op("nonzero", None, S(B(3, 4)), S(V(0.0, 1.0, float("nan"), -0.0, grad=False)), S(B(3, 4), as_tuple=True), S(I(3, 4, lo=0, hi=2)), S(B(0, 3)), forms="m", differentiable=False, meta=False, large=S(B(*LARGE)))
+op("nonzero", None, S(B(3, 4)), S(V(0.0, 1.0, float("nan"), -0.0, grad=False)), S(I(3, 4, lo=0, hi=2)), S(B(0, 3)), forms="m", differentiable=False, meta=False, large=S(B(*LARGE)))
+op("nonzero_tuple", lambda t, x: [i.clone() for i in x.nonzero(as_tuple=True)], S(B(3, 4)), S(F(5)), differentiable=False, meta=False, large=S(B(*LARGE)))
 op("argwhere", None, S(B(3, 4)), forms="m", differentiable=False, meta=False, large=S(B(*LARGE)))
 op(
     "embedding",
@@ -928,9 +951,11 @@ family("sorting")
 _d = F(3, 7, distinct=True)
 op("sort", None, S(_d), S(_d, dim=0), S(_d, descending=True), S(V(3.0, float("nan"), 1.0, 2.0, grad=False)), S(V(1.0, 1.0, 0.0, 1.0), stable=True), S(I(7, distinct=True, lo=0, hi=9)), S(F()), S(F(0, 3)), forms="m", large=S(F(*LARGE)))
 op("argsort", None, S(_d), S(_d, dim=0), S(_d, descending=True), S(V(1.0, 1.0, 0.0, 1.0), stable=True), forms="m", differentiable=False, large=S(F(*LARGE)))
+op("msort", None, S(_d), forms="m", named=False, large=S(F(*LARGE)))
 op("topk", None, S(_d, 3), S(_d, 2, dim=0), S(_d, 3, largest=False), S(_d, 0), S(V(3.0, float("nan"), 1.0, 2.0, grad=False), 2), S(F(3, 700, distinct=True), 5), forms="m", large=S(F(*LARGE), 10))
 op("kthvalue", None, S(_d, 3), S(_d, 2, dim=0, keepdim=True), forms="m", large=S(F(*LARGE), 10))
 op("unique", None, S(V(3, 1, 2, 1, 3, dtype="int64")), S(V(3.0, 1.0, 3.0, grad=False), return_inverse=True, return_counts=True), forms="m", differentiable=False, meta=False, large=S(I(1 << 20, lo=0, hi=1000)))
+op("unique_consecutive", None, S(V(3, 3, 1, 1, 3, dtype="int64")), S(V(3, 3, 1, dtype="int64"), return_inverse=True, return_counts=True), forms="m", differentiable=False, meta=False, large=S(I(1 << 20, lo=0, hi=2)))
 op("searchsorted", None, S(V(1.0, 3.0, 5.0), F(4, lo=0, hi=6)), S(V(1.0, 3.0, 5.0), V(1.0, 3.0, 9.0), right=True), differentiable=False, large=S(V(1.0, 3.0, 5.0), F(*LARGE)))
 op("bucketize", None, S(F(4, lo=0, hi=6), V(1.0, 3.0, 5.0)), S(V(1.0, 3.0, 9.0), V(1.0, 3.0, 5.0), right=True), differentiable=False, large=S(F(*LARGE), V(1.0, 3.0, 5.0)))
 
@@ -965,4 +990,37 @@ method("new_ones", S(F(2), (2, 3)), differentiable=False, large=S(F(2), LARGE))
 method("new_full", S(F(2), (2, 3), 1.5), S(I(2), (2,), 3), differentiable=False, large=S(F(2), LARGE, 1.5))
 method("new_tensor", S(F(2), [1.0, 2.0]), S(I(2), [3]), differentiable=False, large=S(F(2), [1.0] * 1000))
 
+# --------------------------------------------------------------------------------------------------------------- random
+family("random")
+
+
+def drawn(name: str, call: Callable, *samples: Sample, **more: Any) -> None:
+    """Numbers that are not PyTorch's: here their shape and dtype, times zero; their laws in tests/test_ops_random.py."""
+    op(name, lambda t, *args, **kwargs: call(t, *args, **kwargs) * 0, *samples, differentiable=False, **more)
+
+
+drawn("rand", lambda t, *args, **kwargs: t.rand(*args, **kwargs), S(2, 3), S((2, 3)), S(2, dtype="dtype:float64"), large=S(LARGE))
+drawn("randn", lambda t, *args, **kwargs: t.randn(*args, **kwargs), S(2, 3), S((2, 3)), S(2, dtype="dtype:float64"), large=S(LARGE))
+drawn("randint", lambda t, *args, **kwargs: t.randint(*args, **kwargs), S(9, (2, 3)), S(-3, 9, (2,)), S(9, (2,), dtype="dtype:float32"), large=S(9, LARGE))
+drawn("randperm", lambda t, *args, **kwargs: t.randperm(*args, **kwargs), S(7), S(0), S(5, dtype="dtype:int32"), large=S(1 << 20))
+drawn("rand_like", lambda t, x, **kwargs: t.rand_like(x, **kwargs), S(F(2, 3)), S(F(3, 4, layout="transposed")), S(F(2), dtype="dtype:float64"), large=S(F(*LARGE)))
+drawn("randn_like", lambda t, x, **kwargs: t.randn_like(x, **kwargs), S(F(2, 3)), S(F(2), dtype="dtype:float64"), large=S(F(*LARGE)))
+drawn("randint_like", lambda t, x, *args, **kwargs: t.randint_like(x, *args, **kwargs), S(F(2, 3), 9), S(I(3), -3, 9), large=S(F(*LARGE), 9))
+drawn("normal", lambda t, *args: t.normal(*args), S(0.0, 1.0, (2, 3)), S(F(2, 3), 1.0), S(F(3), F(3, lo=0.1)), large=S(0.0, 1.0, LARGE))
+drawn("bernoulli", lambda t, x, *args: t.bernoulli(x, *args), S(F(2, 3, lo=0.0, hi=1.0)), S(F(2, 3), 0.3), large=S(F(*LARGE, lo=0.0, hi=1.0)))
+drawn("multinomial", lambda t, x, *args: t.multinomial(x, *args), S(F(5, lo=0.1), 3), S(F(2, 5, lo=0.1), 7, True), large=S(F(1000, lo=0.1), 1 << 16, True))
+for _name, _arguments in (("uniform", (0.0, 1.0)), ("normal_in_place", (0.0, 1.0)), ("exponential", (1.0,)), ("random", (0, 10)), ("bernoulli_in_place", (0.3,))):
+    _method = f"{_name.removesuffix('_in_place')}_"
+    drawn(_method, lambda t, x, *args, method=_method: getattr(x.clone(), method)(*args), S(F(2, 3), *_arguments), S(F(3, 4, layout="transposed"), *_arguments), large=S(F(*LARGE), *_arguments))
+for _name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
+    drawn(_name, lambda t, x, p, train, name=_name: getattr(t, name)(x, p, train), S(F(2, 3, 4), 0.5, True), S(F(2, 3, 4), 0.0, True), S(F(2, 3, 4), 0.5, False), large=S(F(64, 64, 256), 0.5, True))
+
 FAMILIES = tuple(dict.fromkeys(line.family for line in OPS.values()))
+
+# Other names of the same op, in PyTorch too; `name_` follows.
+ALIASES = {
+    "absolute": "abs", "negative": "neg", "fix": "trunc", "clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul",
+    "subtract": "sub", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
+    **{f"arc{name}": f"a{name}" for name in ("cos", "cosh", "sin", "sinh", "tan", "tanh")},
+    "concat": "cat", "concatenate": "cat", "ger": "outer", "moveaxis": "movedim", "swapdims": "swapaxes",
+}

@@ -29,7 +29,8 @@ def run_examples(text: str, names: dict, title: str, first_line: int) -> None:
     output: list[str] = []
     result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=output.append, clear_globs=False)
     names.update(test.globs)
-    assert not result.failed, "".join(output)
+    if result.failed:
+        pytest.fail("".join(output), pytrace=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -74,4 +75,5 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
             test.globs = {**vars(module), **names}
             output: list[str] = []
             result = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=output.append)
-            assert not result.failed, "".join(output)
+            if result.failed:
+                pytest.fail("".join(output), pytrace=False)

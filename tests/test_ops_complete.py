@@ -9,11 +9,11 @@ import pytest
 
 import golden_files
 import rustnn
-from references import OPS
+from references import ALIASES, OPS, Case
 
 ROOT = Path(__file__).resolve().parent.parent
-# Registered ops whose tests live elsewhere, with the file: what draws random numbers has no recorded values.
-ELSEWHERE: dict[str, str] = {}
+# Registered ops that are no line of the table, and the file that tests them.
+ELSEWHERE = {"slice": "test_ops_properties.py"}
 
 
 def registered() -> list[str]:
@@ -22,13 +22,24 @@ def registered() -> list[str]:
 
 
 def public_name(op: str) -> str:
-    """`add_` and `add` are one line of the table."""
-    return op.removesuffix("_") if op.removesuffix("_") in OPS else op
+    """The line of the table that tests the op: `add_`, `add` and its other names are one."""
+    base = op if op in OPS or op in ALIASES else op.removesuffix("_")
+    return ALIASES.get(base, base)
 
 
 def test_every_registered_op_has_a_line_in_the_table() -> None:
     missing = [op for op in registered() if public_name(op) not in OPS and op not in ELSEWHERE]
     assert not missing, f"add a line to tests/references.py for: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_other_names_do_the_same(alias: str) -> None:
+    line = OPS[ALIASES[alias]]
+    args, kwargs, _ = Case(line, line.name, line.samples[0]).build(
+        rustnn, Case(line, line.name, line.samples[0]).numbers()
+    )
+    result, expected = getattr(rustnn, alias)(*args, **kwargs), line.call(rustnn, *args, **kwargs)
+    assert rustnn.equal(result, expected)
 
 
 def test_every_op_of_the_table_has_recorded_values() -> None:
@@ -42,7 +53,7 @@ def test_every_op_of_the_table_has_recorded_values() -> None:
 def test_every_registered_op_has_an_example_in_the_docs() -> None:
     examples = re.findall(r"^>>> (.*)$", (ROOT / "docs" / "ops.md").read_text(), re.M)
     shown = {name for example in examples for name in re.findall(r"\.(\w+)\(", example)}
-    missing = [op for op in registered() if not {op, public_name(op), op.split(".")[-1]} & shown]
+    missing = [op for op in registered() if not {op, public_name(op)} & shown and op not in ELSEWHERE]
     assert not missing, f"no example in docs/ops.md of: {', '.join(missing)}"
 
 
