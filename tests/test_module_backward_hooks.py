@@ -230,10 +230,15 @@ def test_in_place_operations_on_input_and_output_are_allowed_beside_hooks():
     layer = nn.ReLU(inplace=True)
     layer.register_full_backward_hook(lambda *a: None)
     x = leaf(-1.0, 2.0)
-    out = layer(x * 1)
+    layer(x * 1).sum().backward()
+    assert x.grad.tolist() == [0.0, 1.0]
+    layer = Times(3.0)
+    layer.register_full_backward_hook(lambda *a: None)
+    x = leaf(-1.0, 2.0)
+    out = layer(x)
     out += 1
     out.sum().backward()
-    assert x.grad.tolist() == [0.0, 1.0]
+    assert x.grad.tolist() == [3.0, 3.0]
 
 
 def test_a_named_tuple_output_stays_one():

@@ -103,9 +103,9 @@ _identity_function = None
 
 
 def _alias_through_one_node(tensors):
-    """Pass tensors through one identity node of the tape; returns the aliases and that node.
+    """Pass tensors, which all require grad, through one identity node of the tape; returns the aliases and that node.
 
-    Storage and version stay shared. Tensors without ``requires_grad`` do not get it from their neighbours.
+    Storage and version stay shared.
     """
     native = getattr(_core, "_identity_alias", None)
     if native is not None:
@@ -118,7 +118,6 @@ def _alias_through_one_node(tensors):
         class BackwardHookFunction(Function):
             @staticmethod
             def forward(ctx, *args):
-                ctx.mark_non_differentiable(*(arg for arg in args if not arg.requires_grad))
                 return args
 
             @staticmethod
@@ -127,7 +126,7 @@ def _alias_through_one_node(tensors):
 
         _identity_function = BackwardHookFunction
     aliases = _identity_function.apply(*tensors)
-    return aliases, next(alias.grad_fn for alias in aliases if alias.grad_fn is not None)
+    return aliases, aliases[0].grad_fn
 
 
 def _as_gradients(returned, expected: int, kind: str):
@@ -142,7 +141,8 @@ def _as_gradients(returned, expected: int, kind: str):
 def _spread(values, positions, length):
     """A tuple of ``length`` with ``values`` at ``positions`` and None elsewhere."""
     slots = [None] * length
-    for position, value in zip(positions, values, strict=True):
+    # The engine may leave out outputs at the end that nobody used.
+    for position, value in zip(positions, values, strict=False):
         slots[position] = value
     return tuple(slots)
 
@@ -167,7 +167,7 @@ class BackwardHook:
         self.grad_outputs = None
         self.n_inputs = -1
         self.n_outputs = -1
-        # Positions of the tensors; None until the node is built, and for ever where nothing requires gradient.
+        # Positions of the tensors that require grad; None until the node is built, and for ever where nothing requires gradient.
         self.input_tensors_index = None
         self.output_tensors_index = None
 
@@ -189,11 +189,15 @@ class BackwardHook:
 
     @staticmethod
     def _through_node(values: tuple, hook):
-        positions = [index for index, value in enumerate(values) if isinstance(value, _core.Tensor)]
-        tensors = tuple(values[index] for index in positions)
-        if not (_core.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+        if not _core.is_grad_enabled():
             return values, None
-        aliases, node = _alias_through_one_node(tensors)
+        # Others stay as they are, so that requires_grad does not spread.
+        positions = [
+            index for index, value in enumerate(values) if isinstance(value, _core.Tensor) and value.requires_grad
+        ]
+        if not positions:
+            return values, None
+        aliases, node = _alias_through_one_node(tuple(values[index] for index in positions))
         node.register_hook(hook)
         slots = list(values)
         for position, alias in zip(positions, aliases, strict=True):

@@ -8,6 +8,7 @@ Source: behaviour of ``torch.nn.Module`` (PyTorch 2.13); what differs is said at
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections import OrderedDict, namedtuple
@@ -107,6 +108,33 @@ _global_forward_pre_hooks: dict = OrderedDict()
 _global_forward_hooks: dict = OrderedDict()
 _global_forward_hooks_always_called: dict = OrderedDict()
 _global_forward_hooks_with_kwargs: dict = OrderedDict()
+
+
+class _ModuleFile(type(sys)):
+    """This file as a module object: rebinding a global registry (tests do) tells the native call the new one."""
+
+    def __setattr__(self, name, value) -> None:
+        super().__setattr__(name, value)
+        if name in _CALL_REGISTRIES:
+            _tell_native_call()
+
+
+# The registries that decide whether a call is a plain one.
+_CALL_REGISTRIES = (
+    "_global_backward_hooks",
+    "_global_backward_pre_hooks",
+    "_global_forward_hooks",
+    "_global_forward_pre_hooks",
+)
+
+
+def _tell_native_call() -> None:
+    if hasattr(_core, "_set_global_hooks"):
+        _core._set_global_hooks([globals()[name] for name in _CALL_REGISTRIES])
+
+
+sys.modules[__name__].__class__ = _ModuleFile
+_tell_native_call()
 
 
 def _has_any_global_hook() -> bool:

@@ -113,10 +113,10 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
     Raises: ValueError if there is no such weight.
     Source: Miyato et al. 2018; behaviour of ``torch.nn.utils.parametrizations.spectral_norm``.
     Example:
-        >>> import rustnn
-        >>> layer = rustnn.nn.utils.parametrizations.spectral_norm(rustnn.nn.Linear(20, 40))
-        >>> round(rustnn.linalg.matrix_norm(layer.weight, 2).item(), 1)
-        1.0
+        >>> from rustnn import nn
+        >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(20, 40))
+        >>> sorted(layer.state_dict())
+        ['bias', 'parametrizations.weight.0._u', 'parametrizations.weight.0._v', 'parametrizations.weight.original']
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, _core.Tensor):
