@@ -226,6 +226,17 @@ def _window_counts(size, kernel, dilation, padding, stride):
     return tuple((size[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in (0, 1))
 
 
+def _window_places(kernel, dilation, stride, counts, width, device):
+    """The flat places of all points (k, l) of all windows (i, j), in that order, in an image of that width."""
+
+    def along(d):
+        starts = _core.arange(counts[d], device=device) * stride[d]
+        return (_core.arange(kernel[d], device=device) * dilation[d]).unsqueeze(1) + starts
+
+    down = (along(0) * width).reshape(kernel[0], 1, counts[0], 1)
+    return (down + along(1).reshape(1, kernel[1], 1, counts[1])).reshape(-1)
+
+
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The windows of images as columns; see ``rustnn.nn.Unfold``."""
     from rustnn.nn import functional as F
@@ -248,11 +259,9 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     x = input if batched else input.unsqueeze(0)
     if any(padding):
         x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-    # Views of all windows, (N, C, rows, columns, window height, window width); dilation leaves out points.
-    for d in (0, 1):
-        x = x.unfold(2 + d, dilation[d] * (kernel[d] - 1) + 1, stride[d])
-    x = x[..., :: dilation[0], :: dilation[1]]
-    columns = x.permute(0, 1, 4, 5, 2, 3).reshape(x.shape[0], -1, counts[0] * counts[1])
+    places = _window_places(kernel, dilation, stride, counts, x.shape[3], x.device)
+    columns = x.reshape(*x.shape[:2], -1).index_select(2, places)
+    columns = columns.reshape(x.shape[0], -1, counts[0] * counts[1])
     return columns if batched else columns.squeeze(0)
 
 
@@ -284,15 +293,9 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     channels = x.shape[1] // points
     height, width = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
 
-    def positions(d, count):
-        starts = _core.arange(count, device=x.device) * stride[d]
-        return (_core.arange(kernel[d], device=x.device) * dilation[d]).unsqueeze(1) + starts
-
-    # The flat place of point (k, l) of window (i, j).
-    down, across = positions(0, rows), positions(1, columns)
-    index = (down * width).reshape(kernel[0], 1, rows, 1) + across.reshape(1, kernel[1], 1, columns)
+    places = _window_places(kernel, dilation, stride, (rows, columns), width, x.device)
     image = x.new_zeros(x.shape[0], channels, height * width)
-    image = image.index_add(2, index.reshape(-1), x.reshape(x.shape[0], channels, -1))
+    image = image.index_add(2, places, x.reshape(x.shape[0], channels, -1))
     image = image.reshape(-1, channels, height, width)
     image = image[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
     return image if batched else image.squeeze(0)
