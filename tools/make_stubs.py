@@ -19,19 +19,20 @@ STUB = Path(__file__).resolve().parent.parent / "python" / "rustnn" / "_core.pyi
 
 HEADER = '''"""Types of the native module; written by tools/make_stubs.py from the op table, do not edit."""
 
+import builtins
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, Self, TypeAlias, final, overload
 
-# Names that no attribute of Tensor hides inside its class.
-_int = int
-_float = float
-_bool = bool
-_str = str
-_dtype = dtype
-_device = device
-_Number = int | float | bool
-_IntList = int | Sequence[int]
-_DeviceLike = device | str | int
+# Here `int`, `float` and `bool` are dtypes and functions, and methods of Tensor hide what else they are named after.
+_int: TypeAlias = builtins.int
+_float: TypeAlias = builtins.float
+_bool: TypeAlias = builtins.bool
+_str: TypeAlias = builtins.str
+_dtype: TypeAlias = dtype
+_device: TypeAlias = device
+_Number: TypeAlias = _int | _float | _bool
+_IntList: TypeAlias = _int | Sequence[_int]
+_DeviceLike: TypeAlias = _device | _str | _int
 
 '''
 
@@ -66,18 +67,19 @@ PAIR_WITH_DIM = ("max", "min", "median", "nanmedian")
 BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
 COMPARISONS = "eq ne lt le gt ge".split()
 DUNDERS = {
-    **{f"__{p}{name}__": "(self, other: Any) -> Tensor" for name in BINARY for p in ("", "r", "i")},
-    **{f"__{name}__": "(self, other: Any) -> Tensor" for name in COMPARISONS},
+    **{f"__{p}{name}__": "(self, other: Any, /) -> Tensor" for name in BINARY for p in ("", "r", "i")},
+    **{f"__{p}pow__": "(self, other: Any, mod: Any = None, /) -> Tensor" for p in ("", "r")},
+    **{f"__{name}__": "(self, other: Any, /) -> Tensor" for name in COMPARISONS},
     **{f"__{name}__": "(self) -> Tensor" for name in ("neg", "pos", "abs", "invert")},
-    "__getitem__": "(self, index: Any) -> Tensor",
-    "__setitem__": "(self, index: Any, value: Any) -> None",
+    "__getitem__": "(self, index: Any, /) -> Tensor",
+    "__setitem__": "(self, index: Any, value: Any, /) -> None",
     "__len__": "(self) -> _int",
     "__iter__": "(self) -> Iterator[Tensor]",
     "__bool__": "(self) -> _bool",
     "__int__": "(self) -> _int",
     "__float__": "(self) -> _float",
     "__index__": "(self) -> _int",
-    "__contains__": "(self, item: Any) -> _bool",
+    "__contains__": "(self, item: Any, /) -> _bool",
     "__hash__": "(self) -> _int",
     "__deepcopy__": "(self, memo: Any) -> Self",
     "__array__": "(self, dtype: Any = None, copy: _bool | None = None) -> Any",
@@ -179,11 +181,13 @@ def builtin_signature(value: Any, method: bool) -> str:
         parameters = list(inspect.signature(value).parameters.values())
     except (ValueError, TypeError):
         return f"({'self, ' * method}*args: Any, **kwargs: Any) -> Any"
-    found, marked = [], False
-    for p in parameters:
+    found: list[str] = []
+    marked = positional_only = False
+    for p in parameters[1:] if method else parameters:
         name = p.name
-        if name in ("self", "$self"):
-            continue
+        if found and "/" not in found and p.kind is not p.POSITIONAL_ONLY and positional_only:
+            found.append("/")
+        positional_only = p.kind is p.POSITIONAL_ONLY
         if p.kind is p.VAR_POSITIONAL:
             found.append(f"*{name}: Any")
             marked = True
@@ -194,48 +198,72 @@ def builtin_signature(value: Any, method: bool) -> str:
                 found.append("*")
                 marked = True
             found.append(f"{name}: Any" + (" = ..." if p.default is not p.empty else ""))
+    if positional_only:
+        found.append("/")
     return f"({', '.join(['self', *found] if method else found)}) -> Any"
+
+
+BASETYPE = 1 << 10  # Py_TPFLAGS_BASETYPE
+# What `object` has, or what tells nothing about use.
+COMMON_DUNDERS = {
+    *dir(object),
+    "__module__",
+    "__dict__",
+    "__weakref__",
+    "__annotations__",
+    "__slots__",
+    "__match_args__",
+}
 
 
 def class_block(name: str, value: type, schemas: dict[str, tuple[list[str], str]]) -> list[str]:
     bases = [base.__name__ for base in value.__bases__ if base is not object]
-    lines = [f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"]
+    lines = [] if value.__flags__ & BASETYPE else ["@final"]
+    lines += [f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"]
     doc = docstring(value.__doc__, "    ")
     if doc:
         lines.append(doc.removeprefix("\n"))
     body: list[str] = []
     if "__new__" in value.__dict__ and not issubclass(value, BaseException):
-        body += ["    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ..."]
+        made = builtin_signature(value, method=False)[1:].replace("-> Any", "-> Self")
+        body += [f"    def __new__(cls, {made}: ...".replace("cls, )", "cls)")]
     for attribute in sorted(vars(value)):
         member = inspect.getattr_static(value, attribute)
-        if attribute in DUNDERS:
+        if attribute in DUNDERS and name == "Tensor":
             body += [f"    def {attribute}{DUNDERS[attribute]}: ..."]
             if attribute in ("__eq__", "__ne__"):
                 body[-1] += "  # type: ignore[override]"
-        elif attribute.startswith("_") and not (name == "Tensor" and not attribute.startswith("__")):
+        elif attribute in COMMON_DUNDERS or (
+            attribute.startswith("_") and not attribute.endswith("__") and name != "Tensor"
+        ):
             continue
         elif inspect.isgetsetdescriptor(member) or isinstance(member, property):
             body += ["    @property", f"    def {attribute}(self) -> Any: ..."]
-            body += [f"    @{attribute}.setter", f"    def {attribute}(self, value: Any) -> None: ..."]
-        elif name == "Tensor" and attribute in schemas:
+            if not isinstance(member, property) or member.fset:
+                body += [f"    @{attribute}.setter", f"    def {attribute}(self, value: Any) -> None: ..."]
+        elif name == "Tensor" and attribute in schemas and not inspect.isfunction(member):
             texts = [text for schema in schemas[attribute][0] for text in signatures(schema, method=True)]
-            body += function(
-                attribute,
-                texts,
-                schemas[attribute][1],
-                "    ",
-            )
+            body += function(attribute, texts, schemas[attribute][1], "    ")
         elif isinstance(member, (staticmethod, classmethod)):
-            first = "cls, " if isinstance(member, classmethod) else ""
-            body += [
-                f"    @{type(member).__name__}",
-                f"    def {attribute}({first}*args: Any, **kwargs: Any) -> Any: ...",
-            ]
+            shown = builtin_signature(member.__func__, isinstance(member, classmethod)).replace("(self", "(cls", 1)
+            body += [f"    @{type(member).__name__}", f"    def {attribute}{shown}: ..."]
+        elif inspect.isbuiltin(member) or type(member).__name__ == "classmethod_descriptor":
+            shown = builtin_signature(getattr(value, attribute), method=False)[1:]
+            kind = "staticmethod" if inspect.isbuiltin(member) else "classmethod"
+            first = "" if kind == "staticmethod" else "cls, "
+            body += [f"    @{kind}", f"    def {attribute}({first}{shown}: ...".replace("cls, )", "cls)")]
         elif callable(member):
             body += function(attribute, [builtin_signature(member, True)], getattr(member, "__doc__", None), "    ")
         else:
             body.append(f"    {attribute}: ClassVar[Any]")
     return [*lines, *(body or ["    ..."] if not doc or body else [])]
+
+
+def written_in_python(value: type) -> bool:
+    try:
+        return bool(inspect.getsource(value))
+    except (OSError, TypeError):
+        return False
 
 
 def first_docs(schemas: dict[str, Any]) -> dict[str, tuple[list[str], str]]:
@@ -250,7 +278,9 @@ def stub() -> str:
     lines: list[str] = []
     for name in sorted(n for n in dir(_core) if not n.startswith("__")):
         value = getattr(_core, name)
-        if isinstance(value, type):
+        if isinstance(value, type) and written_in_python(value):
+            lines.append(f"from {value.__module__} import {value.__name__} as {name}")
+        elif isinstance(value, type):
             lines += class_block(name, value, schemas)
         elif name in schemas:
             lines += function(
@@ -262,7 +292,8 @@ def stub() -> str:
             lines += function(name, [builtin_signature(value, False)], value.__doc__)
         else:
             kind = type(value).__name__
-            lines.append(f"{name}: {kind if kind in ('int', 'float', 'str', 'bool', 'dtype') else 'Any'}")
+            known = {"int": "_int", "float": "_float", "str": "_str", "bool": "_bool", "dtype": "_dtype"}
+            lines.append(f"{name}: {known.get(kind, 'Any')}")
     return HEADER + "\n".join(lines) + "\n"
 
 
