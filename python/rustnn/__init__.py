@@ -22,20 +22,24 @@ for _name in ("enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "S
     setattr(_core, _name, globals()[_name])
 del _name
 
+from . import linalg  # noqa: E402
+
+_core.linalg = linalg
+
 from . import autograd, nn, optim, random, serialization, utils  # noqa: E402
 from ._tensor_str import set_printoptions  # noqa: E402
 from .functional import *  # noqa: E402, F403
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from .serialization import inspect_checkpoint, load, save  # noqa: E402
+from .summary import summary  # noqa: E402
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name):
     # Parts that a program may never use are imported when they are.
-    if name in ("datasets", "summary", "func", "linalg", "testing", "special", "fft", "hub", "amp", "gpu", "cuda", "backends"):
+    if name in ("datasets", "linalg"):
         import importlib
 
-        module = importlib.import_module(f"{__name__}.{name}")
-        return module.summary if name == "summary" else module
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -115,6 +115,9 @@ def to(self, *args, **kwargs):
 
     ``to(dtype)``, ``to(device, dtype)`` or ``to(other)``; ``copy=True`` always copies.
     """
+    memory_format = kwargs.pop("memory_format", None)
+    if memory_format is not None and memory_format is not _core.preserve_format:
+        return to(self, *args, **kwargs)._in_format(memory_format)
     device, dtype, copy = _parse_to(args, kwargs)
     if device is None and dtype is None and not copy:
         return self

@@ -235,3 +235,15 @@ def _method_norm(self, p="fro", dim=None, keepdim=False, dtype=None):
 
 
 Tensor.norm = _method_norm
+
+
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """``base`` to the powers of equally spaced numbers, both ends included."""
+    powers = _core.linspace(start, end, steps, dtype=_core.float64, device=device)
+    result = _core.pow(float(base), powers).to(dtype or _core.get_default_dtype())
+    if out is not None:
+        return out.copy_(result)
+    return result.requires_grad_(requires_grad)
+
+
+__all__ += ["logspace"]

@@ -2,6 +2,7 @@
 
 use crate::node::{Context, Edge, Grads, NodeRef};
 use crate::Variable;
+use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -53,6 +54,25 @@ impl<V: Variable> Ord for Ready<V> {
 }
 
 static NEXT_RUN: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// The run of this thread and whether it goes to all leaves.
+    static CURRENT: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
+}
+
+/// The number of the innermost run of this thread, and whether all leaves accumulate in it.
+pub fn current_run() -> Option<(u64, bool)> {
+    CURRENT.get()
+}
+
+/// Puts the outer run back.
+struct Outer(Option<(u64, bool)>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
 
 /// The notes of one run.
 struct Notes<V: Variable> {
@@ -118,6 +138,7 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
     let mut notes =
         Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
     let all = run.inputs.is_none();
+    let _outer = Outer(CURRENT.replace(Some((notes.id, all))));
 
     // Count how often each node will be sent a gradient.
     let mut stack: Vec<NodeRef<V>> = Vec::new();
@@ -168,6 +189,9 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
             notes.with(&node, |s| (std::mem::take(&mut s.grads), all || s.needed, s.captured));
         let any = grads.iter().any(Option::is_some);
         if any {
+            while grads.len() < node.payload.outputs() {
+                grads.push(None);
+            }
             if let Some(extra) = node.extra_if_used() {
                 extra.hooks.run_pre(&mut grads)?;
             }
@@ -199,10 +223,11 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
             if !run.keep_graph {
                 node.payload.release();
             }
+            V::check_gradients(&node, &out)?;
             if out.len() < edges.len() {
                 return Err(V::tape_error(format!(
                     "Function {} returned an invalid number of gradients - expected {}, but got {}",
-                    node.payload.name(),
+                    node.name(),
                     edges.len(),
                     out.len()
                 )));

@@ -5,7 +5,7 @@
 mod engine;
 mod node;
 
-pub use engine::{Run, run};
+pub use engine::{Run, current_run, run};
 pub use node::{Backward, Context, Edge, Extra, Grads, Hook, HookId, Hooks, Node, NodeRef, PostHook, PreHook, bury, next_sequence};
 
 use smallvec::SmallVec;
@@ -20,6 +20,11 @@ pub trait Variable: Clone + Send + Sync + 'static {
 
     /// Called before every node; an error ends the run.
     fn check_interrupt() -> Result<(), Self::Error>;
+
+    /// Called with what a node gave, for those who look for NaN.
+    fn check_gradients(_node: &NodeRef<Self>, _grads: &Grads<Self>) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// Wraps a fault of the tape itself (PyTorch: `RuntimeError`).
     fn tape_error(message: String) -> Self::Error;

@@ -35,6 +35,11 @@ pub trait Backward<V: Variable>: Send + Sync {
 
     fn backward(&self, grads: Grads<V>, context: &Context<V>) -> Result<Grads<V>, V::Error>;
 
+    /// How many outputs the op had.
+    fn outputs(&self) -> usize {
+        1
+    }
+
     /// Drops saved tensors; a later run must fail with PyTorch's message.
     fn release(&self) {}
 
@@ -103,6 +108,14 @@ impl<V: Variable, B: ?Sized + Backward<V>> Node<V, B> {
     /// Hooks and traces, made on first use.
     pub fn extra(&self) -> &Extra<V> {
         self.extra.get_or_init(Box::default)
+    }
+
+    /// The payload's name, or the one of the composition that this node ends.
+    pub fn name(&self) -> String {
+        match self.extra_if_used().and_then(|extra| extra.name.get()) {
+            Some(name) => (*name).into(),
+            None => self.payload.name(),
+        }
     }
 
     pub fn extra_if_used(&self) -> Option<&Extra<V>> {
@@ -272,12 +285,14 @@ pub struct Extra<V: Variable> {
     pub hooks: Hooks<V>,
     /// Where the op was called, in anomaly mode.
     pub trace: Mutex<Option<String>>,
+    /// Shown instead of the payload's.
+    pub name: OnceLock<&'static str>,
     /// A host object (a dictionary `metadata`, a Python node).
     pub host: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 impl<V: Variable> Default for Extra<V> {
     fn default() -> Self {
-        Extra { hooks: Hooks::default(), trace: Mutex::default(), host: OnceLock::new() }
+        Extra { hooks: Hooks::default(), trace: Mutex::default(), name: OnceLock::new(), host: OnceLock::new() }
     }
 }

@@ -18,9 +18,10 @@ const GRAIN: usize = 1 << 15;
 const BLOCK: usize = 2048;
 /// At most so many partial sums of parameter gradients.
 const PARTS: usize = 64;
-/// Below this many spatial positions, channels are not walked one by one: rows of all channels are; for sums, and for elements.
+/// Below this many spatial positions, channels are not walked one by one: rows of all channels are.
 const FEW: usize = 128;
-const FEW_ELEMENTS: usize = 16;
+/// Columns whose factors stay in the second-level cache.
+const FACTORS: usize = 1 << 15;
 /// Batches up to this size without spatial positions are normalised column by column, in one go.
 const SMALL_BATCH: usize = 1024;
 /// Parameters whose gradients a small call sums on the stack.
@@ -1092,7 +1093,7 @@ unsafe fn affine<T: Real, const N: usize, const F: usize>(
         return;
     }
     // Few positions: rows of all channels, with the factors of every column; else runs, with one set of factors.
-    let few = spatial < FEW_ELEMENTS;
+    let few = spatial < 16 || spatial < FEW && channels * spatial <= FACTORS;
     let per_channel = if few { spatial } else { 1 };
     let width = channels * per_channel;
     let mut table: Vec<T::Float> = vec![T::Float::ZERO; F * width];
@@ -1386,18 +1387,35 @@ unsafe fn add_rows<L: Float>(
     of_x: *mut L,
     of_one: *mut L,
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; the groups add up to `rows`.
     dispatch!(crate::level(), simd => unsafe {
-        for row in 0..rows {
-            add_row(simd, dy.add(row * stride), x.add(row * stride), centres, n, of_x, of_one);
+        let mut row = 0;
+        while row + 4 <= rows {
+            add_group::<L, _, 4>(simd, dy.add(row * stride), x.add(row * stride), stride, centres, n, of_x, of_one);
+            row += 4;
+        }
+        while row < rows {
+            add_group::<L, _, 1>(simd, dy.add(row * stride), x.add(row * stride), stride, centres, n, of_x, of_one);
+            row += 1;
         }
     })
 }
 
+/// `G` rows.
+///
 /// # Safety
 /// As for [`add_rows`].
 #[inline(always)]
-unsafe fn add_row<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, centres: *const L, n: usize, of_x: *mut L, of_one: *mut L) {
+unsafe fn add_group<L: Float, S: Simd, const G: usize>(
+    simd: S,
+    dy: *const L,
+    x: *const L,
+    stride: usize,
+    centres: *const L,
+    n: usize,
+    of_x: *mut L,
+    of_one: *mut L,
+) {
     each_vector::<L, S>(
         simd,
         n,
@@ -1405,13 +1423,15 @@ unsafe fn add_row<L: Float, S: Simd>(simd: S, dy: *const L, x: *const L, centres
         |i, width| {
             // SAFETY: the caller's promise.
             unsafe {
-                let at = always(
-                    #[inline(always)]
-                    |ptr: *const L| get::<L, S>(simd, ptr.add(i), width, L::ZERO),
-                );
-                let d = at(dy);
-                store(d.mul_add(at(x) - at(centres), load::<S, L::Native<S>>(simd, of_x.add(i))), of_x.add(i));
-                store(load::<S, L::Native<S>>(simd, of_one.add(i)) + d, of_one.add(i));
+                let centre = get::<L, S>(simd, centres.add(i), width, L::ZERO);
+                let (mut sum_x, mut sum_one) = (load::<S, L::Native<S>>(simd, of_x.add(i)), load::<S, L::Native<S>>(simd, of_one.add(i)));
+                for r in 0..G {
+                    let d = get::<L, S>(simd, dy.add(r * stride + i), width, L::ZERO);
+                    sum_x = d.mul_add(get::<L, S>(simd, x.add(r * stride + i), width, L::ZERO) - centre, sum_x);
+                    sum_one += d;
+                }
+                store(sum_x, of_x.add(i));
+                store(sum_one, of_one.add(i));
             }
         },
     );

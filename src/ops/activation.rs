@@ -69,6 +69,16 @@ crate::ops! {
     "leaky_relu(Tensor self, Scalar negative_slope=0.01, bool inplace=False)" Function "`x` above 0, a slope below." => |a| either(&rows::LEAKY_RELU, a.tensor(0)?, &[a.scalar(1)?], a.bool(2)?)?;
     "leaky_relu_(Tensor self, Scalar negative_slope=0.01)" Function "`x` above 0, a slope below, in place." => |a| either(&rows::LEAKY_RELU, a.tensor(0)?, &[a.scalar(1)?], true)?;
     "prelu(Tensor self, Tensor weight)" Both "`x` above 0, a learned slope below." => |a| prelu(a.tensor(0)?, a.tensor(1)?)?;
+    "glu(Tensor self, int dim=-1)" Function "The first half times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083." => |a| {
+        let x = a.tensor(0)?;
+        ensure!(x.rank() > 0, Runtime, "glu does not support 0-dimensional tensors");
+        let d = rustnn_tensor::shape::wrap_dim(a.int(1)?, x.rank())?;
+        let n = x.shape()[d];
+        ensure!(n % 2 == 0, Runtime, "Halving dimension must be even, but dimension {d} is size {n}");
+        let half = |i: usize| crate::views::narrow(x, d as i64, (i * n / 2) as i64, (n / 2) as i64);
+        let gate = call(&rows::SIGMOID, &[(&half(1)?).into()], &[])?;
+        crate::tape::named(crate::mul(&half(0)?, &gate)?, "GluBackward0")
+    };
     "gelu(Tensor self, *, str approximate='none')" Function "Gaussian error linear unit." => |a| gelu(a.tensor(0)?, a.str(1)?)?;
     "silu(Tensor self, bool inplace=False)" Function "`x * sigmoid(x)`." => |a| either(&rows::SILU, a.tensor(0)?, &[], a.bool(1)?)?;
     "mish(Tensor self, bool inplace=False)" Function "`x * tanh(softplus(x))`." => |a| either(&rows::MISH, a.tensor(0)?, &[], a.bool(1)?)?;

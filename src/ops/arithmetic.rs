@@ -68,6 +68,9 @@ pub fn pow(x: Operand, exponent: Operand) -> Result<Tensor> {
         return rustnn_tensor::Array::empty(&shape, dtype, rustnn_tensor::Device::Meta).map(Tensor::from_array);
     }
     if dtype.is_integral() {
+        if let (Operand::Tensor(t), Operand::Scalar(Scalar::Bool(e))) = (x, exponent) {
+            return if e && dtype == DType::Bool { crate::clone(t) } else { crate::create::full_like(t, Scalar::Int(1), dtype) };
+        }
         if dtype == DType::Bool && x.tensor().is_some() {
             return Err(rustnn_tensor::Error::not_implemented("pow", DType::Bool));
         }
@@ -119,12 +122,24 @@ fn with_bounds(x: &Tensor, bounds: &[Option<Scalar>]) -> Result<Tensor> {
     crate::to_dtype(x, crate::row::result_type(&all)?)
 }
 
+/// `clamp` with one bound shows as clamp.
+fn as_clamp(out: Output) -> Output {
+    as_named(out, "ClampBackward1")
+}
+
+fn as_named(out: Output, name: &'static str) -> Output {
+    match out {
+        Output::Tensor(t) => Output::Tensor(crate::tape::named(t, name)),
+        other => other,
+    }
+}
+
 fn clamp(x: &Tensor, a: &Args, out: Option<&Tensor>) -> Result<Output> {
     let x = &with_bounds(x, &[a.opt_scalar(1)?, a.opt_scalar(2)?])?;
     match (a.opt_scalar(1)?, a.opt_scalar(2)?) {
         (Some(min), Some(max)) => into(&rows::CLAMP, &[x.into()], &[min, max], out),
-        (Some(min), None) => into(&rows::CLAMP_MIN, &[x.into()], &[min], out),
-        (None, Some(max)) => into(&rows::CLAMP_MAX, &[x.into()], &[max], out),
+        (Some(min), None) => into(&rows::CLAMP_MIN, &[x.into()], &[min], out).map(as_clamp),
+        (None, Some(max)) => into(&rows::CLAMP_MAX, &[x.into()], &[max], out).map(as_clamp),
         (None, None) => bail!(Runtime, "torch.clamp: At least one of 'min' or 'max' must not be None"),
     }
 }
@@ -136,9 +151,9 @@ fn clamp_tensors(a: &Args, out: Option<&Tensor>) -> Result<Output> {
         None => x.clone(),
     };
     match a.opt_tensor(2)? {
-        Some(max) => into(&rows::CLAMP_MAX_TENSOR, &[(&low).into(), max.into()], &[], out),
+        Some(max) => into(&rows::CLAMP_MAX_TENSOR, &[(&low).into(), max.into()], &[], out).map(as_clamp),
         None if a.is_none(1) => bail!(Runtime, "torch.clamp: At least one of 'min' or 'max' must not be None"),
-        None => into_out("clamp", &[x], || Ok(low.clone()), out),
+        None => into_out("clamp", &[x], || Ok(low.clone()), out).map(as_clamp),
     }
 }
 
@@ -169,7 +184,7 @@ fn round(x: &Tensor, decimals: i64, out: Option<&Tensor>) -> Result<Output> {
     let factor = 10f64.powi(decimals.unsigned_abs().min(400) as i32);
     let (there, back) = if decimals > 0 { (&rows::MUL, &rows::DIV) } else { (&rows::DIV, &rows::MUL) };
     let scaled = call(there, &[x.into(), factor.into()], &[])?;
-    into(back, &[(&call(&rows::ROUND, &[(&scaled).into()], &[])?).into(), factor.into()], &[], out)
+    into(back, &[(&call(&rows::ROUND, &[(&scaled).into()], &[])?).into(), factor.into()], &[], out).map(|out| as_named(out, "RoundBackward1"))
 }
 
 fn lerp(a: &Args, out: Option<&Tensor>) -> Result<Output> {
@@ -223,6 +238,16 @@ fn fits(dtype: DType, value: Scalar) -> Result<Scalar> {
     Ok(value)
 }
 
+/// The largest finite number of a float dtype.
+fn greatest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => f64::MAX,
+        DType::F16 => 65504.0,
+        DType::BF16 => 3.389_531_389_251_535_5e38,
+        _ => f32::MAX as f64,
+    }
+}
+
 /// Whether elements are close: `|a - b| <= atol + rtol * |b|`.
 pub fn isclose(x: &Tensor, y: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<Tensor> {
     ensure!(x.dtype() == y.dtype(), Runtime, "{} did not match {}", x.dtype().scalar_name(), y.dtype().scalar_name());
@@ -269,7 +294,7 @@ fn all_true(x: &Tensor) -> Result<bool> {
 }
 
 crate::ops! {
-    "div(Tensor self, Operand other, *, str? rounding_mode=None, Tensor? out=None)" Both "Quotient, a float for integers too; rounded by `floor` or `trunc` if asked." =>
+    "div(Operand self, Operand other, *, str? rounding_mode=None, Tensor? out=None)" Both "Quotient, a float for integers too; rounded by `floor` or `trunc` if asked." =>
         |a| into(division(a.opt_str(2)?)?, &[a.operand(0)?, a.operand(1)?], &[], a.opt_tensor(3)?)?;
     "div_(Tensor self, Operand other, *, str? rounding_mode=None)" Method "Divides in place." => |a| {
         call_inplace(division(a.opt_str(2)?)?, a.tensor(0)?, &[a.operand(1)?], &[])?;
@@ -316,13 +341,13 @@ crate::ops! {
         if let Some(max) = a.opt_tensor(2)? { call_inplace(&rows::CLAMP_MAX_TENSOR, x, &[max.into()], &[])?; }
         written(x)
     };
-    "clamp_min(Tensor self, Operand min)" Both "At least `min`." => |a| match a.operand(1)? {
-        Operand::Scalar(s) => call(&rows::CLAMP_MIN, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s])?,
-        min => call(&rows::CLAMP_MIN_TENSOR, &[a.operand(0)?, min], &[])?,
+    "clamp_min(Tensor self, Operand min, *, Tensor? out=None)" Both "At least `min`." => |a| match a.operand(1)? {
+        Operand::Scalar(s) => into(&rows::CLAMP_MIN, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s], a.opt_tensor(2)?)?,
+        min => into(&rows::CLAMP_MIN_TENSOR, &[a.operand(0)?, min], &[], a.opt_tensor(2)?)?,
     };
-    "clamp_max(Tensor self, Operand max)" Both "At most `max`." => |a| match a.operand(1)? {
-        Operand::Scalar(s) => call(&rows::CLAMP_MAX, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s])?,
-        max => call(&rows::CLAMP_MAX_TENSOR, &[a.operand(0)?, max], &[])?,
+    "clamp_max(Tensor self, Operand max, *, Tensor? out=None)" Both "At most `max`." => |a| match a.operand(1)? {
+        Operand::Scalar(s) => into(&rows::CLAMP_MAX, &[(&with_bounds(a.tensor(0)?, &[Some(s)])?).into()], &[s], a.opt_tensor(2)?)?,
+        max => into(&rows::CLAMP_MAX_TENSOR, &[a.operand(0)?, max], &[], a.opt_tensor(2)?)?,
     };
     "clamp_min_(Tensor self, Tensor min)" Both "At least the tensor `min`, in place." => |a| { call_inplace(&rows::CLAMP_MIN_TENSOR, a.tensor(0)?, &[a.operand(1)?], &[])?; written(a.tensor(0)?) };
     "clamp_max_(Tensor self, Tensor max)" Both "At most the tensor `max`, in place." => |a| { call_inplace(&rows::CLAMP_MAX_TENSOR, a.tensor(0)?, &[a.operand(1)?], &[])?; written(a.tensor(0)?) };
@@ -335,7 +360,11 @@ crate::ops! {
     "floor_(Tensor self)" Both "Rounds down in place." => |a| rounding_(&rows::FLOOR, a.tensor(0)?)?;
     "ceil_(Tensor self)" Both "Rounds up in place." => |a| rounding_(&rows::CEIL, a.tensor(0)?)?;
     "trunc_(Tensor self)" Both "Drops the fraction in place." => |a| rounding_(&rows::TRUNC, a.tensor(0)?)?;
-    "round_(Tensor self)" Both "Rounds in place." => |a| rounding_(&rows::ROUND, a.tensor(0)?)?;
+    "round_(Tensor self, *, int decimals=0)" Both "Rounds in place." => |a| {
+        if a.int(1)? == 0 { return rounding_(&rows::ROUND, a.tensor(0)?); }
+        match round(a.tensor(0)?, a.int(1)?, None)? { Output::Tensor(t) => crate::copy::copy_(a.tensor(0)?, &t)?, _ => () }
+        written(a.tensor(0)?)
+    };
     "lerp(Tensor self, Tensor end, Operand weight, *, Tensor? out=None)" Both "Linear interpolation, `self + weight * (end - self)`." => |a| lerp(a, a.opt_tensor(3)?)?;
     "lerp_(Tensor self, Tensor end, Operand weight)" Method "Interpolates in place." => |a| {
         call_inplace(&rows::LERP, a.tensor(0)?, &[a.operand(1)?, a.operand(2)?], &[])?;
@@ -367,9 +396,23 @@ crate::ops! {
     "nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None, *, Tensor? out=None)" Both "NaN and infinities replaced." => |a| {
         let x = a.tensor(0)?;
         if x.dtype().is_integral() { return into_out("nan_to_num", &[x], || crate::clone(x), a.opt_tensor(4)?); }
-        let greatest = match x.dtype() { DType::F64 => f64::MAX, DType::F16 => 65504.0, DType::BF16 => 3.389_531_389_251_535_5e38, _ => f32::MAX as f64 };
+        let greatest = greatest(x.dtype());
         let s = [a.opt_float(1)?.unwrap_or(0.0), a.opt_float(2)?.unwrap_or(greatest), a.opt_float(3)?.unwrap_or(-greatest)];
         into(&rows::NAN_TO_NUM, &[x.into()], &s.map(Scalar::Float), a.opt_tensor(4)?)?
+    };
+    "logit_(Tensor self, float? eps=None)" Both "Log-odds, in place." => |a| {
+        if let Some(eps) = a.opt_float(1)? { call_inplace(&rows::CLAMP, a.tensor(0)?, &[], &[eps.into(), (1.0 - eps).into()])?; }
+        call_inplace(&rows::LOGIT, a.tensor(0)?, &[], &[])?;
+        written(a.tensor(0)?)
+    };
+    "nan_to_num_(Tensor self, float? nan=None, float? posinf=None, float? neginf=None)" Both "NaN and infinities replaced, in place." => |a| {
+        let x = a.tensor(0)?;
+        if x.dtype().is_float() {
+            let greatest = greatest(x.dtype());
+            let s = [a.opt_float(1)?.unwrap_or(0.0), a.opt_float(2)?.unwrap_or(greatest), a.opt_float(3)?.unwrap_or(-greatest)];
+            call_inplace(&rows::NAN_TO_NUM, x, &[], &s.map(Scalar::Float))?;
+        }
+        written(x)
     };
     "isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False)" Both "Whether elements are close." =>
         |a| isclose(a.tensor(0)?, a.tensor(1)?, a.float(2)?, a.float(3)?, a.bool(4)?)?;

@@ -264,7 +264,10 @@ crate::ops! {
         "Coordinates of the upper triangle, as rows of a 2 x n tensor." =>
         |a| crate::to_device(&triangle_indices(false, a.int(0)?, a.int(1)?, a.int(2)?, a.opt_dtype(3)?.unwrap_or(DType::I64))?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
     "diag(Tensor self, int diagonal=0, *, Tensor? out=None)" Both "A matrix with a vector on its diagonal, or the diagonal of a matrix." =>
-        |a| into_out("diag", &[a.tensor(0)?], || diag(a.tensor(0)?, a.int(1)?), a.opt_tensor(2)?)?;
+        |a| into_out("diag", &[a.tensor(0)?], || {
+            let out = diag(a.tensor(0)?, a.int(1)?)?;
+            Ok(if a.tensor(0)?.rank() == 2 { crate::tape::named(out, "DiagonalBackward0_copy") } else { out })
+        }, a.opt_tensor(2)?)?;
     "diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1)" Both "The last dimension on the diagonal of two new ones." => |a| {
         let x = a.tensor(0)?;
         ensure!(x.rank() > 0, Index, "diag_embed: needs at least one dimension, got 0");
@@ -278,8 +281,9 @@ crate::ops! {
     "fliplr(Tensor self)" Both "Columns in reverse order." => |a| { at_least(a.tensor(0)?, 2, "Input must be >= 2-d.")?; flip(a.tensor(0)?, &[1])? };
     "flipud(Tensor self)" Both "Rows in reverse order." => |a| { at_least(a.tensor(0)?, 1, "Input must be >= 1-d.")?; flip(a.tensor(0)?, &[0])? };
     "roll(Tensor self, int[1] shifts, int[1] dims=[])" Both "Elements moved along dimensions, coming in again at the other end." =>
-        |a| roll(a.tensor(0)?, a.ints(1)?, a.ints(2)?)?;
-    "rot90(Tensor self, int k=1, int[] dims=[0,1])" Both "Quarter turns in the plane of two dimensions." => |a| rot90(a.tensor(0)?, a.int(1)?, a.ints(2)?)?;
+        |a| crate::tape::named(roll(a.tensor(0)?, a.ints(1)?, a.ints(2)?)?, "RollBackward0");
+    "rot90(Tensor self, int k=1, int[] dims=[0,1])" Both "Quarter turns in the plane of two dimensions." =>
+        |a| crate::tape::named(rot90(a.tensor(0)?, a.int(1)?, a.ints(2)?)?, "Rot90Backward0");
     "repeat(Tensor self, int[...] repeats)" Method "The tensor repeated along each dimension." => |a| repeat(a.tensor(0)?, a.ints(1)?)?;
     "tile(Tensor self, int[...] dims)" Both "The tensor repeated along each of the last dimensions." => |a| tile(a.tensor(0)?, a.ints(1)?)?;
     "repeat_interleave(Tensor self, Tensor repeats, int? dim=None, *, int? output_size=None)" Both "Every element of a dimension repeated." =>
@@ -287,7 +291,7 @@ crate::ops! {
     "repeat_interleave(Tensor self, int repeats, int? dim=None, *, int? output_size=None)" Both "Every element of a dimension repeated." => |a| {
         let n = a.int(1)?;
         ensure!(n >= 0, Runtime, "Repeats must be non-negative");
-        repeat_interleave(a.tensor(0)?, &Tensor::from_slice(&[n], &[1])?, a.opt_int(2)?, a.opt_int(3)?)?
+        crate::tape::named(repeat_interleave(a.tensor(0)?, &Tensor::from_slice(&[n], &[1])?, a.opt_int(2)?, a.opt_int(3)?)?, "ViewBackward0")
     };
     "repeat_interleave(Tensor repeats, *, int? output_size=None)" Function "For each count as many copies of its place." =>
         |a| repeated_places(a.tensor(0)?, a.opt_int(1)?)?;

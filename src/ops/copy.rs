@@ -8,7 +8,7 @@ use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads, Node};
 use rustnn_kernels::arrays;
 use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, shape};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 /// A fresh array with the same elements: dense arrays keep their order of dimensions, others become row-major.
 pub fn clone_array(array: &Array) -> Result<Array> {
@@ -119,6 +119,27 @@ pub fn contiguous(x: &Tensor) -> Result<Tensor> {
     Ok(copied(x, contiguous_array(x.array())?, "CloneBackward0"))
 }
 
+/// `x` dense in a memory format: `channels_last` keeps the channels (dimension 1) innermost.
+pub fn in_format(x: &Tensor, format: Option<&str>) -> Result<Tensor> {
+    let rank = match format {
+        Some("channels_last") => 4,
+        Some("channels_last_3d") => 5,
+        Some("preserve_format") => return Ok(x.clone()),
+        _ => return contiguous(x),
+    };
+    if x.rank() != rank {
+        bail!(Runtime, "required rank {rank} tensor to use {} format", format.unwrap_or_default());
+    }
+    let there: SmallVec<[usize; 5]> = std::iter::once(0).chain(2..rank).chain([1]).collect();
+    let last = crate::views::permute_array(x.array(), &there);
+    if last.is_contiguous() {
+        return Ok(x.clone());
+    }
+    let dense = contiguous_array(&last)?;
+    let back: SmallVec<[usize; 5]> = [0, rank - 1].into_iter().chain(1..rank - 1).collect();
+    Ok(copied(x, crate::views::permute_array(&dense, &back), "CloneBackward0"))
+}
+
 /// `x` in another dtype; `x` itself where it has it already.
 pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
     if x.dtype() == dtype {
@@ -148,7 +169,13 @@ pub fn copy_(target: &Tensor, source: &Tensor) -> Result<()> {
         for i in 0..source.rank().min(target.rank()) {
             let (a, b) = (target.shape()[target.rank() - 1 - i], source.shape()[source.rank() - 1 - i]);
             if a != b && b != 1 {
-                return Err(rustnn_tensor::Error::broadcast(a, b, target.rank() - 1 - i));
+                bail!(
+                    Runtime,
+                    "The expanded size of the tensor ({a}) must match the existing size ({b}) at non-singleton dimension {}.  Target sizes: {:?}.  Tensor sizes: {:?}",
+                    target.rank() - 1 - i,
+                    target.shape(),
+                    source.shape()
+                );
             }
         }
         bail!(
@@ -252,14 +279,18 @@ pub fn zero_(target: &Tensor) -> Result<()> {
 crate::ops! {
     "clone(Tensor self, *, MemoryFormat? memory_format=None)" Both "A copy with memory of its own." =>
         |a| clone(a.tensor(0)?)?;
-    "contiguous(Tensor self, *, MemoryFormat? memory_format=None)" Method "The tensor itself if it is row-major without gaps, else a copy that is." =>
-        |a| contiguous(a.tensor(0)?)?;
+    "contiguous(Tensor self, *, MemoryFormat? memory_format=None)" Method "The tensor itself if it is dense in the order of the format, else a copy that is." =>
+        |a| in_format(a.tensor(0)?, a.opt_str(1)?)?;
+    "_in_format(Tensor self, MemoryFormat? memory_format=None)" Method "Dense in the order of the format." => |a| in_format(a.tensor(0)?, a.opt_str(1)?)?;
     "copy_(Tensor self, Tensor src, bool non_blocking=False)" Method "Copies `src` in, broadcasting and converting." =>
         |a| { copy_(a.tensor(0)?, a.tensor(1)?)?; a.tensor(0)?.clone() };
     "fill_(Tensor self, Operand value)" Both "Writes one value everywhere." => |a| {
         match a.operand(1)? {
             crate::row::Operand::Scalar(s) => fill_(a.tensor(0)?, s)?,
-            crate::row::Operand::Tensor(t) if t.rank() == 0 => copy_(a.tensor(0)?, t)?,
+            crate::row::Operand::Tensor(t) if t.rank() == 0 => {
+                copy_(a.tensor(0)?, t)?;
+                crate::tape::named(a.tensor(0)?.clone(), "FillBackward1");
+            }
             crate::row::Operand::Tensor(t) => bail!(Runtime, "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.", t.rank()),
         }
         a.tensor(0)?.clone()

@@ -59,7 +59,7 @@ pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, de
     let dtype = dtype.unwrap_or(if all_int { DType::I64 } else { default_dtype() });
     let (a, b, s) = (start.to_f64(), end.to_f64(), step.to_f64());
     ensure!(s != 0.0, Runtime, "step must be nonzero");
-    ensure!(a.is_finite() && b.is_finite(), Runtime, "unsupported range: {a} -> {b}");
+    ensure!(a.is_finite() && b.is_finite(), Runtime, "{}", format!("unsupported range: {a} -> {b}").replace("NaN", "nan"));
     ensure!(!s.is_nan(), Runtime, "step must be nonzero");
     ensure!(
         if s > 0.0 { b >= a } else { b <= a },
@@ -157,6 +157,16 @@ fn filled_like(a: &crate::registry::Args, value: Scalar, at: usize) -> Result<Te
     Ok(out)
 }
 
+/// An integer that the dtype cannot hold is no fill value.
+fn check_fits(value: Scalar, dtype: Option<DType>) -> Result<()> {
+    let Some(dtype) = dtype.filter(|d| d.is_integral() && *d != DType::Bool && d.has_arithmetic()) else { return Ok(()) };
+    let v = value.to_f64();
+    let bits = 8 * dtype.size_bytes() as i32;
+    let (low, high) = if dtype.is_signed() { (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)) } else { (-(2f64.powi(bits - 1)), 2f64.powi(bits)) };
+    ensure!(v >= low && v < high, Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(dtype));
+    Ok(())
+}
+
 /// The dtype that a fill value has by itself.
 fn value_dtype(value: Scalar) -> DType {
     match value {
@@ -194,6 +204,7 @@ crate::ops! {
     "full(int[] size, Scalar fill_value, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "One value everywhere." => |a| created(a, 2, |a| {
             let value = a.scalar(1)?;
+            check_fits(value, a.opt_dtype(3)?)?;
             filled(a, value, 3, Some(value_dtype(value)))
         })?;
     "zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"

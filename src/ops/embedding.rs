@@ -103,7 +103,7 @@ fn padding_row(padding: Option<i64>, rows: usize) -> Result<Option<i64>> {
         None => Ok(None),
         Some(p) if (0..n).contains(&p) => Ok(Some(p)),
         Some(p) if (-n..0).contains(&p) => Ok(Some(p + n)),
-        Some(_) => Err(Error::Value("Padding_idx must be within num_embeddings".into())),
+        Some(_) => Err(Error::Assertion("Padding_idx must be within num_embeddings".into())),
     }
 }
 

@@ -127,6 +127,9 @@ pub(crate) fn unlines(x: &Array, dim: usize, rank: usize) -> Result<Array> {
 
 /// The `k`-th least along a dimension, from 1, NaN being the greatest, and its place.
 pub fn kthvalue(x: &Tensor, k: i64, dim: i64, keep: bool) -> Result<(Tensor, Tensor)> {
+    if x.dtype() == DType::Bool {
+        return Err(Error::not_implemented("kthvalue_cpu", DType::Bool));
+    }
     let d = nonempty(x, dim, "kthvalue()")?;
     let n = x.shape().get(d).copied().unwrap_or(1);
     ensure!(k >= 1 && k as u64 <= n as u64, Runtime, "kthvalue(): selected number k out of range for dimension {d}");
@@ -203,9 +206,10 @@ pub fn median(x: &Tensor, ignore_nan: bool) -> Result<Tensor> {
             let nan = |t: &Tensor| call(&rows::ISNAN, &[t.into()], &[]);
             let both = call(&rows::LOGICAL_AND, &[(&nan(&x)?).into(), (&nan(&y)?).into()], &[])?;
             let equal = call(&rows::EQ, &[(&x).into(), (&y).into()], &[])?;
-            let hit = crate::to_dtype(&call(&rows::LOGICAL_OR, &[(&equal).into(), (&both).into()], &[])?, dy.dtype())?;
-            let share = call(&rows::DIV, &[dy.into(), (&crate::reduce::sum(&hit, None, false, None)?).into()], &[])?;
-            Ok(smallvec![Some(crate::mul(&hit, &share)?)])
+            let hit = call(&rows::LOGICAL_OR, &[(&equal).into(), (&both).into()], &[])?;
+            let number = crate::to_dtype(&crate::reduce::sum(&hit, None, false, None)?, dy.dtype())?;
+            let share = call(&rows::DIV, &[dy.into(), (&number).into()], &[])?;
+            Ok(smallvec![Some(call(&rows::WHERE, &[(&hit).into(), (&share).into(), (&zeros(dy, &[])?).into()], &[])?)])
         }))
     })
 }
@@ -360,15 +364,22 @@ fn logcumsumexp_directed(x: &Tensor, d: usize, backwards: bool) -> Result<Tensor
             let (x, y) = (&saved[0], &saved[1]);
             // dx_i = exp(x_i) Σ_j dy_j exp(-y_j), in logarithms, positive and negative dy apart.
             let least = crate::create::full_array(&[], Scalar::Float(f64::NEG_INFINITY), dy.dtype(), dy.device()).map(Tensor::from_array)?;
-            let part = |test: &'static crate::row::Row, dy: &Tensor| -> Result<Tensor> {
-                let hit = call(test, &[dy.into(), Scalar::Int(0).into()], &[])?;
-                let safe = call(&rows::WHERE, &[(&hit).into(), dy.into(), (&crate::create::ones_like(dy)?).into()], &[])?;
+            let empty = call(&rows::EQ, &[y.into(), Scalar::Float(f64::NEG_INFINITY).into()], &[])?;
+            let part = |hit: &Tensor, dy: &Tensor| -> Result<Tensor> {
+                let safe = call(&rows::WHERE, &[hit.into(), dy.into(), (&crate::create::ones_like(dy)?).into()], &[])?;
                 let log = call(&rows::LOG, &[(&call(&rows::ABS, &[(&safe).into()], &[])?).into()], &[])?;
-                let log = call(&rows::WHERE, &[(&hit).into(), (&log).into(), (&least).into()], &[])?;
-                let sums = logcumsumexp_directed(&call(&rows::SUB, &[(&log).into(), y.into()], &[Scalar::Int(1)])?, d, !backwards)?;
+                let log = call(&rows::WHERE, &[hit.into(), (&log).into(), (&least).into()], &[])?;
+                // Where all so far was exp(-inf), nothing has a share; the difference of infinities would be NaN.
+                let scaled = call(&rows::SUB, &[(&log).into(), y.into()], &[Scalar::Int(1)])?;
+                let scaled = call(&rows::WHERE, &[(&empty).into(), (&least).into(), (&scaled).into()], &[])?;
+                let sums = logcumsumexp_directed(&scaled, d, !backwards)?;
                 call(&rows::EXP, &[(&crate::add(&sums, x)?).into()], &[])
             };
-            let (up, down) = (part(&rows::GT, dy)?, part(&rows::LT, dy)?);
+            // NaN counts as positive, so that it stays.
+            let negative = call(&rows::LT, &[dy.into(), Scalar::Int(0).into()], &[])?;
+            let positive = call(&rows::LE, &[dy.into(), Scalar::Int(0).into()], &[])?;
+            let positive = call(&rows::LOGICAL_NOT, &[(&positive).into()], &[])?;
+            let (up, down) = (part(&positive, dy)?, part(&negative, dy)?);
             Ok(smallvec![Some(call(&rows::SUB, &[(&up).into(), (&down).into()], &[Scalar::Int(1)])?)])
         }))
     })

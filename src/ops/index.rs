@@ -174,15 +174,9 @@ pub fn put(x: &Tensor, indices: &[Option<Tensor>], value: &Tensor, accumulate: b
 }
 
 fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor, accumulate: bool) -> Result<Tensor> {
-    ensure!(
-        value.dtype() == x.dtype(),
-        Runtime,
-        "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-        x.dtype().scalar_name(),
-        value.dtype().scalar_name()
-    );
+    let same_dtype = value.dtype() == x.dtype();
     // One number under a mask needs no list of places.
-    if let ([Some(mask)], false, 1, false) = (indices, accumulate, value.numel(), value.requires_grad())
+    if let ([Some(mask)], true, false, 1, false) = (indices, same_dtype, accumulate, value.numel(), value.requires_grad())
         && is_mask(mask)
         && mask.rank() > 0
         && !value.array().is_meta()
@@ -211,6 +205,13 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
         "shape mismatch: value tensor of shape {:?} cannot be broadcast to indexing result of shape {:?}",
         value.shape(),
         plan.shape
+    );
+    ensure!(
+        same_dtype,
+        Runtime,
+        "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
+        x.dtype().scalar_name(),
+        value.dtype().scalar_name()
     );
     let value = if from.len() == value.rank() { value.clone() } else { crate::views::reshape_to(value, from)? };
     if in_place {
@@ -501,6 +502,9 @@ pub fn scatter_reduce(x: &Tensor, dim: i64, index: &Tensor, src: &Tensor, reduce
         "amin" => Reduce::Minimum,
         other => bail!(Runtime, "reduce argument must be either sum, prod, mean, amax or amin, got {other}"),
     };
+    if reduce == "mean" && x.dtype() == DType::Bool {
+        return Err(Error::not_implemented("scatter_gather_tensor_cpu_reduce_mean", DType::Bool));
+    }
     let reduce = reduce.to_string();
     let (d, places) = scatter_places(x, dim, index, Some(src))?;
     let src = reached(src, index.shape())?;
@@ -1034,7 +1038,7 @@ crate::ops! {
         let x = a.tensor(0)?;
         if a.bool(1)? {
             let places = nonzero(&Tensor::from_array(as_vector(x.array())))?;
-            Output::Tensors(crate::views::unbind(&places, 1)?)
+            Output::Tensors(crate::views::unbind(&crate::contiguous(&crate::transpose(&places, 0, 1)?)?, 0)?)
         } else {
             into_out("nonzero", &[x], || nonzero(&x.detach()), a.opt_tensor(2)?)?
         }

@@ -46,7 +46,7 @@ impl Backward<Tensor> for CatBackward {
 
 /// The tensors one behind the other along `dim`; all other sizes are equal.
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
-    ensure!(!tensors.is_empty(), Runtime, "torch.cat(): expected a non-empty list of Tensors");
+    ensure!(!tensors.is_empty(), Value, "torch.cat(): expected a non-empty list of Tensors");
     // A vector without elements fits everything, as in PyTorch.
     let skipped = |t: &Tensor| t.shape() == [0];
     let first = tensors.iter().find(|t| !skipped(t)).unwrap_or(&tensors[0]);
@@ -128,7 +128,7 @@ pub fn stack(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
         );
         wide.push(crate::unsqueeze(t, d)?);
     }
-    cat(&wide, d)
+    cat(&wide, d).map(|t| crate::tape::named(t, "StackBackward0"))
 }
 
 crate::ops! {

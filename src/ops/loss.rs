@@ -174,6 +174,7 @@ fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index
             target.dtype().scalar_name()
         );
     } else {
+        ensure!(target.rank() == x.rank(), Runtime, "expected target dtype to be Long or Byte, but got {}", target.dtype().scalar_name());
         ensure!(target.shape() == x.shape(), Runtime, "Expected floating point type for target with class probabilities to have the input's size {:?}, got {:?}", x.shape(), target.shape());
         ensure!(ignore_index < 0, Runtime, "ignore_index is not supported for floating point target");
     }

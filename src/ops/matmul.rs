@@ -602,18 +602,18 @@ crate::ops! {
             reshape_to(&out, &shape)?
         }
     };
-    "outer(Tensor self, Tensor vec2)" Both "Products of all pairs of two vectors' elements." => |a| {
+    "outer(Tensor self, Tensor vec2, *, Tensor? out=None)" Both "Products of all pairs of two vectors' elements." => |a| {
         let (x, y) = (a.tensor(0)?, a.tensor(1)?);
         ensure!(x.rank() == 1, Runtime, "outer: Expected 1-D argument self, but got {}-D", x.rank());
         ensure!(y.rank() == 1, Runtime, "outer: Expected 1-D argument vec2, but got {}-D", y.rank());
-        crate::mul(&crate::unsqueeze(x, 1)?, y)?
+        into_out("outer", &[x, y], || crate::mul(&crate::unsqueeze(x, 1)?, y), a.opt_tensor(2)?)?
     };
-    "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1)" Both "`beta * self + alpha * mat1 @ mat2`." =>
-        |a| add_product(a.tensor(0)?, mm(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?)?;
-    "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)" Both "`beta * self + alpha * batch1 @ batch2`." =>
-        |a| add_product(a.tensor(0)?, bmm(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?)?;
-    "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1)" Both "`beta * self + alpha * mat @ vec`." =>
-        |a| add_product(a.tensor(0)?, mv(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?)?;
+    "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None)" Both "`beta * self + alpha * mat1 @ mat2`." =>
+        |a| into_out("addmm", &[a.tensor(0)?, a.tensor(1)?, a.tensor(2)?], || add_product(a.tensor(0)?, mm(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?), a.opt_tensor(5)?)?;
+    "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None)" Both "`beta * self + alpha * batch1 @ batch2`." =>
+        |a| into_out("baddbmm", &[a.tensor(0)?, a.tensor(1)?, a.tensor(2)?], || add_product(a.tensor(0)?, bmm(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?), a.opt_tensor(5)?)?;
+    "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None)" Both "`beta * self + alpha * mat @ vec`." =>
+        |a| into_out("addmv", &[a.tensor(0)?, a.tensor(1)?, a.tensor(2)?], || add_product(a.tensor(0)?, mv(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?), a.opt_tensor(5)?)?;
     "linear(Tensor self, Tensor weight, Tensor? bias=None)" Function "`y = x Wᵀ + b` over the last dimension." =>
         |a| linear(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?)?;
     "_einsum(str equation, Tensor[] operands)" Function "Einstein's sum." => |a| einsum(a.str(0)?, a.tensors(1)?)?;

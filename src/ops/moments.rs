@@ -6,7 +6,7 @@ use crate::registry::into_out;
 use crate::row::{Operand, Scalar, call};
 use crate::rows;
 use crate::saved::Saved;
-use crate::tape::record;
+use crate::tape::{named, record};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::arrays::{self, Finish, Fold};
@@ -31,7 +31,7 @@ fn float_only(x: &Tensor, op: &str) -> Result<()> {
 
 /// Variance (its root if `root`), and the mean.
 fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, root: bool, op: &str) -> Result<(Tensor, Tensor)> {
-    ensure!(x.dtype().is_float(), Runtime, "{op} only support floating point and complex dtypes");
+    ensure!(x.dtype().is_float(), Runtime, "std and var only support floating point and complex dtypes");
     let over = dims(over, x.rank())?;
     let shape = reduced(x.shape(), &over, keep);
     if needs_grad(&[x]) {
@@ -42,7 +42,13 @@ fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, root:
         let squares = sum(&call(&rows::SQUARE, &[(&centre).into()], &[])?, Some(&list), true, None)?;
         let var = call(&rows::DIV, &[(&squares).into(), Operand::Scalar(Scalar::Float((n as f64 - correction).max(0.0)))], &[])?;
         let out = if root { call(&rows::SQRT, &[(&var).into()], &[])? } else { var };
-        return Ok((crate::views::reshape_to(&out, &shape)?, crate::views::reshape_to(&mean, &shape)?));
+        let name = match op {
+            "std" => "StdBackward0",
+            "var_mean" => "VarMeanBackward0",
+            "std_mean" => "StdMeanBackward0",
+            _ => "VarBackward0",
+        };
+        return Ok((named(crate::views::reshape_to(&out, &shape)?, name), named(crate::views::reshape_to(&mean, &shape)?, name)));
     }
     let (out, mean) = (Array::empty(&shape, x.dtype(), x.device())?, Array::empty(&shape, x.dtype(), x.device())?);
     arrays::variance(x.array(), &over, correction, root, &out, Some(&mean))?;
@@ -221,12 +227,35 @@ crate::ops! {
     "_vector_norm(Tensor self, float p=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Function "`(Σ |x|^p)^(1/p)` over dimensions." =>
         |a| vector_norm(a.tensor(0)?, a.float(1)?, a.opt_ints(2)?, a.bool(3)?, a.opt_dtype(4)?)?;
     "nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Both "Sum, NaN counted as 0." =>
-        |a| sum(&without_nan(a.tensor(0)?)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?;
+        |a| named(sum(&without_nan(a.tensor(0)?)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?, "NansumBackward0");
     "nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Both "Mean of what is not NaN." => |a| {
         let x = a.tensor(0)?;
         let valid = call(&rows::EQ, &[x.into(), x.into()], &[])?;
         let total = sum(&without_nan(x)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?;
         call(&rows::DIV, &[(&total).into(), (&sum(&valid, a.opt_ints(1)?, a.bool(2)?, None)?).into()], &[])?
+    };
+    "trace(Tensor self)" Both "Sum of a matrix's diagonal." => |a| {
+        ensure!(a.tensor(0)?.rank() == 2, Runtime, "trace: expected a matrix, but got tensor with dim {}", a.tensor(0)?.rank());
+        named(sum(&crate::views::diagonal(a.tensor(0)?, 0, 0, 1)?, None, false, None)?, "TraceBackward0")
+    };
+    "positive(Tensor self)" Both "The tensor itself." => |a| {
+        ensure!(a.tensor(0)?.dtype() != DType::Bool, Runtime, "The `+` operator, on a bool tensor is not supported.");
+        a.tensor(0)?.clone()
+    };
+    "cross(Tensor self, Tensor other, int? dim=None)" Both "Vector products along a dimension of size 3." => |a| {
+        let (x, y) = (a.tensor(0)?, a.tensor(1)?);
+        ensure!(x.rank() == y.rank(), Runtime, "linalg.cross: inputs must have the same number of dimensions.");
+        let shape = rustnn_tensor::shape::broadcast(x.shape(), y.shape())?;
+        let d = match a.opt_int(2)? {
+            Some(d) => rustnn_tensor::shape::wrap_dim(d, shape.len())?,
+            None => shape.iter().position(|&n| n == 3).ok_or_else(|| rustnn_tensor::Error::Runtime("no dimension of size 3 in input".into()))?,
+        };
+        ensure!(x.shape()[d] == 3 && y.shape()[d] == 3, Runtime, "linalg.cross: inputs dimension {d} must have length 3. Got {} and {}", x.shape()[d], y.shape()[d]);
+        let part = |t: &Tensor, i: i64| crate::views::select(t, d as i64, i);
+        let term = |i: i64, j: i64| -> Result<Tensor> {
+            call(&rows::SUB, &[(&crate::mul(&part(x, i)?, &part(y, j)?)?).into(), (&crate::mul(&part(x, j)?, &part(y, i)?)?).into()], &[Scalar::Int(1)])
+        };
+        named(crate::join::stack(&[term(1, 2)?, term(2, 0)?, term(0, 1)?], d as i64)?, "LinalgCrossBackward0")
     };
     "count_nonzero(Tensor self, int[1]? dim=None)" Both "How many elements are not zero." =>
         |a| sum(&call(&rows::NE, &[a.operand(0)?, Operand::Scalar(Scalar::Int(0))], &[])?, a.opt_ints(1)?, false, None)?;

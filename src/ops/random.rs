@@ -232,6 +232,21 @@ fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<T
     crate::add(&crate::mul(x, &crate::mul_scalar(&kept, a)?)?, &b)
 }
 
+/// Probabilities outside of [0, 1] (or NaN) are refused.
+fn check_probabilities(p: &Array) -> Result<()> {
+    use rustnn_kernels::arrays::{Finish, Fold};
+    if p.is_meta() || p.numel() == 0 {
+        return Ok(());
+    }
+    let all: Vec<usize> = (0..p.rank()).collect();
+    let extreme = |fold| -> Result<f64> { Ok(crate::read::scalar(&crate::reduce::fold(fold, p, &all, false, Finish::Plain, p.dtype())?)?.to_f64()) };
+    let (low, high) = (extreme(Fold::Min)?, extreme(Fold::Max)?);
+    if !(low >= 0.0 && high <= 1.0) {
+        bail!(Runtime, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.");
+    }
+    Ok(())
+}
+
 fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Option<&Generator>) -> Result<Tensor> {
     ensure!(weights.rank() == 1 || weights.rank() == 2, Runtime, "prob_dist must be 1 or 2 dim");
     ensure!(weights.dtype().is_float(), Runtime, "multinomial only supports floating-point dtypes for prob_dist, got: {}", weights.dtype().scalar_name());
@@ -288,7 +303,7 @@ crate::ops! {
     "randperm(int n, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "A random order of the integers below n." => |a| {
         let make = || {
-            let n = usize::try_from(a.int(0)?).map_err(|_| rustnn_tensor::Error::Runtime(format!("n must be non-negative, got{}", a.int(0).unwrap_or(-1))))?;
+            let n = usize::try_from(a.int(0)?).map_err(|_| rustnn_tensor::Error::Runtime(format!("Trying to create tensor with negative dimension {n}: [{n}]", n = a.int(0).unwrap_or(-1))))?;
             let out = Array::empty(&[n], DType::I64, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
             layers::randperm(stream(a.generator(1)?, n), &out)?;
             crate::to_dtype(&Tensor::from_array(out), a.opt_dtype(3)?.unwrap_or(DType::I64))
@@ -311,6 +326,7 @@ crate::ops! {
         let p = a.tensor(0)?;
         floating(p.dtype(), "bernoulli_tensor_cpu_p_")?;
         let dense = contiguous_array(p.array())?;
+        check_probabilities(&dense)?;
         let out = Array::empty(p.shape(), p.dtype(), p.device())?;
         layers::bernoulli_each(&dense, stream(a.generator(1)?, p.numel()), &out)?;
         Tensor::from_array(out)

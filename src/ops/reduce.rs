@@ -64,6 +64,13 @@ pub fn any_zero(x: &Array) -> Result<bool> {
     Ok(crate::read::scalar(&out)?.to_f64() == 0.0)
 }
 
+/// Whether an element is NaN.
+pub fn has_nan(x: &Array) -> Result<bool> {
+    let nan = call(&crate::rows::ISNAN, &[(&Tensor::from_array(x.clone())).into()], &[])?;
+    let out = fold(Fold::Any, nan.array(), &(0..x.rank()).collect::<Vec<_>>(), false, Finish::Plain, DType::Bool)?;
+    Ok(crate::read::scalar(&out)?.to_bool())
+}
+
 /// What a sum of integers is counted in.
 fn sum_dtype(x: DType, asked: Option<DType>) -> DType {
     asked.unwrap_or(if x.is_integral() { DType::I64 } else { x })
@@ -179,10 +186,11 @@ impl Backward<Tensor> for ExtremeBackward {
 
 /// The greatest or least over dimensions.
 pub fn extreme(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool, name: &'static str, op: &str) -> Result<Tensor> {
+    let given_all = over.is_none_or(<[i64]>::is_empty);
     let over = dims(over, x.rank())?;
     for &d in &over {
         if x.shape()[d] == 0 {
-            if over.len() == x.rank() && op.len() <= 3 {
+            if given_all {
                 bail!(
                     Runtime,
                     "{op}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."

@@ -198,7 +198,9 @@ fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
             None => t.shape_owned(),
             Some(shape) => shape::broadcast(&shape, t.shape())?,
         });
-        device = Some(join_device(device, t)?);
+        // A 0-dim CPU tensor in front follows the others.
+        let follows = device == Some(Device::Cpu) && inputs.iter().filter_map(|o| o.tensor()).take_while(|u| !u.same(t)).all(|u| u.rank() == 0);
+        device = if follows { Some(t.device()) } else { Some(join_device(device, t)?) };
     }
     Ok(Plan { compute, result, shape: out.unwrap_or_default(), device: device.unwrap_or(Device::Cpu) })
 }
@@ -208,12 +210,10 @@ fn join_device(device: Option<Device>, t: &Tensor) -> Result<Device> {
     match device {
         None => Ok(t.device()),
         Some(d) if d == t.device() || (t.rank() == 0 && t.device() == Device::Cpu) => Ok(d),
-        Some(Device::Cpu) if t.device() == Device::Meta => Ok(Device::Meta),
-        Some(Device::Meta) if t.device() == Device::Cpu => Ok(Device::Meta),
         Some(d) => bail!(
             Runtime,
-            "Expected all tensors to be on the same device, but found at least two devices, {d} and {}!",
-            t.device()
+            "Expected all tensors to be on the same device, but found at least two devices, {d} and {now}! Tensor on device {now} is not on the expected device {d}!",
+            now = t.device()
         ),
     }
 }

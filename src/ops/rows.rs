@@ -230,7 +230,7 @@ crate::rows! { y dy;
             let (large, small) = (input.abs().maximum(other.abs()), input.abs().minimum(other.abs()));
             let ratio = small / large;
             // Scaled by the larger one: squares neither overflow nor vanish.
-            V::select(large.eq(large.lit(0.0)) | large.is_inf(), large, large * (large.lit(1.0) + ratio * ratio).sqrt()) }
+            V::select(input.is_inf() | other.is_inf(), input.lit(f64::INFINITY), V::select(large.eq(large.lit(0.0)), large, large * (large.lit(1.0) + ratio * ratio).sqrt())) }
         grad [(dy * (input / y)) (dy * (other / y))];
         range [0.2..2.0, 0.2..2.0];
 
@@ -298,7 +298,22 @@ crate::rows! { y dy;
     /// `ln |Γ(x)|`.
     LGAMMA "lgamma" (input;) float { input.lgamma() } grad [(dy * input.digamma())]; range [0.5..4.0];
     /// Derivative of `ln Γ`.
-    DIGAMMA "digamma" (input;) float { input.digamma() }; range [0.5..4.0];
+    DIGAMMA "digamma" (input;) float { input.digamma() }
+        grad [({
+            // The trigamma function: reflected below 1/2, moved up by eight steps, then its asymptotic series.
+            let low = input.lt(input.lit(0.5));
+            let x = V::select(low, input.lit(1.0) - input, input);
+            let step = |k: f64| { let z = x + x.lit(k); z.lit(1.0) / (z * z) };
+            let sum = step(0.0) + step(1.0) + step(2.0) + step(3.0) + step(4.0) + step(5.0) + step(6.0) + step(7.0);
+            let r = x.lit(1.0) / (x + x.lit(8.0));
+            let s = r * r;
+            let tail = r + s * x.lit(0.5) + r * s * (x.lit(1.0 / 6.0) - s * (x.lit(1.0 / 30.0) - s * (x.lit(1.0 / 42.0)
+                - s * (x.lit(1.0 / 30.0) - s * (x.lit(5.0 / 66.0) - s * x.lit(691.0 / 2730.0))))));
+            let sine = (input * input.lit(std::f64::consts::PI)).sin() / input.lit(std::f64::consts::PI);
+            let value = sum + tail;
+            dy * V::select(low, input.lit(1.0) / (sine * sine) - value, value)
+        })];
+        range [0.5..4.0];
     /// Log-odds, `ln(x / (1 - x))`.
     LOGIT "_logit" (input;) float { (input / (input.lit(1.0) - input)).ln() }
         grad [(V::select(input.lt(input.lit(0.0)) | input.gt(input.lit(1.0)), dy.lit(f64::NAN), dy / (input * (input.lit(1.0) - input))))];
@@ -329,7 +344,7 @@ crate::rows! { y dy;
         grad [(V::select(input.gt(input.lit(0.0)), dy, dy * negative_slope))];
         range [-2.0..2.0];
     /// `x` above 0, `weight * x` below; the weight is learned.
-    PRELU "_prelu" (input, weight;) float { V::select(input.gt(input.lit(0.0)), input, input * weight) }
+    PRELU "_prelu_kernel" (input, weight;) float { V::select(input.gt(input.lit(0.0)), input, input * weight) }
         grad [(V::select(input.gt(input.lit(0.0)), dy, dy * weight)) (V::select(input.gt(input.lit(0.0)), dy.lit(0.0), dy * input))];
         range [-2.0..2.0, 0.1..0.5];
     /// Exponential linear unit: `scale * x` above 0, `scale * alpha * (exp(input_scale * x) - 1)` below.

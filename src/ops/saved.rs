@@ -96,7 +96,8 @@ pub enum Saved {
     Scalar(Scalar),
     Input { held: Held, version: u32 },
     Output { array: Array, counter: Option<Arc<AtomicU32>>, version: u32, slot: u32 },
-    Hooked { packed: Box<dyn Packed>, output: Option<u32> },
+    /// An input keeps its place on the tape beside what the hook made of it.
+    Hooked { packed: Box<dyn Packed>, edge: Option<Edge<Tensor>>, output: Option<u32> },
 }
 
 impl Saved {
@@ -113,7 +114,7 @@ impl Saved {
         if mode::is_on(Mode::SavedHooks)
             && let Some(hooks) = HOOKS.with(|h| h.borrow().last().cloned())
         {
-            return Ok(Saved::Hooked { packed: hooks.pack(tensor)?, output: None });
+            return Ok(Saved::Hooked { packed: hooks.pack(tensor)?, edge: tensor.edge(), output: None });
         }
         Ok(Saved::Input { held: Held::new(tensor), version: tensor.version() })
     }
@@ -123,7 +124,7 @@ impl Saved {
         if mode::is_on(Mode::SavedHooks)
             && let Some(hooks) = HOOKS.with(|h| h.borrow().last().cloned())
         {
-            return Ok(Saved::Hooked { packed: hooks.pack(&tensor.detach())?, output: Some(slot) });
+            return Ok(Saved::Hooked { packed: hooks.pack(&tensor.detach())?, edge: None, output: Some(slot) });
         }
         Ok(Saved::Output { array: tensor.array().clone(), counter: tensor.counter(), version: tensor.version(), slot })
     }
@@ -141,8 +142,13 @@ impl Saved {
                 check_version(&out, *version, &attached)?;
                 Ok(attached)
             }
-            Saved::Hooked { packed, output: None } => packed.unpack(),
-            Saved::Hooked { packed, output: Some(slot) } => {
+            Saved::Hooked { packed, edge: Some(edge), output: None } => {
+                let out = packed.unpack()?.detach();
+                out.set_edge(edge.clone());
+                Ok(out)
+            }
+            Saved::Hooked { packed, edge: None, output: None } => packed.unpack(),
+            Saved::Hooked { packed, output: Some(slot), .. } => {
                 let out = packed.unpack()?.detach();
                 out.set_edge(Edge { node: context.node.clone(), slot: *slot });
                 Ok(out)
@@ -168,7 +174,7 @@ fn check_version(tensor: &Tensor, saved: u32, named: &Tensor) -> Result<()> {
         return Ok(());
     }
     let origin = match named.grad_fn() {
-        Some(node) => format!(", which is output {} of {},", named.output_number(), node.payload.name()),
+        Some(node) => format!(", which is output {} of {},", named.output_number(), node.name()),
         None => String::new(),
     };
     bail!(

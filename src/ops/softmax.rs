@@ -89,10 +89,10 @@ crate::ops! {
         |a| softmax(a.tensor(0)?, a.int(1)?, false, a.opt_dtype(2)?)?;
     "log_softmax(Tensor self, int dim, ScalarType? dtype=None)" Both "The logarithm of softmax, without overflow." =>
         |a| softmax(a.tensor(0)?, a.int(1)?, true, a.opt_dtype(2)?)?;
-    "logsumexp(Tensor self, int[1] dim, bool keepdim=False)" Both "ln Σ exp(x) over dimensions, without overflow." => |a| {
+    "logsumexp(Tensor self, int[1] dim, bool keepdim=False, *, Tensor? out=None)" Both "ln Σ exp(x) over dimensions, without overflow." => |a| {
         let x = a.tensor(0)?;
         let x = if x.dtype().is_integral() { crate::to_dtype(x, default_dtype())? } else { x.clone() };
-        logsumexp(&x, a.ints(1)?, a.bool(2)?)?
+        crate::registry::into_out("logsumexp", &[&x], || logsumexp(&x, a.ints(1)?, a.bool(2)?), a.opt_tensor(3)?)?
     };
 }
 
@@ -113,9 +113,10 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
     let dims: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
     let sum = crate::reduce::sum(&shifted, Some(&dims), true, None)?;
     let out = crate::add(&call(&rows::LOG, &[(&sum).into()], &[])?, &greatest)?;
+    let named = |t| crate::tape::named(t, "LogsumexpBackward0");
     if keep {
-        return Ok(out);
+        return Ok(named(out));
     }
     let dims: smallvec::SmallVec<[usize; 5]> = dims.iter().map(|&d| d as usize).collect();
-    crate::views::reshape_to(&out, &crate::reduce::reduced(x.shape(), &dims, false))
+    crate::views::reshape_to(&out, &crate::reduce::reduced(x.shape(), &dims, false)).map(named)
 }

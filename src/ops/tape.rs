@@ -37,6 +37,13 @@ impl Variable for Tensor {
         INTERRUPT.get().map_or(Ok(()), |check| check())
     }
 
+    fn check_gradients(node: &NodeRef<Tensor>, grads: &Grads<Tensor>) -> Result<()> {
+        match CHECK_NAN.get() {
+            Some(check) if mode::is_on(Mode::Anomaly) => check(node, grads),
+            _ => Ok(()),
+        }
+    }
+
     fn tape_error(message: String) -> Error {
         Error::Runtime(message)
     }
@@ -52,6 +59,17 @@ pub fn record<B: Backward<Tensor> + 'static>(array: Array, inputs: &[&Tensor], p
     let node = Node::new(edges(inputs), payload);
     note_trace(&(node.clone() as NodeRef<Tensor>));
     Tensor::from_node(array, node, 0)
+}
+
+/// In anomaly mode: an error for NaN, after whatever the host says about where the op was called.
+pub static CHECK_NAN: OnceLock<fn(&NodeRef<Tensor>, &Grads<Tensor>) -> Result<()>> = OnceLock::new();
+
+/// Lets a composition show as one op: its last node gets the op's name.
+pub fn named(tensor: Tensor, name: &'static str) -> Tensor {
+    if let Some(node) = tensor.grad_fn() {
+        let _ = node.extra().name.set(name);
+    }
+    tensor
 }
 
 /// The host's description of where it is, for anomaly mode.
@@ -502,6 +520,10 @@ struct ViewsBackward {
 impl Backward<Tensor> for ViewsBackward {
     fn name(&self) -> String {
         self.name.into()
+    }
+
+    fn outputs(&self) -> usize {
+        self.ops.len()
     }
 
     fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {

@@ -272,7 +272,7 @@ impl Tensor {
 
     pub fn set_requires_grad(&self, on: bool) -> Result<()> {
         if on && !self.dtype().is_differentiable() {
-            bail!(Runtime, "only Tensors of floating point dtype can require gradients");
+            bail!(Runtime, "Only Tensors of floating point and complex dtype can require gradients");
         }
         if on && self.is_inference() && !mode::is_on(Mode::Inference) {
             bail!(Runtime, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
@@ -578,7 +578,7 @@ impl Tensor {
             if base.requires_grad() && base.is_leaf() {
                 bail!(Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
             }
-            let name = || self.grad_fn().map_or_else(|| "View".into(), |n| n.payload.name());
+            let name = || self.grad_fn().map_or_else(|| "View".into(), |n| n.name());
             match view.creation() {
                 Creation::Default => {}
                 Creation::NoGrad if !base.requires_grad() => {}

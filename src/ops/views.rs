@@ -338,6 +338,18 @@ pub fn split_sizes(x: &Tensor, sizes: &[i64], dim: i64, name: &'static str) -> R
     Ok(x.make_views(arrays, ops, name))
 }
 
+/// Pieces of the given sizes as slices, each of which may be written in place.
+fn slices(x: &Tensor, sizes: &[i64], dim: i64) -> Result<Vec<Tensor>> {
+    let mut start = 0;
+    sizes
+        .iter()
+        .map(|&n| {
+            start += n;
+            slice(x, dim, Some(start - n), Some(start), 1)
+        })
+        .collect()
+}
+
 /// Pieces of `size`, the last one perhaps smaller.
 pub fn split(x: &Tensor, size: i64, dim: i64) -> Result<Vec<Tensor>> {
     ensure!(x.rank() > 0, Runtime, "split expects at least a 1-dimensional tensor");
@@ -489,7 +501,7 @@ crate::ops! {
     "squeeze(Tensor self, int[1] dim)" Both "Sizes of 1 among the given dimensions dropped." => |a| squeeze(a.tensor(0)?, Some(a.ints(1)?))?;
     "unsqueeze(Tensor self, int dim)" Both "A size of 1 put in." => |a| unsqueeze(a.tensor(0)?, a.int(1)?)?;
     "flatten(Tensor self, int start_dim=0, int end_dim=-1)" Both "Several dimensions made one." => |a| flatten(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
-    "ravel(Tensor self)" Both "All dimensions made one." => |a| reshape(a.tensor(0)?, &[-1])?;
+    "ravel(Tensor self)" Both "All dimensions made one." => |a| crate::tape::named(reshape(a.tensor(0)?, &[-1])?, "ViewBackward0");
     "unflatten(Tensor self, int dim, int[] sizes)" Both "One dimension made several." => |a| unflatten(a.tensor(0)?, a.int(1)?, a.ints(2)?)?;
     "select(Tensor self, int dim, int index)" Both "One index of a dimension." => |a| select(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
     "narrow(Tensor self, int dim, int start, int length)" Both "`length` indices of a dimension from `start` on." => |a| narrow(a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?)?;
@@ -501,6 +513,26 @@ crate::ops! {
     "split_with_sizes(Tensor self, int[] split_sizes, int dim=0)" Both "Pieces of the given sizes along a dimension." =>
         |a| split_sizes(a.tensor(0)?, a.ints(1)?, a.int(2)?, "SplitWithSizesBackward0")?;
     "chunk(Tensor self, int chunks, int dim=0)" Both "That many pieces along a dimension." => |a| chunk(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
+    "tensor_split(Tensor self, int indices_or_sections, int dim=0)" Both "That many pieces of nearly equal size." => |a| {
+        let (x, n) = (a.tensor(0)?, a.int(1)?);
+        ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
+        ensure!(n > 0, Runtime, "number of sections must be larger than 0, got {n}");
+        let size = x.shape()[wrap_dim(a.int(2)?, x.rank())?] as i64;
+        let sizes: Vec<i64> = (0..n).map(|i| size / n + i64::from(i < size % n)).collect();
+        slices(x, &sizes, a.int(2)?)?
+    };
+    "tensor_split(Tensor self, int[] indices_or_sections, int dim=0)" Both "Pieces that end at the given indices." => |a| {
+        let x = a.tensor(0)?;
+        ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
+        let mut out = Vec::new();
+        let mut start = 0;
+        for &end in a.ints(1)? {
+            out.push(slice(x, a.int(2)?, Some(start), Some(end), 1)?);
+            start = end;
+        }
+        out.push(slice(x, a.int(2)?, Some(start), None, 1)?);
+        out
+    };
     "unbind(Tensor self, int dim=0)" Both "The indices of a dimension as tensors of their own." => |a| unbind(a.tensor(0)?, a.int(1)?)?;
     "diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1)" Both "The diagonal of two dimensions." =>
         |a| diagonal(a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?)?;

@@ -47,9 +47,15 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(object))));
     }
     if object.is_instance_of::<PyInt>() && object.extract::<i64>().is_err() {
-        return Err(PyRuntimeError::new_err("Overflow when unpacking long long"));
+        return Err(PyValueError::new_err("Overflow when unpacking long long"));
     }
     if let Some(s) = scalar(object) {
+        // NumPy's numbers have a dtype of their own.
+        if !object.is_instance_of::<PyInt>() || object.get_type().name()? == "bool_" {
+            if let Some(d) = numpy_dtype(object) {
+                out.dtype = Some(out.dtype.and_then(|have| have.promote(d)).unwrap_or(d));
+            }
+        }
         return leaf(out, depth, s);
     }
     if is_sequence(object) {
@@ -61,7 +67,7 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         return Ok(());
     }
     if object.is_none() || !object.hasattr("__index__")? {
-        return Err(if depth == 0 {
+        return Err(if depth == 0 || object.is_none() {
             PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(object)))
         } else {
             PyTypeError::new_err(format!("must be real number, not {}", type_name(object)))
@@ -71,6 +77,16 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         Some(i) => leaf(out, depth, Scalar::Int(i)),
         None => Err(PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(object)))),
     }
+}
+
+/// The dtype of a NumPy number.
+fn numpy_dtype(object: &Bound<PyAny>) -> Option<DType> {
+    let class = object.get_type();
+    if class.getattr("__module__").ok()?.extract::<String>().ok()? != "numpy" {
+        return None;
+    }
+    let name: String = object.getattr("dtype").ok()?.getattr("name").ok()?.extract().ok()?;
+    DType::ALL.into_iter().find(|d| d.name() == name)
 }
 
 fn level(out: &mut Gathered, depth: usize, n: usize) -> PyResult<()> {

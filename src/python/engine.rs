@@ -132,7 +132,7 @@ pub fn node_object<'py>(py: Python<'py>, node: &NodeRef<Tensor>) -> PyResult<Bou
             return Ok(object);
         }
     }
-    let name = node.payload.name();
+    let name = node.name();
     let class = node_class(py, &name)?;
     NODE_PENDING.set(Some(node.clone()));
     let object = py.get_type::<PyNode>().getattr("__new__").and_then(|new| new.call1((&class,)));
@@ -168,7 +168,7 @@ impl PyNode {
     }
 
     fn name(&self) -> String {
-        self.0.payload.name()
+        self.0.name()
     }
 
     #[getter]
@@ -190,7 +190,7 @@ impl PyNode {
     fn variable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.0.payload.as_any().downcast_ref::<tape::Accumulate>() {
             Some(node) => wrap(py, node.leaf().clone()),
-            None => Err(PyAttributeError::new_err(format!("'{}' object has no attribute 'variable'", self.0.payload.name()))),
+            None => Err(PyAttributeError::new_err(format!("'{}' object has no attribute 'variable'", self.0.name()))),
         }
     }
 
@@ -238,7 +238,7 @@ impl PyNode {
     }
 
     fn __repr__(slf: &Bound<Self>) -> String {
-        format!("<{} object at {:#x}>", slf.get().0.payload.name(), slf.as_ptr() as usize)
+        format!("<{} object at {:#x}>", slf.get().0.name(), slf.as_ptr() as usize)
     }
 
     /// The context of a custom Function's node.
@@ -251,7 +251,7 @@ impl PyNode {
         if let Some(f) = slf.get().0.payload.as_any().downcast_ref::<PyFunctionNode>() {
             return f.context.bind(slf.py()).getattr(name);
         }
-        Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", slf.get().0.payload.name())))
+        Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", slf.get().0.name())))
     }
 }
 
@@ -344,6 +344,10 @@ struct PyFunctionNode {
 impl Backward<Tensor> for PyFunctionNode {
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn outputs(&self) -> usize {
+        self.outputs.len()
     }
 
     fn backward(&self, mut grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
@@ -510,6 +514,7 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         return if single { Ok(objects[0].clone()) } else { Ok(PyTuple::new(py, objects)?.into_any()) };
     }
     // Outputs that are inputs, unless written, become aliases with a history of their own.
+    let untouched: Vec<bool> = outputs.iter().map(|t| t.as_ref().is_some_and(&is_plain)).collect();
     let outputs: Vec<Option<Tensor>> = outputs
         .into_iter()
         .map(|t| t.map(|t| if is_input(&t) && !is_dirty(&t) { mode::no_grad(|| t.detach()) } else { t }))
@@ -538,7 +543,7 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         .enumerate()
         .map(|(slot, (item, out))| match out {
             None => Ok(item.clone()),
-            Some(t) if is_plain(t) => wrap(py, t.clone()),
+            Some(t) if untouched[slot] => wrap(py, t.clone()),
             Some(t) => {
                 t.adopt(Edge { node: node.clone(), slot: slot as u32 });
                 wrap(py, t.clone())
@@ -754,6 +759,41 @@ fn result_type<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bo
     crate::types::dtype(a.py(), rustnn_ops::row::result_type(&operands).py()?)
 }
 
+/// The number of the run that this thread is in, or -1.
+#[pyfunction]
+fn _current_graph_task_id() -> i64 {
+    rustnn_autograd::current_run().map_or(-1, |(id, _)| id as i64)
+}
+
+/// Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need.
+#[pyfunction]
+fn _is_checkpoint_valid() -> bool {
+    rustnn_autograd::current_run().is_none_or(|(_, all)| all)
+}
+
+/// An error if a gradient holds NaN, after a warning that shows where the op was called.
+fn check_nan(node: &NodeRef<Tensor>, grads: &Grads<Tensor>) -> Result<()> {
+    let trace = node.extra().trace.lock().unwrap_or_else(|e| e.into_inner()).clone();
+    for (i, grad) in grads.iter().enumerate() {
+        let Some(grad) = grad.as_ref().filter(|g| g.dtype().is_float() && !g.array().is_meta()) else { continue };
+        let nan = mode::no_grad(|| rustnn_ops::reduce::has_nan(grad.array()))?;
+        if !CHECK_NAN.get() || !nan {
+            continue;
+        }
+        let name = node.name();
+        Python::attach(|py| -> PyResult<()> {
+            let text = match &trace {
+                Some(trace) => format!("Error detected in {name}. Traceback of forward call that caused the error:\n{trace}"),
+                None => format!("Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass for more information."),
+            };
+            py.import("warnings")?.call_method1("warn", (text,)).map(drop)
+        })
+        .map_err(from_python)?;
+        bail!(Runtime, "Function '{name}' returned nan values in its {i}th output.");
+    }
+    Ok(())
+}
+
 /// Ctrl-C during a run: asked about once every few milliseconds.
 fn check_interrupt() -> Result<()> {
     thread_local! {
@@ -785,6 +825,7 @@ fn trace() -> String {
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     let _ = tape::INTERRUPT.set(check_interrupt);
     let _ = tape::TRACE.set(trace);
+    let _ = tape::CHECK_NAN.set(check_nan);
     module.add_class::<PyNode>()?;
     module.add_class::<TensorHandle>()?;
     module.add("_node_classes", PyDict::new(module.py()))?;
@@ -795,7 +836,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         _function_apply _run_backward is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled _push_saved_tensors_default_hooks
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
-        _saved_tensors_hooks_get_disabled_error_message _increment_version result_type
+        _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ pub fn to_python(error: Error) -> PyErr {
         Error::Type(_) => PyTypeError::new_err(text),
         Error::Value(_) => PyValueError::new_err(text),
         Error::Index(_) => PyIndexError::new_err(text),
+        Error::Assertion(_) => PyAssertionError::new_err(text),
         Error::NotImplemented(_) => PyNotImplementedError::new_err(text),
         Error::DType(_) => Python::attach(|py| match dtype_error(py) {
             Ok(class) => PyErr::from_type(class.clone(), text),

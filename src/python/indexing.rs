@@ -59,6 +59,9 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
     if let Some(i) = int(index) {
         return Ok(Item::Int(i));
     }
+    if index.is_instance_of::<pyo3::types::PyString>() {
+        return Err(PyTypeError::new_err("only integers, slices (`:`), ellipsis (`...`), None and tensors are valid indices, not 'str'"));
+    }
     Err(PyIndexError::new_err(format!(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})",
         type_name(index)

@@ -52,6 +52,15 @@ impl PyTensor {
         drop(before);
     }
 
+    /// The only element, for Python's conversions.
+    fn only(&self, py: Python<'_>) -> PyResult<Scalar> {
+        let t = self.get(py);
+        if t.numel() != 1 {
+            return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+        }
+        rustnn_ops::read::item(&t).py()
+    }
+
     fn new(tensor: Tensor) -> PyTensor {
         PyTensor { header: UnsafeCell::new(tensor) }
     }
@@ -338,6 +347,9 @@ impl PyTensor {
         in_place(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
     }
     fn __invert__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if slf.get().with(slf.py(), |t| !t.dtype().is_integral()) {
+            return Err(PyTypeError::new_err("~ (operator.invert) is only implemented on integer and Boolean-type tensors"));
+        }
         op(slf.py(), "bitwise_not", &[slf.as_any().clone()])
     }
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -405,11 +417,11 @@ impl PyTensor {
     }
 
     fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
-        Ok(rustnn_ops::read::item(&self.get(py)).py()?.to_f64())
+        Ok(self.only(py)?.to_f64())
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match rustnn_ops::read::item(&self.get(py)).py()? {
+        match self.only(py)? {
             Scalar::Float(f) => f.into_pyobject(py)?.call_method0("__int__"),
             other => Ok(other.to_i64().into_pyobject(py)?.into_any()),
         }

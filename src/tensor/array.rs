@@ -26,7 +26,7 @@ fn len_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
     checked_numel(shape)
         .and_then(|n| n.checked_mul(dtype.size_bytes()))
         .filter(|&n| n <= isize::MAX as usize)
-        .ok_or_else(Error::size_overflow)
+        .ok_or_else(|| Error::Runtime(format!("Storage size calculation overflowed with sizes={shape:?}")))
 }
 
 impl Array {

@@ -18,6 +18,9 @@ pub enum Error {
     /// `IndexError`: a dimension or an index out of range.
     #[error("{0}")]
     Index(String),
+    /// `AssertionError`: what PyTorch asserts.
+    #[error("{0}")]
+    Assertion(String),
     /// `NotImplementedError`: names what cannot be done.
     #[error("{0}")]
     NotImplemented(String),
