@@ -107,9 +107,11 @@ def blank_out(text: str) -> tuple[str, list[str]]:
 def unsafe_findings(path: str, text: str) -> list[str]:
     code, comments = blank_out(text)
     lines = code.split("\n")
+    # Tests hand a pool of their own in, as a program may.
+    tests = next((number for number, line in enumerate(lines) if "#[cfg(test)]" in line), len(lines))
     found = []
     for number, line in enumerate(lines):
-        if re.search(r"\brayon\s*::", line) and path != RAYON_FILE:
+        if re.search(r"\brayon\s*::", line) and path != RAYON_FILE and number < tests:
             found.append(f"{path}:{number + 1}: rayon is called only through {RAYON_FILE}")
         # `unsafe fn(..)` is a type, not a use.
         if not re.search(r"\bunsafe\b(?!\s*(?:extern\s*)?fn\s*\()", line):
