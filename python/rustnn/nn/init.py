@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 
+import rustnn
 from rustnn import _core
 
 __all__ = [
@@ -332,7 +333,7 @@ def orthogonal_(tensor, gain=1, generator=None):
     """Fill with a (semi-)orthogonal matrix times ``gain``; dimensions after the first count as one.
 
     Raises: ValueError for fewer than 2 dimensions.
-    Source: Saxe et al. 2013.
+    Source: Saxe et al. 2013; QR of a normal matrix, signs fixed by the diagonal of R so that the result is uniform.
     Example:
         >>> import rustnn
         >>> q = rustnn.nn.init.orthogonal_(rustnn.empty(3, 5))
@@ -347,29 +348,13 @@ def orthogonal_(tensor, gain=1, generator=None):
     columns = tensor.numel() // rows
     with _core.no_grad():
         matrix = _core.empty((max(rows, columns), min(rows, columns)), dtype=tensor.dtype, device=tensor.device)
-        q = _orthonormal_columns(matrix.normal_(0, 1, generator=generator))
+        q, r = rustnn.linalg.qr(matrix.normal_(0, 1, generator=generator))
+        q = q * r.diagonal().sign()
         if rows < columns:
             q = q.t()
         tensor.copy_(q.reshape(tensor.shape))
         tensor.mul_(gain)
     return tensor
-
-
-def _orthonormal_columns(matrix):
-    """The Q of the QR decomposition whose R has a positive diagonal: Gram-Schmidt, each column cleaned twice.
-
-    A normal matrix becomes a uniformly distributed orthogonal one. Deviation of QᵀQ from the identity: a few epsilons.
-    """
-    q = _core.empty_like(matrix)
-    for k in range(matrix.size(1)):
-        column = matrix[:, k]
-        done = q[:, :k]
-        if k:
-            # Once leaves the rounding errors of the first subtraction.
-            for _ in range(2):
-                column = column - _core.mv(done, _core.mv(done.t(), column))
-        q[:, k] = column / column.norm()
-    return q
 
 
 def sparse_(tensor, sparsity, std=0.01, generator=None):

@@ -1,0 +1,238 @@
+"""nn.functional: padding, windows, resizing, sampling, tables and alignments against plain numpy."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import rustnn
+from rustnn import nn
+from rustnn.nn import functional as F
+
+
+def random(*shape):
+    return rustnn.randn(*shape, dtype=rustnn.float64)
+
+
+def close(tensor, expected, tolerance=1e-10):
+    np.testing.assert_allclose(tensor.detach().numpy(), expected, rtol=tolerance, atol=tolerance)
+
+
+# ---- padding ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "name"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
+def test_pad_modes_are_numpys(mode, name):
+    x = random(2, 3, 4, 5).requires_grad_()
+    out = F.pad(x, (2, 1, 3, 0), mode)
+    close(out, np.pad(x.detach().numpy(), ((0, 0), (0, 0), (3, 0), (2, 1)), name))
+    weight = random(*out.shape)
+    (out * weight).sum().backward()
+    # Each source position gathers the weights of the places that show it.
+    place = np.pad(np.arange(20).reshape(4, 5), ((3, 0), (2, 1)), name)
+    expected = np.zeros((2, 3, 20))
+    for flat in range(20):
+        expected[..., flat] = weight.numpy()[..., place == flat].sum(-1)
+    close(x.grad, expected.reshape(2, 3, 4, 5))
+
+
+def test_constant_padding_adds_and_cuts():
+    x = random(2, 4).requires_grad_()
+    out = F.pad(x, (1, -2, 2, 0), value=7.0)
+    assert out.shape == (4, 3) and out[0].tolist() == [7.0] * 3 and out[2, 0].item() == 7.0
+    close(out[2:, 1:], x.detach().numpy()[:, :2])
+    out.sum().backward()
+    assert x.grad.tolist() == [[1.0, 1.0, 0.0, 0.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "pad", "mode", "kind", "text"),
+    [
+        ((2, 3), (1,), "constant", RuntimeError, "Padding length must be divisible by 2"),
+        ((3,), (1, 1, 1, 1), "constant", RuntimeError, "Padding length should be less than or equal to two times"),
+        ((2, 3), (1, 1), "other", NotImplementedError, "Unrecognised padding mode other"),
+        ((2, 3), (3, 1), "reflect", RuntimeError, r"padding \(3, 1\) at dimension 1 of input \[2, 3\]"),
+        ((2, 3), (4, 1), "circular", RuntimeError, "Padding value causes wrapping around more than once"),
+        ((3,), (1, 1), "reflect", NotImplementedError, "Padding size 2 is not supported for 1D input tensor"),
+    ],
+)
+def test_pad_refuses_what_does_not_fit(shape, pad, mode, kind, text):
+    with pytest.raises(kind, match=text):
+        F.pad(rustnn.ones(shape), pad, mode)
+
+
+# ---- windows ---------------------------------------------------------------------------------------------------------
+
+
+def test_unfold_takes_windows_and_fold_sums_them_back():
+    x = random(2, 3, 6, 7)
+    columns = F.unfold(x, (2, 3), dilation=(2, 1), padding=(1, 0), stride=(1, 2))
+    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (1, 1), (0, 0)))
+    windows = [padded[:, :, i : i + 3 : 2, j : j + 3].reshape(2, -1) for i in range(6) for j in range(0, 5, 2)]
+    close(columns, np.stack(windows, 2))
+    ones = F.fold(F.unfold(rustnn.ones(1, 1, 4, 4), 2), (4, 4), 2)
+    assert ones[0, 0].tolist() == [[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]
+
+
+def test_unfold_and_fold_are_each_others_gradients():
+    x = random(1, 2, 5, 5).requires_grad_()
+    weight = random(1, 18, 9)
+    (F.unfold(x, 3) * weight).sum().backward()
+    close(x.grad, F.fold(weight, (5, 5), 3).numpy())
+
+
+# ---- resizing and sampling -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_linear_interpolation_is_numpys_between_the_corners(aligned):
+    x = random(1, 1, 5)
+    out = F.interpolate(x, size=8, mode="linear", align_corners=aligned)
+    places = np.arange(8) * 4 / 7 if aligned else np.clip((np.arange(8) + 0.5) * 5 / 8 - 0.5, 0, 4)
+    close(out[0, 0], np.interp(places, np.arange(5), x[0, 0].numpy()))
+
+
+def test_interpolation_modes_keep_constants_and_shapes():
+    image = rustnn.full((1, 2, 4, 5), 3.0, dtype=rustnn.float64)
+    for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area"):
+        out = F.interpolate(image, scale_factor=(1.5, 2.0), mode=mode)
+        assert out.shape == (1, 2, 6, 10)
+        close(out, np.full((1, 2, 6, 10), 3.0))
+    for mode in ("bilinear", "bicubic"):
+        close(F.interpolate(image, size=(2, 3), mode=mode, antialias=True), np.full((1, 2, 2, 3), 3.0))
+
+
+def test_nearest_interpolation_repeats_pixels():
+    x = rustnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    assert F.interpolate(x, scale_factor=2)[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({}, ValueError, "either size or scale_factor should be defined"),
+        ({"size": 2, "scale_factor": 2}, ValueError, "only one of size or scale_factor should be defined"),
+        ({"size": 2, "align_corners": True}, ValueError, "align_corners option can only be set with"),
+        ({"size": 2, "mode": "trilinear"}, NotImplementedError, "Got 4D input, but trilinear mode needs 5D input"),
+        ({"size": (1, 2, 3)}, ValueError, "Input and output must have the same number of spatial dimensions"),
+    ],
+)
+def test_interpolate_refuses_what_does_not_fit(options, kind, text):
+    with pytest.raises(kind, match=text):
+        F.interpolate(rustnn.ones(1, 1, 2, 2), **options)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_sampling_at_the_identity_grid_gives_the_image(mode, aligned):
+    x = random(2, 3, 4, 5)
+    theta = rustnn.tensor([[[1.0, 0, 0], [0, 1, 0]]] * 2, dtype=rustnn.float64)
+    grid = F.affine_grid(theta, (2, 3, 4, 5), align_corners=aligned)
+    close(F.grid_sample(x, grid, mode=mode, align_corners=aligned), x.numpy())
+
+
+def test_sampling_outside_gives_zeros_the_border_or_the_mirror():
+    x = rustnn.tensor([[[[1.0, 2.0, 3.0]]]])
+    grid = rustnn.tensor([[[[-2.0, 0.0], [2.0, 0.0]]]])
+    results = [
+        F.grid_sample(x, grid, padding_mode=mode, align_corners=True) for mode in ("zeros", "border", "reflection")
+    ]
+    assert [result.flatten().tolist() for result in results] == [[0.0, 0.0], [1.0, 3.0], [2.0, 2.0]]
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_embedding_bag_reduces_the_rows_of_each_bag(mode):
+    table = random(6, 3).requires_grad_()
+    bags = [[0, 2, 2], [], [5, 1]]
+    index = rustnn.tensor([i for bag in bags for i in bag])
+    out = F.embedding_bag(index, table, rustnn.tensor([0, 3, 3]), mode=mode)
+    reduce = {"sum": np.sum, "mean": np.mean, "max": np.max}[mode]
+    rows = table.detach().numpy()
+    close(out, np.stack([reduce(rows[bag], axis=0) if bag else np.zeros(3) for bag in bags]))
+    out.sum().backward()
+    assert table.grad[3].tolist() == [0.0] * 3 and table.grad.sum().item() > 0
+
+
+def test_one_hot_marks_the_class():
+    assert F.one_hot(rustnn.tensor([[0], [2]]), 4).tolist() == [[[1, 0, 0, 0]], [[0, 0, 1, 0]]]
+    with pytest.raises(RuntimeError, match=r"Class values must be smaller than num_classes\."):
+        F.one_hot(rustnn.tensor([3]), 3)
+
+
+# ---- attention and alignments ----------------------------------------------------------------------------------------
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def test_attention_masks_by_numbers_by_truth_and_by_order():
+    q, k, v = random(2, 3, 4), random(2, 5, 4), random(2, 5, 6)
+    scores = q.numpy() @ k.numpy().transpose(0, 2, 1) / 2
+    close(F.scaled_dot_product_attention(q, k, v), softmax(scores) @ v.numpy())
+    bias = random(3, 5)
+    close(F.scaled_dot_product_attention(q, k, v, bias), softmax(scores + bias.numpy()) @ v.numpy())
+    keep = np.tril(np.ones((3, 5), bool))
+    expected = softmax(np.where(keep, scores, -np.inf)) @ v.numpy()
+    close(F.scaled_dot_product_attention(q, k, v, rustnn.tensor(keep)), expected)
+    close(F.scaled_dot_product_attention(q, k, v, is_causal=True), expected)
+
+
+def test_ctc_sums_over_all_alignments():
+    logs = random(4, 1, 3).log_softmax(2)
+    for labels in ([1, 2], [1, 1], [2], []):
+        total = 0.0
+        for path in itertools.product(range(3), repeat=4):
+            merged = [key for key, _ in itertools.groupby(path) if key != 0]
+            if merged == labels:
+                total += math.exp(sum(logs[t, 0, c].item() for t, c in enumerate(path)))
+        target = rustnn.tensor([[*labels, 0, 0][:2]])
+        lengths = rustnn.tensor([4]), rustnn.tensor([len(labels)])
+        loss = F.ctc_loss(logs, target, *lengths, reduction="none")
+        close(loss, [-math.log(total)])
+
+
+def test_ctc_of_a_target_that_is_too_long_is_infinite_or_zero():
+    scores = random(1, 1, 3).requires_grad_()
+    arguments = (rustnn.tensor([[1, 2]]), rustnn.tensor([1]), rustnn.tensor([2]))
+    assert F.ctc_loss(scores.log_softmax(2), *arguments).item() == math.inf
+    loss = F.ctc_loss(scores.log_softmax(2), *arguments, zero_infinity=True)
+    loss.backward()
+    assert loss.item() == 0.0 and not scores.grad.any()
+
+
+# ---- distances and gates ---------------------------------------------------------------------------------------------
+
+
+def test_distances_and_gates_compute_their_formulas():
+    x, y = random(4, 6), random(4, 6)
+    a, b = x.numpy(), y.numpy()
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    close(F.cosine_similarity(x, y), cosine)
+    close(F.pairwise_distance(x, y, p=3), (np.abs(a - b + 1e-6) ** 3).sum(1) ** (1 / 3))
+    close(F.glu(x), a[:, :3] / (1 + np.exp(-a[:, 3:])))
+    close(F.pdist(x), [np.linalg.norm(a[i] - a[j]) for i in range(4) for j in range(i + 1, 4)])
+    layer = nn.Bilinear(6, 6, 2).double()
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    close(layer(x, y), np.einsum("ni,oij,nj->no", a, weight, b) + bias)
+
+
+def test_pixels_are_shuffled_and_back():
+    x = rustnn.arange(16.0).reshape(1, 4, 2, 2)
+    shuffled = F.pixel_shuffle(x, 2)
+    assert shuffled[0, 0, 0].tolist() == [0.0, 4.0, 1.0, 5.0]
+    assert rustnn.equal(F.pixel_unshuffle(shuffled, 2), x)
+
+
+def test_lp_pool_and_local_response_follow_their_formulas():
+    x = random(1, 3, 4).abs()
+    n = x.numpy()
+    close(F.lp_pool1d(x, 2, 2), np.sqrt(n[..., ::2] ** 2 + n[..., 1::2] ** 2))
+    padded = np.pad(n**2, ((0, 0), (1, 1), (0, 0)))
+    mean = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3
+    close(F.local_response_norm(x, 3, 0.5, 0.75, 2.0), n / (2.0 + 0.5 * mean) ** 0.75)
