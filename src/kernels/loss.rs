@@ -12,14 +12,6 @@ use fearless_simd::{Simd, SimdBase};
 /// Items worth a chunk of a parallel loop, and of one partial sum.
 const ITEMS: usize = 1 << 13;
 
-/// What becomes of the items' losses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reduction {
-    None,
-    Mean,
-    Sum,
-}
-
 /// Sizes of the logits: `n × classes × inner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
