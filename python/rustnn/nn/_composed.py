@@ -1,7 +1,5 @@
 """Functions made of differentiable tensor operations, for which the core has no kernel of its own.
 
-``functional`` takes each of these only where the core does not export the name.
-
 Source: names, signatures, results and messages of ``torch.nn.functional`` (PyTorch 2.13).
 """
 

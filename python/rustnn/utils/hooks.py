@@ -167,7 +167,8 @@ class BackwardHook:
         self.grad_outputs = None
         self.n_inputs = -1
         self.n_outputs = -1
-        # Positions of the tensors that require grad; None until the node is built, and for ever where nothing requires gradient.
+        # Positions of the tensors that require grad; None until the node is built, and for ever where nothing requires
+        # gradient.
         self.input_tensors_index = None
         self.output_tensors_index = None
 

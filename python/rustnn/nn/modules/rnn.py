@@ -13,12 +13,6 @@ from rustnn.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
-
-def _function(name):
-    """The core's function of that name, or the composed one."""
-    return getattr(_core, name, None) or getattr(_composed, name)
-
-
 # Blocks of hidden_size rows in the weights: the gates.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
@@ -193,7 +187,7 @@ class RNNBase(Module):
         return hx if batched else hx.unsqueeze(1)
 
     def _run(self, *args):
-        output, hidden = _function(self.mode.lower())(*args)
+        output, hidden = getattr(_composed, self.mode.lower())(*args)
         return output, hidden
 
     def _first_sample(self, hidden):
@@ -350,7 +344,7 @@ class LSTM(RNNBase):
         return hx if batched else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
 
     def _run(self, *args):
-        output, hidden, cell = _function("lstm")(*args)
+        output, hidden, cell = _composed.lstm(*args)
         return output, (hidden, cell)
 
     def _first_sample(self, hidden):
@@ -469,7 +463,7 @@ class RNNCell(RNNCellBase):
     def forward(self, input, hx=None):
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._step(_function(f"rnn_{self.nonlinearity}_cell"), input, hx)
+        return self._step(getattr(_composed, f"rnn_{self.nonlinearity}_cell"), input, hx)
 
 
 class LSTMCell(RNNCellBase):
@@ -505,7 +499,7 @@ class LSTMCell(RNNCellBase):
             hx = (zeros, zeros)
         elif not batched:
             hx = (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
-        h, c = _function("lstm_cell")(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h, c = _composed.lstm_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
 
 
@@ -529,4 +523,4 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
 
     def forward(self, input, hx=None):
-        return self._step(_function("gru_cell"), input, hx)
+        return self._step(_composed.gru_cell, input, hx)
