@@ -971,8 +971,9 @@ mod tests {
     }
 
     fn check_copy<T: Copy + PartialEq + std::fmt::Debug>(make: impl Fn(u64) -> T, shape: &[usize], random: &mut Random) {
-        let (mut src_strides, span) = permuted(shape, random, random.below(2) == 0);
-        let (dst_strides, dst_span) = permuted(shape, random, random.below(3) == 0);
+        let gaps = [random.below(2) == 0, random.below(3) == 0];
+        let (mut src_strides, span) = permuted(shape, random, gaps[0]);
+        let (dst_strides, dst_span) = permuted(shape, random, gaps[1]);
         let src: Vec<T> = (0..span as u64).map(&make).collect();
         let mut start = 0isize;
         for k in 0..shape.len() {

@@ -778,10 +778,10 @@ mod tests {
                 for ceil in [false, true] {
                     let mut w = Window { input, output: [1; 3], kernel: [1; 3], stride: [1; 3], padding: [0; 3], dilation: [1; 3] };
                     let mut fits = true;
-                    for k in 0..3 {
+                    for (k, &size) in input.iter().enumerate() {
                         // Depth 2 is left unpooled, so that planes of several slices are tested with 2 x 2 windows.
-                        if input[k] > 2 {
-                            fits &= input[k] + 2 * padding > dilation * (kernel - 1);
+                        if size > 2 {
+                            fits &= size + 2 * padding > dilation * (kernel - 1);
                             (w.kernel[k], w.stride[k], w.padding[k], w.dilation[k]) = (kernel, stride, padding, dilation);
                         }
                     }
