@@ -75,7 +75,7 @@ $(DOC_TOOLS): $(TOOLS)
 	@touch $@
 
 $(MODULE): $(NATIVE_SOURCES) $(TOOLS)
-	$(VENV)/bin/maturin develop --release --quiet
+	PIP_QUIET=1 $(VENV)/bin/maturin develop --release --quiet
 	@touch $@
 
 # What .venv holds is seen from .venv-parity through a path file, so that only torch is installed a second time.

@@ -26,13 +26,13 @@ class Generator:
     def device(self) -> Any: ...
     @device.setter
     def device(self, value: Any) -> None: ...
-    def get_state(self, generator: Any) -> Any: ...
+    def get_state(self) -> Any: ...
     def initial_seed(self) -> Any: ...
     def manual_seed(self, seed: Any) -> Any:
         """Starts the stream of a seed."""
     def seed(self) -> Any:
         """A seed from the system, which is set and returned."""
-    def set_state(self, generator: Any, state: Any) -> Any: ...
+    def set_state(self, state: Any) -> Any: ...
 class ModuleBase:
     """A base for `Module` without fields of its own, so that classes may also derive from `dict` and the like."""
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
@@ -73,80 +73,83 @@ class Tensor:
     def _T(self) -> Tensor:
         """All dimensions in reverse order."""
     def __abs__(self) -> Tensor: ...
-    def __add__(self, other: Any) -> Tensor: ...
-    def __and__(self, other: Any) -> Tensor: ...
+    def __add__(self, other: Any, /) -> Tensor: ...
+    def __and__(self, other: Any, /) -> Tensor: ...
     def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any: ...
     __array_priority__: ClassVar[Any]
     def __bool__(self) -> _bool: ...
-    def __contains__(self, item: Any) -> _bool: ...
+    def __contains__(self, item: Any, /) -> _bool: ...
     def __deepcopy__(self, memo: Any) -> Self: ...
     def __delitem__(self, key: Any, /) -> Any:
         """Delete self[key]."""
-    def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+    def __eq__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
     def __float__(self) -> _float: ...
-    def __floordiv__(self, other: Any) -> Tensor: ...
-    def __ge__(self, other: Any) -> Tensor: ...
-    def __getitem__(self, index: Any) -> Tensor: ...
-    def __gt__(self, other: Any) -> Tensor: ...
+    def __floordiv__(self, other: Any, /) -> Tensor: ...
+    def __ge__(self, other: Any, /) -> Tensor: ...
+    def __getitem__(self, index: Any, /) -> Tensor: ...
+    def __gt__(self, other: Any, /) -> Tensor: ...
     def __hash__(self) -> _int: ...
-    def __iadd__(self, other: Any) -> Tensor: ...
-    def __iand__(self, other: Any) -> Tensor: ...
-    def __ifloordiv__(self, other: Any) -> Tensor: ...
-    def __ilshift__(self, other: Any) -> Tensor: ...
-    def __imod__(self, other: Any) -> Tensor: ...
-    def __imul__(self, other: Any) -> Tensor: ...
+    def __iadd__(self, other: Any, /) -> Tensor: ...
+    def __iand__(self, other: Any, /) -> Tensor: ...
+    def __ifloordiv__(self, other: Any, /) -> Tensor: ...
+    def __ilshift__(self, other: Any, /) -> Tensor: ...
+    def __imod__(self, other: Any, /) -> Tensor: ...
+    def __imul__(self, other: Any, /) -> Tensor: ...
     def __index__(self) -> _int: ...
     def __int__(self) -> _int: ...
     def __invert__(self) -> Tensor: ...
-    def __ior__(self, other: Any) -> Tensor: ...
-    def __ipow__(self, other: Any) -> Tensor: ...
-    def __irshift__(self, other: Any) -> Tensor: ...
-    def __isub__(self, other: Any) -> Tensor: ...
+    def __ior__(self, other: Any, /) -> Tensor: ...
+    def __ipow__(self, other: Any, /) -> Tensor: ...
+    def __irshift__(self, other: Any, /) -> Tensor: ...
+    def __isub__(self, other: Any, /) -> Tensor: ...
     def __iter__(self) -> Iterator[Tensor]: ...
-    def __itruediv__(self, other: Any) -> Tensor: ...
-    def __ixor__(self, other: Any) -> Tensor: ...
-    def __le__(self, other: Any) -> Tensor: ...
+    def __itruediv__(self, other: Any, /) -> Tensor: ...
+    def __ixor__(self, other: Any, /) -> Tensor: ...
+    def __le__(self, other: Any, /) -> Tensor: ...
     def __len__(self) -> _int: ...
-    def __lshift__(self, other: Any) -> Tensor: ...
-    def __lt__(self, other: Any) -> Tensor: ...
-    def __matmul__(self, other: Any) -> Tensor: ...
-    def __mod__(self, other: Any) -> Tensor: ...
-    def __mul__(self, other: Any) -> Tensor: ...
-    def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+    def __lshift__(self, other: Any, /) -> Tensor: ...
+    def __lt__(self, other: Any, /) -> Tensor: ...
+    def __matmul__(self, other: Any, /) -> Tensor: ...
+    def __mod__(self, other: Any, /) -> Tensor: ...
+    def __mul__(self, other: Any, /) -> Tensor: ...
+    def __ne__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
     def __neg__(self) -> Tensor: ...
-    def __or__(self, other: Any) -> Tensor: ...
+    def __or__(self, other: Any, /) -> Tensor: ...
     def __pos__(self) -> Tensor: ...
-    def __pow__(self, other: Any) -> Tensor: ...
-    def __radd__(self, other: Any) -> Tensor: ...
-    def __rand__(self, other: Any) -> Tensor: ...
-    def __rfloordiv__(self, other: Any) -> Tensor: ...
-    def __rlshift__(self, other: Any) -> Tensor: ...
-    def __rmatmul__(self, other: Any) -> Tensor: ...
-    def __rmod__(self, other: Any) -> Tensor: ...
-    def __rmul__(self, other: Any) -> Tensor: ...
-    def __ror__(self, other: Any) -> Tensor: ...
-    def __rpow__(self, other: Any) -> Tensor: ...
-    def __rrshift__(self, other: Any) -> Tensor: ...
-    def __rshift__(self, other: Any) -> Tensor: ...
-    def __rsub__(self, other: Any) -> Tensor: ...
-    def __rtruediv__(self, other: Any) -> Tensor: ...
-    def __rxor__(self, other: Any) -> Tensor: ...
-    def __setitem__(self, index: Any, value: Any) -> None: ...
-    def __sub__(self, other: Any) -> Tensor: ...
+    def __pow__(self, other: Any, mod: Any = None, /) -> Tensor: ...
+    def __radd__(self, other: Any, /) -> Tensor: ...
+    def __rand__(self, other: Any, /) -> Tensor: ...
+    def __rfloordiv__(self, other: Any, /) -> Tensor: ...
+    def __rlshift__(self, other: Any, /) -> Tensor: ...
+    def __rmatmul__(self, other: Any, /) -> Tensor: ...
+    def __rmod__(self, other: Any, /) -> Tensor: ...
+    def __rmul__(self, other: Any, /) -> Tensor: ...
+    def __ror__(self, other: Any, /) -> Tensor: ...
+    def __rpow__(self, other: Any, mod: Any = None, /) -> Tensor: ...
+    def __rrshift__(self, other: Any, /) -> Tensor: ...
+    def __rshift__(self, other: Any, /) -> Tensor: ...
+    def __rsub__(self, other: Any, /) -> Tensor: ...
+    def __rtruediv__(self, other: Any, /) -> Tensor: ...
+    def __rxor__(self, other: Any, /) -> Tensor: ...
+    def __setitem__(self, index: Any, value: Any, /) -> None: ...
+    def __sub__(self, other: Any, /) -> Tensor: ...
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = ..., kwargs: Any = ...) -> Any: ...
-    def __truediv__(self, other: Any) -> Tensor: ...
-    def __xor__(self, other: Any) -> Tensor: ...
+    def __truediv__(self, other: Any, /) -> Tensor: ...
+    def __xor__(self, other: Any, /) -> Tensor: ...
     @property
     def _backward_hooks(self) -> Any: ...
     @property
     def _base(self) -> Any: ...
     @_base.setter
     def _base(self, value: Any) -> None: ...
+    def _in_format(self, memory_format: Any | None = None) -> Tensor:
+        """Dense in the order of the format."""
     def _is_view(self) -> Any: ...
     def _mT(self) -> Tensor:
         """The last two dimensions exchanged."""
-    def _make_subclass(self, data: Any, require_grad: Any = ...) -> Any: ...
+    @classmethod
+    def _make_subclass(cls, data: Any, require_grad: Any = ...) -> Any: ...
     @property
     def _state_hooks(self) -> Any: ...
     def _storage(self) -> Any:
@@ -187,9 +190,9 @@ class Tensor:
         """`input + value * tensor1 * tensor2`."""
     def addcmul_(self, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1) -> Tensor:
         """`input + value * tensor1 * tensor2`."""
-    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * mat1 @ mat2`."""
-    def addmv(self, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+    def addmv(self, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * mat @ vec`."""
     def adjoint(self) -> Tensor:
         """The last two dimensions exchanged (numbers here are real)."""
@@ -270,7 +273,7 @@ class Tensor:
     def atanh_(self) -> Tensor:
         """Inverse hyperbolic tangent."""
     def backward(self, gradient: Any = ..., retain_graph: Any = ..., create_graph: Any = ..., inputs: Any = ...) -> Any: ...
-    def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+    def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * batch1 @ batch2`."""
     @overload
     def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
@@ -333,14 +336,14 @@ class Tensor:
         """Held between `min` and `max`, in place."""
     @overload
     def clamp_(self, min: Tensor | None = None, max: Tensor | None = None) -> Tensor: ...
-    def clamp_max(self, max: Tensor | _Number) -> Tensor:
+    def clamp_max(self, max: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """At most `max`."""
     @overload
     def clamp_max_(self, max: Tensor) -> Tensor:
         """At most the tensor `max`, in place."""
     @overload
     def clamp_max_(self, max: _Number) -> Tensor: ...
-    def clamp_min(self, min: Tensor | _Number) -> Tensor:
+    def clamp_min(self, min: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """At least `min`."""
     @overload
     def clamp_min_(self, min: Tensor) -> Tensor:
@@ -360,7 +363,7 @@ class Tensor:
     def clone(self, *, memory_format: Any | None = None) -> Tensor:
         """A copy with memory of its own."""
     def contiguous(self, *, memory_format: Any | None = None) -> Tensor:
-        """The tensor itself if it is row-major without gaps, else a copy that is."""
+        """The tensor itself if it is dense in the order of the format, else a copy that is."""
     def copy_(self, src: Tensor, non_blocking: _bool = False) -> Tensor:
         """Copies `src` in, broadcasting and converting."""
     def copysign(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -379,6 +382,8 @@ class Tensor:
         """How many elements are not zero."""
     def cpu(self, memory_format: Any = ...) -> Any:
         """The tensor on the CPU; itself if it is there."""
+    def cross(self, other: Tensor | _Number, dim: _int | None = None) -> Tensor:
+        """Vector products along a dimension of size 3."""
     def cuda(self, device: Any = ..., non_blocking: Any = ..., memory_format: Any = ...) -> Any:
         """There is no CUDA here."""
     def cummax(self, dim: _int, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
@@ -530,7 +535,7 @@ class Tensor:
         """Whether greater or equal."""
     def ge_(self, other: Tensor | _Number) -> Tensor:
         """Whether greater or equal."""
-    def ger(self, vec2: Tensor) -> Tensor:
+    def ger(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Products of all pairs of two vectors' elements."""
     def get_device(self) -> Any:
         """The index of the device, -1 on the CPU."""
@@ -727,11 +732,13 @@ class Tensor:
         """Whether exactly one is non-zero."""
     def logit(self, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
         """Log-odds; inputs held in [eps, 1 - eps] if given."""
+    def logit_(self, eps: _float | None = None) -> Tensor:
+        """Log-odds, in place."""
     def logsigmoid(self, *, out: Tensor | None = None) -> Tensor:
         """`ln(sigmoid(x))`, without overflow."""
     def logsigmoid_(self) -> Tensor:
         """`ln(sigmoid(x))`, without overflow."""
-    def logsumexp(self, dim: _IntList, keepdim: _bool = False) -> Tensor:
+    def logsumexp(self, dim: _IntList, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """ln Σ exp(x) over dimensions, without overflow."""
     def long(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int64."""
@@ -813,6 +820,8 @@ class Tensor:
     def names(self) -> Any: ...
     def nan_to_num(self, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None, *, out: Tensor | None = None) -> Tensor:
         """NaN and infinities replaced."""
+    def nan_to_num_(self, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
+        """NaN and infinities replaced, in place."""
     def nanmean(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """Mean of what is not NaN."""
     @overload
@@ -880,7 +889,7 @@ class Tensor:
         """Number of elements."""
     def numpy(self, *, force: Any = ...) -> Any:
         """The values as a NumPy array over the same memory."""
-    def outer(self, vec2: Tensor) -> Tensor:
+    def outer(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Products of all pairs of two vectors' elements."""
     @property
     def output_nr(self) -> Any: ...
@@ -893,6 +902,8 @@ class Tensor:
     def permute(self, *dims: _int) -> Tensor: ...
     def pin_memory(self, device: Any = ...) -> Any:
         """Accepted for compatibility: there is nothing to pin for."""
+    def positive(self) -> Tensor:
+        """The tensor itself."""
     def pow(self, exponent: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Power, `self ** exponent`."""
     def pow_(self, exponent: Tensor | _Number) -> Tensor:
@@ -970,7 +981,7 @@ class Tensor:
         """Quarter turns in the plane of two dimensions."""
     def round(self, *, decimals: _int = 0, out: Tensor | None = None) -> Tensor:
         """Nearest integer, halves to the even one."""
-    def round_(self) -> Tensor:
+    def round_(self, *, decimals: _int = 0) -> Tensor:
         """Rounds in place."""
     def rsqrt(self, *, out: Tensor | None = None) -> Tensor:
         """`1 / sqrt(x)`."""
@@ -1081,6 +1092,8 @@ class Tensor:
         """`ln |Γ(x)|`."""
     def special_logit(self, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
         """Log-odds; inputs held in [eps, 1 - eps] if given."""
+    def special_logit_(self, eps: _float | None = None) -> Tensor:
+        """Log-odds, in place."""
     def special_xlogy(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """`x * ln(y)`, 0 where x is 0."""
     def special_xlogy_(self, other: Tensor | _Number) -> Tensor:
@@ -1150,6 +1163,11 @@ class Tensor:
     def tanhshrink_(self) -> Tensor:
         """`x - tanh(x)`."""
     @overload
+    def tensor_split(self, indices_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+        """That many pieces of nearly equal size."""
+    @overload
+    def tensor_split(self, indices_or_sections: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
+    @overload
     def tile(self, dims: Sequence[_int]) -> Tensor:
         """The tensor repeated along each of the last dimensions."""
     @overload
@@ -1159,6 +1177,8 @@ class Tensor:
     def tolist(self) -> Any: ...
     def topk(self, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The k greatest or least of a dimension, in order, and their places."""
+    def trace(self) -> Tensor:
+        """Sum of a matrix's diagonal."""
     def transpose(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
     def tril(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -1231,17 +1251,21 @@ def _alias(input: Tensor) -> Tensor:
     """The same value as an op of its own."""
 def _array_interface(tensor: Any) -> Any:
     """What `numpy.asarray` makes an array of that shares the tensor's memory."""
+def _current_graph_task_id() -> Any:
+    """The number of the run that this thread is in, or -1."""
 def _disabled_torch_function_impl(*args: Any, **kwargs: Any) -> Any:
     """As a class's ``__torch_function__``: results of ops are plain tensors."""
 def _einsum(equation: _str, operands: Sequence[Tensor]) -> Tensor:
     """Einstein's sum."""
 def _empty_cache() -> Any: ...
-def _function_apply(ctx: Any, args: Any) -> Any:
+def _function_apply(cls: Any, ctx: Any, args: Any) -> Any:
     """Runs a custom Function's forward and records it. `ctx` is a fresh instance of the Function's context class."""
 def _get_default_device() -> Any: ...
 def _increment_version(tensor: Any) -> Any: ...
 def _inspect(path: Any) -> Any:
     """What a checkpoint holds, without loading it: tensors, sizes, and the globals that it needs."""
+def _is_checkpoint_valid() -> Any:
+    """Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need."""
 def _load(source: Any, globals: Any, meta: Any = ..., mapped: Any = ...) -> Any:
     """Reads a checkpoint from a path or from bytes. `globals`: None allows the closed list only, a set of full names these too, True any."""
 def _memory() -> Any:
@@ -1309,9 +1333,9 @@ def addcmul(input: Tensor | _Number, tensor1: Tensor | _Number, tensor2: Tensor 
     """`input + value * tensor1 * tensor2`."""
 def addcmul_(input: Tensor, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1) -> Tensor:
     """`input + value * tensor1 * tensor2`."""
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """`beta * self + alpha * mat1 @ mat2`."""
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """`beta * self + alpha * mat @ vec`."""
 def adjoint(input: Tensor) -> Tensor:
     """The last two dimensions exchanged (numbers here are real)."""
@@ -1406,7 +1430,7 @@ def avg_pool2d(input: Tensor, kernel_size: _IntList, stride: _IntList | None = N
     """The mean of each window."""
 def avg_pool3d(input: Tensor, kernel_size: _IntList, stride: _IntList | None = None, padding: _IntList = 0, ceil_mode: _bool = False, count_include_pad: _bool = True, divisor_override: _int | None = None) -> Tensor:
     """The mean of each window."""
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1) -> Tensor:
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """`beta * self + alpha * batch1 @ batch2`."""
 def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None, training: _bool = False, momentum: _float = 0.1, eps: _float = 1e-05) -> Tensor:
     """Normalisation of each channel over all else. Ioffe and Szegedy 2015, arXiv:1502.03167."""
@@ -1480,14 +1504,14 @@ def clamp_(input: Tensor, min: _Number | None = None, max: _Number | None = None
     """Held between `min` and `max`, in place."""
 @overload
 def clamp_(input: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Tensor: ...
-def clamp_max(input: Tensor, max: Tensor | _Number) -> Tensor:
+def clamp_max(input: Tensor, max: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """At most `max`."""
 @overload
 def clamp_max_(input: Tensor, max: Tensor) -> Tensor:
     """At most the tensor `max`, in place."""
 @overload
 def clamp_max_(input: Tensor, max: _Number) -> Tensor: ...
-def clamp_min(input: Tensor, min: Tensor | _Number) -> Tensor:
+def clamp_min(input: Tensor, min: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """At least `min`."""
 @overload
 def clamp_min_(input: Tensor, min: Tensor) -> Tensor:
@@ -1548,6 +1572,8 @@ def cosh_(input: Tensor) -> Tensor:
     """Hyperbolic cosine."""
 def count_nonzero(input: Tensor, dim: _IntList | None = None) -> Tensor:
     """How many elements are not zero."""
+def cross(input: Tensor, other: Tensor | _Number, dim: _int | None = None) -> Tensor:
+    """Vector products along a dimension of size 3."""
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: _int = -100, reduction: _str = ..., label_smoothing: _float = 0.0) -> Tensor:
     """Cross-entropy of logits (N, C, …) with classes or probabilities."""
 def cummax(input: Tensor, dim: _int, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
@@ -1593,9 +1619,9 @@ def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Derivative of `ln Γ`."""
 def digamma_(input: Tensor) -> Tensor:
     """Derivative of `ln Γ`."""
-def div(input: Tensor, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
+def div(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
     """Quotient, a float for integers too; rounded by `floor` or `trunc` if asked."""
-def divide(input: Tensor, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
+def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
     """Quotient, a float for integers too; rounded by `floor` or `trunc` if asked."""
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Inner product of two vectors."""
@@ -1739,12 +1765,14 @@ def ge_(input: Tensor, other: Tensor | _Number) -> Tensor:
     """Whether greater or equal."""
 def gelu(input: Tensor, *, approximate: _str = ...) -> Tensor:
     """Gaussian error linear unit."""
-def ger(input: Tensor, vec2: Tensor) -> Tensor:
+def ger(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of all pairs of two vectors' elements."""
 def get_default_dtype() -> Any: ...
 def get_num_threads() -> Any: ...
 def get_rng_state() -> Any:
     """Seed and position of the default generator, as a uint8 tensor."""
+def glu(input: Tensor, dim: _int = -1) -> Tensor:
+    """The first half times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083."""
 def greater(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """Whether greater."""
 def greater_(input: Tensor, other: Tensor | _Number) -> Tensor:
@@ -1861,6 +1889,7 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`ln |Γ(x)|`."""
 def lgamma_(input: Tensor) -> Tensor:
     """`ln |Γ(x)|`."""
+linalg: Any
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`y = x Wᵀ + b` over the last dimension."""
 def linspace(start: _Number, end: _Number, steps: _int, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
@@ -1909,11 +1938,13 @@ def logical_xor_(input: Tensor, other: Tensor | _Number) -> Tensor:
     """Whether exactly one is non-zero."""
 def logit(input: Tensor, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
     """Log-odds; inputs held in [eps, 1 - eps] if given."""
+def logit_(input: Tensor, eps: _float | None = None) -> Tensor:
+    """Log-odds, in place."""
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`ln(sigmoid(x))`, without overflow."""
 def logsigmoid_(input: Tensor) -> Tensor:
     """`ln(sigmoid(x))`, without overflow."""
-def logsumexp(input: Tensor, dim: _IntList, keepdim: _bool = False) -> Tensor:
+def logsumexp(input: Tensor, dim: _IntList, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """ln Σ exp(x) over dimensions, without overflow."""
 long: _dtype
 def lt(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -1997,6 +2028,8 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of a matrix and a vector."""
 def nan_to_num(input: Tensor, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None, *, out: Tensor | None = None) -> Tensor:
     """NaN and infinities replaced."""
+def nan_to_num_(input: Tensor, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
+    """NaN and infinities replaced, in place."""
 def nanmean(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
     """Mean of what is not NaN."""
 @overload
@@ -2045,13 +2078,15 @@ def ones(size: Sequence[_int], *, out: Tensor | None = None, dtype: _dtype | Non
 def ones(*size: _int, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...
 def ones_like(input: Tensor, *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False, memory_format: Any | None = None) -> Tensor:
     """Ones shaped like the input."""
-def outer(input: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of all pairs of two vectors' elements."""
 @overload
 def permute(input: Tensor, dims: Sequence[_int]) -> Tensor:
     """The dimensions in another order."""
 @overload
 def permute(input: Tensor, *dims: _int) -> Tensor: ...
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """Power, `self ** exponent`."""
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -2133,7 +2168,7 @@ def rot90(input: Tensor, k: _int = 1, dims: _IntList = ...) -> Tensor:
     """Quarter turns in the plane of two dimensions."""
 def round(input: Tensor, *, decimals: _int = 0, out: Tensor | None = None) -> Tensor:
     """Nearest integer, halves to the even one."""
-def round_(input: Tensor) -> Tensor:
+def round_(input: Tensor, *, decimals: _int = 0) -> Tensor:
     """Rounds in place."""
 def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`1 / sqrt(x)`."""
@@ -2248,6 +2283,8 @@ def special_gammaln_(input: Tensor) -> Tensor:
     """`ln |Γ(x)|`."""
 def special_logit(input: Tensor, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
     """Log-odds; inputs held in [eps, 1 - eps] if given."""
+def special_logit_(input: Tensor, eps: _float | None = None) -> Tensor:
+    """Log-odds, in place."""
 def special_xlogy(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """`x * ln(y)`, 0 where x is 0."""
 def special_xlogy_(input: Tensor, other: Tensor | _Number) -> Tensor:
@@ -2320,6 +2357,11 @@ def tanhshrink(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def tanhshrink_(input: Tensor) -> Tensor:
     """`x - tanh(x)`."""
 def tensor(data: Any, *, dtype: Any = ..., device: Any = ..., requires_grad: Any = ..., pin_memory: Any = ...) -> Any: ...
+@overload
+def tensor_split(input: Tensor, indices_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+    """That many pieces of nearly equal size."""
+@overload
+def tensor_split(input: Tensor, indices_or_sections: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
 def threshold(input: Tensor, threshold: _Number, value: _Number, inplace: _bool = False) -> Tensor:
     """`x` above a threshold, else a value."""
 def threshold_(input: Tensor, threshold: _Number, value: _Number) -> Tensor:
@@ -2331,6 +2373,8 @@ def tile(input: Tensor, dims: Sequence[_int]) -> Tensor:
 def tile(input: Tensor, *dims: _int) -> Tensor: ...
 def topk(input: Tensor, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """The k greatest or least of a dimension, in order, and their places."""
+def trace(input: Tensor) -> Tensor:
+    """Sum of a matrix's diagonal."""
 def transpose(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions exchanged."""
 def tril(input: Tensor, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -2341,7 +2385,7 @@ def triu(input: Tensor, diagonal: _int = 0, *, out: Tensor | None = None) -> Ten
     """The upper triangle of matrices, zeros below."""
 def triu_indices(row: _int, col: _int, offset: _int = 0, *, dtype: _dtype | None = None, device: _DeviceLike | None = None, layout: Any | None = None) -> Tensor:
     """Coordinates of the upper triangle, as rows of a 2 x n tensor."""
-def true_divide(input: Tensor, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
+def true_divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
     """Quotient, a float for integers too; rounded by `floor` or `trunc` if asked."""
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The integer part."""

@@ -1,7 +1,7 @@
 //! The backward engine: one run takes gradients of roots to the leaves, or to chosen edges, in reverse order of recording.
 
-use crate::node::{Context, Edge, Grads, NodeRef};
 use crate::Variable;
+use crate::node::{Context, Edge, Grads, NodeRef};
 use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::*};
@@ -63,6 +63,12 @@ thread_local! {
 /// The number of the innermost run of this thread, and whether all leaves accumulate in it.
 pub fn current_run() -> Option<(u64, bool)> {
     CURRENT.get()
+}
+
+/// Whether this thread's run goes through `node`.
+pub fn will_run<V: Variable>(node: &NodeRef<V>) -> bool {
+    let cell = lock(&node.scratch);
+    CURRENT.get().is_some_and(|(id, all)| cell.run == id && (all || cell.needed))
 }
 
 /// Puts the outer run back.
@@ -135,8 +141,7 @@ impl<V: Variable> Drop for Notes<V> {
 
 /// Runs the tape backwards. Returns one gradient per edge of `inputs` (None where it is unreachable), or nothing.
 pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
-    let mut notes =
-        Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
+    let mut notes = Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
     let all = run.inputs.is_none();
     let _outer = Outer(CURRENT.replace(Some((notes.id, all))));
 
@@ -185,8 +190,7 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
 
     while let Some(Ready(node)) = ready.pop() {
         V::check_interrupt()?;
-        let (mut grads, needed, is_captured) =
-            notes.with(&node, |s| (std::mem::take(&mut s.grads), all || s.needed, s.captured));
+        let (mut grads, needed, is_captured) = notes.with(&node, |s| (std::mem::take(&mut s.grads), all || s.needed, s.captured));
         let any = grads.iter().any(Option::is_some);
         if any {
             while grads.len() < node.payload.outputs() {

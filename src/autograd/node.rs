@@ -94,13 +94,7 @@ impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
     }
 
     pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
-        Arc::new(Node {
-            sequence,
-            edges,
-            extra: OnceLock::new(),
-            scratch: Mutex::new(Scratch::default()),
-            payload,
-        })
+        Arc::new(Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload })
     }
 }
 

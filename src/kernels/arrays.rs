@@ -16,16 +16,46 @@ use smallvec::SmallVec;
 macro_rules! with_number {
     ($dtype:expr, $t:ident => $body:expr, else $other:expr) => {
         match $dtype {
-            rustnn_tensor::DType::F32 => { type $t = f32; $body }
-            rustnn_tensor::DType::F64 => { type $t = f64; $body }
-            rustnn_tensor::DType::F16 => { type $t = half::f16; $body }
-            rustnn_tensor::DType::BF16 => { type $t = half::bf16; $body }
-            rustnn_tensor::DType::I8 => { type $t = i8; $body }
-            rustnn_tensor::DType::I16 => { type $t = i16; $body }
-            rustnn_tensor::DType::I32 => { type $t = i32; $body }
-            rustnn_tensor::DType::I64 => { type $t = i64; $body }
-            rustnn_tensor::DType::U8 => { type $t = u8; $body }
-            rustnn_tensor::DType::Bool => { type $t = bool; $body }
+            rustnn_tensor::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            rustnn_tensor::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            rustnn_tensor::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
+            rustnn_tensor::DType::BF16 => {
+                type $t = half::bf16;
+                $body
+            }
+            rustnn_tensor::DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            rustnn_tensor::DType::I16 => {
+                type $t = i16;
+                $body
+            }
+            rustnn_tensor::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            rustnn_tensor::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            rustnn_tensor::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            rustnn_tensor::DType::Bool => {
+                type $t = bool;
+                $body
+            }
             _ => $other,
         }
     };
@@ -36,10 +66,22 @@ macro_rules! with_number {
 macro_rules! with_float {
     ($dtype:expr, $t:ident => $body:expr, else $other:expr) => {
         match $dtype {
-            rustnn_tensor::DType::F32 => { type $t = f32; $body }
-            rustnn_tensor::DType::F64 => { type $t = f64; $body }
-            rustnn_tensor::DType::F16 => { type $t = half::f16; $body }
-            rustnn_tensor::DType::BF16 => { type $t = half::bf16; $body }
+            rustnn_tensor::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            rustnn_tensor::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            rustnn_tensor::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
+            rustnn_tensor::DType::BF16 => {
+                type $t = half::bf16;
+                $body
+            }
             _ => $other,
         }
     };
@@ -47,7 +89,7 @@ macro_rules! with_float {
 
 /// What `array` holds, as elements of T.
 pub fn src<T: rustnn_tensor::Element>(array: &Array) -> Src<'_, T> {
-    assert_eq!(array.dtype(), T::DTYPE, "an array of another dtype");
+    assert!(array.dtype() == T::DTYPE && !array.is_meta(), "an array of another dtype, or without data");
     // SAFETY: an array's geometry lies inside its storage, which lives as long as the array; every byte pattern that a
     // storage can hold is a value of the numeric types, and bool storages hold 0 and 1 (casts and loaders see to it).
     unsafe { Src::new(array.ptr().cast(), array.shape(), array.strides()) }
@@ -55,7 +97,7 @@ pub fn src<T: rustnn_tensor::Element>(array: &Array) -> Src<'_, T> {
 
 /// `array` as a place to write elements of T to. Callers have refused arrays two of whose indices reach one element.
 pub fn dst<T: rustnn_tensor::Element>(array: &Array) -> Dst<'_, T> {
-    assert_eq!(array.dtype(), T::DTYPE, "an array of another dtype");
+    assert!(array.dtype() == T::DTYPE && !array.is_meta(), "an array of another dtype, or without data");
     assert!(!array.has_internal_overlap() && array.storage().is_writable(), "an array that cannot be written");
     // SAFETY: as above.
     unsafe { Dst::new(array.ptr().cast(), array.shape(), array.strides()) }
@@ -98,6 +140,7 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
         .map(|input| match input {
             Operand::Scalar(s) => elementwise::Operand::value(*s),
             Operand::Array(a) => {
+                assert!(!a.is_meta(), "an operand without data");
                 let strides = if a.shape() == out.shape() { a.strides() } else { broadcast.next().expect("pushed above") };
                 // SAFETY: strides_as keeps within the array's geometry (see `src`).
                 unsafe { elementwise::Operand::tensor(a.ptr(), a.dtype(), strides) }
@@ -113,8 +156,11 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
 
 /// Copies `from` to `to`, broadcasting and converting.
 pub fn copy(from: &Array, to: &Array) -> Result<()> {
-    if any_meta(&[from, to]) {
+    if to.is_meta() {
         return Ok(());
+    }
+    if from.is_meta() {
+        return Err(Error::NotImplemented("Cannot copy out of meta tensor; no data!".into()));
     }
     if !moves::can_convert(from.dtype(), to.dtype()) {
         return Err(Error::NotImplemented(format!("conversion from {} to {}", from.dtype().name(), to.dtype().name())));
@@ -216,13 +262,13 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
 
 /// The first element. Preconditions: there is one.
 pub fn first(x: &Array) -> Result<Scalar> {
-    assert!(x.numel() > 0);
+    assert!(x.numel() > 0 && !x.is_meta());
     read(x, 0)
 }
 
 /// The elements of a contiguous array.
 pub fn elements(x: &Array) -> Result<Vec<Scalar>> {
-    assert!(x.is_contiguous());
+    assert!(x.is_contiguous() && !x.is_meta());
     (0..x.numel()).map(|i| read(x, i)).collect()
 }
 

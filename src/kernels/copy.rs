@@ -235,15 +235,7 @@ struct Bases {
 ///
 /// # Safety
 /// As for [`Src::new`] and [`Dst::new`]; both addresses are aligned for their dtypes; a bool holds 0 or 1.
-pub unsafe fn copy(
-    from: DType,
-    src: *const u8,
-    src_strides: &[isize],
-    to: DType,
-    dst: *mut u8,
-    dst_strides: &[isize],
-    shape: &[usize],
-) {
+pub unsafe fn copy(from: DType, src: *const u8, src_strides: &[isize], to: DType, dst: *mut u8, dst_strides: &[isize], shape: &[usize]) {
     debug_assert!(shape.len() == src_strides.len() && shape.len() == dst_strides.len());
     if same_bits(from, to) {
         // SAFETY: the caller's promise.
@@ -637,8 +629,7 @@ unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim<2>], partner: usize, cas
             let (r0, c0) = (at / across * tile_rows, at % across * tile_columns);
             let (nr, nc) = (tile_rows.min(rows.size - r0), tile_columns.min(columns.size - c0));
             let src = bases.src.get().cast::<T>().wrapping_offset(walk.at[SRC] + r0 as isize + c0 as isize * columns.strides[SRC]);
-            let dst =
-                bases.dst.get().wrapping_offset((walk.at[DST] + r0 as isize * rows.strides[DST] + c0 as isize) * dst_width as isize);
+            let dst = bases.dst.get().wrapping_offset((walk.at[DST] + r0 as isize * rows.strides[DST] + c0 as isize) * dst_width as isize);
             // SAFETY: the tile lies inside both arrays and `nr * nc` elements fit the buffer.
             unsafe {
                 turn(src, columns.strides[SRC], buffer, nr, nc);
@@ -692,26 +683,96 @@ unsafe fn stream_row(src: *const u8, dst: *mut u8, len_bytes: usize) {
 /// `out[r * nc + c] = src[r + c * stride]`: reads whole source lines, writes into the buffer.
 #[inline(always)]
 unsafe fn turn<T: Copy>(src: *const T, stride: isize, out: *mut T, nr: usize, nc: usize) {
-    let (r4, c4) = (nr & !3, nc & !3);
     // SAFETY: `r < nr` and `c < nc` everywhere.
     unsafe {
-        for c in (0..c4).step_by(4) {
-            let from: [*const T; 4] = std::array::from_fn(|k| src.wrapping_offset((c + k) as isize * stride));
-            for r in (0..r4).step_by(4) {
-                turn4(from.map(|p| p.wrapping_add(r)), out.add(r * nc + c), nc);
+        if size_of::<T>() <= 2 {
+            turn_blocks::<T, 8>(src, stride, out, nr, nc, |from, out| turn8(from, out, nc));
+        } else {
+            turn_blocks::<T, 4>(src, stride, out, nr, nc, |from, out| turn4(from, out, nc));
+        }
+    }
+}
+
+/// As [`turn`], in blocks of SIDE x SIDE, the rest element by element.
+#[inline(always)]
+unsafe fn turn_blocks<T: Copy, const SIDE: usize>(
+    src: *const T,
+    stride: isize,
+    out: *mut T,
+    nr: usize,
+    nc: usize,
+    block: impl Fn([*const T; SIDE], *mut T),
+) {
+    let (whole_r, whole_c) = (nr - nr % SIDE, nc - nc % SIDE);
+    // SAFETY: `r < nr` and `c < nc` everywhere.
+    unsafe {
+        for c in (0..whole_c).step_by(SIDE) {
+            let from: [*const T; SIDE] = std::array::from_fn(|k| src.wrapping_offset((c + k) as isize * stride));
+            for r in (0..whole_r).step_by(SIDE) {
+                block(from.map(|p| p.wrapping_add(r)), out.add(r * nc + c));
             }
-            for r in r4..nr {
+            for r in whole_r..nr {
                 for (k, p) in from.iter().enumerate() {
                     out.add(r * nc + c + k).write(p.wrapping_add(r).read());
                 }
             }
         }
-        for c in c4..nc {
+        for c in whole_c..nc {
             let from = src.wrapping_offset(c as isize * stride);
             for r in 0..nr {
                 out.add(r * nc + c).write(from.wrapping_add(r).read());
             }
         }
+    }
+}
+
+/// A block of 8 x 8 elements of one or two bytes.
+#[inline(always)]
+unsafe fn turn8<T: Copy>(from: [*const T; 8], out: *mut T, nc: usize) {
+    // SAFETY: eight elements behind each pointer, eight places in each of eight rows of the output.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::*;
+            if size_of::<T>() == 1 {
+                let [a, b, c, d, e, f, g, h] = from.map(|p| _mm_loadl_epi64(p.cast()));
+                let (ab, cd, ef, gh) = (_mm_unpacklo_epi8(a, b), _mm_unpacklo_epi8(c, d), _mm_unpacklo_epi8(e, f), _mm_unpacklo_epi8(g, h));
+                let (low0, high0) = (_mm_unpacklo_epi16(ab, cd), _mm_unpackhi_epi16(ab, cd));
+                let (low1, high1) = (_mm_unpacklo_epi16(ef, gh), _mm_unpackhi_epi16(ef, gh));
+                let pairs = [
+                    _mm_unpacklo_epi32(low0, low1),
+                    _mm_unpackhi_epi32(low0, low1),
+                    _mm_unpacklo_epi32(high0, high1),
+                    _mm_unpackhi_epi32(high0, high1),
+                ];
+                for (k, &pair) in pairs.iter().enumerate() {
+                    _mm_storel_epi64(out.add(2 * k * nc).cast(), pair);
+                    _mm_storel_epi64(out.add((2 * k + 1) * nc).cast(), _mm_unpackhi_epi64(pair, pair));
+                }
+                return;
+            }
+            if size_of::<T>() == 2 {
+                let [a, b, c, d, e, f, g, h] = from.map(|p| _mm_loadu_si128(p.cast()));
+                for (half, rows) in [
+                    [_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d), _mm_unpacklo_epi16(e, f), _mm_unpacklo_epi16(g, h)],
+                    [_mm_unpackhi_epi16(a, b), _mm_unpackhi_epi16(c, d), _mm_unpackhi_epi16(e, f), _mm_unpackhi_epi16(g, h)],
+                ]
+                .into_iter()
+                .enumerate()
+                {
+                    let [ab, cd, ef, gh] = rows;
+                    let (low0, high0) = (_mm_unpacklo_epi32(ab, cd), _mm_unpackhi_epi32(ab, cd));
+                    let (low1, high1) = (_mm_unpacklo_epi32(ef, gh), _mm_unpackhi_epi32(ef, gh));
+                    let out = out.add(4 * half * nc);
+                    _mm_storeu_si128(out.cast(), _mm_unpacklo_epi64(low0, low1));
+                    _mm_storeu_si128(out.add(nc).cast(), _mm_unpackhi_epi64(low0, low1));
+                    _mm_storeu_si128(out.add(2 * nc).cast(), _mm_unpacklo_epi64(high0, high1));
+                    _mm_storeu_si128(out.add(3 * nc).cast(), _mm_unpackhi_epi64(high0, high1));
+                }
+                return;
+            }
+        }
+        turn_plainly(&from, out, nc);
     }
 }
 
@@ -744,21 +805,17 @@ unsafe fn turn4<T: Copy>(from: [*const T; 4], out: *mut T, nc: usize) {
                 }
                 return;
             }
-            if size_of::<T>() == 2 {
-                let [a, b, c, d] = from.map(|p| _mm_loadl_epi64(p.cast()));
-                let (ab, cd) = (_mm_unpacklo_epi16(a, b), _mm_unpacklo_epi16(c, d));
-                let (low, high) = (_mm_unpacklo_epi32(ab, cd), _mm_unpackhi_epi32(ab, cd));
-                _mm_storel_epi64(out.cast(), low);
-                _mm_storel_epi64(out.add(nc).cast(), _mm_unpackhi_epi64(low, low));
-                _mm_storel_epi64(out.add(2 * nc).cast(), high);
-                _mm_storel_epi64(out.add(3 * nc).cast(), _mm_unpackhi_epi64(high, high));
-                return;
-            }
         }
-        for (k, p) in from.iter().enumerate() {
-            for r in 0..4 {
-                out.add(r * nc + k).write(p.add(r).read());
-            }
+        turn_plainly(&from, out, nc);
+    }
+}
+
+#[inline(always)]
+unsafe fn turn_plainly<T: Copy>(from: &[*const T], out: *mut T, nc: usize) {
+    for (k, p) in from.iter().enumerate() {
+        for r in 0..from.len() {
+            // SAFETY: as many elements behind each pointer as there are pointers.
+            unsafe { out.add(r * nc + k).write(p.add(r).read()) };
         }
     }
 }
@@ -857,7 +914,9 @@ macro_rules! truncate {
         let safe = if inside { $x } else { -LIMIT };
         // SAFETY: `safe` is within the integer's range.
         #[allow(unused_unsafe)]
-        unsafe { safe.to_int_unchecked::<$integer>() }
+        unsafe {
+            safe.to_int_unchecked::<$integer>()
+        }
     }};
 }
 

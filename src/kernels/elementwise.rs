@@ -28,34 +28,46 @@ const BUFFERED_ROW: usize = 256;
 /// Rows of a tile: a cache line of 4-byte elements.
 const TILE_ROWS: usize = 16;
 
-/// Contiguous rows of one length: what a kernel works on.
-struct Rows {
-    /// To `len` elements of the compute dtype, or to a single one where the input's bit in `splat` is set.
-    inputs: [*const u8; MAX_INPUTS],
+/// Contiguous rows of one length: what a kernel works on. Few fields, since for a few elements writing them is the work.
+struct Rows<'a> {
+    /// The kernel's inputs, the rest unwritten: to `len` elements of the compute dtype, or to a single one where the input's
+    /// bit in `splat` is set.
+    inputs: [MaybeUninit<*const u8>; MAX_INPUTS],
     splat: u8,
     /// To `len` results, bytes for a test. An input may be the output itself.
     out: *mut u8,
     len: usize,
+    scalars: &'a [Scalar],
+    /// How many rows there are, and how far apart; None for one.
+    steps: Option<&'a Steps>,
+}
+
+struct Steps {
     count: usize,
     /// Bytes from one row to the next.
-    input_steps: [isize; MAX_INPUTS],
-    out_step: isize,
+    inputs: [isize; MAX_INPUTS],
+    out: isize,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
+    /// One row, its inputs yet to be written.
     #[inline(always)]
-    fn single(inputs: [*const u8; MAX_INPUTS], splat: u8, out: *mut u8, len: usize) -> Rows {
-        Rows { inputs, splat, out, len, count: 1, input_steps: [0; MAX_INPUTS], out_step: 0 }
+    fn single(out: *mut u8, len: usize, scalars: &'a [Scalar]) -> Self {
+        Rows { inputs: [const { MaybeUninit::uninit() }; MAX_INPUTS], splat: 0, out, len, scalars, steps: None }
     }
 
-    /// Whether one of the first `count` inputs is the output itself.
+    /// The first row's inputs.
+    ///
+    /// # Safety
+    /// N inputs have been written.
     #[inline(always)]
-    fn is_in_place(&self, count: usize) -> bool {
-        (0..count).any(|k| self.inputs[k] == self.out.cast_const())
+    unsafe fn first<T, const N: usize>(&self) -> [*const T; N] {
+        // SAFETY: the caller's promise.
+        std::array::from_fn(|k| unsafe { self.inputs[k].assume_init() }.cast())
     }
 }
 
-type Block = unsafe fn(&Rows, &[Scalar]);
+type Block = unsafe fn(&Rows);
 
 /// A row's functions, by compute dtype.
 #[derive(Clone, Copy)]
@@ -169,99 +181,90 @@ impl Kernel {
 
 // ------------------------------------------------------------------------------------------------ blocks, one per kind
 
-unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(simd => unsafe {
-        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+        lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
-unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(simd => unsafe {
-        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
+        lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
-unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(simd => unsafe {
-        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+        lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
-unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(simd => unsafe {
-        lanes(simd, rows, scalars, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
+        lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
-unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(_simd => unsafe {
-        numbers::<f64, f64, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
+        numbers::<f64, f64, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(_simd => unsafe {
-        numbers::<f64, bool, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
+        numbers::<f64, bool, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn number_f64<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn number_f64<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(_simd => unsafe {
-        numbers::<f64, f64, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
+        numbers::<f64, f64, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
 // Integers run at the baseline: their loops are many, seldom hot, and bound by memory.
-unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     unsafe {
         numbers::<T, T, W, N, S>(
             rows,
-            scalars,
             #[inline(always)]
             |x, s| F::eval(x, s),
         )
     }
 }
 
-unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows, scalars: &[Scalar]) {
+unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     crate::dispatch_lean!(_simd => unsafe {
-        numbers::<f64, bool, 8, N, S>(rows, scalars, #[inline(always)] |x, s| F::eval(x, s))
+        numbers::<f64, bool, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
-unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(
-    rows: &Rows,
-    scalars: &[Scalar],
-) {
+unsafe fn test<F: NumberTest<N, S>, T: Compute<Mask = bool>, const W: usize, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     unsafe {
         numbers::<T, bool, W, N, S>(
             rows,
-            scalars,
             #[inline(always)]
             |x, s| F::eval(x, s),
         )
     }
 }
 
-unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(
-    rows: &Rows,
-    scalars: &[Scalar],
-) {
+unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: usize, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
     unsafe {
         numbers::<T, T, W, N, S>(
             rows,
-            scalars,
             #[inline(always)]
             |x, s| F::eval(x, s),
         )
@@ -307,36 +310,37 @@ unsafe fn store_mask<V: Simd>(_simd: V, mask: V::mask32s, out: *mut u8) {
 unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
     simd: V,
     rows: &Rows,
-    scalars: &[Scalar],
     eval: impl Fn([Lanes<V>; N], [Lanes<V>; S], *mut u8),
     out_width: usize,
 ) {
     type Array<V> = <<V as Simd>::f32s as SimdBase<V>>::Array;
-    debug_assert!(scalars.len() >= S);
+    debug_assert!(rows.scalars.len() >= S);
     let width = V::f32s::LEN;
     let mut s = [Lanes::splat(simd, 0.0); S];
-    for k in 0..S {
-        s[k] = Lanes::splat(simd, f32::from_scalar(scalars[k]));
+    for (s, scalar) in s.iter_mut().zip(rows.scalars) {
+        *s = Lanes::splat(simd, f32::from_scalar(*scalar));
     }
     let mut x = [Lanes::splat(simd, 0.0); N];
     let mut pads = [MaybeUninit::<[f32; 16]>::uninit(); N];
     let mut padded = MaybeUninit::<[f32; 16]>::uninit();
+    // SAFETY: the caller's promise.
+    let mut inputs = unsafe { rows.first::<f32, N>() };
+    let mut out = rows.out;
     let rest = rows.len % width;
-    let overlaps = rest != 0 && rows.len >= width && !rows.is_in_place(N);
-    for row in 0..rows.count as isize {
-        let mut from = [std::ptr::null::<f32>(); N];
+    let overlaps = rest != 0 && rows.len >= width && inputs.iter().all(|input| input.cast() != out.cast_const());
+    let mut left = rows.steps.map_or(1, |steps| steps.count);
+    while left > 0 {
+        let mut from = inputs;
         let mut step = [width; N];
         // SAFETY: `count` vectors lie before the end of every input that steps; pads hold 16 lanes, the most that a vector has.
         unsafe {
             for k in 0..N {
-                from[k] = rows.inputs[k].offset(row * rows.input_steps[k]).cast();
                 if rows.splat >> k & 1 != 0 {
                     let pad = pads[k].as_mut_ptr().cast::<f32>();
                     pad.cast::<Array<V>>().write_unaligned(V::f32s::splat(simd, from[k].read()).to_array());
                     (from[k], step[k]) = (pad, 0);
                 }
             }
-            let out = rows.out.offset(row * rows.out_step);
             let mut to = out;
             let mut count = rows.len / width;
             let mut last = false;
@@ -378,6 +382,15 @@ unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
             if rest != 0 && !overlaps {
                 std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<u8>(), out.add((rows.len - rest) * out_width), rest * out_width);
             }
+            left -= 1;
+            if left > 0
+                && let Some(steps) = rows.steps
+            {
+                for (input, step) in inputs.iter_mut().zip(steps.inputs) {
+                    *input = input.byte_offset(step);
+                }
+                out = out.byte_offset(steps.out);
+            }
         }
     }
 }
@@ -387,30 +400,28 @@ unsafe fn lanes<V: Simd, const N: usize, const S: usize>(
 /// # Safety
 /// `rows` holds, `R` being the result's type.
 #[inline(always)]
-unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: usize>(
-    rows: &Rows,
-    scalars: &[Scalar],
-    eval: impl Fn([T; N], [T; S]) -> R,
-) {
-    debug_assert!(scalars.len() >= S);
-    let s: [T; S] = std::array::from_fn(|k| T::from_scalar(scalars[k]));
+unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: usize>(rows: &Rows, eval: impl Fn([T; N], [T; S]) -> R) {
+    debug_assert!(rows.scalars.len() >= S);
+    let s: [T; S] = std::array::from_fn(|k| T::from_scalar(rows.scalars[k]));
     let mut pads = [MaybeUninit::<[T; W]>::uninit(); N];
     let mut padded = MaybeUninit::<[R; W]>::uninit();
+    // SAFETY: the caller's promise.
+    let mut inputs = unsafe { rows.first::<T, N>() };
+    let mut out = rows.out.cast::<R>();
     let rest = rows.len % W;
-    let overlaps = rest != 0 && rows.len >= W && !rows.is_in_place(N);
-    for row in 0..rows.count as isize {
-        let mut from = [std::ptr::null::<T>(); N];
+    let overlaps = rest != 0 && rows.len >= W && inputs.iter().all(|input| input.cast() != out.cast_const());
+    let mut left = rows.steps.map_or(1, |steps| steps.count);
+    while left > 0 {
+        let mut from = inputs;
         let mut step = [W; N];
         // SAFETY: `count` groups of W lie before the end of every input that steps; pads hold W.
         unsafe {
             for k in 0..N {
-                from[k] = rows.inputs[k].offset(row * rows.input_steps[k]).cast();
                 if rows.splat >> k & 1 != 0 {
                     pads[k].write([from[k].read(); W]);
                     (from[k], step[k]) = (pads[k].as_ptr().cast(), 0);
                 }
             }
-            let out = rows.out.offset(row * rows.out_step).cast::<R>();
             let mut to = out;
             let mut count = rows.len / W;
             let mut last = false;
@@ -464,6 +475,15 @@ unsafe fn numbers<T: Compute, R: Copy, const W: usize, const N: usize, const S: 
             }
             if rest != 0 && !overlaps {
                 std::ptr::copy_nonoverlapping(padded.as_ptr().cast::<R>(), out.add(rows.len - rest), rest);
+            }
+            left -= 1;
+            if left > 0
+                && let Some(steps) = rows.steps
+            {
+                for (input, step) in inputs.iter_mut().zip(steps.inputs) {
+                    *input = input.byte_offset(step);
+                }
+                out = out.byte_offset(steps.out);
             }
         }
     }
@@ -561,30 +581,36 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
         return;
     }
     // The fast path: everything contiguous or one value, of the compute dtype, and small.
-    let mut rows = Rows::single([std::ptr::null(); MAX_INPUTS], 0, out.ptr, len);
-    let mut values = [[0u64; 1]; MAX_INPUTS];
-    let mut plain = len <= SMALL && out.dtype == kernel.result(compute) && is_plain(out.shape, out.strides);
-    for (k, input) in inputs.iter().enumerate() {
-        match input.0 {
-            Source::Tensor { ptr, dtype, strides } => {
-                debug_assert_eq!(strides.len(), out.shape.len());
-                plain = plain && dtype == compute;
-                if plain && !is_plain(out.shape, strides) {
-                    plain = is_splat(out.shape, strides);
+    if len <= SMALL && out.dtype == kernel.result(compute) && is_plain(out.shape, out.strides) {
+        let mut rows = Rows::single(out.ptr, len, scalars);
+        let mut values = [const { MaybeUninit::<Splat>::uninit() }; MAX_INPUTS];
+        let mut plain = true;
+        for (k, input) in inputs.iter().enumerate() {
+            match input.0 {
+                Source::Tensor { ptr, dtype, strides } => {
+                    debug_assert_eq!(strides.len(), out.shape.len());
+                    rows.inputs[k].write(ptr);
+                    if dtype != compute {
+                        plain = false;
+                    } else if !is_plain(out.shape, strides) {
+                        plain = is_splat(out.shape, strides);
+                        rows.splat |= 1 << k;
+                    }
+                    if !plain {
+                        break;
+                    }
+                }
+                Source::Value(scalar) => {
+                    let value: *const Splat = values[k].write(splat_bytes(scalar, compute));
+                    rows.inputs[k].write(value.cast());
                     rows.splat |= 1 << k;
                 }
-                rows.inputs[k] = ptr;
-            }
-            Source::Value(scalar) => {
-                values[k] = splat_bytes(scalar, compute);
-                rows.inputs[k] = values[k].as_ptr().cast();
-                rows.splat |= 1 << k;
             }
         }
-    }
-    if plain {
-        // SAFETY: `Operand` and `DstBytes` vouch for `len` elements each.
-        return unsafe { block(&rows, scalars) };
+        if plain {
+            // SAFETY: `Operand` and `DstBytes` vouch for `len` elements each.
+            return unsafe { block(&rows) };
+        }
     }
     run_plan(kernel, block, dtype, inputs, scalars, out, len);
 }
@@ -906,11 +932,10 @@ impl<'a> Plan<'a> {
             let columns = (BLOCK / TILE_ROWS).min(along.size - first);
             let n = rows * columns;
             let at = |offset: isize, across: isize, along: isize| offset + first_row as isize * across + first as isize * along;
-            let mut ptrs = [std::ptr::null::<u8>(); MAX_INPUTS];
-            let mut splat = 0u8;
+            let mut tile = Rows::single(buffers.out.ptr(), n, self.scalars);
             // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
             unsafe {
-                for (k, ptr) in ptrs[..self.count].iter_mut().enumerate() {
+                for k in 0..self.count {
                     let input = &self.inputs[k];
                     let (raw, count) = match input.reach {
                         Reach::Value => (input.value.as_ptr().cast(), 1),
@@ -925,12 +950,12 @@ impl<'a> Plan<'a> {
                         }
                     };
                     if count == 1 {
-                        splat |= 1 << k;
+                        tile.splat |= 1 << k;
                     }
-                    *ptr = self.converted(&mut buffers, k, raw, count);
+                    tile.inputs[k].write(self.converted(&mut buffers, k, raw, count));
                 }
+                (self.block)(&tile);
                 let mut from = buffers.out.ptr();
-                (self.block)(&Rows::single(ptrs, splat, from, n), self.scalars);
                 if self.out_dtype != self.result {
                     cast_row(self.result, from, self.out_dtype, buffers.converted.ptr(), n);
                     from = buffers.converted.ptr();
@@ -974,8 +999,8 @@ impl<'a> Plan<'a> {
     #[inline]
     unsafe fn piece(&self, buffers: &mut Buffers, walk: &Walk, inner: &Dim, i: usize, column: usize, n: usize, count: usize) {
         let within = column + n <= inner.size;
-        let mut rows = Rows::single([std::ptr::null::<u8>(); MAX_INPUTS], 0, self.out, n);
-        rows.count = count;
+        let mut rows = Rows::single(self.out, n, self.scalars);
+        let mut steps = Steps { count, inputs: [0; MAX_INPUTS], out: 0 };
         // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
         unsafe {
             for k in 0..self.count {
@@ -999,9 +1024,9 @@ impl<'a> Plan<'a> {
                 if len == 1 {
                     rows.splat |= 1 << k;
                 }
-                rows.inputs[k] = self.converted(buffers, k, raw, len);
+                rows.inputs[k].write(self.converted(buffers, k, raw, len));
                 if count > 1 {
-                    rows.input_steps[k] = self.dims[self.dims.len() - 2].inputs[k] * width as isize;
+                    steps.inputs[k] = self.dims[self.dims.len() - 2].inputs[k] * width as isize;
                 }
             }
             let out_width = self.out_dtype.size_bytes();
@@ -1010,13 +1035,14 @@ impl<'a> Plan<'a> {
             if direct && self.out_dtype == self.result {
                 rows.out = at;
                 if count > 1 {
-                    rows.out_step = self.dims[self.dims.len() - 2].out * out_width as isize;
+                    steps.out = self.dims[self.dims.len() - 2].out * out_width as isize;
+                    rows.steps = Some(&steps);
                 }
-                return (self.block)(&rows, self.scalars);
+                return (self.block)(&rows);
             }
             let mut from = buffers.out.ptr();
             rows.out = from;
-            (self.block)(&rows, self.scalars);
+            (self.block)(&rows);
             if self.out_dtype != self.result {
                 let to = if direct { at } else { buffers.converted.ptr() };
                 cast_row(self.result, from, self.out_dtype, to, n);

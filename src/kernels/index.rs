@@ -98,19 +98,58 @@ impl Accumulate for bool {
 macro_rules! with_number {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            DType::F32 => { type $t = f32; $body }
-            DType::F64 => { type $t = f64; $body }
-            DType::F16 => { type $t = f16; $body }
-            DType::BF16 => { type $t = bf16; $body }
-            DType::I8 => { type $t = i8; $body }
-            DType::I16 => { type $t = i16; $body }
-            DType::I32 => { type $t = i32; $body }
-            DType::I64 => { type $t = i64; $body }
-            DType::U8 => { type $t = u8; $body }
-            DType::Bool => { type $t = bool; $body }
-            DType::U16 => { type $t = u16; $body }
-            DType::U32 => { type $t = u32; $body }
-            DType::U64 => { type $t = u64; $body }
+            DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            DType::F16 => {
+                type $t = f16;
+                $body
+            }
+            DType::BF16 => {
+                type $t = bf16;
+                $body
+            }
+            DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            DType::I16 => {
+                type $t = i16;
+                $body
+            }
+            DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            DType::Bool => {
+                type $t = bool;
+                $body
+            }
+            DType::U16 => {
+                type $t = u16;
+                $body
+            }
+            DType::U32 => {
+                type $t = u32;
+                $body
+            }
+            DType::U64 => {
+                type $t = u64;
+                $body
+            }
             other => panic!("no arithmetic on {}", other.name()),
         }
     };
@@ -120,11 +159,26 @@ macro_rules! with_number {
 macro_rules! with_width {
     ($width:expr, $t:ident => $body:expr) => {
         match $width {
-            1 => { type $t = u8; $body }
-            2 => { type $t = u16; $body }
-            4 => { type $t = u32; $body }
-            8 => { type $t = u64; $body }
-            16 => { type $t = [u64; 2]; $body }
+            1 => {
+                type $t = u8;
+                $body
+            }
+            2 => {
+                type $t = u16;
+                $body
+            }
+            4 => {
+                type $t = u32;
+                $body
+            }
+            8 => {
+                type $t = u64;
+                $body
+            }
+            16 => {
+                type $t = [u64; 2];
+                $body
+            }
             other => unreachable!("element width {other}"),
         }
     };
@@ -247,7 +301,15 @@ fn for_tasks(tasks: usize, body: &(dyn Fn(usize) + Sync)) {
 ///
 /// # Safety
 /// As for [`Src::new`] and [`Dst::new`](crate::Dst::new); every index is a position in the source's `dim`; all ranks are equal.
-pub unsafe fn gather(width: usize, src: *const u8, src_strides: &[isize], dim: usize, index: Src<i64>, dst: *mut u8, dst_strides: &[isize]) {
+pub unsafe fn gather(
+    width: usize,
+    src: *const u8,
+    src_strides: &[isize],
+    dim: usize,
+    index: Src<i64>,
+    dst: *mut u8,
+    dst_strides: &[isize],
+) {
     // SAFETY: the caller's promise.
     with_width!(width, T => unsafe { gather_typed::<T>(src.cast(), src_strides, dim, index, dst.cast(), dst_strides) })
 }
@@ -321,7 +383,9 @@ pub unsafe fn scatter(
                 scatter_typed(dim, index, src.cast::<T>(), src_strides, dst.cast::<T>(), dst_strides, |_, new| new)
             }),
             // One closure a case: the choice stays outside the loop.
-            Reduce::Add => with_number!(dtype, T => scatter_typed(dim, index, src.cast::<T>(), src_strides, dst.cast::<T>(), dst_strides, T::add_)),
+            Reduce::Add => {
+                with_number!(dtype, T => scatter_typed(dim, index, src.cast::<T>(), src_strides, dst.cast::<T>(), dst_strides, T::add_))
+            }
             _ => with_number!(dtype, T => {
                 scatter_typed(dim, index, src.cast::<T>(), src_strides, dst.cast::<T>(), dst_strides, |old, new| reduce.apply(old, new))
             }),
@@ -534,7 +598,9 @@ pub unsafe fn embedding_backward(
     // SAFETY: the caller's promise. The scale depends on the row, so rows go one by one.
     unsafe {
         match dtype {
-            DType::F64 => scaled_rows(dy.cast::<f64>(), index, padding, columns, dweight.cast::<f64>(), |i, x| x * (1.0 / counts[i] as f64)),
+            DType::F64 => {
+                scaled_rows(dy.cast::<f64>(), index, padding, columns, dweight.cast::<f64>(), |i, x| x * (1.0 / counts[i] as f64))
+            }
             DType::F16 => scaled_rows(dy.cast::<f16>(), index, padding, columns, dweight.cast::<f16>(), |i, x| {
                 f16::from_f32(x.to_f32() * (1.0 / counts[i] as f64) as f32)
             }),
@@ -546,7 +612,14 @@ pub unsafe fn embedding_backward(
     }
 }
 
-unsafe fn scaled_rows<T: Accumulate>(dy: *const T, index: &[i64], padding: Option<i64>, columns: usize, dweight: *mut T, scale: impl Fn(usize, T) -> T) {
+unsafe fn scaled_rows<T: Accumulate>(
+    dy: *const T,
+    index: &[i64],
+    padding: Option<i64>,
+    columns: usize,
+    dweight: *mut T,
+    scale: impl Fn(usize, T) -> T,
+) {
     for (k, &i) in index.iter().enumerate() {
         if Some(i) != padding {
             for j in 0..columns {
@@ -730,11 +803,7 @@ fn for_rows<const N: usize>(shape: &[usize], strides: [&[isize]; N], width: usiz
         let mut at = first % pieces;
         for _ in first..last {
             let start = at * piece;
-            row(
-                std::array::from_fn(|k| walk.at[k] + start as isize * inner.strides[k]),
-                inner.strides,
-                piece.min(inner.size - start),
-            );
+            row(std::array::from_fn(|k| walk.at[k] + start as isize * inner.strides[k]), inner.strides, piece.min(inner.size - start));
             at += 1;
             if at == pieces {
                 at = 0;
@@ -1094,7 +1163,9 @@ mod tests {
     #[test]
     fn gather_and_scatter_follow_their_definitions_in_every_dimension() {
         let mut random = Random(5);
-        for (index_shape, other) in [(vec![4, 5, 3], vec![6, 5, 8]), (vec![7], vec![9]), (vec![], vec![]), (vec![2, 0], vec![3, 4]), (vec![300, 70], vec![310, 90])] {
+        for (index_shape, other) in
+            [(vec![4, 5, 3], vec![6, 5, 8]), (vec![7], vec![9]), (vec![], vec![]), (vec![2, 0], vec![3, 4]), (vec![300, 70], vec![310, 90])]
+        {
             for dim in 0..index_shape.len().max(1) {
                 let mut shape = other.clone();
                 if dim < shape.len() {
@@ -1139,7 +1210,9 @@ mod tests {
                         };
                     }
                     // SAFETY: as above.
-                    unsafe { scatter(DType::F32, reduce, dim, which, src.as_ptr().cast(), &out_strides, result.as_mut_ptr().cast(), &strides) };
+                    unsafe {
+                        scatter(DType::F32, reduce, dim, which, src.as_ptr().cast(), &out_strides, result.as_mut_ptr().cast(), &strides)
+                    };
                     assert_eq!(result, expected, "{reduce:?} {index_shape:?} {dim}");
                 }
             }
@@ -1149,16 +1222,15 @@ mod tests {
     #[test]
     fn row_updates_meet_in_the_order_of_the_index() {
         let mut random = Random(9);
-        for (outer, size, inner, count) in [(1, 7, 3, 20), (3, 5, 1, 4), (1, 40, 300, 2000), (2, 1000, 4, 90_000), (1, 2, 1, 0), (1, 3, 700, 600)] {
+        for (outer, size, inner, count) in
+            [(1, 7, 3, 20), (3, 5, 1, 4), (1, 40, 300, 2000), (2, 1000, 4, 90_000), (1, 2, 1, 0), (1, 3, 700, 600)]
+        {
             let index = random.indices(count, size);
             let src = random.floats(outer * count * inner);
             let start = random.floats(outer * size * inner);
-            for (reduce, alpha, skip) in [
-                (Reduce::Assign, None, None),
-                (Reduce::Add, None, Some(1)),
-                (Reduce::Add, Some(3f32), None),
-                (Reduce::Maximum, None, None),
-            ] {
+            for (reduce, alpha, skip) in
+                [(Reduce::Assign, None, None), (Reduce::Add, None, Some(1)), (Reduce::Add, Some(3f32), None), (Reduce::Maximum, None, None)]
+            {
                 let (mut result, mut expected) = (start.clone(), start.clone());
                 for o in 0..outer {
                     for (k, &i) in index.iter().enumerate().filter(|&(_, &i)| Some(i) != skip) {
@@ -1175,7 +1247,18 @@ mod tests {
                 let alpha = alpha.as_ref().map(|a: &f32| (&raw const *a).cast::<u8>());
                 // SAFETY: the vectors are as large as stated.
                 unsafe {
-                    index_update(DType::F32, reduce, alpha, outer, size, inner, &index, skip, src.as_ptr().cast(), result.as_mut_ptr().cast())
+                    index_update(
+                        DType::F32,
+                        reduce,
+                        alpha,
+                        outer,
+                        size,
+                        inner,
+                        &index,
+                        skip,
+                        src.as_ptr().cast(),
+                        result.as_mut_ptr().cast(),
+                    )
                 };
                 assert!(result == expected, "{reduce:?} {outer} {size} {inner} {count}");
             }
@@ -1321,8 +1404,14 @@ mod tests {
         let values: Vec<i64> = (0..n as i64).collect();
         let arrays = [IndexArray { ptr: list.as_ptr(), strides: &[1], size, stride: 1 }];
         let shape = [n];
-        let index =
-            Advanced { arrays: &arrays, index_shape: &shape, slice_shape: &[], slice_strides: &[], plain_index_strides: &[1], plain_slice_strides: &[] };
+        let index = Advanced {
+            arrays: &arrays,
+            index_shape: &shape,
+            slice_shape: &[],
+            slice_strides: &[],
+            plain_index_strides: &[1],
+            plain_slice_strides: &[],
+        };
         for reduce in [Reduce::Assign, Reduce::Add] {
             let (mut result, mut expected) = (vec![0i64; size], vec![0i64; size]);
             for (&i, &v) in list.iter().zip(&values) {

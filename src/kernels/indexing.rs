@@ -174,9 +174,7 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     assert_writable(target);
     let alpha = alpha.map(|a| a.ptr().cast_const());
     // SAFETY: the sizes have just been compared.
-    unsafe {
-        kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, index.list(), None, values.ptr(), target.ptr())
-    };
+    unsafe { kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, index.list(), None, values.ptr(), target.ptr()) };
     finish()
 }
 
@@ -341,9 +339,7 @@ pub fn embedding_backward(dy: &Array, index: &Indices, padding: Option<i64>, by_
     assert!(dy.numel() == index.numel() * columns && index.size == rows && !index.negative);
     assert_writable(dweight);
     // SAFETY: sizes have just been compared.
-    unsafe {
-        kernels::embedding_backward(dy.dtype(), dy.ptr(), index.list(), padding, by_frequency, rows, columns, dweight.ptr())
-    };
+    unsafe { kernels::embedding_backward(dy.dtype(), dy.ptr(), index.list(), padding, by_frequency, rows, columns, dweight.ptr()) };
     finish()
 }
 
@@ -428,11 +424,7 @@ pub fn unique(x: &Array, consecutive: bool) -> Result<Distinct> {
     assert!(x.is_contiguous() && !x.is_meta());
     // SAFETY: contiguous elements.
     let found = unsafe {
-        if consecutive {
-            sorts::unique_consecutive(x.dtype(), x.ptr(), x.numel())
-        } else {
-            sorts::unique(x.dtype(), x.ptr(), x.numel())
-        }
+        if consecutive { sorts::unique_consecutive(x.dtype(), x.ptr(), x.numel()) } else { sorts::unique(x.dtype(), x.ptr(), x.numel()) }
     };
     finish().map(|()| found)
 }

@@ -81,7 +81,14 @@ pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array
     if meta(&[dy, y, dx]) {
         return Ok(());
     }
-    assert!(dy.is_contiguous() && y.is_contiguous() && dx.is_contiguous() && dy.shape() == y.shape() && dx.shape() == y.shape() && dim < y.rank());
+    assert!(
+        dy.is_contiguous()
+            && y.is_contiguous()
+            && dx.is_contiguous()
+            && dy.shape() == y.shape()
+            && dx.shape() == y.shape()
+            && dim < y.rank()
+    );
     with_float!(y.dtype(), T => softmaxes::softmax_backward::<T>(log, src(dy), src(y), dim, dst(dx)), else return refuse("softmax", y.dtype()));
     finish()
 }
@@ -103,12 +110,23 @@ pub fn statistics_dtype(x: DType) -> DType {
 }
 
 macro_rules! float_of {
-    ($t:ident) => { <$t as Real>::Float };
+    ($t:ident) => {
+        <$t as Real>::Float
+    };
 }
 
 /// Normalises rows of `n` elements (the last ones); centred, or by the root mean square if `mean` is None. Statistics, `weight` and
 /// `bias` are of [`statistics_dtype`].
-pub fn row_norm(x: &Array, n: usize, weight: Option<&Array>, bias: Option<&Array>, eps: f64, out: &Array, mean: Option<&Array>, rstd: &Array) -> Result<()> {
+pub fn row_norm(
+    x: &Array,
+    n: usize,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: Option<&Array>,
+    rstd: &Array,
+) -> Result<()> {
     if meta(&[x, out]) {
         return Ok(());
     }
@@ -130,7 +148,17 @@ pub fn row_norm(x: &Array, n: usize, weight: Option<&Array>, bias: Option<&Array
 }
 
 /// Gradients of [`row_norm`], each where asked for.
-pub fn row_norm_backward(dy: &Array, x: &Array, n: usize, weight: Option<&Array>, mean: Option<&Array>, rstd: &Array, dx: Option<&Array>, dweight: Option<&Array>, dbias: Option<&Array>) -> Result<()> {
+pub fn row_norm_backward(
+    dy: &Array,
+    x: &Array,
+    n: usize,
+    weight: Option<&Array>,
+    mean: Option<&Array>,
+    rstd: &Array,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<()> {
     if meta(&[dy, x]) {
         return Ok(());
     }
@@ -158,7 +186,16 @@ pub fn channels(shape: &[usize]) -> Channels {
 }
 
 /// As `norm::group_norm`.
-pub fn group_norm(x: &Array, groups: usize, weight: Option<&Array>, bias: Option<&Array>, eps: f64, out: &Array, mean: &Array, rstd: &Array) -> Result<()> {
+pub fn group_norm(
+    x: &Array,
+    groups: usize,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: &Array,
+    rstd: &Array,
+) -> Result<()> {
     if meta(&[x, out]) {
         return Ok(());
     }
@@ -175,7 +212,17 @@ pub fn group_norm(x: &Array, groups: usize, weight: Option<&Array>, bias: Option
     finish()
 }
 
-pub fn group_norm_backward(dy: &Array, x: &Array, groups: usize, weight: Option<&Array>, mean: &Array, rstd: &Array, dx: Option<&Array>, dweight: Option<&Array>, dbias: Option<&Array>) -> Result<()> {
+pub fn group_norm_backward(
+    dy: &Array,
+    x: &Array,
+    groups: usize,
+    weight: Option<&Array>,
+    mean: &Array,
+    rstd: &Array,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<()> {
     if meta(&[dy, x]) {
         return Ok(());
     }
@@ -194,7 +241,16 @@ pub fn group_norm_backward(dy: &Array, x: &Array, groups: usize, weight: Option<
 
 /// Batch normalisation by the batch's own statistics, which are written to `mean` and `invstd`, the variance with correction 1 to
 /// `unbiased` if asked.
-pub fn batch_norm_train(x: &Array, weight: Option<&Array>, bias: Option<&Array>, eps: f64, out: &Array, mean: &Array, invstd: &Array, unbiased: Option<&Array>) -> Result<()> {
+pub fn batch_norm_train(
+    x: &Array,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: &Array,
+    invstd: &Array,
+    unbiased: Option<&Array>,
+) -> Result<()> {
     if meta(&[x, out]) {
         return Ok(());
     }
@@ -242,7 +298,17 @@ pub fn batch_norm_apply(x: &Array, mean: &Array, invstd: &Array, weight: Option<
     finish()
 }
 
-pub fn batch_norm_backward(dy: &Array, x: &Array, mean: &Array, invstd: &Array, weight: Option<&Array>, training: bool, dx: Option<&Array>, dweight: Option<&Array>, dbias: Option<&Array>) -> Result<()> {
+pub fn batch_norm_backward(
+    dy: &Array,
+    x: &Array,
+    mean: &Array,
+    invstd: &Array,
+    weight: Option<&Array>,
+    training: bool,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<()> {
     if meta(&[dy, x]) {
         return Ok(());
     }
@@ -365,12 +431,12 @@ pub fn nll_loss_backward(dx: &Array, entropy: &Entropy, one: f64, each: Option<&
 // --------------------------------------------------------------------------------------------------------------- pooling
 
 fn bytes(a: &Array, len: usize) -> *const u8 {
-    assert!(a.is_contiguous() && a.numel() == len, "an operand of another size");
+    assert!(a.is_contiguous() && a.numel() == len && !a.is_meta(), "an operand of another size");
     a.ptr()
 }
 
 fn bytes_to(a: &Array, len: usize) -> *mut u8 {
-    assert!(a.is_contiguous() && a.numel() == len && a.storage().is_writable(), "a result of another size");
+    assert!(a.is_contiguous() && a.numel() == len && a.storage().is_writable() && !a.is_meta(), "a result of another size");
     a.ptr()
 }
 
@@ -389,7 +455,9 @@ pub fn max_pool(window: &Window, planes: usize, x: &Array, out: &Array, indices:
     floating("max_pool", x.dtype())?;
     let n = planes * size(window.output);
     // SAFETY: sizes and contiguity are checked.
-    unsafe { pool::max_pool(x.dtype(), window, planes, bytes(x, planes * size(window.input)), bytes_to(out, n), indices.map(|i| to(i, n))) };
+    unsafe {
+        pool::max_pool(x.dtype(), window, planes, bytes(x, planes * size(window.input)), bytes_to(out, n), indices.map(|i| to(i, n)))
+    };
     finish()
 }
 
@@ -400,7 +468,17 @@ pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array,
     }
     floating("max_pool", dx.dtype())?;
     // SAFETY: as in `max_pool`.
-    unsafe { pool::max_pool_backward(dx.dtype(), planes, input, output, bytes(dy, planes * output), at(indices, planes * output), bytes_to(dx, planes * input)) };
+    unsafe {
+        pool::max_pool_backward(
+            dx.dtype(),
+            planes,
+            input,
+            output,
+            bytes(dy, planes * output),
+            at(indices, planes * output),
+            bytes_to(dx, planes * input),
+        )
+    };
     finish()
 }
 
@@ -410,7 +488,16 @@ pub fn avg_pool(window: &Window, divisor: Divisor, planes: usize, x: &Array, out
     }
     floating("avg_pool", x.dtype())?;
     // SAFETY: as in `max_pool`.
-    unsafe { pool::avg_pool(x.dtype(), window, divisor, planes, bytes(x, planes * size(window.input)), bytes_to(out, planes * size(window.output))) };
+    unsafe {
+        pool::avg_pool(
+            x.dtype(),
+            window,
+            divisor,
+            planes,
+            bytes(x, planes * size(window.input)),
+            bytes_to(out, planes * size(window.output)),
+        )
+    };
     finish()
 }
 
@@ -420,7 +507,16 @@ pub fn avg_pool_backward(window: &Window, divisor: Divisor, planes: usize, dy: &
     }
     floating("avg_pool", dx.dtype())?;
     // SAFETY: as in `max_pool`.
-    unsafe { pool::avg_pool_backward(dx.dtype(), window, divisor, planes, bytes(dy, planes * size(window.output)), bytes_to(dx, planes * size(window.input))) };
+    unsafe {
+        pool::avg_pool_backward(
+            dx.dtype(),
+            window,
+            divisor,
+            planes,
+            bytes(dy, planes * size(window.output)),
+            bytes_to(dx, planes * size(window.input)),
+        )
+    };
     finish()
 }
 
@@ -430,7 +526,9 @@ pub fn adaptive_avg_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array
     }
     floating("adaptive_avg_pool", x.dtype())?;
     // SAFETY: as in `max_pool`.
-    unsafe { pool::adaptive_avg_pool(x.dtype(), sizes, planes, bytes(x, planes * size(sizes.input)), bytes_to(out, planes * size(sizes.output))) };
+    unsafe {
+        pool::adaptive_avg_pool(x.dtype(), sizes, planes, bytes(x, planes * size(sizes.input)), bytes_to(out, planes * size(sizes.output)))
+    };
     finish()
 }
 
@@ -440,7 +538,15 @@ pub fn adaptive_avg_pool_backward(sizes: &Adaptive, planes: usize, dy: &Array, d
     }
     floating("adaptive_avg_pool", dx.dtype())?;
     // SAFETY: as in `max_pool`.
-    unsafe { pool::adaptive_avg_pool_backward(dx.dtype(), sizes, planes, bytes(dy, planes * size(sizes.output)), bytes_to(dx, planes * size(sizes.input))) };
+    unsafe {
+        pool::adaptive_avg_pool_backward(
+            dx.dtype(),
+            sizes,
+            planes,
+            bytes(dy, planes * size(sizes.output)),
+            bytes_to(dx, planes * size(sizes.input)),
+        )
+    };
     finish()
 }
 
@@ -461,12 +567,25 @@ pub fn adaptive_max_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array
 #[derive(Clone, Copy, Debug)]
 pub enum Law {
     /// In [low, high).
-    Uniform { low: f64, high: f64 },
-    Normal { mean: f64, std: f64 },
-    Exponential { rate: f64 },
+    Uniform {
+        low: f64,
+        high: f64,
+    },
+    Normal {
+        mean: f64,
+        std: f64,
+    },
+    Exponential {
+        rate: f64,
+    },
     /// In low .. low + span (0: all of them).
-    Integers { low: i64, span: u64 },
-    Bernoulli { p: f64 },
+    Integers {
+        low: i64,
+        span: u64,
+    },
+    Bernoulli {
+        p: f64,
+    },
 }
 
 /// How many blocks of the stream `len` values take, at most: what a generator moves on by before the fill.
@@ -537,11 +656,31 @@ pub fn randperm(stream: Stream, out: &Array) -> Result<()> {
 }
 
 /// `samples` categories per row of weights, into an int64 array.
-pub fn multinomial(weights: &Array, rows: usize, categories: usize, samples: usize, replacement: bool, stream: Stream, out: &Array) -> Result<std::result::Result<(), BadWeights>> {
+pub fn multinomial(
+    weights: &Array,
+    rows: usize,
+    categories: usize,
+    samples: usize,
+    replacement: bool,
+    stream: Stream,
+    out: &Array,
+) -> Result<std::result::Result<(), BadWeights>> {
     floating("multinomial", weights.dtype())?;
+    if meta(&[weights, out]) {
+        return Ok(Ok(()));
+    }
     // SAFETY: as in `fill_random`.
     let done = unsafe {
-        rng::multinomial(weights.dtype(), stream, bytes(weights, rows * categories), rows, categories, samples, replacement, to(out, rows * samples))
+        rng::multinomial(
+            weights.dtype(),
+            stream,
+            bytes(weights, rows * categories),
+            rows,
+            categories,
+            samples,
+            replacement,
+            to(out, rows * samples),
+        )
     };
     finish().map(|()| done.map(drop))
 }
@@ -583,7 +722,15 @@ pub fn sgd(settings: &Sgd, params: &[&Array], grads: &[&Array], buffers: &[&Arra
 }
 
 /// A step of Adam or AdamW; `steps` counts this one too. With `greatest` it is AMSGrad.
-pub fn adam(settings: &Adam, params: &[&Array], grads: &[&Array], averages: &[&Array], squares: &[&Array], greatest: Option<&[&Array]>, steps: &[f64]) -> Result<()> {
+pub fn adam(
+    settings: &Adam,
+    params: &[&Array],
+    grads: &[&Array],
+    averages: &[&Array],
+    squares: &[&Array],
+    greatest: Option<&[&Array]>,
+    steps: &[f64],
+) -> Result<()> {
     let Some(dtype) = params.first().map(|p| p.dtype()) else { return Ok(()) };
     floating("adam", dtype)?;
     assert!(averages.len() == params.len() && squares.len() == params.len() && steps.len() == params.len() && grads.len() == params.len());

@@ -817,10 +817,8 @@ mod tests {
 
     #[test]
     fn the_first_target_out_of_range_is_named() {
-        let check = |targets: &[i64], ignore| unsafe {
-            // SAFETY: a slice's length.
-            target_out_of_range(targets.as_ptr(), targets.len(), 3, ignore)
-        };
+        // SAFETY: a slice's length.
+        let check = |targets: &[i64], ignore| unsafe { target_out_of_range(targets.as_ptr(), targets.len(), 3, ignore) };
         assert_eq!(check(&[0, 2, 1], -100), None);
         assert_eq!(check(&[0, 3, -1], -100), Some(3));
         assert_eq!(check(&[0, -1, 3], -100), Some(-1));

@@ -780,6 +780,7 @@ pub unsafe fn batch_norm_statistics<T: Real>(
                 for start in (0..spatial).step_by(BLOCK) {
                     let len = BLOCK.min(spatial - start);
                     let (block_mean, block_squares) =
+                        // SAFETY: the caller's promise; the block ends inside the channel.
                         unsafe { block_moments(x.get().add((sample * channels + channel) * spatial + start), len) };
                     // Merging two sets: the squared distance of their means, weighted.
                     let (len, delta) = (len as f64, block_mean - mean);

@@ -184,7 +184,14 @@ unsafe fn lanes<F: Real, const N: usize>(rule: &impl Rule<F, N>, param: *mut F, 
     }
 }
 
-unsafe fn run_half<const N: usize>(dtype: DType, rule: &impl Rule<f32, N>, param: *mut u8, grad: *const u8, state: [*mut u8; N], len: usize) {
+unsafe fn run_half<const N: usize>(
+    dtype: DType,
+    rule: &impl Rule<f32, N>,
+    param: *mut u8,
+    grad: *const u8,
+    state: [*mut u8; N],
+    len: usize,
+) {
     let mut done = 0;
     while done < len {
         let n = BLOCK.min(len - done);
@@ -381,11 +388,8 @@ impl<F: Real> Rule<F, 3> for AdamRule<F> {
 fn corrections(settings: &Adam, steps: &[f64]) -> SmallVec<[[f64; 2]; 32]> {
     let mut all: SmallVec<[[f64; 2]; 32]> = SmallVec::with_capacity(steps.len());
     for (t, &step) in steps.iter().enumerate() {
-        let bias = if t > 0 && steps[t - 1] == step {
-            all[t - 1]
-        } else {
-            [1.0 - settings.beta1.powf(step), 1.0 - settings.beta2.powf(step)]
-        };
+        let bias =
+            if t > 0 && steps[t - 1] == step { all[t - 1] } else { [1.0 - settings.beta1.powf(step), 1.0 - settings.beta2.powf(step)] };
         all.push(bias);
     }
     all
@@ -506,17 +510,24 @@ pub unsafe fn squares_all(dtype: DType, spans: &[Span], out: &mut [f64]) {
             let sum = match dtype {
                 DType::F32 => squares(from.cast::<f32>(), n),
                 DType::F64 => squares(from.cast::<f64>(), n),
-                _ => (0..n).step_by(BLOCK).map(|at| {
-                    let mut block = [0f32; BLOCK];
-                    let m = BLOCK.min(n - at);
-                    cast_row(dtype, from.add(2 * at), DType::F32, block.as_mut_ptr().cast(), m);
-                    squares(block.as_ptr(), m)
-                }).sum(),
+                _ => (0..n)
+                    .step_by(BLOCK)
+                    .map(|at| {
+                        let mut block = [0f32; BLOCK];
+                        let m = BLOCK.min(n - at);
+                        cast_row(dtype, from.add(2 * at), DType::F32, block.as_mut_ptr().cast(), m);
+                        squares(block.as_ptr(), m)
+                    })
+                    .sum(),
             };
             place.get().add(task).write(sum);
         }
     };
-    if total <= 2 { (0..total).for_each(body) } else { par_for(total, &body) }
+    if total <= 2 {
+        (0..total).for_each(body)
+    } else {
+        par_for(total, &body)
+    }
     for (t, out) in out.iter_mut().enumerate() {
         *out = sums[starts[t]..starts[t] + blocks[t]].iter().sum();
     }
@@ -597,7 +608,11 @@ mod tests {
             let first: Vec<bool> = (0..LENS.len()).map(|t| t % 2 == 0).collect();
             // SAFETY: the group's arrays.
             unsafe {
-                if momentum == 0.0 { sgd(DType::F64, &settings, &got.slots()) } else { sgd_momentum(DType::F64, &settings, &got.slots(), &first) }
+                if momentum == 0.0 {
+                    sgd(DType::F64, &settings, &got.slots())
+                } else {
+                    sgd_momentum(DType::F64, &settings, &got.slots(), &first)
+                }
             };
             for (t, (got, old)) in got.arrays.iter().zip(&expected.arrays).enumerate() {
                 for i in 0..LENS[t] {
@@ -618,12 +633,9 @@ mod tests {
 
     #[test]
     fn adam_follows_pytorchs_formula() {
-        for (weight_decay, decoupled, maximize, ams, beta1) in [
-            (0.0, false, false, false, 0.9),
-            (0.1, true, false, false, 0.9),
-            (0.1, false, true, true, 0.9),
-            (0.1, true, false, true, 0.3),
-        ] {
+        for (weight_decay, decoupled, maximize, ams, beta1) in
+            [(0.0, false, false, false, 0.9), (0.1, true, false, false, 0.9), (0.1, false, true, true, 0.9), (0.1, true, false, true, 0.3)]
+        {
             let settings = Adam { lr: 0.01, beta1, beta2: 0.999, eps: 1e-8, weight_decay, decoupled, maximize };
             let steps: Vec<f64> = (0..LENS.len()).map(|t| 1.0 + (t / 2) as f64).collect();
             let (mut got, old) = (group(&LENS, 5, |x| x as f32), group(&LENS, 5, |x| x as f32));

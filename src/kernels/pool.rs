@@ -39,7 +39,9 @@ pub enum Divisor {
 }
 
 /// float32 or float64.
-trait Real: SimdElement + Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Div<Output = Self> + 'static {
+trait Real:
+    SimdElement + Copy + Send + Sync + PartialOrd + Add<Output = Self> + AddAssign + Mul<Output = Self> + Div<Output = Self> + 'static
+{
     const ZERO: Self;
     const LOWEST: Self;
     /// The native vector.
@@ -92,28 +94,27 @@ unsafe fn each_plane(dtype: DType, planes: usize, src: *const u8, src_len: usize
     }
     let (src, dst) = (Shared::read_only(src), Shared::new(dst));
     let grain = (TASK_ELEMENTS / (src_len + dst_len)).max(1);
-    let body = |task: usize| {
-        let range = task * grain..(task * grain + grain).min(planes);
-        // SAFETY: planes of this task; scratch holds one plane of each side.
-        unsafe {
-            match dtype {
-                DType::F32 => {
-                    range.for_each(|p| kernel.run(p, src.get().cast::<f32>().add(p * src_len), dst.get().cast::<f32>().add(p * dst_len)))
-                }
-                DType::F64 => {
-                    range.for_each(|p| kernel.run(p, src.get().cast::<f64>().add(p * src_len), dst.get().cast::<f64>().add(p * dst_len)))
-                }
-                _ => {
-                    let (mut from, mut to) = (vec![0f32; src_len], vec![0f32; dst_len]);
-                    for p in range {
-                        cast_row(dtype, src.get().add(2 * p * src_len), DType::F32, from.as_mut_ptr().cast(), src_len);
-                        kernel.run(p, from.as_ptr(), to.as_mut_ptr());
-                        cast_row(DType::F32, to.as_ptr().cast(), dtype, dst.get().add(2 * p * dst_len), dst_len);
+    let body =
+        |task: usize| {
+            let range = task * grain..(task * grain + grain).min(planes);
+            // SAFETY: planes of this task; scratch holds one plane of each side.
+            unsafe {
+                match dtype {
+                    DType::F32 => range
+                        .for_each(|p| kernel.run(p, src.get().cast::<f32>().add(p * src_len), dst.get().cast::<f32>().add(p * dst_len))),
+                    DType::F64 => range
+                        .for_each(|p| kernel.run(p, src.get().cast::<f64>().add(p * src_len), dst.get().cast::<f64>().add(p * dst_len))),
+                    _ => {
+                        let (mut from, mut to) = (vec![0f32; src_len], vec![0f32; dst_len]);
+                        for p in range {
+                            cast_row(dtype, src.get().add(2 * p * src_len), DType::F32, from.as_mut_ptr().cast(), src_len);
+                            kernel.run(p, from.as_ptr(), to.as_mut_ptr());
+                            cast_row(DType::F32, to.as_ptr().cast(), dtype, dst.get().add(2 * p * dst_len), dst_len);
+                        }
                     }
                 }
             }
-        }
-    };
+        };
     let tasks = planes.div_ceil(grain);
     if tasks == 1 { body(0) } else { par_for(tasks, &body) }
 }
@@ -290,7 +291,14 @@ unsafe fn max_rows<S: Simd, F: Real>(simd: S, w: &Window, src: *const F, dst: *m
                 }
             }
             let out = (od * w.output[1] + oh) * w.output[2];
-            let row = MaxRow { src: src.wrapping_sub(padding), dst: dst.wrapping_add(out), indices: indices.map(|i| i.wrapping_add(out)), taps: &taps, stride, padding };
+            let row = MaxRow {
+                src: src.wrapping_sub(padding),
+                dst: dst.wrapping_add(out),
+                indices: indices.map(|i| i.wrapping_add(out)),
+                taps: &taps,
+                stride,
+                padding,
+            };
             // SAFETY: windows of `first..lanes_end` lie inside the row, the others are looked at place by place.
             unsafe {
                 let done = row.blocks::<S, F::Lanes<S>>(simd, first..lanes_end)
@@ -774,7 +782,8 @@ mod tests {
     fn windows() -> Vec<Window> {
         let mut all = vec![];
         for input in [[1, 8, 8], [1, 9, 7], [1, 1, 300], [4, 5, 6], [2, 6, 270]] {
-            for (kernel, stride, padding, dilation) in [(2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), (2, 3, 1, 1), (3, 1, 1, 2), (2, 1, 0, 1)] {
+            for (kernel, stride, padding, dilation) in [(2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), (2, 3, 1, 1), (3, 1, 1, 2), (2, 1, 0, 1)]
+            {
                 for ceil in [false, true] {
                     let mut w = Window { input, output: [1; 3], kernel: [1; 3], stride: [1; 3], padding: [0; 3], dilation: [1; 3] };
                     let mut fits = true;
@@ -900,7 +909,9 @@ mod tests {
 
     #[test]
     fn adaptive_pools_equal_naive_loops() {
-        for (input, output) in [([1, 7, 9], [1, 3, 4]), ([1, 5, 5], [1, 1, 1]), ([3, 4, 100], [2, 3, 7]), ([1, 2, 3], [1, 5, 7]), ([1, 1, 4], [1, 0, 2])] {
+        for (input, output) in
+            [([1, 7, 9], [1, 3, 4]), ([1, 5, 5], [1, 1, 1]), ([3, 4, 100], [2, 3, 7]), ([1, 2, 3], [1, 5, 7]), ([1, 1, 4], [1, 0, 2])]
+        {
             let sizes = Adaptive { input, output };
             let ((len, n), planes) = (sizes.lens(), 2);
             let x = numbers(planes * len);

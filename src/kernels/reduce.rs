@@ -1176,6 +1176,7 @@ impl<T: Widen> Job<T> {
         // SAFETY: every unit wrote its columns; unused ones of the last tile are never read.
         for group in 0..outers * tiles {
             let n = tile.min(width - group % tiles * tile);
+            // SAFETY: a group below the number that there is room for.
             let first = unsafe { shared.get().add(group * parts * tile) };
             let mut rows = parts;
             while rows > 1 {

@@ -41,7 +41,9 @@ const SECOND: u64 = 0xCD9E_8D57;
 
 #[inline(always)]
 fn round_keys(key: [u32; 2]) -> [[u32; 2]; 10] {
-    std::array::from_fn(|r| [key[0].wrapping_add(0x9E37_79B9u32.wrapping_mul(r as u32)), key[1].wrapping_add(0xBB67_AE85u32.wrapping_mul(r as u32))])
+    std::array::from_fn(|r| {
+        [key[0].wrapping_add(0x9E37_79B9u32.wrapping_mul(r as u32)), key[1].wrapping_add(0xBB67_AE85u32.wrapping_mul(r as u32))]
+    })
 }
 
 /// The words of `LANES` blocks from `block` on; word `w` of block `i` is number `w * LANES + i`.
@@ -177,17 +179,7 @@ fn ln(x: f32) -> f32 {
     let bits = x.to_bits().wrapping_sub(0x3f35_04f3);
     let e = (bits as i32 >> 23) as f32;
     let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;
-    let coefficients = [
-        0.07149754,
-        -0.11571201,
-        0.11661511,
-        -0.124110505,
-        0.14249937,
-        -0.1666848,
-        0.20000708,
-        -0.2499999,
-        0.333_333_3,
-    ];
+    let coefficients = [0.07149754, -0.11571201, 0.11661511, -0.124110505, 0.14249937, -0.1666848, 0.20000708, -0.2499999, 0.333_333_3];
     let p = coefficients.iter().fold(0f32, |p, c| p * f + c);
     let square = f * f;
     e * std::f32::consts::LN_2 + (f - 0.5 * square + square * f * p)
@@ -875,10 +867,12 @@ mod tests {
             let (values, results, again) = unsafe {
                 normal(dtype, STREAM, 4.0, 1.0, x.as_mut_ptr(), n);
                 dropout(dtype, STREAM, 0.25, x.as_ptr(), y.as_mut_ptr(), Some(mask.as_mut_ptr()), n);
-                let read = |bytes: &[u8]| f64s(n, |p| {
-                    cast_row(dtype, bytes.as_ptr(), DType::F64, p, n);
-                    0
-                });
+                let read = |bytes: &[u8]| {
+                    f64s(n, |p| {
+                        cast_row(dtype, bytes.as_ptr(), DType::F64, p, n);
+                        0
+                    })
+                };
                 let (values, results) = (read(&x), read(&y));
                 let p = x.as_mut_ptr();
                 dropout(dtype, STREAM, 0.25, p, p, None, n);

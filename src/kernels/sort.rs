@@ -87,7 +87,14 @@ pub unsafe fn sort(
     with_number!(dtype, T => unsafe { sort_typed::<T>(descending, rows, len, src.cast(), values.map(|v| v.cast()), indices) })
 }
 
-unsafe fn sort_typed<T: Sortable>(descending: bool, rows: usize, len: usize, src: *const T, values: Option<*mut T>, indices: Option<*mut i64>) {
+unsafe fn sort_typed<T: Sortable>(
+    descending: bool,
+    rows: usize,
+    len: usize,
+    src: *const T,
+    values: Option<*mut T>,
+    indices: Option<*mut i64>,
+) {
     let (src, values, indices) = (Shared::read_only(src), values.map(Shared::new), indices.map(Shared::new));
     for_rows(rows, len, &|row| {
         let from = src.get().wrapping_add(row * len);
@@ -162,16 +169,7 @@ fn radix(mut pairs: Vec<(u64, u32)>, bits: u32) -> Vec<(u64, u32)> {
 ///
 /// # Safety
 /// `src` holds `rows * len` elements, both outputs have room for `rows * k`; `k <= len`.
-pub unsafe fn topk(
-    dtype: DType,
-    greatest: bool,
-    rows: usize,
-    len: usize,
-    k: usize,
-    src: *const u8,
-    values: *mut u8,
-    indices: *mut i64,
-) {
+pub unsafe fn topk(dtype: DType, greatest: bool, rows: usize, len: usize, k: usize, src: *const u8, values: *mut u8, indices: *mut i64) {
     debug_assert!(k <= len);
     // SAFETY: the caller's promise.
     with_number!(dtype, T => unsafe { topk_typed::<T>(greatest, rows, len, k, src.cast(), values.cast(), indices) })
@@ -418,7 +416,15 @@ mod tests {
                     let mut in_place = x.clone();
                     // SAFETY: sizes as stated.
                     unsafe {
-                        sort(DType::F32, descending, rows, len, x.as_ptr().cast(), Some(values.as_mut_ptr().cast()), Some(indices.as_mut_ptr()));
+                        sort(
+                            DType::F32,
+                            descending,
+                            rows,
+                            len,
+                            x.as_ptr().cast(),
+                            Some(values.as_mut_ptr().cast()),
+                            Some(indices.as_mut_ptr()),
+                        );
                         let p: *mut u8 = in_place.as_mut_ptr().cast();
                         sort(DType::F32, descending, rows, len, p, Some(p), None);
                     }
@@ -470,7 +476,9 @@ mod tests {
                 for greatest in [false, true] {
                     let (mut values, mut indices) = (vec![0f32; rows * k], vec![0i64; rows * k]);
                     // SAFETY: sizes as stated.
-                    unsafe { topk(DType::F32, greatest, rows, len, k, x.as_ptr().cast(), values.as_mut_ptr().cast(), indices.as_mut_ptr()) };
+                    unsafe {
+                        topk(DType::F32, greatest, rows, len, k, x.as_ptr().cast(), values.as_mut_ptr().cast(), indices.as_mut_ptr())
+                    };
                     for row in 0..rows {
                         let expected = &naive_order(&x[row * len..(row + 1) * len], greatest)[..k];
                         assert_eq!(&indices[row * k..(row + 1) * k], expected);

@@ -3,6 +3,7 @@
 mod c {
     // The C library that std already links; no other state than the math error flags (`lgamma` also sets `signgam`, which
     // nobody here reads).
+    // SAFETY: the declarations are those of C's math.h.
     unsafe extern "C" {
         pub safe fn asinh(x: f64) -> f64;
         pub safe fn acosh(x: f64) -> f64;

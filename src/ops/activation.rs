@@ -37,7 +37,13 @@ pub fn gelu(x: &Tensor, approximate: &str) -> Result<Tensor> {
 /// The weight has one number, or one for each channel (dimension 1).
 fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     ensure!(weight.rank() <= 1, Runtime, "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}", weight.rank());
-    ensure!(x.dtype() == weight.dtype(), Runtime, "prelu: Type promoting not supported. Got {} and {}", x.dtype().scalar_name(), weight.dtype().scalar_name());
+    ensure!(
+        x.dtype() == weight.dtype(),
+        Runtime,
+        "prelu: Type promoting not supported. Got {} and {}",
+        x.dtype().scalar_name(),
+        weight.dtype().scalar_name()
+    );
     let weight = if weight.numel() != 1 {
         ensure!(x.rank() > 0, Runtime, "Not allow zero-dim input tensor.");
         let channels = if x.rank() > 1 { x.shape()[1] } else { 1 };

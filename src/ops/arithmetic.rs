@@ -107,7 +107,13 @@ fn integer_powers(x: Operand, exponent: Operand, dtype: DType) -> Result<Tensor>
                     if e >> bit & 1 == 1 { acc.wrapping_mul(b) } else { acc }
                 }),
                 _ if b == 1 => 1,
-                _ if b == -1 => if e % 2 == 0 { 1 } else { -1 },
+                _ if b == -1 => {
+                    if e % 2 == 0 {
+                        1
+                    } else {
+                        -1
+                    }
+                }
                 _ => 0,
             }
         })
@@ -184,7 +190,8 @@ fn round(x: &Tensor, decimals: i64, out: Option<&Tensor>) -> Result<Output> {
     let factor = 10f64.powi(decimals.unsigned_abs().min(400) as i32);
     let (there, back) = if decimals > 0 { (&rows::MUL, &rows::DIV) } else { (&rows::DIV, &rows::MUL) };
     let scaled = call(there, &[x.into(), factor.into()], &[])?;
-    into(back, &[(&call(&rows::ROUND, &[(&scaled).into()], &[])?).into(), factor.into()], &[], out).map(|out| as_named(out, "RoundBackward1"))
+    into(back, &[(&call(&rows::ROUND, &[(&scaled).into()], &[])?).into(), factor.into()], &[], out)
+        .map(|out| as_named(out, "RoundBackward1"))
 }
 
 fn lerp(a: &Args, out: Option<&Tensor>) -> Result<Output> {
@@ -206,11 +213,9 @@ fn masked_fill_value(value: Operand) -> Result<Scalar> {
     match value {
         Operand::Scalar(s) => Ok(s),
         Operand::Tensor(t) if t.rank() == 0 => crate::read::item(t),
-        Operand::Tensor(t) => bail!(
-            Runtime,
-            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
-            t.rank()
-        ),
+        Operand::Tensor(t) => {
+            bail!(Runtime, "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).", t.rank())
+        }
     }
 }
 
@@ -288,8 +293,8 @@ pub fn equal(x: &Tensor, y: &Tensor) -> Result<bool> {
 
 fn all_true(x: &Tensor) -> Result<bool> {
     let all: Vec<usize> = (0..x.rank()).collect();
-    let out = crate::reduce::fold(
-        rustnn_kernels::arrays::Fold::All, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?;
+    let out =
+        crate::reduce::fold(rustnn_kernels::arrays::Fold::All, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?;
     Ok(crate::read::scalar(&out)?.to_bool())
 }
 
@@ -305,6 +310,8 @@ crate::ops! {
         let inputs: Vec<&Tensor> = [x, e].iter().filter_map(|o| o.tensor()).collect();
         into_out("pow", &inputs, || pow(x, e), a.opt_tensor(2)?)?
     };
+    "sgn(Tensor self, *, Tensor? out=None)" Both "Sign: -1, 0 or 1." => |a| as_named(into(&rows::SIGN, &[a.operand(0)?], &[], a.opt_tensor(1)?)?, "SgnBackward0");
+    "sgn_(Tensor self)" Both "Sign, in place." => |a| { call_inplace(&rows::SIGN, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };
     "square(Tensor self, *, Tensor? out=None)" Both "Square, `self ** 2`." =>
         |a| into_out("square", &[a.tensor(0)?], || pow(a.operand(0)?, Operand::Scalar(Scalar::Int(2))), a.opt_tensor(1)?)?;
     "square_(Tensor self)" Both "Squares in place." => |a| { call_inplace(&rows::SQUARE, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };

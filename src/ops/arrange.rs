@@ -105,13 +105,7 @@ pub fn roll(x: &Tensor, shifts: &[i64], dims: &[i64]) -> Result<Tensor> {
         let flat = views::reshape_to(x, &[x.numel()])?;
         return views::reshape_to(&roll(&flat, shifts, &[0])?, x.shape());
     }
-    ensure!(
-        shifts.len() == dims.len(),
-        Runtime,
-        "shifts and dimensions must align. shifts: {}, dims:{}",
-        shifts.len(),
-        dims.len()
-    );
+    ensure!(shifts.len() == dims.len(), Runtime, "shifts and dimensions must align. shifts: {}, dims:{}", shifts.len(), dims.len());
     let mut out = x.array().clone();
     for (&shift, &dim) in shifts.iter().zip(dims) {
         let d = wrap_dim(dim, x.rank())?;

@@ -180,7 +180,16 @@ fn check_operands(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, n: usize, trans
     Ok(())
 }
 
-fn conv(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: &[i64], padding: Padding, dilation: &[i64], groups: i64, n: usize) -> Result<Tensor> {
+fn conv(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: &[i64],
+    padding: Padding,
+    dilation: &[i64],
+    groups: i64,
+    n: usize,
+) -> Result<Tensor> {
     check_operands(x, w, bias, n, false)?;
     if x.rank() == n + 1 {
         let batch = conv(&crate::unsqueeze(x, 0)?, w, bias, stride, padding, dilation, groups, n)?;
@@ -264,7 +273,17 @@ fn conv(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: &[i64], padding: 
 }
 
 #[allow(clippy::too_many_arguments)]
-fn conv_transpose(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: &[i64], padding: &[i64], extra: &[i64], groups: i64, dilation: &[i64], n: usize) -> Result<Tensor> {
+fn conv_transpose(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    stride: &[i64],
+    padding: &[i64],
+    extra: &[i64],
+    groups: i64,
+    dilation: &[i64],
+    n: usize,
+) -> Result<Tensor> {
     check_operands(x, w, bias, n, true)?;
     if x.rank() == n + 1 {
         let batch = conv_transpose(&crate::unsqueeze(x, 0)?, w, bias, stride, padding, extra, groups, dilation, n)?;
@@ -307,7 +326,12 @@ fn conv_transpose(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, stride: &[i64],
             + (dilation[i] * (w.shape()[2 + i].max(1) - 1)) as i64
             + extra[i] as i64
             + 1;
-        ensure!(size > 0, Runtime, "Given input size per channel: {:?}. Calculated output size per channel: ({size}). Output size is too small", &x.shape()[2..]);
+        ensure!(
+            size > 0,
+            Runtime,
+            "Given input size per channel: {:?}. Calculated output size per channel: ({size}). Output size is too small",
+            &x.shape()[2..]
+        );
         big.push(size as usize);
     }
     let shape = ConvShape {
@@ -335,7 +359,8 @@ fn named(a: &Args, n: usize) -> Result<Output> {
 }
 
 fn transposed(a: &Args, n: usize) -> Result<Output> {
-    conv_transpose(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.ints(3)?, a.ints(4)?, a.ints(5)?, a.int(6)?, a.ints(7)?, n).map(Output::Tensor)
+    conv_transpose(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.ints(3)?, a.ints(4)?, a.ints(5)?, a.int(6)?, a.ints(7)?, n)
+        .map(Output::Tensor)
 }
 
 crate::ops! {

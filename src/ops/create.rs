@@ -9,11 +9,7 @@ use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, bail, ensure};
 /// Sizes as given by a caller, none of them negative.
 pub fn sizes(size: &[i64]) -> Result<Shape> {
     size.iter()
-        .map(|&n| {
-            usize::try_from(n).map_err(|_| {
-                Error::Runtime(format!("Trying to create tensor with negative dimension {n}: {size:?}"))
-            })
-        })
+        .map(|&n| usize::try_from(n).map_err(|_| Error::Runtime(format!("Trying to create tensor with negative dimension {n}: {size:?}"))))
         .collect()
 }
 
@@ -61,11 +57,7 @@ pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, de
     ensure!(s != 0.0, Runtime, "step must be nonzero");
     ensure!(a.is_finite() && b.is_finite(), Runtime, "{}", format!("unsupported range: {a} -> {b}").replace("NaN", "nan"));
     ensure!(!s.is_nan(), Runtime, "step must be nonzero");
-    ensure!(
-        if s > 0.0 { b >= a } else { b <= a },
-        Runtime,
-        "upper bound and lower bound inconsistent with step sign"
-    );
+    ensure!(if s > 0.0 { b >= a } else { b <= a }, Runtime, "upper bound and lower bound inconsistent with step sign");
     let n = if all_int {
         let (a, b, s) = (start.to_i64() as i128, end.to_i64() as i128, step.to_i64() as i128);
         ((b - a) + s - s.signum()) / s
@@ -107,11 +99,27 @@ pub fn linspace(start: f64, end: f64, steps: i64, dtype: Option<DType>, device: 
         // In float32 throughout, counted from the nearer end, as PyTorch does: the numbers are then the same.
         let (start, end) = (start as f32, end as f32);
         let step = (end - start) / (n.max(2) - 1) as f32;
-        let value = |i: usize| if n == 1 { start } else if i < n / 2 { start + step * i as f32 } else { end - step * (n - 1 - i) as f32 };
+        let value = |i: usize| {
+            if n == 1 {
+                start
+            } else if i < n / 2 {
+                start + step * i as f32
+            } else {
+                end - step * (n - 1 - i) as f32
+            }
+        };
         Array::from_slice(&(0..n).map(value).collect::<Vec<f32>>(), &[n])?
     } else {
         let step = (end - start) / (n.max(2) - 1) as f64;
-        let value = |i: usize| if n == 1 { start } else if i < n / 2 { start + step * i as f64 } else { end - step * (n - 1 - i) as f64 };
+        let value = |i: usize| {
+            if n == 1 {
+                start
+            } else if i < n / 2 {
+                start + step * i as f64
+            } else {
+                end - step * (n - 1 - i) as f64
+            }
+        };
         Array::from_slice(&(0..n).map(value).collect::<Vec<f64>>(), &[n])?
     };
     copy::cast_array(&array, dtype).map(Tensor::from_array)
@@ -162,7 +170,8 @@ fn check_fits(value: Scalar, dtype: Option<DType>) -> Result<()> {
     let Some(dtype) = dtype.filter(|d| d.is_integral() && *d != DType::Bool && d.has_arithmetic()) else { return Ok(()) };
     let v = value.to_f64();
     let bits = 8 * dtype.size_bytes() as i32;
-    let (low, high) = if dtype.is_signed() { (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)) } else { (-(2f64.powi(bits - 1)), 2f64.powi(bits)) };
+    let (low, high) =
+        if dtype.is_signed() { (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)) } else { (-(2f64.powi(bits - 1)), 2f64.powi(bits)) };
     ensure!(v >= low && v < high, Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(dtype));
     Ok(())
 }

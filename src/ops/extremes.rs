@@ -363,7 +363,8 @@ fn logcumsumexp_directed(x: &Tensor, d: usize, backwards: bool) -> Result<Tensor
         Ok(Formula::new("LogcumsumexpBackward0", saved, move |dy, saved, _| {
             let (x, y) = (&saved[0], &saved[1]);
             // dx_i = exp(x_i) Σ_j dy_j exp(-y_j), in logarithms, positive and negative dy apart.
-            let least = crate::create::full_array(&[], Scalar::Float(f64::NEG_INFINITY), dy.dtype(), dy.device()).map(Tensor::from_array)?;
+            let least =
+                crate::create::full_array(&[], Scalar::Float(f64::NEG_INFINITY), dy.dtype(), dy.device()).map(Tensor::from_array)?;
             let empty = call(&rows::EQ, &[y.into(), Scalar::Float(f64::NEG_INFINITY).into()], &[])?;
             let part = |hit: &Tensor, dy: &Tensor| -> Result<Tensor> {
                 let safe = call(&rows::WHERE, &[hit.into(), dy.into(), (&crate::create::ones_like(dy)?).into()], &[])?;
@@ -398,11 +399,9 @@ fn in_place(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Ten
 
 fn aminmax(x: &Tensor, dim: Option<i64>, keep: bool) -> Result<Vec<Tensor>> {
     match dim {
-        None => ensure!(
-            x.numel() > 0,
-            Runtime,
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
-        ),
+        None => {
+            ensure!(x.numel() > 0, Runtime, "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        }
         Some(dim) => drop(nonempty(x, dim, "aminmax")?),
     }
     let dims = dim.map(|d| [d]);

@@ -78,11 +78,7 @@ pub(crate) fn if_wanted(context: &Context<Tensor>, i: usize, make: impl FnOnce()
 
 /// The result of an op on `inputs`, recorded if need be.
 pub(crate) fn attach(out: Array, inputs: &[&Tensor], formula: impl FnOnce() -> Result<Formula>) -> Result<Tensor> {
-    if needs_grad(inputs) && out.dtype().is_differentiable() {
-        Ok(record(out, inputs, formula()?))
-    } else {
-        Ok(Tensor::from_array(out))
-    }
+    if needs_grad(inputs) && out.dtype().is_differentiable() { Ok(record(out, inputs, formula()?)) } else { Ok(Tensor::from_array(out)) }
 }
 
 /// Writes into `x` (`in_place`) or into a copy of it; `formula` gives the gradients of `x` and of `others`.

@@ -91,11 +91,7 @@ fn plan(x: &Tensor, indices: &[Option<Tensor>]) -> Result<Plan> {
         })?;
     }
     let empty = index_shape.contains(&0);
-    ensure!(
-        empty || dims.iter().all(|&d| x.shape()[d] > 0),
-        Index,
-        "index is out of bounds for dimension with size 0"
-    );
+    ensure!(empty || dims.iter().all(|&d| x.shape()[d] > 0), Index, "index is out of bounds for dimension with size 0");
     // Neighbouring indexed dimensions stay where they are; others go to the front.
     let adjacent = dims.windows(2).all(|d| d[1] == d[0] + 1);
     let at = if adjacent { dims.first().copied().unwrap_or(0) } else { 0 };
@@ -222,9 +218,8 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
         let (dims, shape, saved) = (plan.dims.clone(), value.shape_owned(), plan.save()?);
         Ok(Formula::new("IndexPutBackward0", saved, move |dy, saved, context| {
             let index = restore(&dims, saved);
-            let dx = if_wanted(context, 0, || {
-                if accumulate { Ok(dy.clone()) } else { put_as(dy, false, &index, &zeros(dy, &[])?, false) }
-            })?;
+            let dx =
+                if_wanted(context, 0, || if accumulate { Ok(dy.clone()) } else { put_as(dy, false, &index, &zeros(dy, &[])?, false) })?;
             let dvalue = if_wanted(context, 1, || crate::reduce::sum_to(&get_as(dy, &index, "IndexBackward0")?, &shape))?;
             Ok(smallvec![dx, dvalue])
         }))
@@ -425,7 +420,9 @@ pub fn scatter_number(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, valu
         check_apart(x.array(), &[index.array()])?;
     }
     let number = crate::create::full_array(&[], value, x.dtype(), x.device())?;
-    let formula = || Formula::one("ScatterBackward1", &[index], move |dy, saved| scatter_number(dy, false, d as i64, &saved[0], Scalar::Int(0), None));
+    let formula = || {
+        Formula::one("ScatterBackward1", &[index], move |dy, saved| scatter_number(dy, false, d as i64, &saved[0], Scalar::Int(0), None))
+    };
     update(x, in_place, &[], formula, |target| {
         let Some(places) = &places else { return Ok(()) };
         let values = number.with_geometry(places.shape().into(), smallvec![0; places.shape().len()], number.offset());
@@ -716,7 +713,8 @@ pub fn index_fill(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value: S
         check_apart(x.array(), &[index.array()])?;
     }
     let number = crate::create::full_array(&[], value, x.dtype(), x.device())?;
-    let formula = || Formula::one("IndexFillBackward0", &[index], move |dy, saved| index_fill(dy, false, d as i64, &saved[0], Scalar::Int(0)));
+    let formula =
+        || Formula::one("IndexFillBackward0", &[index], move |dy, saved| index_fill(dy, false, d as i64, &saved[0], Scalar::Int(0)));
     update(x, in_place, &[], formula, |target| {
         let target = as_vector(target);
         let mut shape: Shape = target.shape().into();
@@ -862,7 +860,9 @@ fn select_by_mask(x: &Tensor, mask: &Tensor, name: &'static str) -> Result<Tenso
     plan.select(&copy::contiguous_array(x.array())?, &out)?;
     attach(out, &[x], || {
         let shape = x.shape_owned();
-        Formula::one(name, &[mask], move |dy, saved| masked_scatter(&zeros(dy, &shape)?, false, &crate::to_dtype(&saved[0], DType::Bool)?, dy))
+        Formula::one(name, &[mask], move |dy, saved| {
+            masked_scatter(&zeros(dy, &shape)?, false, &crate::to_dtype(&saved[0], DType::Bool)?, dy)
+        })
     })
 }
 
@@ -890,12 +890,7 @@ pub fn masked_scatter(x: &Tensor, in_place: bool, mask: &Tensor, source: &Tensor
     );
     let shape = broadcast(mask.shape(), x.shape())?;
     if in_place {
-        ensure!(
-            shape.as_slice() == x.shape(),
-            Runtime,
-            "output with shape {:?} doesn't match the broadcast shape {shape:?}",
-            x.shape()
-        );
+        ensure!(shape.as_slice() == x.shape(), Runtime, "output with shape {:?} doesn't match the broadcast shape {shape:?}", x.shape());
         check_apart(x.array(), &[mask.array(), source.array()])?;
     }
     let x = if in_place { x.clone() } else { crate::views::expand_to(x, &shape)? };
@@ -932,11 +927,7 @@ pub fn masked_scatter(x: &Tensor, in_place: bool, mask: &Tensor, source: &Tensor
 /// A row of zeros for each index, with a one in its column.
 pub fn one_hot(index: &Tensor, classes: i64) -> Result<Tensor> {
     ensure!(index.dtype() == DType::I64, Runtime, "one_hot is only applicable to index tensor of type LongTensor.");
-    ensure!(
-        classes > 0 || index.numel() > 0 || classes != -1,
-        Runtime,
-        "Can not infer total number of classes from empty tensor."
-    );
+    ensure!(classes > 0 || index.numel() > 0 || classes != -1, Runtime, "Can not infer total number of classes from empty tensor.");
     ensure!(classes > 0 || index.numel() > 0, Runtime, "Can not infer total number of classes from empty tensor.");
     let mut shape = index.shape_owned();
     if index.array().is_meta() {

@@ -57,17 +57,13 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let mut dtype = first.dtype();
     let mut total = 0;
     for (i, t) in tensors.iter().enumerate() {
-        dtype = dtype.promote(t.dtype()).ok_or_else(|| Error::Runtime(format!("cat: no common dtype of {} and {}", dtype.name(), t.dtype().name())))?;
+        dtype = dtype
+            .promote(t.dtype())
+            .ok_or_else(|| Error::Runtime(format!("cat: no common dtype of {} and {}", dtype.name(), t.dtype().name())))?;
         if skipped(t) && first.rank() != 1 {
             continue;
         }
-        ensure!(
-            t.rank() == first.rank(),
-            Runtime,
-            "Tensors must have same number of dimensions: got {} and {}",
-            first.rank(),
-            t.rank()
-        );
+        ensure!(t.rank() == first.rank(), Runtime, "Tensors must have same number of dimensions: got {} and {}", first.rank(), t.rank());
         for k in 0..t.rank() {
             ensure!(
                 k == d || t.shape()[k] == first.shape()[k],

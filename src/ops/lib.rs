@@ -4,24 +4,22 @@
 pub mod activation;
 pub mod arithmetic;
 pub mod arrange;
+pub mod conv;
 pub mod copy;
 pub mod create;
 pub mod embedding;
 pub mod extremes;
 mod formula;
 pub mod index;
-pub mod conv;
 pub mod join;
 pub mod loss;
 pub mod matmul;
-pub mod norm;
-pub mod optimizer;
-pub mod pool;
-pub mod softmax;
-pub mod sort;
 pub mod mode;
 pub mod moments;
 pub mod names;
+pub mod norm;
+pub mod optimizer;
+pub mod pool;
 pub mod random;
 pub mod read;
 pub mod reduce;
@@ -29,6 +27,8 @@ pub mod registry;
 pub mod row;
 pub mod rows;
 pub mod saved;
+pub mod softmax;
+pub mod sort;
 pub mod tape;
 pub mod tensor;
 pub mod views;
@@ -59,7 +59,28 @@ pub fn set_default_device(device: Device) -> Device {
 type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&registry::Args) -> Result<registry::Output>)];
 
 /// The ops of each file; a new file of ops adds its line here.
-pub(crate) static OP_FILES: &[OpFile] = &[moments::OPS, conv::OPS, join::OPS, loss::OPS, matmul::OPS, norm::OPS, pool::OPS, random::OPS, softmax::OPS, activation::OPS, arithmetic::OPS, arrange::OPS, copy::OPS, create::OPS, embedding::OPS, extremes::OPS, sort::OPS, index::OPS, reduce::OPS, views::OPS];
+pub(crate) static OP_FILES: &[OpFile] = &[
+    moments::OPS,
+    conv::OPS,
+    join::OPS,
+    loss::OPS,
+    matmul::OPS,
+    norm::OPS,
+    pool::OPS,
+    random::OPS,
+    softmax::OPS,
+    activation::OPS,
+    arithmetic::OPS,
+    arrange::OPS,
+    copy::OPS,
+    create::OPS,
+    embedding::OPS,
+    extremes::OPS,
+    sort::OPS,
+    index::OPS,
+    reduce::OPS,
+    views::OPS,
+];
 
 /// Other names of ops, in PyTorch too; in-place forms follow.
 pub(crate) static ALIASES: &[(&str, &str)] = &[
@@ -85,15 +106,6 @@ pub(crate) static ALIASES: &[(&str, &str)] = &[
     ("multiply", "mul"),
     ("negative", "neg"),
     ("not_equal", "ne"),
-    ("sgn", "sign"),
-    ("special_digamma", "digamma"),
-    ("special_erf", "erf"),
-    ("special_erfc", "erfc"),
-    ("special_erfinv", "erfinv"),
-    ("special_expit", "sigmoid"),
-    ("special_gammaln", "lgamma"),
-    ("special_logit", "logit"),
-    ("special_xlogy", "xlogy"),
     ("subtract", "sub"),
     ("swapaxes", "transpose"),
     ("swapdims", "transpose"),

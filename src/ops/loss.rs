@@ -141,10 +141,32 @@ impl Backward<Tensor> for ClassLoss {
 
 /// Cross-entropy of logits, or the negative log-likelihood of log-probabilities; (C) or (N, C, …).
 #[allow(clippy::too_many_arguments)]
-fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index: i64, how: &str, smoothing: f64, logits: bool) -> Result<Tensor> {
+fn class_loss(
+    x: &Tensor,
+    target: &Tensor,
+    weight: Option<&Tensor>,
+    ignore_index: i64,
+    how: &str,
+    smoothing: f64,
+    logits: bool,
+) -> Result<Tensor> {
     let how = reduction(how)?;
     if x.rank() == 1 && (target.rank() == 0 || target.shape() == x.shape()) {
-        let out = class_loss(&crate::unsqueeze(x, 0)?, &crate::unsqueeze(target, 0)?, weight, ignore_index, if how == Reduction::None { "none" } else if how == Reduction::Mean { "mean" } else { "sum" }, smoothing, logits)?;
+        let out = class_loss(
+            &crate::unsqueeze(x, 0)?,
+            &crate::unsqueeze(target, 0)?,
+            weight,
+            ignore_index,
+            if how == Reduction::None {
+                "none"
+            } else if how == Reduction::Mean {
+                "mean"
+            } else {
+                "sum"
+            },
+            smoothing,
+            logits,
+        )?;
         return if how == Reduction::None { crate::views::squeeze(&out, Some(&[0])) } else { Ok(out) };
     }
     ensure!(x.rank() >= 2, Value, "Expected input to have 1 or more dimensions with classes, got input of size {:?}", x.shape());
@@ -160,13 +182,7 @@ fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index
             x.shape()[0],
             target.shape().first().copied().unwrap_or(0)
         );
-        ensure!(
-            target.shape() == items.as_slice(),
-            Runtime,
-            "Expected target size {:?}, got {:?}",
-            items,
-            target.shape()
-        );
+        ensure!(target.shape() == items.as_slice(), Runtime, "Expected target size {:?}, got {:?}", items, target.shape());
         ensure!(
             matches!(target.dtype(), DType::I64 | DType::U8),
             Runtime,
@@ -175,7 +191,13 @@ fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index
         );
     } else {
         ensure!(target.rank() == x.rank(), Runtime, "expected target dtype to be Long or Byte, but got {}", target.dtype().scalar_name());
-        ensure!(target.shape() == x.shape(), Runtime, "Expected floating point type for target with class probabilities to have the input's size {:?}, got {:?}", x.shape(), target.shape());
+        ensure!(
+            target.shape() == x.shape(),
+            Runtime,
+            "Expected floating point type for target with class probabilities to have the input's size {:?}, got {:?}",
+            x.shape(),
+            target.shape()
+        );
         ensure!(ignore_index < 0, Runtime, "ignore_index is not supported for floating point target");
     }
     ensure!((0.0..=1.0).contains(&smoothing), Runtime, "label_smoothing must be between 0.0 and 1.0. Got: {smoothing:.6}");
@@ -187,11 +209,18 @@ fn class_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index
             w.shape()
         );
         if w.dtype() != x.dtype() {
-            return Err(rustnn_tensor::Error::Runtime(format!("expected scalar type {} but found {}", x.dtype().scalar_name(), w.dtype().scalar_name())));
+            return Err(rustnn_tensor::Error::Runtime(format!(
+                "expected scalar type {} but found {}",
+                x.dtype().scalar_name(),
+                w.dtype().scalar_name()
+            )));
         }
     }
     if !x.dtype().is_float() {
-        return Err(rustnn_tensor::Error::not_implemented(if logits { "log_softmax_lastdim_kernel_impl" } else { "nll_loss_out_frame" }, x.dtype()));
+        return Err(rustnn_tensor::Error::not_implemented(
+            if logits { "log_softmax_lastdim_kernel_impl" } else { "nll_loss_out_frame" },
+            x.dtype(),
+        ));
     }
     let stats = layers::statistics_dtype(x.dtype());
     let target = if probabilities {
@@ -278,7 +307,8 @@ fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Resul
     if !x.array().is_meta() && x.numel() > 0 {
         let all: SmallVec<[usize; 5]> = (0..x.rank()).collect();
         let extreme = |fold| -> Result<f64> {
-            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?)?.to_f64())
+            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?)?
+                .to_f64())
         };
         let (low, high) = (extreme(rustnn_kernels::arrays::Fold::Min)?, extreme(rustnn_kernels::arrays::Fold::Max)?);
         // NaN fails the test too.

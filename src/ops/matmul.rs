@@ -126,15 +126,7 @@ pub fn mm(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 fn check_inner(a: &Tensor, b: &Tensor) -> Result<()> {
     let (x, y) = (a.shape(), b.shape());
-    ensure!(
-        x[1] == y[0],
-        Runtime,
-        "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})",
-        x[0],
-        x[1],
-        y[0],
-        y[1]
-    );
+    ensure!(x[1] == y[0], Runtime, "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})", x[0], x[1], y[0], y[1]);
     Ok(())
 }
 
@@ -156,13 +148,7 @@ pub fn bmm(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 pub fn dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    ensure!(
-        a.rank() == 1 && b.rank() == 1,
-        Runtime,
-        "1D tensors expected, but got {}D and {}D tensors",
-        a.rank(),
-        b.rank()
-    );
+    ensure!(a.rank() == 1 && b.rank() == 1, Runtime, "1D tensors expected, but got {}D and {}D tensors", a.rank(), b.rank());
     ensure!(
         a.dtype() == b.dtype(),
         Runtime,
@@ -203,12 +189,7 @@ pub fn mv(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// PyTorch's `matmul`: vectors, matrices and broadcast stacks of matrices.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match (a.rank(), b.rank()) {
-        (0, _) | (_, 0) => bail!(
-            Runtime,
-            "both arguments to matmul need to be at least 1D, but they are {}D and {}D",
-            a.rank(),
-            b.rank()
-        ),
+        (0, _) | (_, 0) => bail!(Runtime, "both arguments to matmul need to be at least 1D, but they are {}D and {}D", a.rank(), b.rank()),
         (1, 1) => dot(a, b),
         (2, 1) => mv(a, b),
         (1, 2) => {
@@ -349,20 +330,10 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (k, columns) = (x.shape()[n - 1], w.shape()[0]);
     let rows: usize = x.shape()[..n - 1].iter().product();
     if k != w.shape()[1] {
-        bail!(
-            Runtime,
-            "mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {}x{})",
-            w.shape()[1],
-            w.shape()[0]
-        );
+        bail!(Runtime, "mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {}x{})", w.shape()[1], w.shape()[0]);
     }
     if x.dtype() != w.dtype() {
-        bail!(
-            Runtime,
-            "mat1 and mat2 must have the same dtype, but got {} and {}",
-            x.dtype().scalar_name(),
-            w.dtype().scalar_name()
-        );
+        bail!(Runtime, "mat1 and mat2 must have the same dtype, but got {} and {}", x.dtype().scalar_name(), w.dtype().scalar_name());
     }
     check_dtypes(x, w)?;
     let mut shape: Shape = x.shape()[..n - 1].into();
@@ -372,7 +343,12 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         None => None,
         Some(b) => {
             if b.dtype() != x.dtype() {
-                bail!(Runtime, "self and mat2 must have the same dtype, but got {} and {}", b.dtype().scalar_name(), x.dtype().scalar_name());
+                bail!(
+                    Runtime,
+                    "self and mat2 must have the same dtype, but got {} and {}",
+                    b.dtype().scalar_name(),
+                    x.dtype().scalar_name()
+                );
             }
             ensure!(
                 b.rank() <= 1 && (b.numel() == columns || b.numel() == 1),
@@ -447,14 +423,22 @@ pub fn einsum(equation: &str, operands: &[Tensor]) -> Result<Tensor> {
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix("...") {
                 let Some(extra) = extra else {
-                    bail!(Runtime, "einsum(): the number of subscripts in the equation ({plain}) is more than the number of dimensions ({rank}) for an operand")
+                    bail!(
+                        Runtime,
+                        "einsum(): the number of subscripts in the equation ({plain}) is more than the number of dimensions ({rank}) for an operand"
+                    )
                 };
                 out.extend((0..extra).map(|i| 1000 + (extra - 1 - i) as u32));
                 rest = after;
                 continue;
             }
             let c = rest.chars().next().unwrap_or(' ');
-            ensure!(c.is_ascii_alphabetic(), Runtime, "einsum(): invalid subscript given at index {} in the equation string, subscripts must be in [a-zA-Z]", term.len() - rest.len());
+            ensure!(
+                c.is_ascii_alphabetic(),
+                Runtime,
+                "einsum(): invalid subscript given at index {} in the equation string, subscripts must be in [a-zA-Z]",
+                term.len() - rest.len()
+            );
             out.push(c as u32);
             rest = &rest[c.len_utf8()..];
         }
@@ -494,7 +478,12 @@ pub fn einsum(equation: &str, operands: &[Tensor]) -> Result<Tensor> {
             let plain = r.replace("...", "").chars().count();
             let out = letters(&r, plain + if r.contains("...") { dots } else { 0 })?;
             for &l in &out {
-                ensure!(sizes.contains_key(&l), Runtime, "einsum(): output subscript {} does not appear in the equation for any input operand", char::from_u32(l).unwrap_or('.'));
+                ensure!(
+                    sizes.contains_key(&l),
+                    Runtime,
+                    "einsum(): output subscript {} does not appear in the equation for any input operand",
+                    char::from_u32(l).unwrap_or('.')
+                );
             }
             out
         }

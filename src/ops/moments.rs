@@ -165,7 +165,8 @@ pub fn vector_norm(x: &Tensor, p: f64, over: Option<&[i64]>, keep: bool, dtype: 
     float_only(x, "linalg.vector_norm")?;
     let x = &crate::to_dtype(x, dtype.unwrap_or(x.dtype()))?;
     let over = dims(over, x.rank())?;
-    let plain = |kind, t: &Tensor| -> Result<Tensor> { Ok(Tensor::from_array(fold(kind, t.array(), &over, keep, Finish::Plain, x.dtype())?)) };
+    let plain =
+        |kind, t: &Tensor| -> Result<Tensor> { Ok(Tensor::from_array(fold(kind, t.array(), &over, keep, Finish::Plain, x.dtype())?)) };
     let abs = || crate::mode::no_grad(|| call(&rows::ABS, &[x.into()], &[]));
     let y = if p == 2.0 {
         Tensor::from_array(fold(Fold::SumSquares, x.array(), &over, keep, Finish::OverRoot(1.0), x.dtype())?)

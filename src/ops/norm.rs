@@ -15,7 +15,12 @@ use rustnn_tensor::{Array, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
 /// Gradients of `f(inputs)` by recording it: the twin of a fused backward, for gradients of gradients. `wanted` says which.
-pub(crate) fn recorded_gradients(inputs: &[Option<&Tensor>], f: impl FnOnce(&[Option<Tensor>]) -> Result<Tensor>, dy: &Tensor, wanted: &[bool]) -> Result<Grads<Tensor>> {
+pub(crate) fn recorded_gradients(
+    inputs: &[Option<&Tensor>],
+    f: impl FnOnce(&[Option<Tensor>]) -> Result<Tensor>,
+    dy: &Tensor,
+    wanted: &[bool],
+) -> Result<Grads<Tensor>> {
     // Aliases of the inputs: gradients stop at them, and go on from there to where the inputs came from.
     let aliases: Vec<Option<Tensor>> = inputs.iter().map(|t| t.map(crate::views::alias)).collect();
     let y = f(&aliases)?;
@@ -47,7 +52,11 @@ fn same_dtype(x: &Tensor, t: Option<&Tensor>) -> Result<()> {
         && t.dtype() != x.dtype()
         && !(x.dtype().size_bytes() == 2 && t.dtype() == rustnn_tensor::DType::F32)
     {
-        bail!(Runtime, "mixed dtype (CPU): expect parameter to have scalar type of {}", if x.dtype().size_bytes() == 2 { "Float" } else { x.dtype().scalar_name() });
+        bail!(
+            Runtime,
+            "mixed dtype (CPU): expect parameter to have scalar type of {}",
+            if x.dtype().size_bytes() == 2 { "Float" } else { x.dtype().scalar_name() }
+        );
     }
     Ok(())
 }
@@ -82,11 +91,22 @@ fn affine(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, shape: &[u
 #[derive(Clone, Debug)]
 enum Kind {
     /// Over the last dimensions, `n` elements a row.
-    Layer { n: usize, eps: f64 },
-    Rms { n: usize, eps: f64 },
-    Group { groups: usize, eps: f64 },
+    Layer {
+        n: usize,
+        eps: f64,
+    },
+    Rms {
+        n: usize,
+        eps: f64,
+    },
+    Group {
+        groups: usize,
+        eps: f64,
+    },
     /// By the batch's statistics.
-    BatchTrain { eps: f64 },
+    BatchTrain {
+        eps: f64,
+    },
     /// By given statistics.
     BatchEval,
 }
@@ -133,9 +153,8 @@ impl NormBackward {
             }
             Kind::BatchEval => {
                 let shape = channel_shape(x);
-                let fixed = |a: &Array| -> Result<Tensor> {
-                    crate::views::reshape_to(&Tensor::from_array(cast_array(a, x.dtype())?), &shape)
-                };
+                let fixed =
+                    |a: &Array| -> Result<Tensor> { crate::views::reshape_to(&Tensor::from_array(cast_array(a, x.dtype())?), &shape) };
                 let centre = match &self.mean {
                     Some(mean) => sub(x, &fixed(mean)?)?,
                     None => x.clone(),
@@ -231,7 +250,15 @@ impl NormBackward {
     }
 }
 
-fn finish(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, out: Array, kind: Kind, mean: Option<Array>, rstd: Array) -> Result<Tensor> {
+fn finish(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    out: Array,
+    kind: Kind,
+    mean: Option<Array>,
+    rstd: Array,
+) -> Result<Tensor> {
     let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![x];
     inputs.extend(weight);
     inputs.extend(bias);
@@ -253,7 +280,11 @@ fn finish(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>, out: Array
 
 fn row_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64, centred: bool) -> Result<Tensor> {
     let op = if centred { "layer_norm" } else { "rms_norm" };
-    ensure!(!shape.is_empty(), Runtime, "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []");
+    ensure!(
+        !shape.is_empty(),
+        Runtime,
+        "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []"
+    );
     let sizes = crate::create::sizes(shape)?;
     for (t, name) in [(weight, "weight"), (bias, "bias")] {
         if let Some(t) = t {
@@ -329,7 +360,15 @@ struct Running<'a> {
     var: Option<&'a Tensor>,
 }
 
-fn batch_norm(x: &Tensor, running: Running, weight: Option<&Tensor>, bias: Option<&Tensor>, training: bool, momentum: f64, eps: f64) -> Result<Tensor> {
+fn batch_norm(
+    x: &Tensor,
+    running: Running,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    training: bool,
+    momentum: f64,
+    eps: f64,
+) -> Result<Tensor> {
     ensure!(x.rank() >= 2, Runtime, "batch_norm: expected at least 2 dimensions, got input of size {:?}", x.shape());
     let c = x.shape()[1];
     for (t, name) in [(running.mean, "running_mean"), (running.var, "running_var"), (weight, "weight"), (bias, "bias")] {
@@ -349,7 +388,12 @@ fn batch_norm(x: &Tensor, running: Running, weight: Option<&Tensor>, bias: Optio
     let (w, b) = (parameter(weight, x)?, parameter(bias, x)?);
     let rstd = Array::empty(&[c], stats, x.device())?;
     if training {
-        ensure!(x.numel() > 0 || c == 0, Value, "Expected more than 1 value per channel when training, got input size {}", crate::views::size_text(x.shape()));
+        ensure!(
+            x.numel() > 0 || c == 0,
+            Value,
+            "Expected more than 1 value per channel when training, got input size {}",
+            crate::views::size_text(x.shape())
+        );
         let mean = Array::empty(&[c], stats, x.device())?;
         let unbiased = if running.var.is_some() { Some(Array::empty(&[c], stats, x.device())?) } else { None };
         layers::batch_norm_train(&dense, w.as_ref(), b.as_ref(), eps, &out, &mean, &rstd, unbiased.as_ref())?;
@@ -381,15 +425,21 @@ fn batch_norm(x: &Tensor, running: Running, weight: Option<&Tensor>, bias: Optio
 }
 
 /// Each sample's channels normalised by themselves: batch_norm of (1, N C, …).
-fn instance_norm(x: &Tensor, running: Running, weight: Option<&Tensor>, bias: Option<&Tensor>, own: bool, momentum: f64, eps: f64) -> Result<Tensor> {
+fn instance_norm(
+    x: &Tensor,
+    running: Running,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    own: bool,
+    momentum: f64,
+    eps: f64,
+) -> Result<Tensor> {
     ensure!(x.rank() >= 2, Runtime, "instance_norm: expected at least 2 dimensions, got input of size {:?}", x.shape());
     let (n, c) = (x.shape()[0], x.shape()[1]);
     let mut shape: Shape = smallvec![1, n * c];
     shape.extend_from_slice(&x.shape()[2..]);
     let flat = crate::views::reshape_to(x, &shape)?;
-    let repeat = |t: Option<&Tensor>| -> Result<Option<Tensor>> {
-        t.map(|t| crate::join::cat(&vec![t.clone(); n.max(1)], 0)).transpose()
-    };
+    let repeat = |t: Option<&Tensor>| -> Result<Option<Tensor>> { t.map(|t| crate::join::cat(&vec![t.clone(); n.max(1)], 0)).transpose() };
     let (w, b) = (repeat(weight)?, repeat(bias)?);
     let (rm, rv) = (repeat(running.mean)?, repeat(running.var)?);
     let copies = Running { mean: rm.as_ref(), var: rv.as_ref() };

@@ -83,7 +83,15 @@ pub fn sgd(settings: &Sgd, params: &[Tensor], grads: &[Tensor], buffers: &[Tenso
 }
 
 /// Adam or AdamW; `steps` (0-dim float32 tensors) are counted up here.
-pub fn adam(settings: &Adam, params: &[Tensor], grads: &[Tensor], averages: &[Tensor], squares: &[Tensor], greatest: Option<&[Tensor]>, steps: &[Tensor]) -> Result<()> {
+pub fn adam(
+    settings: &Adam,
+    params: &[Tensor],
+    grads: &[Tensor],
+    averages: &[Tensor],
+    squares: &[Tensor],
+    greatest: Option<&[Tensor]>,
+    steps: &[Tensor],
+) -> Result<()> {
     let mut counts: SmallVec<[f64; 16]> = SmallVec::new();
     for step in steps {
         let now = crate::read::item(step)?.to_f64() + 1.0;

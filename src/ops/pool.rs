@@ -14,10 +14,17 @@ use smallvec::{SmallVec, smallvec};
 /// One linear map and its transpose.
 #[derive(Clone, Debug)]
 enum Map {
-    Average { window: Window, divisor: Divisor },
+    Average {
+        window: Window,
+        divisor: Divisor,
+    },
     Adaptive(Adaptive),
     /// Places in the planes of the input, of the output's shape.
-    Pick { indices: Array, input: usize, output: usize },
+    Pick {
+        indices: Array,
+        input: usize,
+        output: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +102,16 @@ fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3]
 
 /// The window of a call over the last `n` dimensions, and the output's shape.
 #[allow(clippy::too_many_arguments)]
-fn window(x: &Tensor, n: usize, op: &str, kernel: &[i64], stride: Option<&[i64]>, padding: &[i64], dilation: &[i64], ceil: bool) -> Result<(Window, Shape)> {
+fn window(
+    x: &Tensor,
+    n: usize,
+    op: &str,
+    kernel: &[i64],
+    stride: Option<&[i64]>,
+    padding: &[i64],
+    dilation: &[i64],
+    ceil: bool,
+) -> Result<(Window, Shape)> {
     ensure!(
         x.rank() == n + 1 || x.rank() == n + 2,
         Runtime,
@@ -116,7 +132,12 @@ fn window(x: &Tensor, n: usize, op: &str, kernel: &[i64], stride: Option<&[i64]>
     ensure!(kernel.iter().all(|&k| k > 0), Runtime, "kernel size should be greater than zero, but got {kernel:?}");
     ensure!(stride.iter().all(|&s| s > 0), Runtime, "stride should not be zero, but got {stride:?}");
     ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero, but got {dilation:?}");
-    ensure!(x.shape()[x.rank() - n - 1..].iter().all(|&s| s > 0), Runtime, "{op}(): Expected input's non-batch dimensions to have positive size, but got {:?}", x.shape());
+    ensure!(
+        x.shape()[x.rank() - n - 1..].iter().all(|&s| s > 0),
+        Runtime,
+        "{op}(): Expected input's non-batch dimensions to have positive size, but got {:?}",
+        x.shape()
+    );
     let mut shape: Shape = x.shape()[..x.rank() - n].into();
     for i in 0..n {
         ensure!(padding[i] >= 0, Runtime, "pad must be non-negative, but got pad: {}", padding[i]);
@@ -206,25 +227,29 @@ fn avg_pool(a: &Args, n: usize) -> Result<Output> {
         None if a.bool(5)? => Divisor::WithPadding,
         None => Divisor::Inside,
     };
-    let map = Linear { map: Map::Average { window, divisor }, planes: planes(x, n), input: x.shape_owned(), output: shape, name: AVERAGE_NAMES[n - 1] };
+    let map = Linear {
+        map: Map::Average { window, divisor },
+        planes: planes(x, n),
+        input: x.shape_owned(),
+        output: shape,
+        name: AVERAGE_NAMES[n - 1],
+    };
     linear(x, &map, false, None).map(Output::Tensor)
 }
 
 /// The sizes of an adaptive pooling; -1 (for None) keeps one.
 fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, Shape)> {
-    ensure!(
-        x.rank() == n + 1 || x.rank() == n + 2,
-        Runtime,
-        "{op}(): Expected {}D or {}D tensor, but got {:?}",
-        n + 1,
-        n + 2,
-        x.shape()
-    );
+    ensure!(x.rank() == n + 1 || x.rank() == n + 2, Runtime, "{op}(): Expected {}D or {}D tensor, but got {:?}", n + 1, n + 2, x.shape());
     let given = spread(given, n, op, "output_size")?;
     let input = &x.shape()[x.rank() - n..];
     let mut shape: Shape = x.shape()[..x.rank() - n].into();
     for i in 0..n {
-        ensure!(input[i] > 0, Runtime, "{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?} with dimension {i} being empty", x.shape());
+        ensure!(
+            input[i] > 0,
+            Runtime,
+            "{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?} with dimension {i} being empty",
+            x.shape()
+        );
         shape.push(match given[i] {
             -1 => input[i],
             k if k < 0 => bail!(Runtime, "{op}: elements of output_size must be greater than or equal to 0 but received {given:?}"),

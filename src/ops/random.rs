@@ -126,7 +126,8 @@ fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
         ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
         let dtype = a.opt_dtype(at + 3)?.unwrap_or(DType::I64);
         let shape = crate::create::sizes(a.ints(at)?)?;
-        let t = sample(integers(low, high)?, a.generator(at + 1)?, &shape, dtype, a.opt_device(at + 5)?.unwrap_or_else(crate::default_device))?;
+        let t =
+            sample(integers(low, high)?, a.generator(at + 1)?, &shape, dtype, a.opt_device(at + 5)?.unwrap_or_else(crate::default_device))?;
         t.set_requires_grad(a.bool(at + 7)?)?;
         Ok(t)
     };
@@ -227,7 +228,11 @@ fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<T
     let shape: rustnn_tensor::Shape = (0..x.rank()).map(|d| if !features || d < 2 { x.shape()[d] } else { 1 }).collect();
     let kept = sample(Law::Bernoulli { p: 1.0 - p }, None, &shape, x.dtype(), x.device())?;
     let a = 1.0 / ((LIMIT * LIMIT * p + 1.0) * (1.0 - p)).sqrt();
-    let b = call(&crate::rows::MUL, &[(&call(&crate::rows::ADD, &[(&kept).into(), (-1.0).into()], &[Scalar::Int(1)])?).into(), (LIMIT * a).into()], &[])?;
+    let b = call(
+        &crate::rows::MUL,
+        &[(&call(&crate::rows::ADD, &[(&kept).into(), (-1.0).into()], &[Scalar::Int(1)])?).into(), (LIMIT * a).into()],
+        &[],
+    )?;
     let b = call(&crate::rows::ADD, &[(&b).into(), (LIMIT * a * p).into()], &[Scalar::Int(1)])?;
     crate::add(&crate::mul(x, &crate::mul_scalar(&kept, a)?)?, &b)
 }
@@ -239,7 +244,8 @@ fn check_probabilities(p: &Array) -> Result<()> {
         return Ok(());
     }
     let all: Vec<usize> = (0..p.rank()).collect();
-    let extreme = |fold| -> Result<f64> { Ok(crate::read::scalar(&crate::reduce::fold(fold, p, &all, false, Finish::Plain, p.dtype())?)?.to_f64()) };
+    let extreme =
+        |fold| -> Result<f64> { Ok(crate::read::scalar(&crate::reduce::fold(fold, p, &all, false, Finish::Plain, p.dtype())?)?.to_f64()) };
     let (low, high) = (extreme(Fold::Min)?, extreme(Fold::Max)?);
     if !(low >= 0.0 && high <= 1.0) {
         bail!(Runtime, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.");
@@ -249,7 +255,12 @@ fn check_probabilities(p: &Array) -> Result<()> {
 
 fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Option<&Generator>) -> Result<Tensor> {
     ensure!(weights.rank() == 1 || weights.rank() == 2, Runtime, "prob_dist must be 1 or 2 dim");
-    ensure!(weights.dtype().is_float(), Runtime, "multinomial only supports floating-point dtypes for prob_dist, got: {}", weights.dtype().scalar_name());
+    ensure!(
+        weights.dtype().is_float(),
+        Runtime,
+        "multinomial only supports floating-point dtypes for prob_dist, got: {}",
+        weights.dtype().scalar_name()
+    );
     ensure!(samples > 0, Runtime, "cannot sample n_sample <= 0 samples");
     let categories = weights.shape()[weights.rank() - 1];
     ensure!(
@@ -266,7 +277,9 @@ fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Opt
         Ok(()) => Ok(Tensor::from_array(out)),
         Err(BadWeights::NotAWeight) => bail!(Runtime, "probability tensor contains either `inf`, `nan` or element < 0"),
         Err(BadWeights::NoWeight) => bail!(Runtime, "invalid multinomial distribution (sum of probabilities <= 0)"),
-        Err(BadWeights::TooFew) => bail!(Runtime, "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)"),
+        Err(BadWeights::TooFew) => {
+            bail!(Runtime, "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)")
+        }
     }
 }
 

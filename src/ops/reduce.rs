@@ -46,8 +46,7 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let lead = x.rank() - shape.len();
-    let dims: SmallVec<[usize; 5]> =
-        (0..x.rank()).filter(|&d| d < lead || (shape[d - lead] == 1 && x.shape()[d] != 1)).collect();
+    let dims: SmallVec<[usize; 5]> = (0..x.rank()).filter(|&d| d < lead || (shape[d - lead] == 1 && x.shape()[d] != 1)).collect();
     if needs_grad(&[x]) {
         let dims: SmallVec<[i64; 5]> = dims.iter().map(|&d| d as i64).collect();
         let out = if dims.is_empty() { x.clone() } else { sum(x, Some(&dims), true, None)? };
@@ -166,7 +165,11 @@ impl Backward<Tensor> for ExtremeBackward {
         let y = spread(&y, x.shape(), &self.dims, self.keep)?;
         let nan = |t: &Tensor| call(&rows::ISNAN, &[t.into()], &[]);
         let hit = call(&rows::EQ, &[(&x).into(), (&y.detach()).into()], &[])?;
-        let hit = call(&rows::LOGICAL_OR, &[(&hit).into(), (&call(&rows::LOGICAL_AND, &[(&nan(&x)?).into(), (&nan(&y)?).into()], &[])?).into()], &[])?;
+        let hit = call(
+            &rows::LOGICAL_OR,
+            &[(&hit).into(), (&call(&rows::LOGICAL_AND, &[(&nan(&x)?).into(), (&nan(&y)?).into()], &[])?).into()],
+            &[],
+        )?;
         let dims: SmallVec<[i64; 5]> = self.dims.iter().map(|&d| d as i64).collect();
         let hit = crate::to_dtype(&hit, grad.dtype())?;
         let count = sum(&hit, Some(&dims), true, None)?;

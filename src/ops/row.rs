@@ -3,7 +3,7 @@
 
 use crate::mode;
 use crate::saved::Saved;
-use crate::tape::{record, rebase};
+use crate::tape::{rebase, record};
 use crate::tensor::Tensor;
 use rustnn_autograd::{Backward, Context, Grads, Node};
 use rustnn_kernels::arrays;
@@ -199,7 +199,8 @@ fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
             Some(shape) => shape::broadcast(&shape, t.shape())?,
         });
         // A 0-dim CPU tensor in front follows the others.
-        let follows = device == Some(Device::Cpu) && inputs.iter().filter_map(|o| o.tensor()).take_while(|u| !u.same(t)).all(|u| u.rank() == 0);
+        let follows =
+            device == Some(Device::Cpu) && inputs.iter().filter_map(|o| o.tensor()).take_while(|u| !u.same(t)).all(|u| u.rank() == 0);
         device = if follows { Some(t.device()) } else { Some(join_device(device, t)?) };
     }
     Ok(Plan { compute, result, shape: out.unwrap_or_default(), device: device.unwrap_or(Device::Cpu) })
@@ -331,12 +332,7 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     }
     let plan = plan(row, &inputs)?;
     if plan.shape.as_slice() != target.shape() {
-        bail!(
-            Runtime,
-            "output with shape {:?} doesn't match the broadcast shape {:?}",
-            target.shape(),
-            plan.shape
-        );
+        bail!(Runtime, "output with shape {:?} doesn't match the broadcast shape {:?}", target.shape(), plan.shape);
     }
     if !plan.result.can_cast(target.dtype()) {
         return Err(Error::result_cast(plan.result, target.dtype()));
@@ -838,9 +834,7 @@ impl Recorder {
         match &values[out] {
             Known::Tensor(t) if t.shape() == like.shape() => Ok(t.clone()),
             Known::Tensor(t) => crate::views::expand_to(t, like.shape()),
-            Known::Scalar(s) => {
-                crate::create::full_array(like.shape(), *s, like.dtype(), like.device()).map(Tensor::from_array)
-            }
+            Known::Scalar(s) => crate::create::full_array(like.shape(), *s, like.dtype(), like.device()).map(Tensor::from_array),
             Known::Nothing => bail!(Runtime, "a gradient formula used a value that was not saved"),
         }
     }

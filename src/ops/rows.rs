@@ -467,7 +467,9 @@ crate::rows! { y dy;
     BINARY_CROSS_ENTROPY_LOGITS_WEIGHTED "_bce_with_logits_pos_weight" (input, target, pos_weight;) float {
             (input.lit(1.0) - target) * input
                 + (input.lit(1.0) + (pos_weight - input.lit(1.0)) * target) * ((-input.abs()).exp().log1p() - input.minimum(input.lit(0.0))) }
-        grad [(dy * ((pos_weight * target + input.lit(1.0) - target) * input.sigmoid() - pos_weight * target)) none none];
+        grad [(dy * ((pos_weight * target + input.lit(1.0) - target) * input.sigmoid() - pos_weight * target))
+            (dy * ((pos_weight - input.lit(1.0)) * ((-input.abs()).exp().log1p() - input.minimum(input.lit(0.0))) - input))
+            (dy * (target * ((-input.abs()).exp().log1p() - input.minimum(input.lit(0.0)))))];
         range [-2.0..2.0, 0.0..1.0, 0.5..2.0] as "BinaryCrossEntropyWithLogitsBackward0";
 
     // ------------------------------------------------------------------------------------------------------- comparisons

@@ -35,11 +35,8 @@ impl Held {
     #[inline]
     pub fn new(tensor: &Tensor) -> Held {
         let slot = tensor.meta().host();
-        let host = if slot.load(std::sync::atomic::Ordering::Relaxed).is_null() {
-            None
-        } else {
-            HOST.get().and_then(|h| (h.retain)(tensor))
-        };
+        let host =
+            if slot.load(std::sync::atomic::Ordering::Relaxed).is_null() { None } else { HOST.get().and_then(|h| (h.retain)(tensor)) };
         Held { tensor: tensor.clone(), host }
     }
 
@@ -94,10 +91,22 @@ pub fn pop_saved_hooks() {
 pub enum Saved {
     Nothing,
     Scalar(Scalar),
-    Input { held: Held, version: u32 },
-    Output { array: Array, counter: Option<Arc<AtomicU32>>, version: u32, slot: u32 },
+    Input {
+        held: Held,
+        version: u32,
+    },
+    Output {
+        array: Array,
+        counter: Option<Arc<AtomicU32>>,
+        version: u32,
+        slot: u32,
+    },
     /// An input keeps its place on the tape beside what the hook made of it.
-    Hooked { packed: Box<dyn Packed>, edge: Option<Edge<Tensor>>, output: Option<u32> },
+    Hooked {
+        packed: Box<dyn Packed>,
+        edge: Option<Edge<Tensor>>,
+        output: Option<u32>,
+    },
 }
 
 impl Saved {

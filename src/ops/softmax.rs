@@ -60,7 +60,10 @@ pub fn softmax(x: &Tensor, dim: i64, log: bool, dtype: Option<DType>) -> Result<
     let d = wrap_dim(dim, x.rank())?;
     let wanted = dtype.unwrap_or(x.dtype());
     if wanted.is_integral() {
-        return Err(rustnn_tensor::Error::not_implemented(if log { "log_softmax_lastdim_kernel_impl" } else { "softmax_lastdim_kernel_impl" }, wanted));
+        return Err(rustnn_tensor::Error::not_implemented(
+            if log { "log_softmax_lastdim_kernel_impl" } else { "softmax_lastdim_kernel_impl" },
+            wanted,
+        ));
     }
     let x = crate::to_dtype(x, wanted)?;
     let from = contiguous_array(x.array())?;
@@ -103,7 +106,14 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
         if x.numel() == 0 {
             return crate::create::full(&crate::reduce::reduced(x.shape(), &dims, true), Scalar::Int(0), x.dtype());
         }
-        let m = crate::reduce::fold(rustnn_kernels::arrays::Fold::Max, x.array(), &dims, true, rustnn_kernels::arrays::Finish::Plain, x.dtype())?;
+        let m = crate::reduce::fold(
+            rustnn_kernels::arrays::Fold::Max,
+            x.array(),
+            &dims,
+            true,
+            rustnn_kernels::arrays::Finish::Plain,
+            x.dtype(),
+        )?;
         let m = Tensor::from_array(m);
         // An infinite maximum is not subtracted: inf - inf is NaN.
         let finite = call(&rows::ISFINITE, &[(&m).into()], &[])?;

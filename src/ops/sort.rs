@@ -115,11 +115,7 @@ fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]
             let d = wrap_dim(dim, x.rank())?;
             let x = Tensor::from_array(as_vector(x.array()));
             if x.numel() == 0 {
-                ensure!(
-                    x.shape()[d] == 0,
-                    Runtime,
-                    "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
-                );
+                ensure!(x.shape()[d] == 0, Runtime, "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied");
             }
             let found = if consecutive && x.numel() > 0 {
                 runs(&x, d)?
@@ -162,11 +158,7 @@ fn operand_tensor(value: Operand, like: &Tensor) -> Result<Tensor> {
 
 /// Where values would enter ascending sequences: before equal elements, or behind them (`right`).
 pub fn searchsorted(sequence: &Tensor, values: &Tensor, right: bool, sorter: Option<&Tensor>, int32: bool) -> Result<Tensor> {
-    ensure!(
-        sequence.rank() > 0,
-        Runtime,
-        "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
-    );
+    ensure!(sequence.rank() > 0, Runtime, "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension");
     let lead = sequence.rank() - 1;
     ensure!(
         sequence.rank() == 1 || (values.rank() == sequence.rank() && values.shape()[..lead] == sequence.shape()[..lead]),
@@ -214,10 +206,9 @@ fn search(a: &Args) -> Result<Output> {
     let right = match a.opt_str(4)? {
         None => right,
         Some("right") => true,
-        Some("left") if right => bail!(
-            Runtime,
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
-        ),
+        Some("left") if right => {
+            bail!(Runtime, "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        }
         Some("left") => false,
         Some(other) => bail!(Runtime, "torch.searchsorted(): side can only be 'left' or 'right' but got {other}"),
     };
@@ -270,13 +261,7 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
         (low, high) = (low - 1.0, high + 1.0);
     }
     let text = |v: f64| if v.is_nan() { "nan".into() } else { format!("{v}") };
-    ensure!(
-        low.is_finite() && high.is_finite(),
-        Runtime,
-        "torch.histc: range of [{}, {}] is not finite",
-        text(low),
-        text(high)
-    );
+    ensure!(low.is_finite() && high.is_finite(), Runtime, "torch.histc: range of [{}, {}] is not finite", text(low), text(high));
     ensure!(low < high, Runtime, "torch.histc: max must be larger than min");
     let mut counts = vec![0i64; bins as usize];
     for v in all.into_iter().filter(|v| *v >= low && *v <= high) {

@@ -94,10 +94,7 @@ pub fn rebase(target: &Tensor, node: NodeRef<Tensor>) {
     let copy = CopySlices { base: Geometry::of(base.array()), view: Geometry::of(target.array()), inner: node };
     base.set_edge(Edge { node: Node::new(edges, copy), slot: 0 });
     // The view's own edge is made anew from the base's.
-    target.set_edge(Edge {
-        node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())),
-        slot: 0,
-    });
+    target.set_edge(Edge { node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())), slot: 0 });
     target.set_view_version();
 }
 
@@ -169,9 +166,7 @@ impl Backward<Tensor> for Accumulate {
                 leaf.set_grad_unchecked(Some(own));
             }
             Some(before) if context.create_graph => leaf.set_grad_unchecked(Some(crate::add(&before, &grad)?)),
-            Some(before) => {
-                mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?
-            }
+            Some(before) => mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?,
         }
         if let Some(hooks) = leaf.post_accumulate() {
             hooks.run_tensor(0, leaf)?;
@@ -203,12 +198,8 @@ impl Backward<Tensor> for CopySlices {
     fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
         let slice = as_strided_in(&grad, &self.base, &self.view)?;
-        let inner = Context {
-            node: &self.inner,
-            create_graph: context.create_graph,
-            keep_graph: context.keep_graph,
-            wanted: context.wanted | 1,
-        };
+        let inner =
+            Context { node: &self.inner, create_graph: context.create_graph, keep_graph: context.keep_graph, wanted: context.wanted | 1 };
         let mut out = self.inner.payload.backward(smallvec![Some(slice)], &inner)?;
         let through = out.first_mut().and_then(Option::take);
         let whole = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, through.as_ref())?) } else { None };
@@ -403,15 +394,33 @@ impl Backward<Tensor> for AsStridedBackward {
 #[derive(Clone, Debug)]
 pub enum ViewOp {
     /// Another shape for the same elements.
-    Reshape { from: Shape },
-    Permute { dims: SmallVec<[usize; 5]> },
+    Reshape {
+        from: Shape,
+    },
+    Permute {
+        dims: SmallVec<[usize; 5]>,
+    },
     /// Sizes of 1 repeated, dimensions added in front.
-    Expand { from: Shape },
+    Expand {
+        from: Shape,
+    },
     /// Some elements of each dimension: `start`, `step` (not 0), of size `from`; a rank-keeping slice.
-    Slice { dim: usize, from: usize, start: usize, step: usize },
-    Select { dim: usize, from: usize, index: usize },
+    Slice {
+        dim: usize,
+        from: usize,
+        start: usize,
+        step: usize,
+    },
+    Select {
+        dim: usize,
+        from: usize,
+        index: usize,
+    },
     /// Any geometry inside the input's.
-    Strided { base: Geometry, view: Geometry },
+    Strided {
+        base: Geometry,
+        view: Geometry,
+    },
     /// The same elements in the same shape.
     Alias,
 }
@@ -576,9 +585,7 @@ pub fn run_backward(
 ) -> Result<Vec<Option<Tensor>>> {
     let mut starts = Vec::with_capacity(roots.len());
     for (i, root) in roots.iter().enumerate() {
-        let Some(edge) = root.edge() else {
-            bail!(Runtime, "element {i} of tensors does not require grad and does not have a grad_fn")
-        };
+        let Some(edge) = root.edge() else { bail!(Runtime, "element {i} of tensors does not require grad and does not have a grad_fn") };
         let seed = match seeds.get(i).cloned().flatten() {
             Some(seed) => {
                 if seed.shape() != root.shape() {

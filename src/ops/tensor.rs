@@ -272,7 +272,7 @@ impl Tensor {
 
     pub fn set_requires_grad(&self, on: bool) -> Result<()> {
         if on && !self.dtype().is_differentiable() {
-            bail!(Runtime, "Only Tensors of floating point and complex dtype can require gradients");
+            bail!(Runtime, "only Tensors of floating point dtype can require gradients");
         }
         if on && self.is_inference() && !mode::is_on(Mode::Inference) {
             bail!(Runtime, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
@@ -346,8 +346,7 @@ impl Tensor {
         if view.version.load(Acquire) == version || !base.requires_grad() {
             return None;
         }
-        let node: NodeRef<Tensor> =
-            Node::new([base.edge()].into_iter().collect(), AsStridedBackward::new(base.array(), &self.array));
+        let node: NodeRef<Tensor> = Node::new([base.edge()].into_iter().collect(), AsStridedBackward::new(base.array(), &self.array));
         let edge = Edge { node, slot: 0 };
         self.set_edge(edge.clone());
         view.version.store(version, Release);

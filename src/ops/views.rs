@@ -306,12 +306,7 @@ pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
     ensure!(length >= 0, Runtime, "narrow(): length must be non-negative.");
     let d = wrap_dim(dim, x.rank())?;
     let size = x.shape()[d] as i64;
-    ensure!(
-        start >= -size && start <= size,
-        Index,
-        "start out of range (expected to be in range of [{}, {size}], but got {start})",
-        -size
-    );
+    ensure!(start >= -size && start <= size, Index, "start out of range (expected to be in range of [{}, {size}], but got {start})", -size);
     let start = if start < 0 { start + size } else { start };
     ensure!(start <= size - length, Runtime, "start ({start}) + length ({length}) exceeds dimension size ({size}).");
     slice(x, d as i64, Some(start), Some(start + length), 1)
@@ -356,11 +351,7 @@ pub fn split(x: &Tensor, size: i64, dim: i64) -> Result<Vec<Tensor>> {
     ensure!(size >= 0, Runtime, "split expects split_size be non-negative, but got split_size={size}");
     let d = wrap_dim(dim, x.rank())?;
     let n = x.shape()[d] as i64;
-    ensure!(
-        size > 0 || n == 0,
-        Runtime,
-        "split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
-    );
+    ensure!(size > 0 || n == 0, Runtime, "split_size can only be 0 if dimension size is 0, but got dimension size of {n}");
     let count = if size == 0 { 1 } else { ((n + size - 1) / size).max(1) };
     let sizes: Vec<i64> = (0..count).map(|i| size.min(n - i * size)).collect();
     split_sizes(x, &sizes, dim, "SplitBackward0")
@@ -391,7 +382,13 @@ pub fn unbind(x: &Tensor, dim: i64) -> Result<Vec<Tensor>> {
 /// The diagonal of two dimensions, as a new last one.
 pub fn diagonal(x: &Tensor, offset: i64, dim1: i64, dim2: i64) -> Result<Tensor> {
     let (a, b) = (wrap_dim(dim1, x.rank())?, wrap_dim(dim2, x.rank())?);
-    ensure!(x.rank() >= 2, Index, "Dimension out of range (expected to be in range of [{}, {}], but got {dim1})", -(x.rank() as i64), x.rank() as i64 - 1);
+    ensure!(
+        x.rank() >= 2,
+        Index,
+        "Dimension out of range (expected to be in range of [{}, {}], but got {dim1})",
+        -(x.rank() as i64),
+        x.rank() as i64 - 1
+    );
     ensure!(a != b, Runtime, "diagonal dimensions cannot be identical {dim1}, {dim2}");
     let (n, m) = (x.shape()[a] as i64, x.shape()[b] as i64);
     let len = if offset >= 0 { n.min(m - offset) } else { (n + offset).min(m) }.max(0) as usize;
@@ -406,7 +403,28 @@ pub fn diagonal(x: &Tensor, offset: i64, dim1: i64, dim2: i64) -> Result<Tensor>
     shape.push(len);
     strides.push(step);
     let array = x.array().with_geometry(shape, strides, start);
-    Ok(strided_view(x, array, "DiagonalBackward0"))
+    let as_dense = |dense: &Geometry| {
+        let (mut shape, mut strides) = (dense.shape.clone(), dense.strides.clone());
+        let step = strides[a] + strides[b];
+        let skip = if offset >= 0 { offset as isize * strides[b] } else { -offset as isize * strides[a] };
+        for d in [a.max(b), a.min(b)] {
+            shape.remove(d);
+            strides.remove(d);
+        }
+        shape.push(len);
+        strides.push(step);
+        Geometry { shape, strides, offset: if len == 0 { 0 } else { skip as usize } }
+    };
+    Ok(dense_view(x, array, as_dense, "DiagonalBackward0"))
+}
+
+/// A view whose gradient is scattered into a dense tensor of `x`'s shape, whatever memory `x` itself has (its elements may lie on
+/// one another); `as_dense` says where.
+fn dense_view(x: &Tensor, array: Array, as_dense: impl Fn(&Geometry) -> Geometry, name: &'static str) -> Tensor {
+    let strides = rustnn_tensor::shape::contiguous_strides(x.shape());
+    let base = Geometry { shape: x.shape_owned(), strides, offset: 0 };
+    let view = as_dense(&base);
+    x.make_view(array, ViewOp::Strided { base, view }, name)
 }
 
 fn strided_view(x: &Tensor, array: Array, name: &'static str) -> Tensor {
@@ -417,7 +435,11 @@ fn strided_view(x: &Tensor, array: Array, name: &'static str) -> Tensor {
 pub fn as_strided(x: &Tensor, size: &[i64], stride: &[i64], offset: Option<i64>) -> Result<Tensor> {
     let shape = crate::create::sizes(size)?;
     let strides: Strides = stride.iter().map(|&s| s as isize).collect();
-    ensure!(strides.iter().all(|&s| s >= 0), Runtime, "as_strided: Negative strides are not supported at the moment, got strides: {stride:?}");
+    ensure!(
+        strides.iter().all(|&s| s >= 0),
+        Runtime,
+        "as_strided: Negative strides are not supported at the moment, got strides: {stride:?}"
+    );
     let offset = match offset {
         None => x.array().offset(),
         Some(o) => usize::try_from(o).map_err(|_| Error::Runtime(format!("Tensor: invalid storage offset {o}")))?,
@@ -445,7 +467,18 @@ pub fn unfold(x: &Tensor, dim: i64, size: i64, step: i64) -> Result<Tensor> {
         strides.push(stride);
     }
     let array = x.array().with_geometry(shape, strides, x.array().offset());
-    Ok(strided_view(x, array, "UnfoldBackward0"))
+    let as_dense = |dense: &Geometry| {
+        let mut strides = dense.strides.clone();
+        if strides.is_empty() {
+            strides.push(1);
+        } else {
+            let stride = strides[d];
+            strides[d] *= step as isize;
+            strides.push(stride);
+        }
+        Geometry { shape: array.shape().into(), strides, offset: 0 }
+    };
+    Ok(dense_view(x, array.clone(), as_dense, "UnfoldBackward0"))
 }
 
 pub fn movedim(x: &Tensor, source: &[i64], destination: &[i64]) -> Result<Tensor> {

@@ -84,8 +84,7 @@ fn call<'py>(
     if failures.len() == 1 {
         return Err(PyTypeError::new_err(failures.remove(0)));
     }
-    let got: Vec<String> =
-        args.iter().map(type_name).chain(kwargs.iter().map(|(k, v)| format!("{k}={}", type_name(v)))).collect();
+    let got: Vec<String> = args.iter().map(type_name).chain(kwargs.iter().map(|(k, v)| format!("{k}={}", type_name(v)))).collect();
     let expected: Vec<String> = entry.overloads.iter().zip(&failures).map(|(s, why)| format!(" * {}\n      {why}", s.text)).collect();
     Err(PyTypeError::new_err(format!(
         "{}() received an invalid combination of arguments - got ({}), but expected one of:\n{}\n",
@@ -159,9 +158,26 @@ pub fn overridden<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) 
     override_with(py, name, args, &[])
 }
 
+/// Classes without an override that are met all the time (Parameter), kept alive for ever.
+static PLAIN: [std::sync::atomic::AtomicUsize; 4] = [const { std::sync::atomic::AtomicUsize::new(0) }; 4];
+
+/// Says that a class has no `__torch_function__` of its own, so that calls need not ask.
+#[pyfunction]
+fn _register_plain_class(class: Bound<'_, PyType>) {
+    use std::sync::atomic::Ordering::*;
+    let address = class.as_ptr() as usize;
+    if PLAIN.iter().any(|slot| slot.compare_exchange(0, address, AcqRel, Acquire).is_ok()) {
+        std::mem::forget(class);
+    }
+}
+
 /// Whether an argument's class can have an override: plain Python values cannot.
 fn may_override(object: &Bound<PyAny>) -> bool {
     let class = object.get_type();
+    let address = class.as_ptr() as usize;
+    if PLAIN.iter().any(|slot| slot.load(std::sync::atomic::Ordering::Relaxed) == address) {
+        return false;
+    }
     // SAFETY: reading a type's flags.
     let flags = unsafe { ffi::PyType_GetFlags(class.as_type_ptr()) };
     flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
@@ -279,7 +295,8 @@ unsafe fn dispatch(
     }
     let plain = py.get_type::<PyTensor>();
     let possible = positional.iter().chain(keywords.iter().map(|(_, v)| v)).any(|v| {
-        v.get_type_ptr() != plain.as_type_ptr() && (may_override(v) || v.is_instance_of::<PyTuple>() || v.is_instance_of::<pyo3::types::PyList>())
+        v.get_type_ptr() != plain.as_type_ptr()
+            && (may_override(v) || v.is_instance_of::<PyTuple>() || v.is_instance_of::<pyo3::types::PyList>())
     });
     if possible && let Some(result) = override_with(py, &entry.name, &positional, &keywords)? {
         return Ok(result.into_ptr());
@@ -305,7 +322,12 @@ unsafe fn guarded(f: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) ->
 }
 
 /// A module function; `slf` is the entry's number.
-unsafe extern "C" fn function(slf: *mut ffi::PyObject, args: *const *mut ffi::PyObject, nargs: ffi::Py_ssize_t, kwnames: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn function(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: called by CPython with the int that `install` bound.
     unsafe {
         guarded(|py| {
@@ -425,5 +447,6 @@ fn _op_names() -> Vec<&'static str> {
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     install(module)?;
     module.add_function(wrap_pyfunction!(_op_schemas, module)?)?;
+    module.add_function(wrap_pyfunction!(_register_plain_class, module)?)?;
     module.add_function(wrap_pyfunction!(_op_names, module)?)
 }

@@ -20,7 +20,13 @@ struct Gathered {
 }
 
 fn is_sequence(object: &Bound<PyAny>) -> bool {
-    object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || (!object.is_instance_of::<PyString>() && !object.is_instance_of::<PyBytes>() && object.hasattr("__getitem__").unwrap_or(false) && object.hasattr("__len__").unwrap_or(false) && !object.is_instance_of::<PyDict>())
+    object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || (!object.is_instance_of::<PyString>()
+            && !object.is_instance_of::<PyBytes>()
+            && object.hasattr("__getitem__").unwrap_or(false)
+            && object.hasattr("__len__").unwrap_or(false)
+            && !object.is_instance_of::<PyDict>())
 }
 
 fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<()> {
@@ -161,7 +167,11 @@ fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
                 && !f.is_finite()
                 && dtype != DType::Bool
             {
-                return Err(if f.is_nan() { PyValueError::new_err("cannot convert float NaN to integer") } else { PyOverflowError::new_err("cannot convert float infinity to integer") });
+                return Err(if f.is_nan() {
+                    PyValueError::new_err("cannot convert float NaN to integer")
+                } else {
+                    PyOverflowError::new_err("cannot convert float infinity to integer")
+                });
             }
             let i = v.to_i64();
             let fits = match dtype {
@@ -170,7 +180,10 @@ fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
                 _ => i >= -(1i64 << (width - 1)) && i < 1i64 << (width - 1),
             };
             if !fits {
-                return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {} without overflow", rustnn_ops::names::type_meta(dtype))));
+                return Err(PyRuntimeError::new_err(format!(
+                    "value cannot be converted to type {} without overflow",
+                    rustnn_ops::names::type_meta(dtype)
+                )));
             }
         }
         if dtype == DType::Bool {
@@ -213,14 +226,20 @@ fn from_interface(object: &Bound<PyAny>) -> PyResult<Tensor> {
         "c8" => DType::C64,
         "c16" => DType::C128,
         _ => {
-            let name = object.getattr("dtype").and_then(|d| d.getattr("type")).and_then(|t| t.getattr("__name__")).map_or(kind.clone(), |n| n.to_string());
+            let name = object
+                .getattr("dtype")
+                .and_then(|d| d.getattr("type"))
+                .and_then(|t| t.getattr("__name__"))
+                .map_or(kind.clone(), |n| n.to_string());
             return Err(PyTypeError::new_err(format!(
                 "can't convert np.ndarray of type numpy.{name}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
             )));
         }
     };
     if order != native && order != '|' && dtype.size_bytes() > 1 {
-        return Err(PyValueError::new_err("given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported."));
+        return Err(PyValueError::new_err(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.",
+        ));
     }
     let shape: Vec<usize> = field("shape")?.extract()?;
     let (address, read_only): (usize, bool) = field("data")?.extract()?;
@@ -230,10 +249,14 @@ fn from_interface(object: &Bound<PyAny>) -> PyResult<Tensor> {
         Some(bytes) => {
             let bytes: Vec<isize> = bytes.extract()?;
             if bytes.iter().any(|b| b % width != 0) {
-                return Err(PyValueError::new_err("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."));
+                return Err(PyValueError::new_err(
+                    "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.",
+                ));
             }
             if bytes.iter().zip(&shape).any(|(&b, &n)| b < 0 && n > 1) {
-                return Err(PyValueError::new_err("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "));
+                return Err(PyValueError::new_err(
+                    "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) ",
+                ));
             }
             bytes.iter().map(|b| b / width).collect()
         }
@@ -244,7 +267,8 @@ fn from_interface(object: &Bound<PyAny>) -> PyResult<Tensor> {
         return Err(PyValueError::new_err("given numpy array is not aligned for its dtype; copy it first"));
     }
     // SAFETY: the array vouches for its own geometry and stays alive, as we hold it.
-    let storage = unsafe { Storage::foreign(address as *mut u8, reach * dtype.size_bytes(), !read_only, Box::new(object.clone().unbind())) };
+    let storage =
+        unsafe { Storage::foreign(address as *mut u8, reach * dtype.size_bytes(), !read_only, Box::new(object.clone().unbind())) };
     let _ = read_only;
     Array::from_storage(storage, dtype, &shape, &strides, 0).map(Tensor::from_array).py()
 }
@@ -260,6 +284,9 @@ fn tensor<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let _ = pin_memory;
     let out = tensor_of(data, dtype_of(dtype)?, device.map(parse_device).transpose()?)?;
+    if requires_grad && !out.dtype().is_differentiable() {
+        return Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"));
+    }
     out.set_requires_grad(requires_grad).py()?;
     wrap(data.py(), out)
 }
@@ -285,7 +312,11 @@ fn dtype_of(dtype: Option<&Bound<PyAny>>) -> PyResult<Option<DType>> {
 /// The data as a tensor, sharing memory where that is possible.
 #[pyfunction]
 #[pyo3(signature = (data, dtype=None, device=None))]
-fn as_tensor<'py>(data: &Bound<'py, PyAny>, dtype: Option<&Bound<'py, PyAny>>, device: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+fn as_tensor<'py>(
+    data: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let (dtype, device) = (dtype_of(dtype)?, device.map(parse_device).transpose()?);
     let shared = match cast_tensor(data) {
         Some(t) => Some(t),
@@ -358,7 +389,9 @@ impl Interface {
 fn _array_interface(tensor: &Bound<PyTensor>) -> PyResult<Interface> {
     let t = tensor.get().get(tensor.py());
     if t.array().is_meta() {
-        return Err(PyTypeError::new_err("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."));
+        return Err(PyTypeError::new_err(
+            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
+        ));
     }
     if t.requires_grad() {
         return Err(PyRuntimeError::new_err("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."));
@@ -369,7 +402,13 @@ fn _array_interface(tensor: &Bound<PyTensor>) -> PyResult<Interface> {
 /// A tensor over the bytes of a buffer (`bytearray`, `memoryview`, …).
 #[pyfunction]
 #[pyo3(signature = (buffer, *, dtype, count=-1, offset=0, requires_grad=false))]
-fn frombuffer<'py>(buffer: &Bound<'py, PyAny>, dtype: &Bound<'py, PyAny>, count: i64, offset: i64, requires_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+fn frombuffer<'py>(
+    buffer: &Bound<'py, PyAny>,
+    dtype: &Bound<'py, PyAny>,
+    count: i64,
+    offset: i64,
+    requires_grad: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = buffer.py();
     let dtype = dtype_of(Some(dtype))?.ok_or_else(|| PyTypeError::new_err("frombuffer() needs a dtype"))?;
     // NumPy knows every buffer; it keeps the buffer alive.
@@ -381,18 +420,25 @@ fn frombuffer<'py>(buffer: &Bound<'py, PyAny>, dtype: &Bound<'py, PyAny>, count:
         return Err(PyValueError::new_err(format!("both buffer length ({total}) and count ({count}) must not be 0")));
     }
     if offset < 0 || offset >= total {
-        return Err(PyValueError::new_err(format!("offset ({offset} bytes) must be non-negative and no greater than buffer length ({total} bytes) - 1")));
+        return Err(PyValueError::new_err(format!(
+            "offset ({offset} bytes) must be non-negative and no greater than buffer length ({total} bytes) - 1"
+        )));
     }
     let n = if count < 0 {
         if (total - offset) % width != 0 {
-            return Err(PyValueError::new_err(format!("buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({width})", total - offset)));
+            return Err(PyValueError::new_err(format!(
+                "buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({width})",
+                total - offset
+            )));
         }
         (total - offset) / width
     } else {
         count
     };
     if n.checked_mul(width).and_then(|b| b.checked_add(offset)).is_none_or(|b| b > total) {
-        return Err(PyValueError::new_err(format!("requested buffer length ({n} * {width} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({total} bytes)")));
+        return Err(PyValueError::new_err(format!(
+            "requested buffer length ({n} * {width} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({total} bytes)"
+        )));
     }
     if offset % width != 0 {
         return Err(PyValueError::new_err(format!("offset ({offset} bytes) must be a multiple of the element size ({width}) here")));
@@ -434,7 +480,10 @@ pub fn legacy(args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult
     let sizes: Option<Vec<i64>> = args.iter().map(|a| int(&a)).collect();
     match sizes {
         Some(sizes) => Array::empty(&rustnn_ops::create::sizes(&sizes).py()?, dtype, Device::Cpu).map(Tensor::from_array).py(),
-        None => Err(PyTypeError::new_err(format!("new() received an invalid combination of arguments - got ({})", args.iter().map(|a| type_name(&a)).collect::<Vec<_>>().join(", ")))),
+        None => Err(PyTypeError::new_err(format!(
+            "new() received an invalid combination of arguments - got ({})",
+            args.iter().map(|a| type_name(&a)).collect::<Vec<_>>().join(", ")
+        ))),
     }
 }
 

@@ -29,7 +29,12 @@ fn call_hook(hook: &Py<PyAny>, value: &Tensor) -> Result<Option<Tensor>> {
                     return Err(PyRuntimeError::new_err(format!("hook '{}' has changed the size of value", hook_name(hook.bind(py)))));
                 }
                 if t.dtype() != value.dtype() {
-                    return Err(PyRuntimeError::new_err(format!("hook '{}' has changed the type of value (was {} got {})", hook_name(hook.bind(py)), value.dtype().name(), t.dtype().name())));
+                    return Err(PyRuntimeError::new_err(format!(
+                        "hook '{}' has changed the type of value (was {} got {})",
+                        hook_name(hook.bind(py)),
+                        value.dtype().name(),
+                        t.dtype().name()
+                    )));
                 }
                 Ok(Some(t))
             }
@@ -104,7 +109,11 @@ pub fn register_post_accumulate<'py>(tensor: &Bound<'py, PyTensor>, hook: &Bound
         Arc::new(move |leaf: &Tensor| {
             Python::attach(|py| -> PyResult<()> {
                 let result = hook.get().bind(py).call1((wrap(py, leaf.clone())?,))?;
-                if result.is_none() { Ok(()) } else { Err(PyRuntimeError::new_err("Tensor post accumulate grad hooks should return None.")) }
+                if result.is_none() {
+                    Ok(())
+                } else {
+                    Err(PyRuntimeError::new_err("Tensor post accumulate grad hooks should return None."))
+                }
             })
             .map(|()| None)
             .map_err(from_python)
@@ -275,7 +284,10 @@ fn replaced(result: &Bound<PyAny>, wanted: usize) -> PyResult<Option<Grads<Tenso
         Err(_) => vec![result.clone()],
     };
     if items.len() != wanted {
-        return Err(PyRuntimeError::new_err(format!("hook has changed the number of gradients: expected {wanted}, but got {}", items.len())));
+        return Err(PyRuntimeError::new_err(format!(
+            "hook has changed the number of gradients: expected {wanted}, but got {}",
+            items.len()
+        )));
     }
     Ok(Some(items.iter().map(|i| if i.is_none() { None } else { cast_tensor(i) }).collect()))
 }
@@ -422,10 +434,15 @@ impl Backward<Tensor> for PyFunctionNode {
 fn fitted(name: &str, i: usize, grad: Tensor, shape: &[usize], dtype: DType) -> Result<Tensor> {
     let grad = if grad.shape() == shape {
         grad
-    } else if grad.rank() >= shape.len() && rustnn_tensor::shape::broadcast(shape, grad.shape()).is_ok_and(|b| b.as_slice() == grad.shape()) {
+    } else if grad.rank() >= shape.len() && rustnn_tensor::shape::broadcast(shape, grad.shape()).is_ok_and(|b| b.as_slice() == grad.shape())
+    {
         rustnn_ops::reduce::sum_to(&grad, shape)?
     } else {
-        bail!(Runtime, "Function {name} returned an invalid gradient at index {i} - got {:?} but expected shape compatible with {shape:?}", grad.shape())
+        bail!(
+            Runtime,
+            "Function {name} returned an invalid gradient at index {i} - got {:?} but expected shape compatible with {shape:?}",
+            grad.shape()
+        )
     };
     if grad.dtype() == dtype { Ok(grad) } else { rustnn_ops::to_dtype(&grad, dtype) }
 }
@@ -450,7 +467,10 @@ fn tensor_list(ctx: &Bound<PyAny>, name: &str) -> PyResult<Vec<Tensor>> {
         if let Some(t) = cast_tensor(&item) {
             out.push(t);
         } else if !item.is_none() {
-            return Err(PyTypeError::new_err(format!("{name} can only hold variables, but argument is of type {}", crate::schema::type_name(&item))));
+            return Err(PyTypeError::new_err(format!(
+                "{name} can only hold variables, but argument is of type {}",
+                crate::schema::type_name(&item)
+            )));
         }
     }
     Ok(out)
@@ -471,7 +491,8 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     };
     let result = {
         let _guard = Guard::new(Mode::GradOff, true);
-        let own_setup = !cls.getattr("setup_context")?.is(py.import("rustnn.autograd.function")?.getattr("Function")?.getattr("setup_context")?);
+        let own_setup =
+            !cls.getattr("setup_context")?.is(py.import("rustnn.autograd.function")?.getattr("Function")?.getattr("setup_context")?);
         if own_setup {
             let result = cls.getattr("forward")?.call1(args.clone())?;
             cls.getattr("setup_context")?.call1((ctx, args, &result))?;
@@ -494,7 +515,11 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         t.bump_version();
     }
     if single && outputs[0].is_none() && !items[0].is_none() {
-        return Err(PyTypeError::new_err(format!("{}.forward: expected Tensor or tuple of Tensor (got {}) for return value 0", cls.name()?, crate::schema::type_name(&items[0]))));
+        return Err(PyTypeError::new_err(format!(
+            "{}.forward: expected Tensor or tuple of Tensor (got {}) for return value 0",
+            cls.name()?,
+            crate::schema::type_name(&items[0])
+        )));
     }
     let is_plain = |t: &Tensor| plain.iter().any(|p| p.same(t)) || !t.dtype().is_differentiable();
     let is_input = |t: &Tensor| tensors.iter().flatten().any(|i| i.same(t));
@@ -515,10 +540,8 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     }
     // Outputs that are inputs, unless written, become aliases with a history of their own.
     let untouched: Vec<bool> = outputs.iter().map(|t| t.as_ref().is_some_and(&is_plain)).collect();
-    let outputs: Vec<Option<Tensor>> = outputs
-        .into_iter()
-        .map(|t| t.map(|t| if is_input(&t) && !is_dirty(&t) { mode::no_grad(|| t.detach()) } else { t }))
-        .collect();
+    let outputs: Vec<Option<Tensor>> =
+        outputs.into_iter().map(|t| t.map(|t| if is_input(&t) && !is_dirty(&t) { mode::no_grad(|| t.detach()) } else { t })).collect();
     for t in outputs.iter().flatten() {
         if is_dirty(t) {
             t.check_writable().py()?;
@@ -563,7 +586,11 @@ fn save(ctx: &Bound<PyAny>, outputs: &[Option<Tensor>]) -> PyResult<Vec<Option<S
             continue;
         }
         let Some(t) = cast_tensor(&item) else {
-            return Err(PyTypeError::new_err(format!("save_for_backward can only save variables, but argument {} is of type {}", saved.len(), crate::schema::type_name(&item))));
+            return Err(PyTypeError::new_err(format!(
+                "save_for_backward can only save variables, but argument {} is of type {}",
+                saved.len(),
+                crate::schema::type_name(&item)
+            )));
         };
         let output = outputs.iter().position(|o| o.as_ref().is_some_and(|o| o.same(&t)));
         saved.push(Some(match output {
@@ -595,9 +622,8 @@ fn _run_backward<'py>(
     allow_unreachable: bool,
     accumulate_grad: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let list = |items: &Bound<'py, PyAny>| -> PyResult<Vec<Option<Tensor>>> {
-        items.try_iter()?.map(|i| i.map(|i| cast_tensor(&i))).collect()
-    };
+    let list =
+        |items: &Bound<'py, PyAny>| -> PyResult<Vec<Option<Tensor>>> { items.try_iter()?.map(|i| i.map(|i| cast_tensor(&i))).collect() };
     let all = |items: &Bound<'py, PyAny>, what: &str| -> PyResult<Vec<Tensor>> {
         list(items)?
             .into_iter()
@@ -688,7 +714,10 @@ impl Packed for PyPacked {
         Python::attach(|py| -> PyResult<Tensor> {
             let out = self.unpack.bind(py).call1((&self.value,))?;
             cast_tensor(&out).ok_or_else(|| {
-                PyTypeError::new_err(format!("Output of saved tensor unpack_hook expected to be a Tensor but got result of type {}", crate::schema::type_name(&out)))
+                PyTypeError::new_err(format!(
+                    "Output of saved tensor unpack_hook expected to be a Tensor but got result of type {}",
+                    crate::schema::type_name(&out)
+                ))
             })
         })
         .map_err(from_python)
@@ -765,6 +794,12 @@ fn _current_graph_task_id() -> i64 {
     rustnn_autograd::current_run().map_or(-1, |(id, _)| id as i64)
 }
 
+/// Whether the run that this thread is in goes through a node.
+#[pyfunction]
+fn _will_engine_execute_node(node: &Bound<PyNode>) -> bool {
+    rustnn_autograd::will_run(&node.get().0)
+}
+
 /// Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need.
 #[pyfunction]
 fn _is_checkpoint_valid() -> bool {
@@ -836,7 +871,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         _function_apply _run_backward is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled _push_saved_tensors_default_hooks
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
-        _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid
+        _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid _will_engine_execute_node
     }
     Ok(())
 }

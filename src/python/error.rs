@@ -9,7 +9,13 @@ use rustnn_tensor::error::HostError;
 use std::sync::Arc;
 
 /// An exception class with two bases, made on first use: `DTypeError(RuntimeError, TypeError)`.
-fn class<'py>(py: Python<'py>, cell: &'static PyOnceLock<Py<PyType>>, name: &str, base: Bound<'py, PyAny>, doc: &str) -> PyResult<&'py Bound<'py, PyType>> {
+fn class<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyType>>,
+    name: &str,
+    base: Bound<'py, PyAny>,
+    doc: &str,
+) -> PyResult<&'py Bound<'py, PyType>> {
     let made = cell.get_or_try_init(py, || -> PyResult<Py<PyType>> {
         let bases = PyTuple::new(py, [py.get_type::<PyRuntimeError>().into_any(), base])?;
         let namespace = PyDict::new(py);
@@ -24,7 +30,13 @@ static DTYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static MEMORY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 pub fn dtype_error(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    class(py, &DTYPE, "DTypeError", py.get_type::<PyTypeError>().into_any(), "An op was given a dtype, or a mix of dtypes, that it cannot take.")
+    class(
+        py,
+        &DTYPE,
+        "DTypeError",
+        py.get_type::<PyTypeError>().into_any(),
+        "An op was given a dtype, or a mix of dtypes, that it cannot take.",
+    )
 }
 
 pub fn out_of_memory_error(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {

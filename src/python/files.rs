@@ -6,7 +6,9 @@ use crate::types::{self, PyDType, PyDevice};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::types::*;
-use rustnn_io::{DictKind, Globals, Graph, Instance, Object, ObjectId, Options, SafeView, SliceStorages, Step, StorageId, StorageSpec, Value};
+use rustnn_io::{
+    DictKind, Globals, Graph, Instance, Object, ObjectId, Options, SafeView, SliceStorages, Step, StorageId, StorageSpec, Value,
+};
 use rustnn_ops::Tensor;
 use rustnn_tensor::{Array, DType, Device, Storage};
 use std::borrow::Cow;
@@ -379,9 +381,11 @@ impl<'py> Builder<'_, 'py> {
             Some(rest) if rest.is_empty() || rest.starts_with('.') => format!("rustnn{rest}"),
             _ => module.to_string(),
         };
-        let mut object = self.py.import(own.as_str()).map_err(|error| {
-            PyAttributeError::new_err(format!("Can't get {module}.{name}: {}", error.value(self.py)))
-        })?.into_any();
+        let mut object = self
+            .py
+            .import(own.as_str())
+            .map_err(|error| PyAttributeError::new_err(format!("Can't get {module}.{name}: {}", error.value(self.py))))?
+            .into_any();
         for part in name.split('.') {
             object = object.getattr(part)?;
         }
@@ -522,7 +526,8 @@ fn set_state(object: &Bound<PyAny>, state: &Bound<PyAny>) -> PyResult<()> {
 
 /// A storage filled from the file; a mapped one stays in it.
 fn load_storage(checkpoint: &rustnn_io::Checkpoint, id: StorageId, meta: bool) -> PyResult<Storage> {
-    let len = usize::try_from(checkpoint.storages[id.0 as usize].len_bytes).map_err(|_| PyRuntimeError::new_err("a storage too large for this machine"))?;
+    let len = usize::try_from(checkpoint.storages[id.0 as usize].len_bytes)
+        .map_err(|_| PyRuntimeError::new_err("a storage too large for this machine"))?;
     if meta {
         return Storage::uninit(len, Device::Meta).py();
     }
@@ -538,7 +543,12 @@ fn load_storage(checkpoint: &rustnn_io::Checkpoint, id: StorageId, meta: bool) -
 /// Reads a checkpoint from a path or from bytes. `globals`: None allows the closed list only, a set of full names these too, True any.
 #[pyfunction]
 #[pyo3(signature = (source, globals, meta=false, mapped=None))]
-fn _load<'py>(source: &Bound<'py, PyAny>, globals: &Bound<'py, PyAny>, meta: bool, mapped: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+fn _load<'py>(
+    source: &Bound<'py, PyAny>,
+    globals: &Bound<'py, PyAny>,
+    meta: bool,
+    mapped: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = source.py();
     let allowed = if globals.is_none() {
         Globals::Listed

@@ -51,7 +51,11 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
     if index.is_instance_of::<PyInt>() {
         return index.extract().map(Item::Int).map_err(|_| PyIndexError::new_err("index does not fit 64 bits"));
     }
-    if index.is_instance_of::<PyList>() || index.is_instance_of::<PyTuple>() || index.is_instance_of::<PyRange>() || index.hasattr("__array_interface__")? {
+    if index.is_instance_of::<PyList>()
+        || index.is_instance_of::<PyTuple>()
+        || index.is_instance_of::<PyRange>()
+        || index.hasattr("__array_interface__")?
+    {
         let t = crate::construct::tensor_of(index, None, None)?;
         // An empty list indexes nothing.
         return Ok(Item::Tensor(if t.numel() == 0 { rustnn_ops::to_dtype(&t, DType::I64).py()? } else { t }));
@@ -97,20 +101,27 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
     let mut view = x.clone();
     let mut tensors: Vec<Option<Tensor>> = Vec::new();
     let mut dim = 0usize;
+    // Dimensions of `x` behind us: messages name those.
+    let mut behind = 0usize;
     let mut seen_ellipsis = false;
     for item in items {
         match item {
             Item::Int(i) => {
                 let size = view.shape()[dim] as i64;
                 if *i < -size || *i >= size {
-                    return Err(PyIndexError::new_err(format!("index {i} is out of bounds for dimension {dim} with size {size}")));
+                    return Err(PyIndexError::new_err(format!("index {i} is out of bounds for dimension {behind} with size {size}")));
                 }
                 view = views::select(&view, dim as i64, *i).py()?;
+                behind += 1;
             }
             Item::Slice(slice) => {
                 let step = bound(slice, "step")?.unwrap_or(1);
                 if step <= 0 {
-                    return Err(PyValueError::new_err(if step == 0 { "slice step cannot be zero" } else { "step must be greater than zero" }));
+                    return Err(PyValueError::new_err(if step == 0 {
+                        "slice step cannot be zero"
+                    } else {
+                        "step must be greater than zero"
+                    }));
                 }
                 let (start, end) = (bound(slice, "start")?, bound(slice, "stop")?);
                 if start.is_some() || end.is_some() || step != 1 {
@@ -118,6 +129,7 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 }
                 tensors.push(None);
                 dim += 1;
+                behind += 1;
             }
             Item::None => {
                 view = views::unsqueeze(&view, dim as i64).py()?;
@@ -132,6 +144,7 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 for _ in 0..x.rank() - used {
                     tensors.push(None);
                     dim += 1;
+                    behind += 1;
                 }
             }
             Item::Bool(b) => {
@@ -152,6 +165,7 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 } else {
                     tensors.push(Some(t.clone()));
                     dim += spans;
+                    behind += spans;
                 }
             }
         }
@@ -168,7 +182,9 @@ pub fn get<'py>(slf: &Bound<'py, PyTensor>, index: &Bound<'py, PyAny>) -> PyResu
     {
         let size = x.shape().first().copied().unwrap_or(0) as i64;
         if x.rank() == 0 {
-            return Err(PyIndexError::new_err("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"));
+            return Err(PyIndexError::new_err(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number",
+            ));
         }
         if i < -size || i >= size {
             return Err(PyIndexError::new_err(format!("index {i} is out of bounds for dimension 0 with size {size}")));
@@ -196,7 +212,13 @@ pub fn set(slf: &Bound<PyTensor>, index: &Bound<PyAny>, value: &Bound<PyAny>) ->
             None if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() || value.hasattr("__array_interface__")? => {
                 crate::construct::tensor_of(value, Some(x.dtype()), None)?
             }
-            None => return Err(PyTypeError::new_err(format!("can't assign a {} to a torch.{}", type_name(value), rustnn_ops::names::legacy_type(x.dtype())))),
+            None => {
+                return Err(PyTypeError::new_err(format!(
+                    "can't assign a {} to a torch.{}",
+                    type_name(value),
+                    rustnn_ops::names::legacy_type(x.dtype())
+                )));
+            }
         },
     };
     let (view, tensors) = plan(&x, &items(index)?)?;

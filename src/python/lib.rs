@@ -1,11 +1,12 @@
 //! `rustnn._core`: the engine as Python sees it. Only this crate knows PyO3.
 
-mod construct;
 mod call;
+mod construct;
 mod engine;
 mod error;
 mod files;
 mod indexing;
+mod module_call;
 mod schema;
 mod tensor;
 mod types;
@@ -21,7 +22,9 @@ fn get_default_dtype(py: Python<'_>) -> PyResult<Bound<'_, PyDType>> {
 
 #[pyfunction]
 fn set_default_dtype(d: &Bound<PyAny>) -> PyResult<()> {
-    let d = d.cast::<PyDType>().map_err(|_| pyo3::exceptions::PyTypeError::new_err("invalid dtype object: only floating-point types are supported as the default type"))?;
+    let d = d.cast::<PyDType>().map_err(|_| {
+        pyo3::exceptions::PyTypeError::new_err("invalid dtype object: only floating-point types are supported as the default type")
+    })?;
     rustnn_ops::row::set_default_dtype(d.get().0).py()
 }
 
@@ -95,7 +98,9 @@ fn tensors(list: &Bound<PyAny>) -> PyResult<Vec<rustnn_ops::Tensor>> {
     list.try_iter()?
         .map(|t| {
             let t = t?;
-            tensor::cast_tensor(&t).ok_or_else(|| pyo3::exceptions::PyTypeError::new_err(format!("expected a list of Tensors, found {}", schema::type_name(&t))))
+            tensor::cast_tensor(&t).ok_or_else(|| {
+                pyo3::exceptions::PyTypeError::new_err(format!("expected a list of Tensors, found {}", schema::type_name(&t)))
+            })
         })
         .collect()
 }
@@ -166,25 +171,11 @@ fn _adam_step(
     if p.iter().map(|t| t.numel()).sum::<usize>() > 1 << 14 { py.detach(run).py() } else { run().py() }
 }
 
-/// A base for `Module` without fields of its own, so that classes may also derive from `dict` and the like.
-#[pyclass(module = "rustnn", subclass, frozen)]
-struct ModuleBase;
-
-#[pymethods]
-impl ModuleBase {
-    #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<pyo3::types::PyTuple>, _kwargs: Option<&Bound<pyo3::types::PyDict>>) -> ModuleBase {
-        ModuleBase
-    }
-}
-
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     let py = module.py();
     tensor::install_host();
     module.add_class::<tensor::PyTensor>()?;
-    module.add_class::<ModuleBase>()?;
     module.add("DTypeError", error::dtype_error(py)?)?;
     module.add("OutOfMemoryError", error::out_of_memory_error(py)?)?;
     types::add_to(module)?;
@@ -192,6 +183,8 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     engine::add_to(module)?;
     construct::add_to(module)?;
     files::add_to(module)?;
+    module.add("_module_call", module_call::descriptor(py)?)?;
+    module.add_function(wrap_pyfunction!(module_call::_set_global_hooks, module)?)?;
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }

@@ -18,7 +18,10 @@ pub enum Kind {
     Scalar,
     Int,
     /// A list of ints; `size` is what one int stands for (0: not allowed), `rest`: given one by one too.
-    Ints { single: bool, rest: bool },
+    Ints {
+        single: bool,
+        rest: bool,
+    },
     /// A list of ints, or one for all; None is passed on as -1.
     OptionalInts,
     Float,
@@ -173,11 +176,7 @@ fn shown(name: &str) -> &str {
 }
 
 /// Reads `args` and `kwargs` into the schema's order.
-pub fn read(
-    schema: &Schema,
-    args: &[Bound<PyAny>],
-    kwargs: &[(Bound<PyString>, Bound<PyAny>)],
-) -> Result<Values, Mismatch> {
+pub fn read(schema: &Schema, args: &[Bound<PyAny>], kwargs: &[(Bound<PyString>, Bound<PyAny>)]) -> Result<Values, Mismatch> {
     let params = &schema.params;
     let positional = params.iter().filter(|p| !p.keyword_only).count();
     let mut values: Values = SmallVec::new();
@@ -326,7 +325,9 @@ pub fn scalar(object: &Bound<PyAny>) -> Option<Scalar> {
     }
     // NumPy's numbers: `item` gives Python's.
     let module = object.get_type().getattr("__module__").ok()?;
-    if module.extract::<String>().is_ok_and(|m| m == "numpy") && object.hasattr("dtype").unwrap_or(false) && !object.hasattr("__len__").unwrap_or(true)
+    if module.extract::<String>().is_ok_and(|m| m == "numpy")
+        && object.hasattr("dtype").unwrap_or(false)
+        && !object.hasattr("__len__").unwrap_or(true)
         || object.get_type().mro().iter().any(|t| t.to_string().contains("numpy.generic"))
     {
         return scalar(&object.call_method0("item").ok()?);

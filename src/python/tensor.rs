@@ -3,11 +3,11 @@
 use crate::error::IntoPy;
 use crate::types::{self, PyDType, PyDevice};
 use pyo3::exceptions::*;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::CompareOp;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
-use pyo3::ffi;
 use rustnn_ops::row::{self, Operand, Row, Scalar};
 use rustnn_ops::saved::Host;
 use rustnn_ops::{Tensor, rows};
@@ -179,9 +179,7 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
     // The common case: both are tensors, nothing is cloned.
     if let Ok(b) = b.cast::<PyTensor>() {
         let out = a.get().with(py, |x| {
-            b.get().with(py, |y| {
-                (x.numel().max(y.numel()) <= DETACH_ELEMENTS).then(|| row::call(row, &[x.into(), y.into()], scalars))
-            })
+            b.get().with(py, |y| (x.numel().max(y.numel()) <= DETACH_ELEMENTS).then(|| row::call(row, &[x.into(), y.into()], scalars)))
         });
         if let Some(out) = out {
             return wrap(py, out.py()?);
@@ -214,7 +212,11 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
     let py = a.py();
     let mut held = None;
     let Some(other) = operand(b, &mut held) else {
-        return Err(PyTypeError::new_err(format!("unsupported operand type(s) for {}_: 'Tensor' and '{}'", row.name.trim_start_matches('_'), crate::schema::type_name(b))));
+        return Err(PyTypeError::new_err(format!(
+            "unsupported operand type(s) for {}_: 'Tensor' and '{}'",
+            row.name.trim_start_matches('_'),
+            crate::schema::type_name(b)
+        )));
     };
     let x = a.get().get(py);
     let run = || row::call_inplace(row, &x, &[other], scalars);
@@ -368,7 +370,11 @@ impl PyTensor {
         }
         op(slf.py(), "pow", &[slf.as_any().clone(), other.clone()])
     }
-    fn __rpow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn __rpow__<'py>(
+        slf: &Bound<'py, Self>,
+        other: &Bound<'py, PyAny>,
+        _modulo: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let mut held = None;
         if operand(other, &mut held).is_none() {
             return Ok(slf.py().NotImplemented().into_bound(slf.py()));
@@ -571,7 +577,9 @@ impl PyTensor {
     fn is_contiguous(&self, py: Python<'_>, memory_format: Option<&Bound<PyAny>>) -> PyResult<bool> {
         let t = self.get(py);
         let name = match memory_format {
-            Some(f) => f.cast::<types::PyMemoryFormat>().map_err(|_| PyTypeError::new_err("memory_format must be a torch.memory_format"))?.get().0,
+            Some(f) => {
+                f.cast::<types::PyMemoryFormat>().map_err(|_| PyTypeError::new_err("memory_format must be a torch.memory_format"))?.get().0
+            }
             None => "contiguous_format",
         };
         Ok(match (name, t.rank()) {
@@ -693,7 +701,10 @@ impl PyTensor {
         let grad = match grad {
             None => None,
             Some(g) => Some(cast_tensor(g).ok_or_else(|| {
-                PyTypeError::new_err(format!("assigned grad expected to be a Tensor or None but got grad of type {}", crate::schema::type_name(g)))
+                PyTypeError::new_err(format!(
+                    "assigned grad expected to be a Tensor or None but got grad of type {}",
+                    crate::schema::type_name(g)
+                ))
             })?),
         };
         self.get(py).set_grad(grad).py()
@@ -800,7 +811,10 @@ impl PyTensor {
 /// A new leaf of class `cls` over the memory of `data`.
 pub fn make_subclass<'py>(cls: &Bound<'py, PyType>, data: &Bound<'py, PyAny>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
     let Some(tensor) = cast_tensor(data) else {
-        return Err(PyTypeError::new_err(format!("_make_subclass(): argument 'data' (position 2) must be Tensor, not {}", crate::schema::type_name(data))));
+        return Err(PyTypeError::new_err(format!(
+            "_make_subclass(): argument 'data' (position 2) must be Tensor, not {}",
+            crate::schema::type_name(data)
+        )));
     };
     let leaf = tensor.detach();
     if require_grad && !leaf.dtype().is_differentiable() {

@@ -111,7 +111,9 @@ impl PyDevice {
         if let (Ok(text), Some(i)) = (r#type.cast::<PyString>(), index) {
             let text = text.to_cow()?;
             if text.contains(':') {
-                return Err(PyRuntimeError::new_err(format!("type (string) must not include an index because index was passed explicitly: {text}")));
+                return Err(PyRuntimeError::new_err(format!(
+                    "type (string) must not include an index because index was passed explicitly: {text}"
+                )));
             }
             let device = Device::parse(&format!("{text}:{i}")).py();
             return Ok(PyDevice { index: u16::try_from(i).ok(), ..PyDevice::new(device?) });

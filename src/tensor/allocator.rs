@@ -124,8 +124,7 @@ struct Pool {
 // SAFETY: `free` is touched only between `lock` and the guard's drop.
 unsafe impl Sync for Pool {}
 
-static POOL: Pool =
-    Pool { locked: AtomicBool::new(false), free: UnsafeCell::new(BTreeMap::new()), kept_bytes: AtomicUsize::new(0) };
+static POOL: Pool = Pool { locked: AtomicBool::new(false), free: UnsafeCell::new(BTreeMap::new()), kept_bytes: AtomicUsize::new(0) };
 
 impl Pool {
     fn lock(&self) {
@@ -184,9 +183,7 @@ impl Pool {
 /// The pool keeps at most this much: `RUSTNN_CACHE_BYTES`, or a quarter of the machine's memory.
 fn cap_bytes() -> usize {
     static CAP: OnceLock<usize> = OnceLock::new();
-    *CAP.get_or_init(|| {
-        std::env::var("RUSTNN_CACHE_BYTES").ok().and_then(|s| s.parse().ok()).unwrap_or(memory_bytes() / 4)
-    })
+    *CAP.get_or_init(|| std::env::var("RUSTNN_CACHE_BYTES").ok().and_then(|s| s.parse().ok()).unwrap_or(memory_bytes() / 4))
 }
 
 /// Memory of the machine, or no limit where that is not known.

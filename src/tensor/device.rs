@@ -40,10 +40,7 @@ impl Device {
             "cuda" | "mps" | "xpu" | "mtia" | "ipu" | "hpu" | "xla" | "privateuseone" => {
                 bail!(Runtime, "rustnn has no '{kind}' device: use 'cpu', or 'gpu' in a build with the gpu feature")
             }
-            _ => bail!(
-                Runtime,
-                "Expected one of cpu, gpu, meta device type at start of device string: {text}"
-            ),
+            _ => bail!(Runtime, "Expected one of cpu, gpu, meta device type at start of device string: {text}"),
         }
     }
 }

@@ -28,9 +28,7 @@ pub enum Error {
     #[error("{0}")]
     DType(String),
     /// `OutOfMemoryError`, both a `RuntimeError` and a `MemoryError`.
-    #[error(
-        "rustnn: can't allocate memory: you tried to allocate {bytes} bytes. Error code 12 (Cannot allocate memory)"
-    )]
+    #[error("rustnn: can't allocate memory: you tried to allocate {bytes} bytes. Error code 12 (Cannot allocate memory)")]
     OutOfMemory { bytes: usize },
     /// `KeyboardInterrupt`: a long op was asked to stop.
     #[error("interrupted")]
@@ -77,9 +75,7 @@ pub fn sizes(shape: &[usize]) -> String {
 impl Error {
     /// Broadcasting failed at dimension `dim` of the common shape.
     pub fn broadcast(a: usize, b: usize, dim: usize) -> Error {
-        Error::Runtime(format!(
-            "The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {dim}"
-        ))
+        Error::Runtime(format!("The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {dim}"))
     }
 
     pub fn dim_range(dim: i64, rank: usize) -> Error {
@@ -92,11 +88,7 @@ impl Error {
     }
 
     pub fn result_cast(from: DType, to: DType) -> Error {
-        Error::Runtime(format!(
-            "result type {} can't be cast to the desired output type {}",
-            from.scalar_name(),
-            to.scalar_name()
-        ))
+        Error::Runtime(format!("result type {} can't be cast to the desired output type {}", from.scalar_name(), to.scalar_name()))
     }
 
     pub fn same_dtype(expected: DType, found: DType) -> Error {

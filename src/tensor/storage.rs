@@ -8,9 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// What keeps a storage's memory alive.
 enum Owner {
-    Block { _block: Block },
+    Block {
+        _block: Block,
+    },
     /// A NumPy array, a mapped file, …: whatever it is, dropping it ends the memory.
-    Foreign { _owner: Box<dyn Any + Send + Sync> },
+    Foreign {
+        _owner: Box<dyn Any + Send + Sync>,
+    },
     /// The meta device, and storages of 0 bytes.
     Nothing,
 }

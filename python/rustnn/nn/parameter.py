@@ -241,3 +241,6 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer
+
+
+_core._register_plain_class(Parameter)

@@ -89,12 +89,12 @@ pub fn expm1<S: Simd>(x: Lanes<S>) -> Lanes<S> {
 #[inline(always)]
 pub fn sigmoid<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // e^-|x| never overflows, so the lower tail keeps its subnormals.
-    let (one, negative) = (x.constant(1.0), x.lt(x.constant(0.0)));
+    let one = x.constant(1.0);
     let e = exp(-x.abs());
     let sum = one + e;
-    let y = Lanes::select(negative, e, one) / sum;
-    // What the sum lost, over the sum, whose reciprocal is the logistic function of |x|.
-    let lost = (e - (sum - one)) * Lanes::select(negative, one - y, y);
+    let y = Lanes::select(x.lt(x.constant(0.0)), e, one) / sum;
+    // What the sum lost, over the sum; 1 - e/2 is near enough to 1 / (1 + e).
+    let lost = (e - (sum - one)) * e.mul_add(x.constant(-0.5), one);
     y.mul_add(-lost, y)
 }
 
