@@ -68,7 +68,7 @@ BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".
 COMPARISONS = "eq ne lt le gt ge".split()
 DUNDERS = {
     **{f"__{p}{name}__": "(self, other: Any, /) -> Tensor" for name in BINARY for p in ("", "r", "i")},
-    **{f"__{p}pow__": "(self, other: Any, mod: Any = None, /) -> Tensor" for p in ("", "r")},
+    **{f"__{p}pow__": "(self, other: Any, mod: Any = None, /) -> Tensor" for p in ("", "r", "i")},
     **{f"__{name}__": "(self, other: Any, /) -> Tensor" for name in COMPARISONS},
     **{f"__{name}__": "(self) -> Tensor" for name in ("neg", "pos", "abs", "invert")},
     "__getitem__": "(self, index: Any, /) -> Tensor",
