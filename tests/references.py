@@ -1025,7 +1025,5 @@ ALIASES = {
     "absolute": "abs", "negative": "neg", "fix": "trunc", "clip": "clamp", "divide": "div", "true_divide": "div", "multiply": "mul",
     "subtract": "sub", "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
     **{f"arc{name}": f"a{name}" for name in ("cos", "cosh", "sin", "sinh", "tan", "tanh")},
-    **{f"special_{name}": name for name in ("digamma", "erf", "erfc", "erfinv", "logit", "xlogy")},
-    "special_expit": "sigmoid", "special_gammaln": "lgamma",  # what torch.special calls them
     "concat": "cat", "concatenate": "cat", "ger": "outer", "moveaxis": "movedim", "swapdims": "swapaxes",
 }

@@ -33,9 +33,6 @@ class Generator:
     def seed(self) -> Any:
         """A seed from the system, which is set and returned."""
     def set_state(self, state: Any) -> Any: ...
-class ModuleBase:
-    """A base for `Module` without fields of its own, so that classes may also derive from `dict` and the like."""
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 class Node:
     """A node of the graph, as `grad_fn` shows it."""
     def __new__(cls) -> Self: ...
@@ -99,7 +96,7 @@ class Tensor:
     def __int__(self) -> _int: ...
     def __invert__(self) -> Tensor: ...
     def __ior__(self, other: Any, /) -> Tensor: ...
-    def __ipow__(self, other: Any, /) -> Tensor: ...
+    def __ipow__(self, other: Any, /) -> Tensor: ...  # type: ignore[misc]
     def __irshift__(self, other: Any, /) -> Tensor: ...
     def __isub__(self, other: Any, /) -> Tensor: ...
     def __iter__(self) -> Iterator[Tensor]: ...
@@ -1018,7 +1015,7 @@ class Tensor:
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
         """Sign: -1, 0 or 1."""
     def sgn_(self) -> Tensor:
-        """Sign: -1, 0 or 1."""
+        """Sign, in place."""
     @property
     def shape(self) -> Any: ...
     @shape.setter
@@ -1066,38 +1063,6 @@ class Tensor:
         """`x / (1 + |x|)`."""
     def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Sorted along a dimension (always stably), and the places the elements came from."""
-    def special_digamma(self, *, out: Tensor | None = None) -> Tensor:
-        """Derivative of `ln Γ`."""
-    def special_digamma_(self) -> Tensor:
-        """Derivative of `ln Γ`."""
-    def special_erf(self, *, out: Tensor | None = None) -> Tensor:
-        """Error function, `2/√π ∫₀ˣ exp(-t²) dt`."""
-    def special_erf_(self) -> Tensor:
-        """Error function, `2/√π ∫₀ˣ exp(-t²) dt`."""
-    def special_erfc(self, *, out: Tensor | None = None) -> Tensor:
-        """`1 - erf(x)`."""
-    def special_erfc_(self) -> Tensor:
-        """`1 - erf(x)`."""
-    def special_erfinv(self, *, out: Tensor | None = None) -> Tensor:
-        """Inverse of `erf`."""
-    def special_erfinv_(self) -> Tensor:
-        """Inverse of `erf`."""
-    def special_expit(self, *, out: Tensor | None = None) -> Tensor:
-        """Logistic function, `1 / (1 + exp(-x))`."""
-    def special_expit_(self) -> Tensor:
-        """Logistic function, `1 / (1 + exp(-x))`."""
-    def special_gammaln(self, *, out: Tensor | None = None) -> Tensor:
-        """`ln |Γ(x)|`."""
-    def special_gammaln_(self) -> Tensor:
-        """`ln |Γ(x)|`."""
-    def special_logit(self, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
-        """Log-odds; inputs held in [eps, 1 - eps] if given."""
-    def special_logit_(self, eps: _float | None = None) -> Tensor:
-        """Log-odds, in place."""
-    def special_xlogy(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
-        """`x * ln(y)`, 0 where x is 0."""
-    def special_xlogy_(self, other: Tensor | _Number) -> Tensor:
-        """`x * ln(y)`, 0 where x is 0."""
     @overload
     def split(self, split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """Pieces of a size along a dimension."""
@@ -1270,12 +1235,16 @@ def _load(source: Any, globals: Any, meta: Any = ..., mapped: Any = ...) -> Any:
     """Reads a checkpoint from a path or from bytes. `globals`: None allows the closed list only, a set of full names these too, True any."""
 def _memory() -> Any:
     """Live bytes, their peak, and bytes kept for reuse."""
+def _module_call(*args: Any, **kwargs: Any) -> Any:
+    """Run the module's hooks and forward."""
 _node_classes: Any
 def _op_names() -> Any: ...
 def _op_schemas() -> Any:
     """Name -> (schemas, doc, is a function, is a method)."""
 def _pop_saved_tensors_default_hooks() -> Any: ...
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
+def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
+    """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...
 def _run_backward(tensors: Any, grad_tensors: Any, keep_graph: Any, create_graph: Any, inputs: Any = ..., allow_unreachable: Any = ..., accumulate_grad: Any = ...) -> Any: ...
 def _save(obj: Any, path: Any = ...) -> Any:
@@ -1285,6 +1254,8 @@ def _saved_tensors_hooks_enable() -> Any: ...
 def _saved_tensors_hooks_get_disabled_error_message() -> Any: ...
 def _set_default_device(device: Any) -> Any: ...
 def _set_function_markers(disabled: Any, default: Any) -> Any: ...
+def _set_global_hooks(registries: Any) -> Any:
+    """Tells which dictionaries are the global registries now."""
 def _set_grad_enabled(mode: Any) -> Any: ...
 def _set_inference_mode(mode: Any) -> Any: ...
 def _set_torch_function_off(off: Any) -> Any:
@@ -1293,6 +1264,8 @@ def _sgd_step(params: Any, grads: Any, momentum_buffers: Any, lr: Any, momentum:
     """A step of SGD; `momentum_buffers` holds None where a parameter has none yet, and gets it."""
 def _vector_norm(input: Tensor, p: _float = 2, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
     """`(Σ |x|^p)^(1/p)` over dimensions."""
+def _will_engine_execute_node(node: Any) -> Any:
+    """Whether the run that this thread is in goes through a node."""
 def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Absolute value."""
 def abs_(input: Tensor) -> Tensor:
@@ -2210,7 +2183,7 @@ def set_rng_state(new_state: Any) -> Any:
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sign: -1, 0 or 1."""
 def sgn_(input: Tensor) -> Tensor:
-    """Sign: -1, 0 or 1."""
+    """Sign, in place."""
 short: _dtype
 def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Logistic function, `1 / (1 + exp(-x))`."""
@@ -2257,38 +2230,6 @@ def softsign_(input: Tensor) -> Tensor:
 def sort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Sorted along a dimension (always stably), and the places the elements came from."""
 sparse_coo: Any
-def special_digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Derivative of `ln Γ`."""
-def special_digamma_(input: Tensor) -> Tensor:
-    """Derivative of `ln Γ`."""
-def special_erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Error function, `2/√π ∫₀ˣ exp(-t²) dt`."""
-def special_erf_(input: Tensor) -> Tensor:
-    """Error function, `2/√π ∫₀ˣ exp(-t²) dt`."""
-def special_erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """`1 - erf(x)`."""
-def special_erfc_(input: Tensor) -> Tensor:
-    """`1 - erf(x)`."""
-def special_erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Inverse of `erf`."""
-def special_erfinv_(input: Tensor) -> Tensor:
-    """Inverse of `erf`."""
-def special_expit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Logistic function, `1 / (1 + exp(-x))`."""
-def special_expit_(input: Tensor) -> Tensor:
-    """Logistic function, `1 / (1 + exp(-x))`."""
-def special_gammaln(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """`ln |Γ(x)|`."""
-def special_gammaln_(input: Tensor) -> Tensor:
-    """`ln |Γ(x)|`."""
-def special_logit(input: Tensor, eps: _float | None = None, *, out: Tensor | None = None) -> Tensor:
-    """Log-odds; inputs held in [eps, 1 - eps] if given."""
-def special_logit_(input: Tensor, eps: _float | None = None) -> Tensor:
-    """Log-odds, in place."""
-def special_xlogy(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
-    """`x * ln(y)`, 0 where x is 0."""
-def special_xlogy_(input: Tensor, other: Tensor | _Number) -> Tensor:
-    """`x * ln(y)`, 0 where x is 0."""
 @overload
 def split(input: Tensor, split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
     """Pieces of a size along a dimension."""
