@@ -49,26 +49,14 @@ impl<S: Simd> Lanes<S> {
         Lanes::splat(self.simd, c)
     }
 
-    /// The polynomial with these coefficients, highest power first, at `self`. Estrin's scheme: one multiplication more per
-    /// doubling than Horner's, but a chain of half the length, which is what a processor's window has to hold.
+    /// The polynomial with these coefficients, highest power first, at `self`.
     #[inline(always)]
     fn polynomial<const N: usize>(self, coefficients: [f32; N]) -> Self {
-        let mut terms = [self; N];
-        for i in 0..N {
-            terms[i] = self.constant(coefficients[N - 1 - i]);
+        let mut p = self.constant(coefficients[0]);
+        for c in &coefficients[1..] {
+            p = p.mul_add(self, self.constant(*c));
         }
-        let (mut count, mut power) = (N, self);
-        while count > 1 {
-            for i in 0..count / 2 {
-                terms[i] = terms[2 * i + 1].mul_add(power, terms[2 * i]);
-            }
-            if count % 2 == 1 {
-                terms[count / 2] = terms[count - 1];
-            }
-            count = count.div_ceil(2);
-            power = power * power;
-        }
-        terms[0]
+        p
     }
 
     /// The smaller one of `self` and `limit`; anything for NaN.

@@ -13,8 +13,8 @@ pub(super) const LN_2_LOWER: f32 = 1.428_606_8e-6;
 const ROUNDER: f32 = 12_582_912.0;
 /// (e^r - 1 - r) / r², highest power first; relative to e^r - 1 the error is below 2^-26.
 const EXP: [f32; 5] = [1.388_251_3e-3, 8.366_58e-3, 4.166_72e-2, 1.666_654_3e-1, 4.999_999_8e-1];
-/// 2^r for `|r| <= 1/2`; the relative error is below 2^-28.
-pub(super) const EXP2: [f32; 7] = [1.535_334_8e-4, 1.339_89e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_8e-1, 6.931_472e-1, 1.0];
+/// (2^r - 1) / r for `|r| <= 1/2`; relative to 2^r the error is below 2^-28.
+pub(super) const EXP2: [f32; 6] = [1.535_334_8e-4, 1.339_89e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_8e-1, 6.931_472e-1];
 
 /// `(sum, n, r)`: the sum's lowest bits hold n. `|x|` is below 2^20.
 #[inline(always)]
@@ -28,7 +28,13 @@ fn parts<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>, Lanes<S>) {
 /// e^r.
 #[inline(always)]
 fn exp_reduced<S: Simd>(r: Lanes<S>) -> Lanes<S> {
-    r.polynomial([EXP[0], EXP[1], EXP[2], EXP[3], EXP[4], 1.0, 1.0])
+    (r * r).mul_add(r.polynomial(EXP), r) + r.constant(1.0)
+}
+
+/// 2^r.
+#[inline(always)]
+pub(super) fn exp2_reduced<S: Simd>(r: Lanes<S>) -> Lanes<S> {
+    r.mul_add(r.polynomial(EXP2), r.constant(1.0))
 }
 
 /// `(2^(n + shift), e^r - 1)` with `n + shift` within -126 to 127.
@@ -73,7 +79,7 @@ pub fn exp<S: Simd>(x: Lanes<S>) -> Lanes<S> {
 pub fn exp2<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let (within, rounder) = (x.clamped(-151.0, 128.5), x.constant(ROUNDER));
     let sum = within + rounder;
-    or_nan(x, raised((within - (sum - rounder)).polynomial(EXP2), sum))
+    or_nan(x, raised(exp2_reduced(within - (sum - rounder)), sum))
 }
 
 /// `e^x - 1`. Error: 1.60 ulp, 1.70 without fused multiply-add.

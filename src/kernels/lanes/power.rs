@@ -1,7 +1,7 @@
 //! Powers and remainders.
 
 use super::Lanes;
-use super::exponential::{EXP2, scaled};
+use super::exponential::{exp2_reduced, scaled};
 use super::logarithm::split;
 use crate::value::{Number, Value};
 use fearless_simd::{Simd, prelude::*};
@@ -31,7 +31,7 @@ pub fn pow<S: Simd>(x: Lanes<S>, y: Lanes<S>) -> Lanes<S> {
     let ((e0, e1), (f0, f1), (y0, y1)) = (e.v.widen(), f.v.widen(), y.v.widen());
     let ((n0, r0), (n1, r1)) = (exponent::<S>(e0, f0, y0), exponent::<S>(e1, f1, y1));
     let n = x.with(n0.narrow(n1)).clamped(-252.0, 254.0);
-    let magnitude = scaled(x.with(r0.narrow(r1)).polynomial(EXP2), n);
+    let magnitude = scaled(exp2_reduced(x.with(r0.narrow(r1))), n);
 
     // |x| of 0 or inf, and y of ±inf, go to 0 or inf by the sides of 1 that they lie on.
     let grows = Lanes::select(y.lt(zero), one, zero).eq(Lanes::select(a.lt(one), one, zero));
