@@ -1,16 +1,16 @@
 """PyTorch's ``nn`` world on a small Rust engine.
 
-``import rustnn as torch`` and programs run: names, signatures, semantics, messages and files are PyTorch 2.13's. Where they
-differ on purpose, docs/differences.md says so.
+``import rustnn as torch`` and programs run: names, signatures, semantics, messages and files are PyTorch 2.13's. Where
+they differ on purpose, docs/differences.md says so.
 """
 
 from . import _core
 
 globals().update({name: value for name, value in vars(_core).items() if not name.startswith("_")})
 
-from . import _tensor
-from ._size import Size
-from ._tensor import _FunctionOff as DisableTorchFunctionSubclass
+from . import _tensor  # noqa: E402
+from ._size import Size  # noqa: E402
+from ._tensor import _FunctionOff as DisableTorchFunctionSubclass  # noqa: E402
 
 _tensor.install()
 
@@ -28,7 +28,7 @@ _core.linalg = linalg
 
 from . import autograd, nn, optim, random, serialization, utils  # noqa: E402
 from ._tensor_str import set_printoptions  # noqa: E402
-from .functional import *  # noqa: E402, F403
+from .functional import *  # noqa: E402
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from .serialization import inspect_checkpoint, load, save  # noqa: E402
 from .summary import summary  # noqa: E402

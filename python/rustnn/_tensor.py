@@ -20,8 +20,9 @@ _CARRIERS = {2: "int16", 4: "int32", 8: "int64", 1: "uint8"}
 def _reduce_ex(self, protocol):
     if not self.is_leaf and self.requires_grad:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
-            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see "
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     plain = self.detach()
@@ -52,8 +53,9 @@ def _deepcopy(self, memo):
         return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you "
-            "were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see "
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     import copy
@@ -126,8 +128,9 @@ def to(self, *args, **kwargs):
 
 def _parse_to(args, kwargs):
     device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-    non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
-    kwargs.pop("memory_format", None)
+    copy = kwargs.pop("copy", False)
+    for ignored in ("non_blocking", "memory_format"):
+        kwargs.pop(ignored, None)
     other = kwargs.pop("other", None)
     if kwargs:
         name = next(iter(kwargs))
@@ -139,7 +142,9 @@ def _parse_to(args, kwargs):
         device, dtype = other.device, other.dtype
     elif rest and isinstance(rest[0], _core.dtype):
         dtype = rest.pop(0)
-    elif rest and (rest[0] is None or isinstance(rest[0], (str, int, _core.device)) and not isinstance(rest[0], bool)):
+    elif rest and (
+        rest[0] is None or (isinstance(rest[0], (str, int, _core.device)) and not isinstance(rest[0], bool))
+    ):
         device = rest.pop(0)
         if rest and (rest[0] is None or isinstance(rest[0], _core.dtype)):
             dtype = rest.pop(0)
@@ -148,10 +153,12 @@ def _parse_to(args, kwargs):
         got = ", ".join(type(arg).__name__ for arg in args)
         raise TypeError(
             f"to() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
-            "torch.memory_format memory_format = None)\n"
-            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
-            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
+            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, "
+            "*, torch.memory_format memory_format = None)\n"
+            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format "
+            "memory_format = None)\n"
+            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format "
+            "memory_format = None)\n"
         )
     if len(flags) > 1:
         copy = flags[1]
@@ -213,9 +220,7 @@ def type_as(self, other):
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A tensor of ``data`` with the dtype and device of this one."""
-    return _core.tensor(
-        data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
-    )
+    return _core.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
 def new(self, *args):
@@ -308,14 +313,34 @@ _native_view = Tensor.view
 def install():
     """Put the methods above on ``Tensor``."""
     for method in (
-        numpy, cpu, to, type_as, new_tensor, new, dim_order, share_memory_, is_shared, pin_memory, is_pinned, cuda,
-        get_device, where, view,
+        numpy,
+        cpu,
+        to,
+        type_as,
+        new_tensor,
+        new,
+        dim_order,
+        share_memory_,
+        is_shared,
+        pin_memory,
+        is_pinned,
+        cuda,
+        get_device,
+        where,
+        view,
     ):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_
     for name, dtype in {
-        "float": _core.float32, "double": _core.float64, "half": _core.float16, "bfloat16": _core.bfloat16,
-        "int": _core.int32, "long": _core.int64, "short": _core.int16, "char": _core.int8, "byte": _core.uint8,
+        "float": _core.float32,
+        "double": _core.float64,
+        "half": _core.float16,
+        "bfloat16": _core.bfloat16,
+        "int": _core.int32,
+        "long": _core.int64,
+        "short": _core.int16,
+        "char": _core.int8,
+        "byte": _core.uint8,
         "bool": _core.bool,
     }.items():
         setattr(Tensor, name, _cast(name, dtype))

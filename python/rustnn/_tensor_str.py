@@ -39,7 +39,10 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
         for name, value in _PROFILES[profile].items():
             setattr(_options, name, value)
     for name, value in (
-        ("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)
+        ("precision", precision),
+        ("threshold", threshold),
+        ("edgeitems", edgeitems),
+        ("linewidth", linewidth),
     ):
         if value is not None:
             setattr(_options, name, value)
@@ -131,7 +134,9 @@ def _vector(tensor, indent, summarize, formatter):
     if summarize and not edge:
         return "[...]"
     if summarize and tensor.shape[0] > 2 * edge:
-        values = [formatter(v) for v in tensor[:edge].tolist()] + [" ..."] + [formatter(v) for v in tensor[-edge:].tolist()]
+        values = (
+            [formatter(v) for v in tensor[:edge].tolist()] + [" ..."] + [formatter(v) for v in tensor[-edge:].tolist()]
+        )
     else:
         values = [formatter(v) for v in tensor.tolist()]
     lines = [", ".join(values[i : i + per_line]) for i in range(0, len(values), per_line)]

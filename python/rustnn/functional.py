@@ -225,8 +225,20 @@ def cdist(x1, x2, p=2.0, compute_mode=None):
 
 
 __all__ += [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "cdist", "column_stack", "dstack", "einsum",
-    "hstack", "meshgrid", "norm", "tensordot", "vstack",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
+    "cartesian_prod",
+    "cdist",
+    "column_stack",
+    "dstack",
+    "einsum",
+    "hstack",
+    "meshgrid",
+    "norm",
+    "tensordot",
+    "vstack",
 ]
 
 

@@ -2,7 +2,22 @@
 
 from . import _core, functional
 
-__all__ = ["cholesky", "cross", "det", "eigh", "inv", "matmul", "norm", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm"]
+__all__ = [
+    "cholesky",
+    "cross",
+    "det",
+    "eigh",
+    "inv",
+    "matmul",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "vector_norm",
+]
 
 cross, matmul = _core.cross, _core.matmul
 
@@ -15,7 +30,11 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
 
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
     """The norm of a vector, or the Frobenius norm of a matrix."""
-    if ord is not None and not isinstance(ord, str) and (isinstance(dim, (tuple, list)) and len(dim) == 2 or (dim is None and A.dim() == 2)):
+    if (
+        ord is not None
+        and not isinstance(ord, str)
+        and ((isinstance(dim, (tuple, list)) and len(dim) == 2) or (dim is None and A.dim() == 2))
+    ):
         raise NotImplementedError(f"linalg.norm: matrix norms other than Frobenius are not computed, got ord={ord}")
     return functional.norm(A, "fro" if ord is None else ord, dim, keepdim, out=out, dtype=dtype)
 

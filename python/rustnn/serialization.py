@@ -5,7 +5,13 @@ import os
 from . import _core
 
 __all__ = [
-    "add_safe_globals", "clear_safe_globals", "get_safe_globals", "inspect_checkpoint", "load", "safe_globals", "save"
+    "add_safe_globals",
+    "clear_safe_globals",
+    "get_safe_globals",
+    "inspect_checkpoint",
+    "load",
+    "safe_globals",
+    "save",
 ]
 
 _safe = []
@@ -97,8 +103,8 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
     Args:
         f: a path, or an object with ``read``.
         map_location: where tensors go; files of other devices come to the CPU, and "meta" reads no data.
-        weights_only: True (the default) for plain data and tensors; False builds objects of any class by calling it, which
-            only a trusted file deserves.
+        weights_only: True (the default) for plain data and tensors; False builds objects of any class by calling it,
+            which only a trusted file deserves.
         mmap: leave tensors in the file until they are touched; needs a path.
     Raises: pickle.UnpicklingError for a name that is not allowed or a malformed file; FileNotFoundError.
     """
@@ -109,8 +115,8 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
     if weights_only:
         if pickle_module is not None:
             raise RuntimeError(
-                "Can not safely load weights when explicit pickle_module is specified. Either set weights_only=False or drop "
-                "pickle_module."
+                "Can not safely load weights when explicit pickle_module is specified. Either set weights_only=False "
+                "or drop pickle_module."
             )
         allowed = {_full_name(item) for item in _safe} or None
     if mmap and not _is_path(f):
@@ -119,8 +125,8 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
         return _core._load(os.fspath(f), allowed, meta, _mapped(f) if mmap else None)
     if not hasattr(f, "read"):
         raise AttributeError(
-            f"'{type(f).__name__}' object has no attribute 'read'. You can only torch.load from a file that is seekable. "
-            "Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
+            f"'{type(f).__name__}' object has no attribute 'read'. You can only torch.load from a file that is "
+            "seekable. Please pre-load the data into a buffer like io.BytesIO and try to load from it instead."
         )
     return _core._load(bytes(f.read()), allowed, meta)
 

@@ -31,24 +31,39 @@ fn split<T>(x: &Src<T>, dim: usize) -> (usize, usize, usize) {
 
 /// The greatest (`greatest`) or least element so far along `dim` and its place; the last of equals, NaN before all and the
 /// last NaN, as PyTorch. All arrays are contiguous and of one shape.
-#[allow(clippy::eq_op)]
 pub fn extremes<T: Copy + PartialOrd + Send + Sync>(greatest: bool, x: Src<T>, dim: usize, values: Dst<T>, indices: Dst<i64>) {
+    if greatest {
+        extremes_by(|new, best| new < best, x, dim, values, indices)
+    } else {
+        extremes_by(|new, best| new > best, x, dim, values, indices)
+    }
+}
+
+#[allow(clippy::eq_op)]
+fn extremes_by<T: Copy + PartialOrd + Send + Sync>(
+    worse: impl Fn(T, T) -> bool + Sync,
+    x: Src<T>,
+    dim: usize,
+    values: Dst<T>,
+    indices: Dst<i64>,
+) {
     debug_assert!(x.is_contiguous() && values.is_contiguous() && indices.is_contiguous());
     let (outer, len, inner) = split(&x, dim);
+    if len == 0 {
+        return;
+    }
     let (from, to, places) = (Shared::read_only(x.ptr), Shared::new(values.ptr), Shared::new(indices.ptr));
     for_lines(outer, len, inner, &|first| {
-        let mut best: Option<(T, i64)> = None;
-        for i in 0..len {
-            let at = first + i * inner;
-            // SAFETY: `at` is an element of this line of three contiguous arrays of one shape; lines are disjoint.
-            unsafe {
+        // SAFETY: `at` is an element of this line of three contiguous arrays of one shape; lines are disjoint.
+        unsafe {
+            let (mut best, mut place) = (from.get().add(first).read(), 0);
+            for i in 0..len {
+                let at = first + i * inner;
                 let new = from.get().add(at).read();
-                let (value, place) = match best {
-                    Some((old, place)) if new == new && (old != old || !(if greatest { new >= old } else { new <= old })) => (old, place),
-                    _ => (new, i as i64),
-                };
-                best = Some((value, place));
-                to.get().add(at).write(value);
+                // `worse` is false for NaN: a new one is taken, an old one gives way to NaN alone.
+                let taken = !worse(new, best) & ((best == best) | (new != new));
+                (best, place) = if taken { (new, i as i64) } else { (best, place) };
+                to.get().add(at).write(best);
                 places.get().add(at).write(place);
             }
         }

@@ -176,6 +176,7 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
         && is_mask(mask)
         && mask.rank() > 0
         && !value.array().is_meta()
+        && !x.array().is_meta()
     {
         check_mask(x, mask, 0)?;
         let mut shape = mask.shape_owned();
@@ -736,14 +737,19 @@ fn index_fill_value(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value:
         "index_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
         value.rank()
     );
-    if !crate::tensor::needs_grad(&[value]) {
+    if !crate::tensor::needs_grad(&[value]) && !value.array().is_meta() {
         return index_fill(x, in_place, dim, index, crate::read::item(value)?);
     }
     let d = wrap_dim(dim, x.rank())?;
-    ensure!(x.rank() > 0, NotImplemented, "index_fill of a 0-dim tensor by a tensor that requires a gradient");
     let mut indices = vec![None; d + 1];
     indices[d] = Some(index.clone());
-    put_as(x, in_place, &indices, &crate::to_dtype(value, x.dtype())?, false)
+    let value = crate::to_dtype(value, x.dtype())?;
+    if x.rank() > 0 {
+        return put_as(x, in_place, &indices, &value, false);
+    }
+    let line = crate::views::reshape_to(x, &[1])?;
+    let out = put_as(&line, in_place, &indices, &value, false)?;
+    if in_place { Ok(x.clone()) } else { crate::views::reshape_to(&out, &[]) }
 }
 
 /// The elements at places of the flattened tensor.

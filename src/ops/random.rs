@@ -140,11 +140,12 @@ fn normal_each(mean: crate::row::Operand, std: crate::row::Operand, generator: O
     let shapes: Vec<&Tensor> = [mean, std].iter().filter_map(|o| o.tensor()).collect();
     let mut shape: rustnn_tensor::Shape = smallvec![];
     let mut dtype = default_dtype();
+    let device = shapes.first().map_or(Device::Cpu, |t| t.device());
     for t in shapes {
         shape = rustnn_tensor::shape::broadcast(&shape, t.shape())?;
         dtype = t.dtype();
     }
-    let z = sample(STANDARD, generator, &shape, dtype, Device::Cpu)?;
+    let z = sample(STANDARD, generator, &shape, dtype, device)?;
     let scaled = call(&crate::rows::MUL, &[Operand::Tensor(&z), std], &[])?;
     call(&crate::rows::ADD, &[Operand::Tensor(&scaled), mean], &[Scalar::Int(1)])
 }
@@ -208,7 +209,7 @@ fn feature_dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result
     }
     ensure!(x.rank() >= 2, Runtime, "Feature dropout requires at least 2 dimensions in the input");
     let shape: rustnn_tensor::Shape = (0..x.rank()).map(|d| if d < 2 { x.shape()[d] } else { 1 }).collect();
-    let ones = crate::create::full(&shape, Scalar::Int(1), x.dtype())?;
+    let ones = Tensor::from_array(crate::create::full_array(&shape, Scalar::Int(1), x.dtype(), x.device())?);
     let mask = crate::mode::no_grad(|| masked(&ones, stream(None, ones.numel()), p))?;
     if in_place {
         crate::row::call_inplace(&crate::rows::MUL, x, &[(&mask).into()], &[])?;

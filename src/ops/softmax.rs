@@ -104,7 +104,8 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
     let one = Scalar::Int(1);
     let greatest = crate::mode::no_grad(|| -> Result<Tensor> {
         if x.numel() == 0 {
-            return crate::create::full(&crate::reduce::reduced(x.shape(), &dims, true), Scalar::Int(0), x.dtype());
+            let shape = crate::reduce::reduced(x.shape(), &dims, true);
+            return crate::create::full_array(&shape, Scalar::Int(0), x.dtype(), x.device()).map(Tensor::from_array);
         }
         let m = crate::reduce::fold(
             rustnn_kernels::arrays::Fold::Max,

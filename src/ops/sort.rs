@@ -232,11 +232,14 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, least: i64) -> Result<Tens
     }
     let size = all.iter().max().map_or(0, |m| m.saturating_add(1)).max(least);
     let dtype = weights.map_or(DType::I64, |w| if w.dtype() == DType::F32 { DType::F32 } else { DType::F64 });
+    // The allocator refuses what a vector would abort on.
     let start = Tensor::from_array(Array::zeros(&crate::create::sizes(&[size])?, dtype, x.device())?);
-    let added = match weights {
-        Some(w) => crate::to_dtype(&w.detach(), dtype)?,
-        None => Tensor::from_array(crate::create::full_array(x.shape(), Scalar::Int(1), dtype, x.device())?),
+    let Some(weights) = weights else {
+        let mut counts = vec![0i64; size as usize];
+        all.iter().for_each(|&i| counts[i as usize] += 1);
+        return list(&counts);
     };
+    let added = crate::to_dtype(&weights.detach(), dtype)?;
     index_add(&start, false, 0, &list(&all)?, &added, Scalar::Int(1))
 }
 

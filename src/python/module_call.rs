@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+// SAFETY: the declaration is that of CPython's headers.
 unsafe extern "C" {
     /// Public since Python 3.9, in the stable interface's list since 3.12 with the same signature.
     fn PyObject_Vectorcall(

@@ -1,4 +1,4 @@
-"""Tools beside the network classes: hook handles (:mod:`rustnn.utils.hooks`), and the packages added next to this file."""
+"""Tools beside the network classes: hook handles (:mod:`rustnn.utils.hooks`), and the packages beside this file."""
 
 from rustnn.utils import hooks
 
