@@ -15,10 +15,8 @@ use std::sync::OnceLock;
 const TASK_BYTES: usize = 128 << 10;
 /// Elements of a cast that pass through a stack buffer at once.
 const BLOCK: usize = 512;
-/// Columns of a transposed tile.
+/// Elements on a side of a transposed tile.
 const TILE: usize = 64;
-/// Bytes of a tile: 256 along the source, half of the first cache in all.
-const TILE_BYTES: usize = 16 << 10;
 /// Up to this many elements plain loops win over rows and tiles.
 const SMALL: usize = 256;
 
@@ -64,12 +62,6 @@ pub(crate) fn plan<const N: usize>(shape: &[usize], strides: [&[isize]; N]) -> D
     }
     dims.truncate(kept + 1);
     dims
-}
-
-/// The dimensions as they are: few elements do not repay a plan.
-#[inline]
-fn unplanned<const N: usize>(shape: &[usize], strides: [&[isize]; N]) -> Dims<N> {
-    (0..shape.len()).map(|k| Dim { size: shape[k], strides: strides.map(|s| s[k]) }).collect()
 }
 
 /// Walks dimensions in row-major order, giving element offsets into N arrays.
@@ -259,7 +251,7 @@ pub unsafe fn copy(from: DType, src: *const u8, src_strides: &[isize], to: DType
         // SAFETY: the caller's promise; all `len` elements lie in a row on both sides.
         return unsafe { cast.run(src, dst, len) };
     }
-    let mut dims = if len <= SMALL { unplanned(shape, [dst_strides, src_strides]) } else { plan(shape, [dst_strides, src_strides]) };
+    let mut dims = plan(shape, [dst_strides, src_strides]);
     // SAFETY: the caller's promise.
     unsafe {
         match from.size_bytes() {
@@ -291,7 +283,7 @@ pub unsafe fn copy_bytes(width: usize, src: *const u8, src_strides: &[isize], ds
         // dimensions reaches this line.
         return unsafe { std::ptr::copy(src, dst, len * width) };
     }
-    let mut dims = if len <= SMALL { unplanned(shape, [dst_strides, src_strides]) } else { plan(shape, [dst_strides, src_strides]) };
+    let mut dims = plan(shape, [dst_strides, src_strides]);
     // SAFETY: the caller's promise.
     unsafe {
         match width {
@@ -613,35 +605,34 @@ unsafe fn transposes<T: Copy>(bases: Bases, dims: &[Dim<2>], partner: usize, cas
     let columns = dims[dims.len() - 1];
     let rows = dims[partner];
     let outer: Dims<2> = dims[..dims.len() - 1].iter().enumerate().filter(|&(k, _)| k != partner).map(|(_, &d)| d).collect();
-    let (high, wide) = (TILE_BYTES / TILE / size_of::<T>(), TILE);
+    let side = if size_of::<T>() <= 4 { TILE } else { TILE / 2 };
     // A thin side gives its room to the other one.
-    let (tile_rows, tile_columns) = if columns.size < wide {
-        ((high * wide / columns.size).min(rows.size), columns.size)
-    } else if rows.size < high {
-        (rows.size, (high * wide / rows.size).min(columns.size))
+    let (tile_rows, tile_columns) = if columns.size < side {
+        ((side * side / columns.size).min(rows.size), columns.size)
+    } else if rows.size < side {
+        (rows.size, (side * side / rows.size).min(columns.size))
     } else {
-        (high, wide)
+        (side, side)
     };
     let (down, across) = (rows.size.div_ceil(tile_rows), columns.size.div_ceil(tile_columns));
     let per_outer = down * across;
     let total = outer.iter().map(|d| d.size).product::<usize>() * per_outer;
     let grain = (TASK_BYTES / (tile_rows * tile_columns * dst_width)).max(1);
     let body = |task: usize| {
-        let mut buffer = [const { std::mem::MaybeUninit::<[u64; 2]>::uninit() }; TILE_BYTES / 16];
+        let mut buffer = [const { std::mem::MaybeUninit::<T>::uninit() }; TILE * TILE];
         let buffer = buffer.as_mut_ptr().cast::<T>();
         let first = task * grain;
         let last = (first + grain).min(total);
         let mut walk = Walk::at(&outer, first / per_outer);
         let mut at = first % per_outer;
         for _ in first..last {
-            // Down the source's lines first: the next tile is then the one that has been fetched ahead.
-            let (r0, c0) = (at % down * tile_rows, at / down * tile_columns);
+            let (r0, c0) = (at / across * tile_rows, at % across * tile_columns);
             let (nr, nc) = (tile_rows.min(rows.size - r0), tile_columns.min(columns.size - c0));
             let src = bases.src.get().cast::<T>().wrapping_offset(walk.at[SRC] + r0 as isize + c0 as isize * columns.strides[SRC]);
             let dst = bases.dst.get().wrapping_offset((walk.at[DST] + r0 as isize * rows.strides[DST] + c0 as isize) * dst_width as isize);
             // SAFETY: the tile lies inside both arrays and `nr * nc` elements fit the buffer.
             unsafe {
-                turn(src, columns.strides[SRC], buffer, nr, nc, tile_rows);
+                turn(src, columns.strides[SRC], buffer, nr, nc);
                 if rows.strides[DST] == nc as isize && nc < 32 {
                     put::<T>(buffer.cast(), dst, nr * nc, cast);
                 } else {
@@ -689,31 +680,17 @@ unsafe fn stream_row(src: *const u8, dst: *mut u8, len_bytes: usize) {
     }
 }
 
-/// `out[r * nc + c] = src[r + c * stride]`: reads whole source lines, asks for those that lie
-/// `ahead` elements behind them, writes into the buffer.
+/// `out[r * nc + c] = src[r + c * stride]`: reads whole source lines, writes into the buffer.
 #[inline(always)]
-unsafe fn turn<T: Copy>(src: *const T, stride: isize, out: *mut T, nr: usize, nc: usize, ahead: usize) {
+unsafe fn turn<T: Copy>(src: *const T, stride: isize, out: *mut T, nr: usize, nc: usize) {
     // SAFETY: `r < nr` and `c < nc` everywhere.
     unsafe {
         if size_of::<T>() <= 2 {
-            turn_blocks::<T, 8>(src, stride, out, nr, nc, ahead, |from, out| turn8(from, out, nc));
+            turn_blocks::<T, 8>(src, stride, out, nr, nc, |from, out| turn8(from, out, nc));
         } else {
-            turn_blocks::<T, 4>(src, stride, out, nr, nc, ahead, |from, out| turn4(from, out, nc));
+            turn_blocks::<T, 4>(src, stride, out, nr, nc, |from, out| turn4(from, out, nc));
         }
     }
-}
-
-/// Asks for the lines of `len_bytes` from `at` on, wherever that is.
-#[inline(always)]
-fn fetch(at: *const u8, len_bytes: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..len_bytes).step_by(64) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint about an address does not touch it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (at, len_bytes);
 }
 
 /// As [`turn`], in blocks of SIDE x SIDE, the rest element by element.
@@ -724,7 +701,6 @@ unsafe fn turn_blocks<T: Copy, const SIDE: usize>(
     out: *mut T,
     nr: usize,
     nc: usize,
-    ahead: usize,
     block: impl Fn([*const T; SIDE], *mut T),
 ) {
     let (whole_r, whole_c) = (nr - nr % SIDE, nc - nc % SIDE);
@@ -732,9 +708,6 @@ unsafe fn turn_blocks<T: Copy, const SIDE: usize>(
     unsafe {
         for c in (0..whole_c).step_by(SIDE) {
             let from: [*const T; SIDE] = std::array::from_fn(|k| src.wrapping_offset((c + k) as isize * stride));
-            for p in from {
-                fetch(p.wrapping_add(ahead).cast(), nr * size_of::<T>());
-            }
             for r in (0..whole_r).step_by(SIDE) {
                 block(from.map(|p| p.wrapping_add(r)), out.add(r * nc + c));
             }
