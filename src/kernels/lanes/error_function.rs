@@ -35,8 +35,17 @@ pub(crate) const ERFC_RATIO: [f64; 11] = [
 ];
 
 #[inline(always)]
+fn polynomial<S: Simd>(x: Lanes<S>, coefficients: &[f64]) -> Lanes<S> {
+    let mut p = x.lit(coefficients[0]);
+    for c in &coefficients[1..] {
+        p = p.mul_add(x, x.lit(*c));
+    }
+    p
+}
+
+#[inline(always)]
 fn central<S: Simd>(x: Lanes<S>) -> Lanes<S> {
-    x.mul_add((x * x).polynomial(ERF_CENTRAL.map(|c| c as f32)), x)
+    x.mul_add(polynomial(x * x, &ERF_CENTRAL), x)
 }
 
 /// Error: 0.90 ulp, 1.05 without fused multiply-add.
@@ -45,7 +54,7 @@ pub fn erf<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     // Beyond 0.92, 1 - e^g with g(t) = ln erfc t, a polynomial up to 4, from where on erf is 1.
     let a = x.abs();
     let t = a.at_most(4.0);
-    let g = t.polynomial(ERF_LOG.map(|c| c as f32));
+    let g = polynomial(t, &ERF_LOG);
     let (scale, p) = reduced(t.mul_add(g, -t), 0);
     let y = (x.constant(1.0) - scale) - scale * p;
     Lanes::select(a.ge(x.constant(0.92)), y.copysign(x), central(x))

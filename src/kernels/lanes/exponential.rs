@@ -28,13 +28,13 @@ fn parts<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>, Lanes<S>) {
 /// e^r.
 #[inline(always)]
 fn exp_reduced<S: Simd>(r: Lanes<S>) -> Lanes<S> {
-    (r * r).mul_add(r.polynomial(EXP), r) + r.constant(1.0)
+    r.polynomial([EXP[0], EXP[1], EXP[2], EXP[3], EXP[4], 1.0, 1.0])
 }
 
 /// 2^r.
 #[inline(always)]
 pub(super) fn exp2_reduced<S: Simd>(r: Lanes<S>) -> Lanes<S> {
-    r.mul_add(r.polynomial(EXP2), r.constant(1.0))
+    r.polynomial([EXP2[0], EXP2[1], EXP2[2], EXP2[3], EXP2[4], EXP2[5], 1.0])
 }
 
 /// `(2^(n + shift), e^r - 1)` with `n + shift` within -126 to 127.
