@@ -345,7 +345,7 @@ pub fn embedding_backward(dy: &Array, index: &Indices, padding: Option<i64>, by_
 
 fn rows(x: &Array) -> (usize, usize) {
     let len = x.shape().last().copied().unwrap_or(1);
-    (if len == 0 { 0 } else { x.numel() / len }, len)
+    (x.numel().checked_div(len).unwrap_or(0), len)
 }
 
 /// Sorts the last dimension of contiguous `x`, stably; `values` and `indices` are contiguous and of `x`'s shape.
@@ -435,7 +435,7 @@ pub fn unique_rows(x: &Array) -> Result<Distinct> {
     assert!(x.is_contiguous() && !x.is_meta() && x.rank() > 0);
     let count = x.shape()[0];
     // SAFETY: contiguous elements.
-    let found = unsafe { sorts::unique_rows(x.dtype(), x.ptr(), count, if count == 0 { 0 } else { x.numel() / count }) };
+    let found = unsafe { sorts::unique_rows(x.dtype(), x.ptr(), count, x.numel().checked_div(count).unwrap_or(0)) };
     finish().map(|()| found)
 }
 
