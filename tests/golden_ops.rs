@@ -140,7 +140,8 @@ fn default(kind: &str, text: &str) -> Option<Literal> {
 fn arguments(op: &Op, call: &str, inputs: &[Tensor]) -> Option<Vec<Arg>> {
     let (positional, mut named) = parse(call);
     let mut positional = positional.into_iter();
-    let mut tensors = inputs.to_vec().into_iter();
+    let owned: Vec<Tensor> = inputs.into();
+    let mut tensors = owned.into_iter();
     let (_, parameters) = op.schema.split_once('(')?;
     let parameters = parameters.rsplit_once("->").map_or(parameters, |(before, _)| before).trim().strip_suffix(')')?;
     let mut bound = Vec::new();
@@ -205,10 +206,14 @@ fn difference(actual: &Tensor, expected: &Tensor) -> Option<String> {
         "float64" => f64::EPSILON,
         _ => 0.0,
     };
-    actual_values.iter().zip(&expected_values).position(|(a, b)| {
-        let both_nan = a.is_nan() && b.is_nan();
-        !(both_nan || a == b || (a - b).abs() <= 32.0 * unit * largest.max(b.abs()))
-    }).map(|i| format!("element {i} is {}, expected {}", actual_values[i], expected_values[i]))
+    actual_values
+        .iter()
+        .zip(&expected_values)
+        .position(|(a, b)| {
+            let both_nan = a.is_nan() && b.is_nan();
+            !(both_nan || a == b || (a - b).abs() <= 32.0 * unit * largest.max(b.abs()))
+        })
+        .map(|i| format!("element {i} is {}, expected {}", actual_values[i], expected_values[i]))
 }
 
 /// Runs every case of a family that the registry has; returns how many ran.
@@ -221,8 +226,11 @@ fn check_family(family: &str) -> usize {
     for (case, about) in &file.metadata {
         let call = about.split_once("\"call\":\"").unwrap().1.split("\",\"out\"").next().unwrap().replace("\\\"", "\"");
         let name = call.split('(').next().unwrap();
-        let inputs: Option<Vec<Tensor>> =
-            (0..).map(|k| format!("{case}.in{k}")).take_while(|key| index.contains_key(key.as_str())).map(|key| tensor(&file, &index, &key)).collect();
+        let inputs: Option<Vec<Tensor>> = (0..)
+            .map(|k| format!("{case}.in{k}"))
+            .take_while(|key| index.contains_key(key.as_str()))
+            .map(|key| tensor(&file, &index, &key))
+            .collect();
         let (Some(inputs), Some(expected)) = (inputs, tensor(&file, &index, &format!("{case}.out0"))) else { continue };
         let Some((op, bound)) = ops.iter().filter(|op| op.name() == name).find_map(|op| Some((op, arguments(op, &call, &inputs)?))) else {
             continue;
