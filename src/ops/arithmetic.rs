@@ -187,6 +187,14 @@ fn round(x: &Tensor, decimals: i64, out: Option<&Tensor>) -> Result<Output> {
         return rounding(&rows::ROUND, x, out);
     }
     ensure!(x.dtype().is_float(), Runtime, "round: decimals needs a floating-point tensor, got {}", x.dtype().name());
+    if x.dtype().size_bytes() == 2 {
+        // Scaled and rounded in float32, then once to 16 bits.
+        let wide = match round(&crate::to_dtype(x, DType::F32)?, decimals, None)? {
+            Output::Tensor(t) => crate::to_dtype(&t, x.dtype())?,
+            _ => bail!(Runtime, "round: no result"),
+        };
+        return into_out("round", &[x], || Ok(crate::tape::named(wide, "RoundBackward1")), out);
+    }
     let factor = 10f64.powi(decimals.unsigned_abs().min(400) as i32);
     let (there, back) = if decimals > 0 { (&rows::MUL, &rows::DIV) } else { (&rows::DIV, &rows::MUL) };
     let scaled = call(there, &[x.into(), factor.into()], &[])?;
