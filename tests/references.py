@@ -999,7 +999,7 @@ family("random")
 
 def drawn(name: str, call: Callable, *samples: Sample, **more: Any) -> None:
     """Numbers that are not PyTorch's: here their shape and dtype, times zero; their laws in tests/test_ops_random.py."""
-    op(name, lambda t, *args, **kwargs: call(t, *args, **kwargs) * 0, *samples, differentiable=False, **more)
+    op(name, lambda t, *args, **kwargs: call(t, *args, **kwargs) * 0 + 0, *samples, differentiable=False, **more)
 
 
 drawn("rand", lambda t, *args, **kwargs: t.rand(*args, **kwargs), S(2, 3), S((2, 3)), S(2, dtype="dtype:float64"), large=S(LARGE))
