@@ -79,11 +79,10 @@ $(MODULE): $(NATIVE_SOURCES) $(TOOLS)
 	@touch $@
 
 # What .venv holds is seen from .venv-parity through a path file, so that only torch is installed a second time.
+PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 $(TORCH): pyproject.toml $(TOOLS)
 	$(PYTHON3) -m venv $(PARITY_VENV)
-	$(PARITY_PYTHON) -c "import site, subprocess, sysconfig; purelib = lambda python: subprocess.check_output( \
-	    [python, '-c', 'import sysconfig; print(sysconfig.get_path(\"purelib\"))'], text=True).strip(); \
-	    open(sysconfig.get_path('purelib') + '/rustnn-venv.pth', 'w').write( \
-	    'import site; site.addsitedir(%r)\n' % purelib('$(abspath $(PYTHON))'))"
-	$(PARITY_PYTHON) -m pip install --quiet --group parity
+	here=$$($(PYTHON) -c "$(PURELIB)") there=$$($(PARITY_PYTHON) -c "$(PURELIB)") && \
+	    echo "import site; site.addsitedir('$$here')" > "$$there/rustnn-venv.pth"
+	$(PYTHON) -m pip --python $(PARITY_PYTHON) install --quiet --group parity
 	@touch $@
