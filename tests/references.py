@@ -766,7 +766,7 @@ functional("cosine_similarity", S(F(3, 4), F(3, 4)), S(F(2, 3, 4), F(3, 4), dim=
 functional("pairwise_distance", S(F(3, 4), F(3, 4)), S(F(3, 4), F(3, 4), p=1.0, keepdim=True), large=S(F(*LARGE), F(*LARGE)))
 functional(
     "scaled_dot_product_attention",
-    *(S(F(2, 3, 5, 4), F(2, 3, 6, 4), F(2, 3, 6, 4)), S(F(2, 5, 4), F(2, 5, 4), F(2, 5, 4), is_causal=True), S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=B(5, 6))),
+    *(S(F(2, 3, 5, 4), F(2, 3, 6, 4), F(2, 3, 6, 4)), S(F(2, 5, 4), F(2, 5, 4), F(2, 5, 4), is_causal=True), S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=V(*[(i + j) % 3 > 0 for i in range(5) for j in range(6)], shape=(5, 6), dtype="bool"))),
     S(F(1, 2, 5, 4), F(1, 2, 6, 4), F(1, 2, 6, 4), attn_mask=F(5, 6), scale=0.3),
     large=S(F(4, 8, 128, 64), F(4, 8, 128, 64), F(4, 8, 128, 64)),
     dtypes=("float64",),
