@@ -2,6 +2,9 @@
 
 ``import rustnn as torch`` and programs run: names, signatures, semantics, messages and files are PyTorch 2.13's. Where
 they differ on purpose, docs/differences.md says so.
+
+Importing it loads the core and what every program needs; ``rustnn.nn``, ``rustnn.optim`` and the rest load when a
+program first names them.
 """
 
 from . import _core
@@ -9,37 +12,52 @@ from . import _core
 globals().update({name: value for name, value in vars(_core).items() if not name.startswith("_")})
 
 from . import _tensor  # noqa: E402
+from ._lazy import names_on_demand  # noqa: E402
 from ._size import Size  # noqa: E402
 from ._tensor import _FunctionOff as DisableTorchFunctionSubclass  # noqa: E402
 
 _tensor.install()
 
-from . import return_types  # noqa: E402
-from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
 
 # Modules written in Python reach these through `_core`, like the native functions.
 for _name in ("enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "Size"):
     setattr(_core, _name, globals()[_name])
 del _name
 
-from . import linalg  # noqa: E402
-
-_core.linalg = linalg
-
-from . import autograd, nn, optim, random, serialization, utils  # noqa: E402
-from ._tensor_str import set_printoptions  # noqa: E402
-from .functional import *  # noqa: E402
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
-from .serialization import inspect_checkpoint, load, save  # noqa: E402
-from .summary import summary  # noqa: E402
 
 __version__ = "0.1.0"
 
+__getattr__, __dir__ = names_on_demand(
+    __name__,
+    modules=(
+        "autograd",
+        "datasets",
+        "functional",
+        "linalg",
+        "nn",
+        "optim",
+        "return_types",
+        "serialization",
+        "utils",
+    ),
+    names={
+        "inspect_checkpoint": "serialization",
+        "load": "serialization",
+        "save": "serialization",
+        "set_printoptions": "_tensor_str",
+        "summary": "_summary",
+    },
+    parts=("functional",),
+)
+del names_on_demand
 
-def __getattr__(name):
-    # Parts that a program may never use are imported when they are.
-    if name in ("datasets", "linalg"):
-        import importlib
-
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+TYPE_CHECKING = False  # as in typing, which is not worth importing for it
+if TYPE_CHECKING:
+    from . import autograd, datasets, functional, linalg, nn, optim, return_types, serialization, utils
+    from ._summary import summary
+    from ._tensor_str import set_printoptions
+    from .functional import *
+    from .serialization import inspect_checkpoint, load, save
+del TYPE_CHECKING

@@ -875,7 +875,8 @@ class Tensor:
     def new_zeros(self, *size: _int, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...
     def nonzero(self, *, as_tuple: _bool = False, out: Tensor | None = None) -> Tensor:
         """Coordinates of the elements that are not zero."""
-    def norm(self, p: Any = ..., dim: Any = ..., keepdim: Any = ..., dtype: Any = ...) -> Any: ...
+    def norm(self, p: Any = ..., dim: Any = ..., keepdim: Any = ..., dtype: Any = ...) -> Any:
+        """See :func:`rustnn.norm`."""
     def normal_(self, mean: _float = 0, std: _float = 1, *, generator: Generator | None = None) -> Tensor:
         """Normal, in place."""
     def not_equal(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -1862,7 +1863,6 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`ln |Γ(x)|`."""
 def lgamma_(input: Tensor) -> Tensor:
     """`ln |Γ(x)|`."""
-linalg: Any
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`y = x Wᵀ + b` over the last dimension."""
 def linspace(start: _Number, end: _Number, steps: _int, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:

@@ -271,6 +271,13 @@ def where(self, condition, other):
     return self._where(condition, other)
 
 
+def norm(self, p="fro", dim=None, keepdim=False, dtype=None):
+    """See :func:`rustnn.norm`."""
+    from . import functional
+
+    return functional.norm(self, p, dim, keepdim, dtype=dtype)
+
+
 class _FunctionOff:
     """``DisableTorchFunctionSubclass``: overrides by ``__torch_function__`` are off inside."""
 
@@ -328,6 +335,7 @@ def install():
         get_device,
         where,
         view,
+        norm,
     ):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_

@@ -3,7 +3,7 @@
 from . import _core
 from ._core import Tensor
 
-__all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor", "numel"]
+__all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor"]
 
 
 def is_tensor(obj):
@@ -14,11 +14,6 @@ def is_tensor(obj):
 def is_storage(obj):
     """Whether an object is a storage."""
     return False
-
-
-def numel(input):
-    """The number of elements."""
-    return input.numel()
 
 
 def broadcast_shapes(*shapes):
@@ -235,18 +230,12 @@ __all__ += [
     "dstack",
     "einsum",
     "hstack",
+    "logspace",
     "meshgrid",
     "norm",
     "tensordot",
     "vstack",
 ]
-
-
-def _method_norm(self, p="fro", dim=None, keepdim=False, dtype=None):
-    return norm(self, p, dim, keepdim, dtype=dtype)
-
-
-Tensor.norm = _method_norm
 
 
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
@@ -256,6 +245,3 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
     if out is not None:
         return out.copy_(result)
     return result.requires_grad_(requires_grad)
-
-
-__all__ += ["logspace"]

@@ -3,7 +3,8 @@
 import warnings
 
 from .. import _core
-from . import grad_mode, graph
+from .._lazy import names_on_demand
+from . import grad_mode
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled, set_multithreading_enabled
@@ -32,12 +33,8 @@ __all__ = [
 Tensor = _core.Tensor
 
 
-def __getattr__(name):
-    if name == "functional":  # used rarely, imported when it is
-        from importlib import import_module
-
-        return import_module(".functional", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Used rarely, imported when they are.
+__getattr__, __dir__ = names_on_demand(__name__, modules=("functional",))
 
 
 def _as_tuple(value):

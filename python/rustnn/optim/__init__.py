@@ -1,9 +1,11 @@
 """Optimizers and learning-rate schedules, with PyTorch's names, options and checkpoint format."""
 
-from . import lr_scheduler
+from .._lazy import names_on_demand
 from .adam import Adam
 from .adamw import AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+
+__getattr__, __dir__ = names_on_demand(__name__, modules=("lr_scheduler",))

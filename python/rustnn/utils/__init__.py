@@ -1,5 +1,7 @@
-"""Tools beside the network classes: hook handles (:mod:`rustnn.utils.hooks`), and the packages beside this file."""
+"""Tools beside the network classes: hook handles, checkpointing, and the packages beside this file."""
 
-from rustnn.utils import hooks
+from rustnn._lazy import names_on_demand
 
-__all__ = ["hooks"]
+__all__ = ["checkpoint", "data", "hooks"]
+
+__getattr__, __dir__ = names_on_demand(__name__, modules=__all__)
