@@ -1,6 +1,6 @@
 //! Saving that a crash at any moment leaves either the old file or the new one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result};
 
 /// Writes a file through `fill`: into a new file in the same directory, which is synced and then takes the name; the
-/// directory is synced last. On any error the old file stays and the new one is removed. A symbolic link is followed; an
-/// existing file's permissions are kept; a device or pipe is written in place, since it cannot be replaced.
+/// directory is synced last. On any error the old file stays and the new one is gone. A symbolic link is followed; an
+/// existing file's permissions are kept, and its owner where that is allowed; a device or pipe is written in place, since
+/// it cannot be replaced.
+///
+/// On Linux the new file has no name until it is complete, so that even a killed process leaves nothing behind; on file
+/// systems that cannot do that, a name with the suffix `.tmp` may stay.
 ///
 /// # Errors
 /// Those of `fill` and of the file system, with the path.
@@ -18,7 +22,7 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
         let path = path.to_owned();
         move |source| Error::File { path, source }
     };
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = resolve(path).map_err(at(path))?;
     let existing = std::fs::metadata(&target).ok();
     if let Some(existing) = &existing {
         if existing.is_dir() {
@@ -39,16 +43,34 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
     let mut temporary = Temporary::create(directory, &target).map_err(at(path))?;
     fill_buffered(&mut temporary.file, path, fill)?;
     if let Some(existing) = existing {
+        keep_owner(&temporary.file, &existing);
         temporary.file.set_permissions(existing.permissions()).map_err(at(path))?;
     }
     temporary.file.sync_all().map_err(at(path))?;
-    std::fs::rename(&temporary.path, &target).map_err(at(path))?;
-    temporary.is_renamed = true;
+    temporary.replace(directory, &target).map_err(at(path))?;
     sync_directory(directory).map_err(at(path))
 }
 
+/// The file that a path names, through symbolic links: also through one whose file does not exist yet.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    // As many links as Linux follows.
+    for _ in 0..40 {
+        match std::fs::read_link(&target) {
+            Ok(link) => {
+                // A relative link starts from its own directory; an absolute one replaces all.
+                let directory = target.parent().map(Path::to_owned).unwrap_or_default();
+                target = directory.join(link);
+            }
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(std::io::Error::other("too many levels of symbolic links"))
+}
+
 fn fill_buffered(file: &mut File, path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let mut buffer = BufWriter::with_capacity(1 << 20, file);
+    // Larger pieces go past the buffer.
+    let mut buffer = BufWriter::with_capacity(1 << 16, file);
     let done = fill(&mut buffer).and_then(|()| Ok(buffer.flush()?));
     // An error leaves unwritten bytes behind; they must not be written by the drop.
     let _ = buffer.into_parts();
@@ -58,40 +80,112 @@ fn fill_buffered(file: &mut File, path: &Path, fill: impl FnOnce(&mut dyn Write)
     })
 }
 
+/// A file that is on its way to its name.
 struct Temporary {
     file: File,
-    path: PathBuf,
-    is_renamed: bool,
+    /// Its present name, if it has one; removed when the file is dropped.
+    path: Option<PathBuf>,
+    /// What names are made of.
+    stem: String,
 }
 
 impl Temporary {
     fn create(directory: &Path, target: &Path) -> std::io::Result<Temporary> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         // A long name plus our suffix may be longer than the file system allows.
-        let name: String = target.file_name().unwrap_or_default().to_string_lossy().chars().take(40).collect();
+        let stem: String = target.file_name().unwrap_or_default().to_string_lossy().chars().take(40).collect();
+        if let Some(file) = unnamed(directory) {
+            return Ok(Temporary { file, path: None, stem });
+        }
         loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = directory.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
+            let path = free_name(directory, &stem);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Temporary { file, path, is_renamed: false }),
+                Ok(file) => return Ok(Temporary { file, path: Some(path), stem }),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             }
         }
     }
+
+    fn replace(&mut self, directory: &Path, target: &Path) -> std::io::Result<()> {
+        while self.path.is_none() {
+            let path = free_name(directory, &self.stem);
+            match name_file(&self.file, &path) {
+                Ok(()) => self.path = Some(path),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(path) = &self.path {
+            std::fs::rename(path, target)?;
+        }
+        self.path = None;
+        Ok(())
+    }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.is_renamed {
-            let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
 
+/// A name that no other save of this or another process uses.
+fn free_name(directory: &Path, stem: &str) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    directory.join(format!(".{stem}.{}-{count}.tmp", std::process::id()))
+}
+
+/// A new file without a name; None where the file system has no such thing (the caller's next try tells any other error).
+#[cfg(target_os = "linux")]
+fn unnamed(directory: &Path) -> Option<File> {
+    // It gets its name through /proc, which a bare chroot lacks.
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    open(directory, flags, Mode::from_raw_mode(0o666)).ok().map(File::from)
+}
+
+#[cfg(target_os = "linux")]
+fn name_file(file: &File, path: &Path) -> std::io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn name_file(_: &File, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// The replaced file's owner, where the process may give files away; else the file is the saver's, as a new one would be.
+#[cfg(unix)]
+fn keep_owner(file: &File, existing: &Metadata) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let differs = file.metadata().is_ok_and(|own| (own.uid(), own.gid()) != (existing.uid(), existing.gid()));
+    if differs {
+        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Metadata) {}
+
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> std::io::Result<()> {
-    match File::open(directory)?.sync_all() {
+    // A folder that may be written but not listed cannot be opened.
+    let Ok(opened) = File::open(directory) else { return Ok(()) };
+    match opened.sync_all() {
         // Some network file systems cannot sync a directory; the rename stands all the same.
         Err(error) if matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::Unsupported) => Ok(()),
         other => other,

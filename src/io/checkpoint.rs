@@ -14,7 +14,7 @@ use crate::source::{Source, zeroed};
 use crate::tar;
 use crate::unpickle::{Options, full_name, read_pickle};
 use crate::value::{Graph, Object, StorageId, StorageRef, Value};
-use crate::zip::Archive;
+use crate::zip::{Archive, Record};
 
 /// How the file was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,9 +113,7 @@ impl Checkpoint {
             (Place::Offset(offset), _) => self.source.read_at(*offset, out)?,
             (Place::Record(name), None) => return Err(Error::Zip(format!("file not found: {name}"))),
         }
-        if storage.swap_bytes > 1 {
-            out.chunks_exact_mut(storage.swap_bytes).for_each(<[u8]>::reverse);
-        }
+        swap(out, storage.swap_bytes);
         Ok(())
     }
 
@@ -230,33 +228,115 @@ fn folder(archive: &Archive) -> Result<String> {
     }
 }
 
+/// The zip format's parts, opened and checked: for readers that run the pickle elsewhere.
+#[derive(Clone, Debug)]
+pub struct Package {
+    archive: Archive,
+    folder: String,
+    /// The numbers in the storages are big-endian.
+    pub is_big_endian: bool,
+    verify_checksums: bool,
+}
+
+impl Package {
+    /// Opens a zip checkpoint.
+    ///
+    /// # Errors
+    /// For a malformed archive, TorchScript, an unknown byte order.
+    pub fn open(source: Source, options: &Options) -> Result<Package> {
+        let archive = Archive::open(source, &options.limits)?;
+        let folder = folder(&archive)?;
+        let name = |name: &str| format!("{folder}/{name}");
+        if archive.record(&name("constants.pkl")).is_some() {
+            return Err(Error::Unsupported(
+                "Cannot load TorchScript archives: the file holds a compiled program. Save the model's state_dict() instead".into(),
+            ));
+        }
+        let byteorder = match archive.record(&name("byteorder")) {
+            Some(record) if record.len_bytes > 64 => return corrupt("record byteorder is longer than any of its kind"),
+            Some(record) => Some(archive.read(record, options.verify_checksums)?),
+            None => None,
+        };
+        let is_big_endian = match byteorder.as_deref() {
+            None => options.is_big_endian_by_default,
+            Some(b"little") => false,
+            Some(b"big") => true,
+            Some(other) => return Err(Error::Value(format!("Unknown endianness type: {}", String::from_utf8_lossy(other)))),
+        };
+        Ok(Package { archive, folder, is_big_endian, verify_checksums: options.verify_checksums })
+    }
+
+    /// The pickle's bytes.
+    ///
+    /// # Errors
+    /// If it is longer than the limit, or expands to more than the whole file.
+    pub fn pickle(&self, options: &Options) -> Result<Vec<u8>> {
+        let record = self.archive.record(&format!("{}/data.pkl", self.folder));
+        let record = record.ok_or_else(|| Error::Zip("file not found: data.pkl".into()))?;
+        if record.len_bytes > options.limits.pickle_bytes {
+            return Err(Error::Limit(format!(
+                "data.pkl has {} bytes, more than the limit of {}",
+                record.len_bytes, options.limits.pickle_bytes
+            )));
+        }
+        // PyTorch compresses nothing; a repacked file's storages are larger than its pickle by far.
+        let file_bytes = self.archive.source().len_bytes();
+        if record.is_deflated && record.len_bytes > file_bytes.saturating_add(1 << 20) {
+            return Err(Error::Limit(format!("data.pkl expands to {} bytes, more than the file's own {file_bytes}", record.len_bytes)));
+        }
+        self.archive.read(record, self.verify_checksums)
+    }
+
+    /// The record of the storage with this key, which must have `len_bytes` bytes.
+    ///
+    /// # Errors
+    /// If there is no such record, or its length is another.
+    pub fn storage(&self, key: &str, len_bytes: u64) -> Result<&Record> {
+        let name = format!("{}/data/{key}", self.folder);
+        let Some(record) = self.archive.record(&name) else {
+            return Err(Error::Zip(format!("file not found: {name}; the pickle refers to it")));
+        };
+        if record.len_bytes != len_bytes {
+            return corrupt(format!("record {name} has {} bytes, but the pickle says {len_bytes}", record.len_bytes));
+        }
+        Ok(record)
+    }
+
+    /// Reads a storage that holds numbers of `dtype` (None: bytes), little-endian whatever the file is.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the bytes do not have their checksum.
+    pub fn read_into(&self, record: &Record, dtype: Option<DType>, out: &mut [u8]) -> Result<()> {
+        self.archive.read_into(record, out, self.verify_checksums)?;
+        if self.is_big_endian {
+            swap(out, dtype.map_or(1, number_bytes));
+        }
+        Ok(())
+    }
+
+    /// The zip container.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    fn with(&self, graph: Graph, root: Value, storages: Vec<StorageEntry>) -> Checkpoint {
+        let source = self.archive.source().clone();
+        Checkpoint {
+            graph,
+            root,
+            storages,
+            format: Format::Zip,
+            len_bytes: source.len_bytes(),
+            source,
+            archive: Some(self.archive.clone()),
+            verify_checksums: self.verify_checksums,
+        }
+    }
+}
+
 fn read_zip(source: Source, options: &Options) -> Result<Checkpoint> {
-    let archive = Archive::open(source.clone(), &options.limits)?;
-    let folder = folder(&archive)?;
-    let name = |name: &str| format!("{folder}/{name}");
-    if archive.record(&name("constants.pkl")).is_some() {
-        return Err(Error::Unsupported(
-            "Cannot load TorchScript archives: the file holds a compiled program. Save the model's state_dict() instead".into(),
-        ));
-    }
-    let small = |name: &str| match archive.record(name) {
-        Some(record) if record.len_bytes > 64 => corrupt(format!("record {name} is longer than any of its kind")),
-        Some(record) => archive.read(record, options.verify_checksums).map(Some),
-        None => Ok(None),
-    };
-    let is_big = match small(&name("byteorder"))?.as_deref() {
-        None | Some(b"little") => false,
-        Some(b"big") => true,
-        Some(other) => return Err(Error::Value(format!("Unknown endianness type: {}", String::from_utf8_lossy(other)))),
-    };
-    let record = archive.record(&name("data.pkl")).ok_or_else(|| Error::Zip("file not found: data.pkl".into()))?;
-    if record.len_bytes > options.limits.pickle_bytes {
-        return Err(Error::Limit(format!(
-            "data.pkl has {} bytes, more than the limit of {}",
-            record.len_bytes, options.limits.pickle_bytes
-        )));
-    }
-    let pickle = archive.read(record, options.verify_checksums)?;
+    let package = Package::open(source, options)?;
+    let pickle = package.pickle(options)?;
 
     let mut graph = Graph::new();
     let mut storages: Vec<StorageEntry> = Vec::new();
@@ -270,13 +350,7 @@ fn read_zip(source: Source, options: &Options) -> Result<Checkpoint> {
         let id = match by_key.get(&tag.key) {
             Some(&id) => id,
             None => {
-                let name = format!("{folder}/data/{}", tag.key);
-                let Some(record) = archive.record(&name) else {
-                    return Err(Error::Zip(format!("file not found: {name}; the pickle refers to it")));
-                };
-                if record.len_bytes != tag.len_bytes {
-                    return corrupt(format!("record {name} has {} bytes, but the pickle says {}", record.len_bytes, tag.len_bytes));
-                }
+                let name = package.storage(&tag.key, tag.len_bytes)?.name.clone();
                 let id = StorageId(storages.len() as u32);
                 storages.push(StorageEntry {
                     dtype: tag.dtype,
@@ -301,19 +375,16 @@ fn read_zip(source: Source, options: &Options) -> Result<Checkpoint> {
         Ok(value.clone())
     };
     let (root, _) = read_pickle(&pickle, &mut graph, options, &mut persistent)?;
-    if is_big {
+    if package.is_big_endian {
         set_swap(&graph, &mut storages)?;
     }
-    Ok(Checkpoint {
-        graph,
-        root,
-        storages,
-        format: Format::Zip,
-        len_bytes: source.len_bytes(),
-        source,
-        archive: Some(archive),
-        verify_checksums: options.verify_checksums,
-    })
+    Ok(package.with(graph, root, storages))
+}
+
+fn swap(bytes: &mut [u8], width: usize) {
+    if width > 1 {
+        bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    }
 }
 
 /// Width of the numbers in an element: complex ones are two.

@@ -13,8 +13,8 @@ use crate::unpickle::{Globals, Options, read_pickle};
 use crate::value::{Graph, Object, StorageId, StorageRef, Value};
 
 /// 0x1950a86a20f9469cfc6c as pickled.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-const VERSION: i64 = 1001;
+pub(crate) const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+pub(crate) const VERSION: i64 = 1001;
 
 /// How much of the file is tried first for the pickles; four times as much each time it is not enough.
 const FIRST_BYTES: u64 = 1 << 20;

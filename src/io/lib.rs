@@ -39,10 +39,13 @@ mod value;
 pub mod zip;
 
 pub use atomic::write_atomically;
-pub use checkpoint::{Checkpoint, Format, StorageEntry, load_checkpoint, read_checkpoint};
+pub use checkpoint::{Checkpoint, Format, Package, StorageEntry, load_checkpoint, read_checkpoint};
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::{GlobalUse, Summary, TensorSummary, inspect, inspect_source};
-pub use save::{SliceStorages, StorageSpec, StorageWriter, archive_name, save_checkpoint, write_checkpoint};
+pub use save::{
+    SliceStorages, StorageSpec, StorageWriter, WriteOptions, archive_name, save_checkpoint, save_checkpoint_with, write_checkpoint,
+    write_checkpoint_with, write_pickled,
+};
 pub use source::Source;
 pub use tensors::{SafeTensor, SafeTensors, SafeView, load_safetensors, read_safetensors, save_safetensors, write_safetensors};
 pub use unpickle::{Encoding, Globals, Limits, Options};

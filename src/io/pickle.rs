@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<(Graph, Value)> {
 /// If the graph holds tensors or storages, or an object that contains itself and cannot.
 pub fn write(graph: &Graph, root: &Value) -> Result<Vec<u8>> {
     let mut refuse = |_: StorageId, _: Option<DType>| Err(Error::Value("a plain pickle holds no tensors; write a checkpoint".into()));
-    Writer::new(graph, &mut refuse).run(root)
+    Writer::new(graph, &mut refuse, false).run(root)
 }
 
 /// What the persistent id of a storage says.
@@ -88,11 +88,22 @@ pub(crate) struct Writer<'a> {
     /// memo is endless), and how often.
     begun: HashMap<ObjectId, (u32, usize)>,
     persistent: PersistentSave<'a>,
+    /// The persistent ids of the legacy format have a sixth part (a view, never used any more).
+    is_legacy: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(graph: &'a Graph, persistent: PersistentSave<'a>) -> Writer<'a> {
-        Writer { graph, out: Vec::new(), memo: HashMap::new(), next_memo: 0, todo: Vec::new(), begun: HashMap::new(), persistent }
+    pub fn new(graph: &'a Graph, persistent: PersistentSave<'a>, is_legacy: bool) -> Writer<'a> {
+        Writer {
+            graph,
+            out: Vec::new(),
+            memo: HashMap::new(),
+            next_memo: 0,
+            todo: Vec::new(),
+            begun: HashMap::new(),
+            persistent,
+            is_legacy,
+        }
     }
 
     pub fn run(mut self, root: &Value) -> Result<Vec<u8>> {
@@ -485,7 +496,7 @@ impl<'a> Writer<'a> {
         self.text(storage.key)?;
         self.text(storage.location)?;
         self.int(i64::try_from(storage.element_count).map_err(|_| Error::Value("a storage is larger than 2^63 elements".into()))?);
-        self.out.push(b't');
+        self.out.extend_from_slice(if self.is_legacy { b"Nt" } else { b"t" });
         self.memoize(None)?;
         self.out.push(b'Q');
         Ok(())

@@ -65,11 +65,19 @@ pub struct Options {
     pub encoding: Encoding,
     /// Compare each zip record's CRC-32 when it is read.
     pub verify_checksums: bool,
+    /// Byte order of a zip file that names none.
+    pub is_big_endian_by_default: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { limits: Limits::default(), globals: Globals::default(), encoding: Encoding::default(), verify_checksums: true }
+        Options {
+            limits: Limits::default(),
+            globals: Globals::default(),
+            encoding: Encoding::default(),
+            verify_checksums: true,
+            is_big_endian_by_default: false,
+        }
     }
 }
 

@@ -159,11 +159,22 @@ impl Archive {
                 Ok(count) if count == out.len() => {}
                 _ => return fail(format!("record {:?} does not inflate to its {} bytes", record.name, record.len_bytes)),
             }
+            self.check(record, verify.then(|| crc32fast::hash(out)))
         } else {
-            self.source.read_at(record.offset, out)?;
+            let mut hasher = verify.then(crc32fast::Hasher::new);
+            for (index, piece) in out.chunks_mut(PIECE_BYTES).enumerate() {
+                self.source.read_at(record.offset + (index * PIECE_BYTES) as u64, piece)?;
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(piece);
+                }
+            }
+            self.check(record, hasher.map(crc32fast::Hasher::finalize))
         }
+    }
+
+    fn check(&self, record: &Record, crc: Option<u32>) -> Result<()> {
         // Zero: the writer did not compute it (PyTorch's `set_crc32_options(False)`, `skip_data`).
-        if verify && record.crc != 0 && crc32fast::hash(out) != record.crc {
+        if record.crc != 0 && crc.is_some_and(|crc| crc != record.crc) {
             return fail(format!("invalid CRC-32 of record {:?}: its bytes have changed since it was written", record.name));
         }
         Ok(())
@@ -337,11 +348,20 @@ pub struct ArchiveWriter<'a> {
     count: u64,
     /// Where 64-bit fields begin; lower in tests only.
     first_64: u64,
+    has_checksums: bool,
 }
+
+/// What is summed and written, or read and summed, at a time: small enough to stay in a core's second-level cache.
+const PIECE_BYTES: usize = 1 << 18;
 
 impl<'a> ArchiveWriter<'a> {
     pub fn new(sink: &'a mut dyn Write) -> ArchiveWriter<'a> {
-        ArchiveWriter { sink, position: 0, directory: Vec::new(), count: 0, first_64: FIRST_64 }
+        ArchiveWriter { sink, position: 0, directory: Vec::new(), count: 0, first_64: FIRST_64, has_checksums: true }
+    }
+
+    /// Whether records get their CRC-32; without, it is written as 0, which readers take for unknown.
+    pub fn with_checksums(self, has_checksums: bool) -> ArchiveWriter<'a> {
+        ArchiveWriter { has_checksums, ..self }
     }
 
     #[cfg(test)]
@@ -403,9 +423,10 @@ impl<'a> ArchiveWriter<'a> {
         header.extend(extra);
         self.put(&header)?;
 
-        let mut data = Checked { sink: self.sink, hasher: crc32fast::Hasher::new(), count: 0, limit: len_bytes };
+        let hasher = self.has_checksums.then(crc32fast::Hasher::new);
+        let mut data = Checked { sink: self.sink, hasher, count: 0, limit: len_bytes };
         fill(&mut data)?;
-        let (crc, count) = (data.hasher.finalize(), data.count);
+        let (crc, count) = (data.hasher.map_or(0, crc32fast::Hasher::finalize), data.count);
         if count != len_bytes {
             return Err(Error::Value(format!("record {name:?} was announced with {len_bytes} bytes, but {count} were written")));
         }
@@ -496,7 +517,7 @@ impl<'a> ArchiveWriter<'a> {
 /// Counts and sums what passes; refuses more than announced before it reaches the sink.
 struct Checked<'a> {
     sink: &'a mut dyn Write,
-    hasher: crc32fast::Hasher,
+    hasher: Option<crc32fast::Hasher>,
     count: u64,
     limit: u64,
 }
@@ -506,8 +527,10 @@ impl Write for Checked<'_> {
         if self.count + bytes.len() as u64 > self.limit {
             return Err(std::io::Error::other(format!("more than the announced {} bytes of a record", self.limit)));
         }
-        let count = self.sink.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
+        let count = self.sink.write(&bytes[..bytes.len().min(PIECE_BYTES)])?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&bytes[..count]);
+        }
         self.count += count as u64;
         Ok(count)
     }
