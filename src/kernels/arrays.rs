@@ -4,7 +4,6 @@
 
 use crate::elementwise::{self, DstBytes, Kernel};
 use crate::memory::{Dst, Src};
-use crate::parallel::interrupt;
 use crate::value::Scalar;
 use crate::{copy as moves, reduce as folds};
 use half::{bf16, f16};
@@ -103,11 +102,6 @@ pub fn dst<T: rustnn_tensor::Element>(array: &Array) -> Dst<'_, T> {
     unsafe { Dst::new(array.ptr().cast(), array.shape(), array.strides()) }
 }
 
-/// An error if a loop was asked to end early, so that its result is not whole.
-pub fn finish() -> Result<()> {
-    if interrupt::check() { Err(Error::Interrupted) } else { Ok(()) }
-}
-
 fn any_meta(arrays: &[&Array]) -> bool {
     arrays.iter().any(|a| a.is_meta())
 }
@@ -151,7 +145,7 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
     // SAFETY: as in `dst`.
     let to = unsafe { DstBytes::new(out.ptr(), out.dtype(), out.shape(), out.strides()) };
     elementwise::run(kernel, compute, &operands, scalars, to);
-    finish()
+    Ok(())
 }
 
 /// Copies `from` to `to`, broadcasting and converting.
@@ -168,7 +162,7 @@ pub fn copy(from: &Array, to: &Array) -> Result<()> {
     let strides = from.strides_as(to.shape());
     // SAFETY: both geometries lie inside their storages.
     unsafe { moves::copy(from.dtype(), from.ptr(), &strides, to.dtype(), to.ptr(), to.strides(), to.shape()) };
-    finish()
+    Ok(())
 }
 
 /// Writes one number everywhere.
@@ -200,7 +194,7 @@ pub fn fill(out: &Array, value: Scalar) -> Result<()> {
     }
     // SAFETY: the geometry lies inside the storage; `bytes` holds an element.
     unsafe { moves::fill(width, bytes.as_ptr().cast(), out.ptr(), out.strides(), out.shape()) };
-    finish()
+    Ok(())
 }
 
 fn bytemuck_bytes<const N: usize>(to: &mut [u64; 2], from: &[u8; N]) {
@@ -231,7 +225,7 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish_with: Finish, out: &
         (DType::Bool, DType::I64) => folds::reduce::<bool, i64>(fold, src(x), dims, finish_with, dst(out)),
         _ => return unsupported(),
     }
-    finish()
+    Ok(())
 }
 
 /// Variance over `dims` (its root if `root`) and, if asked, the mean; both contiguous.
@@ -244,7 +238,7 @@ pub fn variance(x: &Array, dims: &[usize], correction: f64, root: bool, out: &Ar
         T => folds::variance::<T>(src(x), dims, correction, root, dst(out), mean.map(dst)),
         else return Err(Error::not_implemented("var", x.dtype()))
     );
-    finish()
+    Ok(())
 }
 
 /// The first index of the extreme value along `dim`, and the value if asked; both contiguous.
@@ -257,7 +251,7 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
         T => folds::arg_extreme::<T>(extreme, src(x), dim, values.map(dst), dst(indices)),
         else return Err(Error::not_implemented("max", x.dtype()))
     );
-    finish()
+    Ok(())
 }
 
 /// The first element. Preconditions: there is one.

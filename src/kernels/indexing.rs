@@ -4,7 +4,7 @@
 //! Indices and masks decide which memory is touched, and other threads may write them meanwhile: so they are copied first
 //! ([`Indices`], [`Mask`]), and the copies are checked and used.
 
-use crate::arrays::{dst, finish, src};
+use crate::arrays::{dst, src};
 use crate::reduce as folds;
 use crate::{index as kernels, running, sort as sorts, with_float, with_number};
 use rustnn_tensor::shape::broadcast_strides;
@@ -119,7 +119,7 @@ pub fn index_select(x: &Array, dim: usize, index: &Indices, out: &Array) -> Resu
     let row = (inner * x.dtype().size_bytes()) as isize;
     // SAFETY: the sizes have just been compared; the indices are rows of `x`.
     unsafe { kernels::index_select(x.ptr(), outer, row * size as isize, row, row as usize, index.list(), out.ptr()) };
-    finish()
+    Ok(())
 }
 
 /// `out[i] = x[i with i[dim] = index[i]]`.
@@ -135,7 +135,7 @@ pub fn gather(x: &Array, dim: usize, index: &Indices, out: &Array) -> Result<()>
     let width = x.dtype().size_bytes();
     // SAFETY: all places lie inside the arrays, as just compared.
     unsafe { kernels::gather(width, x.ptr(), x.strides(), dim, src(&index.array), out.ptr(), out.strides()) };
-    finish()
+    Ok(())
 }
 
 /// `target[i with i[dim] = index[i]] (=, +=, …) values[i]`; `values` reaches at least the index's shape.
@@ -156,7 +156,7 @@ pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Indices, valu
     unsafe {
         kernels::scatter(target.dtype(), reduce, dim, src(&index.array), values.ptr(), values.strides(), target.ptr(), target.strides())
     };
-    finish()
+    Ok(())
 }
 
 /// `target[.., index[k], ..] (=, += alpha *, …) values[.., k, ..]`; both contiguous, `alpha` one element of their dtype.
@@ -175,7 +175,7 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     let alpha = alpha.map(|a| a.ptr().cast_const());
     // SAFETY: the sizes have just been compared.
     unsafe { kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, index.list(), None, values.ptr(), target.ptr()) };
-    finish()
+    Ok(())
 }
 
 /// What an index by several arrays needs besides the arrays: places of the indexed dimensions in `indexed`, and where the
@@ -230,7 +230,7 @@ pub fn index_get(x: &Array, dims: &[usize], indices: &[Indices], at: usize, out:
     assert_writable(out);
     // SAFETY: `with_advanced` has compared all shapes; the indices are inside.
     with_advanced(x, dims, indices, at, out, |index| unsafe { kernels::index_get(x.dtype().size_bytes(), index, x.ptr(), out.ptr()) });
-    finish()
+    Ok(())
 }
 
 /// `target[indices] (=, +=, …) values`, as [`index_get`]; `values` may repeat by strides of 0.
@@ -246,7 +246,7 @@ pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Indi
     with_advanced(target, dims, indices, at, values, |index| unsafe {
         kernels::index_put(target.dtype(), reduce, index, target.ptr(), values.ptr())
     });
-    finish()
+    Ok(())
 }
 
 /// Keeps one half of the last two dimensions and zeros the other; both contiguous and of one shape, `out` may be `x`.
@@ -260,7 +260,7 @@ pub fn triangle(half: Half, diagonal: i64, x: &Array, out: &Array) -> Result<()>
     let batch = x.numel() / (rows * columns);
     // SAFETY: both arrays are as stated.
     unsafe { kernels::triangle(x.dtype().size_bytes(), half, diagonal, batch, rows, columns, x.ptr(), out.ptr()) };
-    finish()
+    Ok(())
 }
 
 /// A mask: a copy that nobody else sees, and where its true elements lie.
@@ -292,7 +292,7 @@ impl Mask {
         assert_writable(out);
         // SAFETY: the plan is of this mask; `out` has room.
         unsafe { kernels::nonzero(self.array.ptr(), self.array.shape(), &self.plan, out.ptr().cast()) };
-        finish()
+        Ok(())
     }
 
     /// The elements of contiguous `x`, shaped as the mask, where it is true.
@@ -302,7 +302,7 @@ impl Mask {
         assert_writable(out);
         // SAFETY: the plan is of this mask; sizes have just been compared.
         unsafe { kernels::masked_select(x.dtype().size_bytes(), x.ptr(), self.array.ptr(), &self.plan, out.ptr()) };
-        finish()
+        Ok(())
     }
 
     /// Successive elements of contiguous `values` to the true places of contiguous `target`.
@@ -312,7 +312,7 @@ impl Mask {
         assert_writable(target);
         // SAFETY: as above.
         unsafe { kernels::masked_scatter(values.dtype().size_bytes(), values.ptr(), self.array.ptr(), &self.plan, target.ptr()) };
-        finish()
+        Ok(())
     }
 }
 
@@ -325,7 +325,7 @@ pub fn one_hot(index: &Indices, out: &Array) -> Result<()> {
     assert_writable(out);
     // SAFETY: `out` has room; the indices are below the number of classes.
     unsafe { kernels::one_hot(index.list(), index.size, out.ptr().cast()) };
-    finish()
+    Ok(())
 }
 
 /// The gradient of an embedding's weight; `dy` contiguous, one row per index, `dweight` contiguous.
@@ -340,7 +340,7 @@ pub fn embedding_backward(dy: &Array, index: &Indices, padding: Option<i64>, by_
     assert_writable(dweight);
     // SAFETY: sizes have just been compared.
     unsafe { kernels::embedding_backward(dy.dtype(), dy.ptr(), index.list(), padding, by_frequency, rows, columns, dweight.ptr()) };
-    finish()
+    Ok(())
 }
 
 fn rows(x: &Array) -> (usize, usize) {
@@ -360,7 +360,7 @@ pub fn sort(descending: bool, x: &Array, values: Option<&Array>, indices: Option
     let (count, len) = rows(x);
     // SAFETY: the arrays are as large as stated.
     unsafe { sorts::sort(x.dtype(), descending, count, len, x.ptr(), values.map(Array::ptr), indices.map(|i| i.ptr().cast())) };
-    finish()
+    Ok(())
 }
 
 /// The `k` greatest (or least) of the last dimension of contiguous `x`, in order; outputs contiguous with last size `k`.
@@ -376,7 +376,7 @@ pub fn topk(greatest: bool, k: usize, x: &Array, values: &Array, indices: &Array
     assert_writable(indices);
     // SAFETY: the arrays are as large as stated.
     unsafe { sorts::topk(x.dtype(), greatest, count, len, k, x.ptr(), values.ptr(), indices.ptr().cast()) };
-    finish()
+    Ok(())
 }
 
 /// The `k`-th least (from 1) of the last dimension of contiguous `x`; one output element per row.
@@ -392,7 +392,7 @@ pub fn kthvalue(k: usize, x: &Array, values: &Array, indices: &Array) -> Result<
     assert_writable(indices);
     // SAFETY: the arrays are as large as stated.
     unsafe { sorts::kthvalue(x.dtype(), count, len, k, x.ptr(), values.ptr(), indices.ptr().cast()) };
-    finish()
+    Ok(())
 }
 
 /// Where `values` would enter `sequence` (rows in the last dimensions; one sequence serves all if it has a single dimension),
@@ -415,7 +415,7 @@ pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Indices>, val
     unsafe {
         sorts::searchsorted(sequence.dtype(), right, count, len, per_row, shared, sequence.ptr(), sorter, values.ptr(), out.ptr().cast())
     };
-    finish()
+    Ok(())
 }
 
 /// Distinct elements of a contiguous array in ascending order, or its runs of equal neighbours.
@@ -426,7 +426,7 @@ pub fn unique(x: &Array, consecutive: bool) -> Result<Distinct> {
     let found = unsafe {
         if consecutive { sorts::unique_consecutive(x.dtype(), x.ptr(), x.numel()) } else { sorts::unique(x.dtype(), x.ptr(), x.numel()) }
     };
-    finish().map(|()| found)
+    Ok(found)
 }
 
 /// Distinct rows (first dimension) of a contiguous array, in lexicographic order.
@@ -436,7 +436,7 @@ pub fn unique_rows(x: &Array) -> Result<Distinct> {
     let count = x.shape()[0];
     // SAFETY: contiguous elements.
     let found = unsafe { sorts::unique_rows(x.dtype(), x.ptr(), count, x.numel().checked_div(count).unwrap_or(0)) };
-    finish().map(|()| found)
+    Ok(found)
 }
 
 /// Sums or products along `dim`, from the end if `backwards`; `out` contiguous, of `x`'s shape and dtype.
@@ -447,7 +447,7 @@ pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> 
     assert!(x.shape() == out.shape() && out.is_contiguous() && dim < x.rank());
     let unsupported = || Err(Error::not_implemented("cumsum", x.dtype()));
     with_number!(x.dtype(), T => folds::scan::<T, T>(kind, backwards, src(x), dim, dst(out)), else return unsupported());
-    finish()
+    Ok(())
 }
 
 /// The extreme so far along `dim` and its place; all contiguous and of one shape.
@@ -462,7 +462,7 @@ pub fn running_extremes(greatest: bool, x: &Array, dim: usize, values: &Array, i
         T => running::extremes::<T>(greatest, src(x), dim, dst(values), dst(indices)),
         else return Err(Error::not_implemented("cummax", x.dtype()))
     );
-    finish()
+    Ok(())
 }
 
 /// `ln Σ exp` so far along `dim`; both contiguous, of one shape and float dtype.
@@ -476,7 +476,7 @@ pub fn running_log_sum_exp(backwards: bool, x: &Array, dim: usize, out: &Array) 
         T => running::log_sum_exp::<T>(backwards, src(x), dim, dst(out)),
         else return Err(Error::not_implemented("logcumsumexp_out_cpu", x.dtype()))
     );
-    finish()
+    Ok(())
 }
 
 /// The most frequent element of the ascending rows of contiguous `sorted`, and where in the row its run ends.
@@ -492,5 +492,5 @@ pub fn modes(sorted: &Array, values: &Array, ends: &Array) -> Result<()> {
         T => running::modes::<T>(src(sorted), dst(values), dst(ends)),
         else return Err(Error::not_implemented("mode", sorted.dtype()))
     );
-    finish()
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The safe face of the kernels of layers, losses, random numbers and optimizers, on [`Array`]s. Operands are checked here;
 //! a mismatch is the caller's bug and panics before memory is touched. On the meta device nothing runs.
 
-use crate::arrays::{dst, finish, src};
+use crate::arrays::{dst, src};
 use crate::conv::{self, ConvShape};
 use crate::gemm::{self, Epilogue};
 use crate::loss::{self, Dloss, Target, Totals};
@@ -38,7 +38,7 @@ pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<(
         };
     }
     product!(F32 f32, F64 f64, F16 half::f16, BF16 half::bf16, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8);
-    finish()
+    Ok(())
 }
 
 /// As `crate::conv::forward`.
@@ -47,7 +47,7 @@ pub fn conv_forward(shape: &ConvShape, x: &Array, weight: &Array, bias: Option<&
         return Ok(());
     }
     with_float!(out.dtype(), T => conv::forward::<T>(shape, src(x), src(weight), bias.map(src), dst(out)), else return refuse("conv", out.dtype()));
-    finish()
+    Ok(())
 }
 
 /// The gradient for the input, or the transposed convolution of `dy` with its bias.
@@ -56,7 +56,7 @@ pub fn conv_backward_input(shape: &ConvShape, dy: &Array, weight: &Array, bias: 
         return Ok(());
     }
     with_float!(dx.dtype(), T => conv::backward_input::<T>(shape, src(dy), src(weight), bias.map(src), dst(dx)), else return refuse("conv", dx.dtype()));
-    finish()
+    Ok(())
 }
 
 pub fn conv_backward_weight(shape: &ConvShape, x: &Array, dy: &Array, dw: &Array) -> Result<()> {
@@ -64,7 +64,7 @@ pub fn conv_backward_weight(shape: &ConvShape, x: &Array, dy: &Array, dw: &Array
         return Ok(());
     }
     with_float!(dw.dtype(), T => conv::backward_weight::<T>(shape, src(x), src(dy), dst(dw)), else return refuse("conv", dw.dtype()));
-    finish()
+    Ok(())
 }
 
 /// Softmax along `dim`, its logarithm if `log`; contiguous, `out` may be `x`.
@@ -74,7 +74,7 @@ pub fn softmax(log: bool, x: &Array, dim: usize, out: &Array) -> Result<()> {
     }
     assert!(x.is_contiguous() && out.is_contiguous() && x.shape() == out.shape() && dim < x.rank());
     with_float!(x.dtype(), T => softmaxes::softmax::<T>(log, src(x), dim, dst(out)), else return refuse("softmax", x.dtype()));
-    finish()
+    Ok(())
 }
 
 pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array) -> Result<()> {
@@ -90,7 +90,7 @@ pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array
             && dim < y.rank()
     );
     with_float!(y.dtype(), T => softmaxes::softmax_backward::<T>(log, src(dy), src(y), dim, dst(dx)), else return refuse("softmax", y.dtype()));
-    finish()
+    Ok(())
 }
 
 /// An operand of `len` contiguous elements of T.
@@ -144,7 +144,7 @@ pub fn row_norm(
             }
         }
     }, else return refuse("layer_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 /// Gradients of [`row_norm`], each where asked for.
@@ -177,7 +177,7 @@ pub fn row_norm_backward(
             }
         }
     }, else return refuse("layer_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 /// The sizes of an input of a channel norm.
@@ -209,7 +209,7 @@ pub fn group_norm(
                 to(out, len), to(mean, g), to(rstd, g))
         }
     }, else return refuse("group_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 pub fn group_norm_backward(
@@ -236,7 +236,7 @@ pub fn group_norm_backward(
                 dx.map(|d| to(d, len)), dweight.map(|d| to(d, c)), dbias.map(|d| to(d, c)))
         }
     }, else return refuse("group_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 /// Batch normalisation by the batch's own statistics, which are written to `mean` and `invstd`, the variance with correction 1 to
@@ -264,7 +264,7 @@ pub fn batch_norm_train(
                 to(out, len), to(mean, c), to(invstd, c), unbiased.map(|u| to(u, c)))
         }
     }, else return refuse("batch_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 /// `running = (1 - momentum) running + momentum batch`; `batch` is of [`statistics_dtype`] of `x`.
@@ -278,7 +278,7 @@ pub fn update_running(running: &Array, batch: &Array, momentum: f64) -> Result<(
         // SAFETY: as in `row_norm`.
         unsafe { norm::update_running::<T>(to(running, c), at::<float_of!(T)>(&batch, c), c, momentum) }
     }, else return refuse("batch_norm", running.dtype()));
-    finish()
+    Ok(())
 }
 
 /// `out = (x - mean) invstd weight + bias` per channel.
@@ -295,7 +295,7 @@ pub fn batch_norm_apply(x: &Array, mean: &Array, invstd: &Array, weight: Option<
                 bias.map(|b| at::<float_of!(T)>(b, c)), to(out, len))
         }
     }, else return refuse("batch_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 pub fn batch_norm_backward(
@@ -321,7 +321,7 @@ pub fn batch_norm_backward(
                 dx.map(|d| to(d, len)), dweight.map(|d| to(d, c)), dbias.map(|d| to(d, c)))
         }
     }, else return refuse("batch_norm", x.dtype()));
-    finish()
+    Ok(())
 }
 
 // ---------------------------------------------------------------------------------------------------------------- losses
@@ -372,7 +372,7 @@ pub fn cross_entropy(x: &Array, entropy: &Entropy, losses: &Array, saved: &Array
                 entropy.smoothing, to(losses, shape.items()), to(saved, 2 * shape.items()))
         }
     }, else return refuse("cross_entropy", x.dtype()));
-    finish().map(|()| out)
+    Ok(out)
 }
 
 fn dloss<L: rustnn_tensor::Element>(one: f64, each: Option<&Array>, items: usize, narrow: impl Fn(f64) -> L) -> Dloss<L> {
@@ -395,7 +395,7 @@ pub fn cross_entropy_backward(x: &Array, entropy: &Entropy, saved: &Array, one: 
                 entropy.smoothing, at(saved, 2 * shape.items()), dloss::<float_of!(T)>(one, each, shape.items(), |v| v as float_of!(T)), to(dx, x.numel()))
         }
     }, else return refuse("cross_entropy", x.dtype()));
-    finish()
+    Ok(())
 }
 
 pub fn nll_loss(x: &Array, entropy: &Entropy, losses: &Array) -> Result<Totals> {
@@ -410,7 +410,7 @@ pub fn nll_loss(x: &Array, entropy: &Entropy, losses: &Array) -> Result<Totals> 
                 entropy.ignore_index, to(losses, shape.items()))
         }
     }, else return refuse("nll_loss", x.dtype()));
-    finish().map(|()| out)
+    Ok(out)
 }
 
 pub fn nll_loss_backward(dx: &Array, entropy: &Entropy, one: f64, each: Option<&Array>) -> Result<()> {
@@ -425,7 +425,7 @@ pub fn nll_loss_backward(dx: &Array, entropy: &Entropy, one: f64, each: Option<&
                 entropy.ignore_index, dloss::<float_of!(T)>(one, each, shape.items(), |v| v as float_of!(T)), to(dx, dx.numel()))
         }
     }, else return refuse("nll_loss", dx.dtype()));
-    finish()
+    Ok(())
 }
 
 // --------------------------------------------------------------------------------------------------------------- pooling
@@ -458,7 +458,7 @@ pub fn max_pool(window: &Window, planes: usize, x: &Array, out: &Array, indices:
     unsafe {
         pool::max_pool(x.dtype(), window, planes, bytes(x, planes * size(window.input)), bytes_to(out, n), indices.map(|i| to(i, n)))
     };
-    finish()
+    Ok(())
 }
 
 /// `dx` from the gradient and the places of the maxima, which lie in their planes.
@@ -479,7 +479,7 @@ pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array,
             bytes_to(dx, planes * input),
         )
     };
-    finish()
+    Ok(())
 }
 
 pub fn avg_pool(window: &Window, divisor: Divisor, planes: usize, x: &Array, out: &Array) -> Result<()> {
@@ -498,7 +498,7 @@ pub fn avg_pool(window: &Window, divisor: Divisor, planes: usize, x: &Array, out
             bytes_to(out, planes * size(window.output)),
         )
     };
-    finish()
+    Ok(())
 }
 
 pub fn avg_pool_backward(window: &Window, divisor: Divisor, planes: usize, dy: &Array, dx: &Array) -> Result<()> {
@@ -517,7 +517,7 @@ pub fn avg_pool_backward(window: &Window, divisor: Divisor, planes: usize, dy: &
             bytes_to(dx, planes * size(window.input)),
         )
     };
-    finish()
+    Ok(())
 }
 
 pub fn adaptive_avg_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array) -> Result<()> {
@@ -529,7 +529,7 @@ pub fn adaptive_avg_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array
     unsafe {
         pool::adaptive_avg_pool(x.dtype(), sizes, planes, bytes(x, planes * size(sizes.input)), bytes_to(out, planes * size(sizes.output)))
     };
-    finish()
+    Ok(())
 }
 
 pub fn adaptive_avg_pool_backward(sizes: &Adaptive, planes: usize, dy: &Array, dx: &Array) -> Result<()> {
@@ -547,7 +547,7 @@ pub fn adaptive_avg_pool_backward(sizes: &Adaptive, planes: usize, dy: &Array, d
             bytes_to(dx, planes * size(sizes.input)),
         )
     };
-    finish()
+    Ok(())
 }
 
 pub fn adaptive_max_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array, indices: &Array) -> Result<()> {
@@ -558,7 +558,7 @@ pub fn adaptive_max_pool(sizes: &Adaptive, planes: usize, x: &Array, out: &Array
     let n = planes * size(sizes.output);
     // SAFETY: as in `max_pool`.
     unsafe { pool::adaptive_max_pool(x.dtype(), sizes, planes, bytes(x, planes * size(sizes.input)), bytes_to(out, n), to(indices, n)) };
-    finish()
+    Ok(())
 }
 
 // ---------------------------------------------------------------------------------------------------------------- random
@@ -616,7 +616,7 @@ pub fn fill_random(law: Law, stream: Stream, out: &Array) -> Result<()> {
             Law::Bernoulli { p } => rng::bernoulli(dtype, stream, p, to, n),
         }
     };
-    finish()
+    Ok(())
 }
 
 /// 1 with each element's own probability.
@@ -628,7 +628,7 @@ pub fn bernoulli_each(p: &Array, stream: Stream, out: &Array) -> Result<()> {
     let n = p.numel();
     // SAFETY: as in `fill_random`.
     unsafe { rng::bernoulli_each(out.dtype(), stream, p.dtype(), bytes(p, n), bytes_to(out, n), n) };
-    finish()
+    Ok(())
 }
 
 /// Keeps each element with probability `1 - p`, scaled by `1 / (1 - p)`; the same stream keeps the same ones.
@@ -641,7 +641,7 @@ pub fn dropout(x: &Array, stream: Stream, p: f64, out: &Array) -> Result<()> {
     let n = x.numel();
     // SAFETY: as in `fill_random`.
     unsafe { rng::dropout(x.dtype(), stream, p, bytes(x, n), bytes_to(out, n), None, n) };
-    finish()
+    Ok(())
 }
 
 /// A permutation of 0 .. n into an int64 array.
@@ -652,7 +652,7 @@ pub fn randperm(stream: Stream, out: &Array) -> Result<()> {
     let n = out.numel();
     // SAFETY: as in `fill_random`.
     unsafe { rng::randperm(stream, to(out, n), n) };
-    finish()
+    Ok(())
 }
 
 /// `samples` categories per row of weights, into an int64 array.
@@ -682,7 +682,7 @@ pub fn multinomial(
             to(out, rows * samples),
         )
     };
-    finish().map(|()| done.map(drop))
+    Ok(done.map(drop))
 }
 
 // ------------------------------------------------------------------------------------------------------------- optimizers
@@ -718,7 +718,7 @@ pub fn sgd(settings: &Sgd, params: &[&Array], grads: &[&Array], buffers: &[&Arra
         // SAFETY: as above.
         unsafe { optimizer::sgd_momentum(dtype, settings, &slots, first) };
     }
-    finish()
+    Ok(())
 }
 
 /// A step of Adam or AdamW; `steps` counts this one too. With `greatest` it is AMSGrad.
@@ -748,7 +748,7 @@ pub fn adam(
             unsafe { optimizer::amsgrad(dtype, settings, &slots, steps) };
         }
     }
-    finish()
+    Ok(())
 }
 
 /// `out[plane, i] = x[plane, indices[plane, i]]`: the transpose of [`max_pool_backward`].
@@ -768,5 +768,5 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
             }
         }
     }
-    finish()
+    Ok(())
 }

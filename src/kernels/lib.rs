@@ -7,6 +7,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod index;
 pub mod indexing;
+pub mod interrupt;
 pub mod lanes;
 pub mod layers;
 pub mod level;

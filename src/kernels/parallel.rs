@@ -8,6 +8,7 @@
 //! does not have. Rayon's global pool is never touched. One loop runs in parallel at a time; a second caller, and a loop
 //! inside a loop, run serially.
 
+use crate::interrupt;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -26,30 +27,6 @@ const MAX_THREADS: usize = 1024;
 
 type Body<'a> = &'a (dyn Fn(usize) + Sync);
 
-/// Where Ctrl-C reaches running loops.
-pub mod interrupt {
-    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-    static REQUESTED: AtomicBool = AtomicBool::new(false);
-
-    /// Asks running loops to end early; safe in a signal handler. Until [`clear`] every loop ends before its first chunk,
-    /// so whoever runs kernels checks the flag after them and raises.
-    pub fn request() {
-        REQUESTED.store(true, Relaxed);
-    }
-
-    /// Whether an end was requested.
-    #[inline]
-    pub fn check() -> bool {
-        REQUESTED.load(Relaxed)
-    }
-
-    /// Takes the request back; returns whether there was one.
-    pub fn clear() -> bool {
-        REQUESTED.swap(false, Relaxed)
-    }
-}
-
 /// The meeting point of one caller at a time and the workers that it borrowed.
 struct Hub {
     /// The value of `GENERATION` in the process that made it. In a forked child its workers do not exist.
@@ -67,6 +44,8 @@ struct Hub {
     body: UnsafeCell<Option<Body<'static>>>,
     /// Workers that may be inside `drain`.
     active: AtomicUsize,
+    /// A piece of this loop panicked, which may be an interrupt: its other pieces are to end.
+    given_up: AtomicBool,
     /// The first panic of this loop.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// Touched only by the holder of `busy`.
@@ -126,7 +105,7 @@ thread_local! {
 
 /// Calls `body(i)` for every `i < total`, each once, on this thread and on idle workers, in no particular order. When a body
 /// panics, indices not yet handed out are dropped, and once all bodies have ended the first panic goes on in the caller.
-/// When [`interrupt::check`] turns true, indices not yet handed out are dropped and the call returns.
+/// An [interrupt](crate::interrupt) of the caller ends it like a panic.
 pub fn par_for(total: usize, body: &(dyn Fn(usize) + Sync)) {
     if total <= 1 || chosen() == 1 || INSIDE.get() {
         return serial(total, body);
@@ -190,8 +169,8 @@ pub fn with_pool<R>(pool: &ThreadPool, f: impl FnOnce() -> R) -> R {
 
 fn serial(total: usize, body: Body) {
     for i in 0..total {
-        if interrupt::check() {
-            return;
+        if i > 0 {
+            interrupt::check();
         }
         body(i);
     }
@@ -322,6 +301,7 @@ impl Hub {
             total: AtomicUsize::new(0),
             body: UnsafeCell::new(None),
             active: AtomicUsize::new(0),
+            given_up: AtomicBool::new(false),
             panic: Mutex::new(None),
             crew: UnsafeCell::new(crew),
         }
@@ -346,6 +326,7 @@ impl Hub {
         // the reference does not outlive this call: it is reached only by an index taken while open, and the wait below ends
         // those.
         unsafe { *self.body.get() = Some(std::mem::transmute::<Body<'_>, Body<'static>>(body)) };
+        self.given_up.store(false, Relaxed);
         self.total.store(total.min(CLOSED), Relaxed);
         self.next.store(0, SeqCst);
         self.epoch.fetch_add(1, Release);
@@ -415,10 +396,7 @@ impl Hub {
                 if i >= self.total.load(Relaxed) {
                     return;
                 }
-                if interrupt::check() {
-                    self.next.swap(CLOSED, SeqCst);
-                    return;
-                }
+                interrupt::check();
                 // SAFETY: `i` was handed out while the loop was open, so `body` is set and its caller waits for us.
                 unsafe { (*self.body.get()).expect("set before the loop opened")(i) };
             }
@@ -427,6 +405,8 @@ impl Hub {
         if let Err(panic) = result {
             self.next.swap(CLOSED, SeqCst);
             self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(panic);
+            // After the panic is noted: those that end for it must not be taken for it.
+            self.given_up.store(true, Relaxed);
         }
     }
 
@@ -448,7 +428,7 @@ impl Hub {
             seen = self.epoch.load(Acquire);
             self.active.fetch_add(1, SeqCst);
             if !state.dismissed.load(SeqCst) {
-                self.drain();
+                interrupt::helping(&self.given_up, || self.drain());
             }
             self.active.fetch_sub(1, SeqCst);
         }
@@ -459,7 +439,7 @@ impl Hub {
 mod tests {
     use super::*;
 
-    /// The thread count and the interrupt flag belong to the process: tests that set or need them take turns.
+    /// The thread count belongs to the process: tests that set or need it take turns.
     static SETTINGS: Mutex<()> = Mutex::new(());
 
     /// A turn; at its end two threads are left, for other tests of this process.
@@ -589,28 +569,6 @@ mod tests {
                 assert_eq!(begun.into_inner(), ended.into_inner() + 1);
                 assert_every_index_runs_once(8);
             }
-        }
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_requested_interrupt_ends_a_loop_early() {
-        let _settings = settings();
-        for threads in [1, 2] {
-            set_num_threads(threads);
-            // The flag would end other tests' loops too.
-            in_a_child(|| {
-                let count = AtomicUsize::new(0);
-                par_for(1_000_000, &|i| {
-                    count.fetch_add(1, Relaxed);
-                    if i == 10 {
-                        interrupt::request();
-                    }
-                });
-                assert!(interrupt::check() && count.into_inner() < 1_000_000);
-                assert!(interrupt::clear() && !interrupt::check());
-                assert_every_index_runs_once(8);
-            });
         }
     }
 

@@ -7,6 +7,7 @@
 //! Error of an f32 sum of 2^22 uniform numbers against f64: below 2e-7 relative.
 
 use crate::copy::Shared;
+use crate::interrupt;
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
 use crate::wide::{MAX_LANES, Narrow, Wide, Widen, gather, load, load_some, scatter, store};
@@ -1621,6 +1622,7 @@ pub fn scan<T: Carry, O: FromCarry<T::Carry>>(kind: Scan, backwards: bool, x: Sr
             let gapless = offsets[..n].iter().enumerate().all(|(j, offset)| *offset == offsets[0] + j as isize);
             let mut carries = [T::NOTHING[kind as usize]; COLUMNS];
             for step in 0..depth {
+                interrupt::tick();
                 let step = if backwards { depth - 1 - step } else { step };
                 let x = x_ptr.get().offset(step as isize * along).cast_const();
                 let out = out_ptr.get().add(outer * depth * inner + step * inner + first);
@@ -1655,12 +1657,14 @@ unsafe fn scan_lines<T: Carry, O: FromCarry<T::Carry>, const N: usize>(
     macro_rules! scan {
         ($kind:expr) => {{
             let mut carries = [T::NOTHING[$kind as usize]; N];
-            for i in 0..depth as isize {
-                for j in 0..N {
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        carries[j] = T::carry($kind, carries[j], x[j].offset(i * x_step).read());
-                        out[j].offset(i * out_step).write(O::from_carry(carries[j]));
+            for piece in interrupt::pieces(depth) {
+                for i in piece.start as isize..piece.end as isize {
+                    for j in 0..N {
+                        // SAFETY: the caller's promise.
+                        unsafe {
+                            carries[j] = T::carry($kind, carries[j], x[j].offset(i * x_step).read());
+                            out[j].offset(i * out_step).write(O::from_carry(carries[j]));
+                        }
                     }
                 }
             }

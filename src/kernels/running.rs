@@ -2,6 +2,7 @@
 //! exponentials, and the most frequent element of sorted rows. Lines are tasks, so bits do not depend on threads.
 
 use crate::copy::Shared;
+use crate::interrupt;
 use crate::parallel::par_for;
 use crate::{Dst, Src};
 use half::{bf16, f16};
@@ -57,7 +58,7 @@ fn extremes_by<T: Copy + PartialOrd + Send + Sync>(
         // SAFETY: `at` is an element of this line of three contiguous arrays of one shape; lines are disjoint.
         unsafe {
             let (mut best, mut place) = (from.get().add(first).read(), 0);
-            for i in 0..len {
+            for i in interrupt::pieces(len).flatten() {
                 let at = first + i * inner;
                 let new = from.get().add(at).read();
                 // `worse` is false for NaN: a new one is taken, an old one gives way to NaN alone.
@@ -96,7 +97,7 @@ pub fn log_sum_exp<T: Real>(backwards: bool, x: Src<T>, dim: usize, out: Dst<T>)
     let (from, to) = (Shared::read_only(x.ptr), Shared::new(out.ptr));
     for_lines(outer, len, inner, &|first| {
         let mut sum = f64::NEG_INFINITY;
-        for i in 0..len {
+        for i in interrupt::pieces(len).flatten() {
             let at = first + if backwards { len - 1 - i } else { i } * inner;
             // SAFETY: as in `extremes`.
             unsafe {
@@ -123,7 +124,7 @@ pub fn modes<T: Copy + PartialEq + Send + Sync>(sorted: Src<T>, values: Dst<T>, 
     let (from, to, places) = (Shared::read_only(sorted.ptr), Shared::new(values.ptr), Shared::new(ends.ptr));
     for_lines(rows, len, 1, &|first| {
         let (mut best, mut run) = ((0, 0), 0);
-        for i in 0..len {
+        for i in interrupt::pieces(len).flatten() {
             run += 1;
             // SAFETY: elements of this row; each row writes its own output.
             let ends = i + 1 == len || unsafe { from.get().add(first + i).read() != from.get().add(first + i + 1).read() };

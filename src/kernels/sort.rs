@@ -6,6 +6,7 @@
 
 use crate::copy::Shared;
 use crate::index::with_number;
+use crate::interrupt;
 use crate::parallel::par_for;
 use half::{bf16, f16};
 use rustnn_tensor::DType;
@@ -107,12 +108,12 @@ unsafe fn sort_typed<T: Sortable>(
                     let sorted: Vec<T> = order.iter().map(|&(_, i)| from.add(i as usize).read()).collect();
                     std::ptr::copy_nonoverlapping(sorted.as_ptr(), to, len);
                 } else {
-                    order.iter().enumerate().for_each(|(k, &(_, i))| to.add(k).write(from.add(i as usize).read()));
+                    interrupt::pieces(len).flatten().for_each(|k| to.add(k).write(from.add(order[k].1 as usize).read()));
                 }
             }
             if let Some(indices) = indices {
                 let to = indices.get().add(row * len);
-                order.iter().enumerate().for_each(|(k, &(_, i))| to.add(k).write(i as i64));
+                interrupt::pieces(len).flatten().for_each(|k| to.add(k).write(order[k].1 as i64));
             }
         }
     });
@@ -123,7 +124,9 @@ unsafe fn order<T: Sortable>(src: *const T, len: usize, descending: bool) -> Vec
     // Rows beyond 2^32 elements would need 64 GiB here.
     assert!(len <= u32::MAX as usize, "a row of {len} elements is too long to sort");
     // SAFETY: `len` elements.
-    let mut pairs: Vec<(u64, u32)> = (0..len).map(|i| (directed(unsafe { src.add(i).read() }, descending), i as u32)).collect();
+    let pair = |i: usize| (directed(unsafe { src.add(i).read() }, descending), i as u32);
+    let mut pairs: Vec<(u64, u32)> = Vec::with_capacity(len);
+    interrupt::pieces(len).for_each(|piece| pairs.extend(piece.map(pair)));
     if len < RADIX_MIN {
         // Places are different, so comparing them too makes an unstable sort stable.
         pairs.sort_unstable();
@@ -138,7 +141,7 @@ fn radix(mut pairs: Vec<(u64, u32)>, bits: u32) -> Vec<(u64, u32)> {
     const SIZE: usize = 1 << DIGIT;
     let digits = bits.div_ceil(DIGIT);
     let mut counts = vec![[0u32; SIZE]; digits as usize];
-    for &(key, _) in &pairs {
+    for &(key, _) in interrupt::pieces(pairs.len()).flat_map(|piece| &pairs[piece]) {
         for (d, count) in counts.iter_mut().enumerate() {
             count[(key >> (d as u32 * DIGIT)) as usize % SIZE] += 1;
         }
@@ -154,7 +157,7 @@ fn radix(mut pairs: Vec<(u64, u32)>, bits: u32) -> Vec<(u64, u32)> {
         for c in count.iter_mut() {
             (*c, start) = (start, start + *c);
         }
-        for &pair in &pairs {
+        for &pair in interrupt::pieces(pairs.len()).flat_map(|piece| &pairs[piece]) {
             let place = &mut count[(pair.0 >> shift) as usize % SIZE];
             other[*place as usize] = pair;
             *place += 1;
@@ -201,7 +204,7 @@ unsafe fn smallest<T: Sortable>(src: *const T, len: usize, k: usize, descending:
         // Candidates gather in a buffer of 2k that is cut to the best k whenever it is full: most elements meet one comparison.
         let mut best: Vec<(u64, usize)> = Vec::with_capacity(2 * k);
         let mut bound = u64::MAX;
-        for i in 0..len {
+        for i in interrupt::pieces(len).flatten() {
             let pair = at(i);
             if pair.0 < bound || best.len() < k {
                 best.push(pair);
@@ -216,13 +219,9 @@ unsafe fn smallest<T: Sortable>(src: *const T, len: usize, k: usize, descending:
         best.truncate(k);
         return best;
     }
-    let mut all: Vec<(u64, usize)> = (0..len).map(at).collect();
-    if k < len {
-        all.select_nth_unstable(k - 1);
-        all.truncate(k);
-    }
-    all.sort_unstable();
-    all
+    // SAFETY: the caller's promise.
+    let all = unsafe { order(src, len, descending) };
+    all.into_iter().take(k).map(|(key, i)| (key, i as usize)).collect()
 }
 
 /// The `k`-th smallest (from 1) element of each row and its place.

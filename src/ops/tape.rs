@@ -9,9 +9,6 @@ use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-/// Called before every node of a backward run, so that a host can end it (Ctrl-C).
-pub static INTERRUPT: OnceLock<fn() -> Result<()>> = OnceLock::new();
-
 impl Variable for Tensor {
     type Error = Error;
 
@@ -34,7 +31,8 @@ impl Variable for Tensor {
     }
 
     fn check_interrupt() -> Result<()> {
-        INTERRUPT.get().map_or(Ok(()), |check| check())
+        rustnn_kernels::interrupt::tick();
+        Ok(())
     }
 
     fn check_gradients(node: &NodeRef<Tensor>, grads: &Grads<Tensor>) -> Result<()> {

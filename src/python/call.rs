@@ -1,5 +1,6 @@
 //! Calls from Python into the registry: one native function per name, without a Python frame.
 
+use crate::detach::detached;
 use crate::error::to_python;
 use crate::schema::{Mismatch, Schema, Values, read, type_name};
 use crate::tensor::{self, PyTensor};
@@ -74,7 +75,7 @@ fn call<'py>(
         match read(schema, args, kwargs) {
             Ok(values) => {
                 let run = || schema.run.call(&Args(&values));
-                let result = if cost(&values) > DETACH_ELEMENTS { py.detach(run) } else { run() };
+                let result = if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
                 return output(py, result.map_err(to_python)?);
             }
             Err(Mismatch::Arguments(text)) => failures.push(text),

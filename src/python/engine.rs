@@ -1,5 +1,6 @@
 //! Autograd as Python sees it: hooks, nodes, custom Functions, runs of the engine, modes.
 
+use crate::detach::detached;
 use crate::error::{IntoPy, from_python, to_python};
 use crate::tensor::{PyTensor, cast_tensor, wrap};
 use pyo3::exceptions::*;
@@ -607,7 +608,7 @@ fn save(ctx: &Bound<PyAny>, outputs: &[Option<Tensor>]) -> PyResult<Vec<Option<S
 /// `t.backward()` without arguments.
 pub fn backward_plain(py: Python<'_>, root: Tensor, keep_graph: bool, create_graph: bool) -> PyResult<()> {
     let request = Request { keep_graph, create_graph, allow_unused: true, accumulate: true };
-    py.detach(|| tape::run_backward(std::slice::from_ref(&root), &[None], None, request)).py().map(drop)
+    detached(py, || tape::run_backward(std::slice::from_ref(&root), &[None], None, request)).py().map(drop)
 }
 
 #[pyfunction]
@@ -635,7 +636,7 @@ fn _run_backward<'py>(
     let seeds = list(grad_tensors)?;
     let inputs = inputs.map(|i| all(i, "inputs")).transpose()?.filter(|i| !(accumulate_grad && i.is_empty()));
     let request = Request { keep_graph, create_graph, allow_unused: allow_unreachable, accumulate: accumulate_grad };
-    let out = py.detach(|| tape::run_backward(&roots, &seeds, inputs.as_deref(), request)).py()?;
+    let out = detached(py, || tape::run_backward(&roots, &seeds, inputs.as_deref(), request)).py()?;
     if accumulate_grad {
         return Ok(py.None().into_bound(py));
     }
@@ -829,26 +830,6 @@ fn check_nan(node: &NodeRef<Tensor>, grads: &Grads<Tensor>) -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-C during a run: asked about once every few milliseconds.
-fn check_interrupt() -> Result<()> {
-    thread_local! {
-        static LAST: Cell<Option<std::time::Instant>> = const { Cell::new(None) };
-        static COUNT: Cell<u32> = const { Cell::new(0) };
-    }
-    // A clock read per node would be felt in small graphs.
-    let count = COUNT.get().wrapping_add(1);
-    COUNT.set(count);
-    if count % 64 != 0 {
-        return Ok(());
-    }
-    let now = std::time::Instant::now();
-    if LAST.get().is_some_and(|last| now.duration_since(last).as_millis() < 20) {
-        return Ok(());
-    }
-    LAST.set(Some(now));
-    Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(())).map_err(from_python)
-}
-
 fn trace() -> String {
     Python::try_attach(|py| {
         let stack = py.import("traceback").and_then(|m| m.call_method0("format_stack")).and_then(|s| s.extract::<Vec<String>>());
@@ -858,7 +839,6 @@ fn trace() -> String {
 }
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
-    let _ = tape::INTERRUPT.set(check_interrupt);
     let _ = tape::TRACE.set(trace);
     let _ = tape::CHECK_NAN.set(check_nan);
     module.add_class::<PyNode>()?;

@@ -65,10 +65,7 @@ pub fn to_python(error: Error) -> PyErr {
             Ok(class) => PyErr::from_type(class.clone(), text),
             Err(error) => error,
         }),
-        Error::Interrupted => Python::attach(|py| {
-            rustnn_kernels::parallel::interrupt::clear();
-            py.check_signals().err().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))
-        }),
+        Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         Error::Host(HostError(inner)) => match inner.downcast::<PyErr>() {
             Ok(error) => Python::attach(|py| error.clone_ref(py)),
             Err(_) => PyRuntimeError::new_err(text),

@@ -1,6 +1,7 @@
 //! `tensor[index]` and `tensor[index] = value`: ints, slices, None, Ellipsis and bools become views; tensors and lists then
 //! index what is left.
 
+use crate::detach::detached;
 use crate::error::IntoPy;
 use crate::schema::{int, type_name};
 use crate::tensor::{PyTensor, cast_tensor, wrap};
@@ -193,7 +194,7 @@ pub fn get<'py>(slf: &Bound<'py, PyTensor>, index: &Bound<'py, PyAny>) -> PyResu
     }
     let (view, tensors) = plan(&x, &items(index)?)?;
     let out = if tensors.iter().any(Option::is_some) {
-        py.detach(|| rustnn_ops::index::get(&view, &tensors)).py()?
+        detached(py, || rustnn_ops::index::get(&view, &tensors)).py()?
     } else if view.same(&x) {
         views::alias(&x)
     } else {
@@ -223,7 +224,7 @@ pub fn set(slf: &Bound<PyTensor>, index: &Bound<PyAny>, value: &Bound<PyAny>) ->
     };
     let (view, tensors) = plan(&x, &items(index)?)?;
     if tensors.iter().any(Option::is_some) {
-        return py.detach(|| rustnn_ops::index::put(&view, &tensors, &value, false)).py();
+        return detached(py, || rustnn_ops::index::put(&view, &tensors, &value, false)).py();
     }
     // Leading sizes of 1 in the value do not matter.
     let mut shape = value.shape();

@@ -2,6 +2,7 @@
 
 mod call;
 mod construct;
+mod detach;
 mod engine;
 mod error;
 mod files;
@@ -136,7 +137,7 @@ fn _sgd_step(
             });
         }
     }
-    py.detach(|| rustnn_ops::optimizer::sgd(&settings, &p, &g, &buffers, &first)).py()
+    detach::detached(py, || rustnn_ops::optimizer::sgd(&settings, &p, &g, &buffers, &first)).py()
 }
 
 /// A step of Adam or AdamW (`decoupled`); `steps` are counted up.
@@ -168,7 +169,7 @@ fn _adam_step(
     let settings = rustnn_ops::optimizer::Adam { lr, beta1, beta2, eps, weight_decay, decoupled, maximize };
     let run = || rustnn_ops::optimizer::adam(&settings, &p, &g, &m, &v, w.as_deref(), &s);
     // Attaching again costs more than a small step.
-    if p.iter().map(|t| t.numel()).sum::<usize>() > 1 << 14 { py.detach(run).py() } else { run().py() }
+    if p.iter().map(|t| t.numel()).sum::<usize>() > 1 << 14 { detach::detached(py, run).py() } else { run().py() }
 }
 
 #[pymodule(gil_used = false)]

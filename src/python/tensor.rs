@@ -1,5 +1,6 @@
 //! `rustnn.Tensor`: the header cell, identity, number slots and properties. Ops come from the registry (see `call`).
 
+use crate::detach::detached;
 use crate::error::IntoPy;
 use crate::types::{self, PyDType, PyDevice};
 use pyo3::exceptions::*;
@@ -191,7 +192,7 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
     let out = if x.numel() <= DETACH_ELEMENTS {
         row::call(row, &[(&x).into(), other], scalars)
     } else {
-        py.detach(|| row::call(row, &[(&x).into(), other], scalars))
+        detached(py, || row::call(row, &[(&x).into(), other], scalars))
     };
     wrap(py, out.py()?)
 }
@@ -205,7 +206,7 @@ fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static
     let mut held = None;
     let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     let x = a.get().get(py);
-    wrap(py, py.detach(|| row::call(row, &[other, (&x).into()], scalars)).py()?)
+    wrap(py, detached(py, || row::call(row, &[other, (&x).into()], scalars)).py()?)
 }
 
 fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<()> {
@@ -220,7 +221,7 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
     };
     let x = a.get().get(py);
     let run = || row::call_inplace(row, &x, &[other], scalars);
-    if x.numel() <= DETACH_ELEMENTS { run().py() } else { py.detach(run).py() }
+    if x.numel() <= DETACH_ELEMENTS { run().py() } else { detached(py, run).py() }
 }
 
 const ONE: &[Scalar] = &[Scalar::Int(1)];
