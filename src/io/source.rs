@@ -47,6 +47,15 @@ impl Source {
         Ok(Source(Inner::File { file: Arc::new(file), path: Arc::new(path.to_owned()), len_bytes: metadata.len() }))
     }
 
+    /// An open regular file, read from its start.
+    ///
+    /// # Errors
+    /// If its length cannot be had.
+    pub fn from_file(file: File) -> Result<Source> {
+        let len_bytes = file.metadata()?.len();
+        Ok(Source(Inner::File { file: Arc::new(file), path: Arc::new(PathBuf::new()), len_bytes }))
+    }
+
     pub fn len_bytes(&self) -> u64 {
         match &self.0 {
             Inner::Bytes(bytes) => (**bytes).as_ref().len() as u64,

@@ -536,6 +536,9 @@ impl<'a> Machine<'a> {
                 0x8f => self.push_object(Object::Set(Vec::new()))?,
                 0x90 => {
                     let items = self.pop_mark()?;
+                    for item in &items {
+                        self.check_key(item)?;
+                    }
                     let id = self.top_object()?;
                     match &mut self.graph[id] {
                         Object::Set(set) => set.extend(items),
@@ -547,6 +550,9 @@ impl<'a> Machine<'a> {
                 }
                 0x91 => {
                     let items = self.pop_mark()?;
+                    for item in &items {
+                        self.check_key(item)?;
+                    }
                     self.push_object(Object::FrozenSet(items))?;
                 }
                 // Names and calls: GLOBAL, STACK_GLOBAL, REDUCE, NEWOBJ, NEWOBJ_EX, BUILD, BINPERSID, PERSID.

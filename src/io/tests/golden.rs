@@ -232,6 +232,19 @@ fn rewritten_checkpoints_read_the_same() {
 }
 
 #[test]
+fn checkpoints_rewritten_in_the_old_format_read_the_same() {
+    for (name, path, content) in recorded() {
+        let checkpoint = load_checkpoint(&path, &Options::default()).unwrap();
+        let options = WriteOptions { is_legacy: true, ..WriteOptions::default() };
+        let mut file = Vec::new();
+        write_checkpoint_with(&mut file, "archive", &checkpoint.graph, &checkpoint.root, &Reread(&checkpoint), &options).unwrap();
+        let again = read_checkpoint(file, &Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(again.format, Format::Legacy, "{name}");
+        assert_eq!(describe(&again), content, "{name}");
+    }
+}
+
+#[test]
 fn rewritten_pickles_are_pytorchs_bytes() {
     for (name, path, _) in recorded() {
         // Equal strings are one memo here, which Python does only for the same string object.

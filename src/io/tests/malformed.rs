@@ -79,6 +79,8 @@ fn broken_pickles_are_refused() {
         ("no instruction", plain(b"\xff"), "Unsupported operand 255"),
         ("a persistent id in a plain pickle", plain(b"NQ"), "unsupported persistent id"),
         ("add items to a list", plain(b"](N\x90"), "Can only add to sets"),
+        ("a list added to a set", plain(b"\x8f(]\x90"), "unhashable type: 'list'"),
+        ("a frozen set of a dict", plain(b"(}\x91"), "unhashable type: 'dict'"),
     ]);
 }
 
@@ -597,4 +599,30 @@ fn no_changed_byte_makes_a_panic() {
             }
         }
     }
+}
+
+#[test]
+fn what_fuzzing_found_is_read_or_refused() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let mut count = 0;
+    for target in std::fs::read_dir(corpus).unwrap() {
+        for file in std::fs::read_dir(target.unwrap().path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            // Whatever target it was found by, it is tried as every kind of file.
+            exhaust(bytes.clone());
+            exhaust(zip(&[("a/data.pkl", &bytes), ("a/data/0", &[7; 96]), ("a/data/1", &[])]));
+            for globals in [Globals::Listed, Globals::Any] {
+                let options = Options { globals, ..Options::default() };
+                if let Ok((graph, root)) = pickle::read(&bytes, &options)
+                    && let Ok(written) = pickle::write(&graph, &root)
+                {
+                    let (again, again_root) = pickle::read(&written, &options).expect("what was written is read");
+                    assert_eq!(pickle::write(&again, &again_root).unwrap(), written);
+                }
+            }
+            let _ = read_safetensors(bytes);
+            count += 1;
+        }
+    }
+    assert!(count > 200, "only {count} files in fuzz/corpus");
 }
