@@ -34,6 +34,7 @@ __getattr__, __dir__ = names_on_demand(
     modules=(
         "autograd",
         "datasets",
+        "func",
         "functional",
         "linalg",
         "nn",
@@ -55,7 +56,7 @@ del names_on_demand
 
 TYPE_CHECKING = False  # as in typing, which is not worth importing for it
 if TYPE_CHECKING:
-    from . import autograd, datasets, functional, linalg, nn, optim, return_types, serialization, utils
+    from . import autograd, datasets, func, functional, linalg, nn, optim, return_types, serialization, utils
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .functional import *

@@ -8,47 +8,86 @@ Tensor = _core.Tensor
 
 
 class Summary:
-    """What :func:`summary` found; printing it gives the table.
+    """What :func:`summary` found; printing it gives the table, a notebook shows it as HTML.
 
     Attributes:
-        rows: one dict per layer in order of their calls, with ``name``, ``kind``, ``output_shape``, ``parameters`` and
-            ``multiply_adds`` (of all calls of that layer; None where none are counted).
+        rows: one dict per layer in order of their calls, with ``name``, ``kind``, ``output_shape``, ``parameters``,
+            ``multiply_adds`` and ``output_bytes`` (both of all calls of that layer; ``multiply_adds`` None where none
+            are counted).
         parameters, trainable_parameters: numbers of values in the whole network, shared ones once.
-        multiply_adds: of all Linear and convolution layers in one forward.
+        multiply_adds: of all layers in one forward.
+        state_bytes: memory of parameters and buffers, shared ones once.
+        output_bytes: memory of all layers' outputs in one forward; training keeps about as much.
     """
 
-    def __init__(self, rows, parameters, trainable_parameters):
+    def __init__(self, rows, parameters, trainable_parameters, state_bytes):
         self.rows = rows
         self.parameters = parameters
         self.trainable_parameters = trainable_parameters
         self.multiply_adds = sum(row["multiply_adds"] or 0 for row in rows)
+        self.state_bytes = state_bytes
+        self.output_bytes = sum(row["output_bytes"] for row in rows)
 
-    def __str__(self):
-        lines = [("layer", "output shape", "parameters", "multiply-adds")]
-        for row in self.rows:
-            adds = row["multiply_adds"]
-            shape = _shape_text(row["output_shape"])
-            lines.append(
-                (f"{row['name']} ({row['kind']})", shape, f"{row['parameters']:,}", f"{adds:,}" if adds else "-")
+    def _table(self):
+        """The cells as texts: head, rows, total."""
+        head = ("layer", "output shape", "parameters", "multiply-adds", "memory")
+        rows = [
+            (
+                f"{row['name']} ({row['kind']})",
+                _shape_text(row["output_shape"]),
+                f"{row['parameters']:,}",
+                f"{row['multiply_adds']:,}" if row["multiply_adds"] else "-",
+                _size_text(row["output_bytes"]),
             )
-        lines.append(("total", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"))
-        widths = [max(len(line[column]) for line in lines) for column in range(4)]
-        text = [
-            f"{name:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {adds:>{widths[3]}}".rstrip()
-            for name, shape, count, adds in lines
+            for row in self.rows
         ]
-        rule = "-" * (sum(widths) + 6)
+        total = ("total", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", _size_text(self.output_bytes))
+        return head, rows, total
+
+    def _remarks(self):
+        remarks = [f"parameters and buffers take {_size_text(self.state_bytes)}"]
         frozen = self.parameters - self.trainable_parameters
         if frozen:
-            text.append(f"of these parameters {frozen:,} are not trained")
-        return "\n".join([text[0], rule, *text[1 : len(lines) - 1], rule, *text[len(lines) - 1 :]])
+            remarks.append(f"of these parameters {frozen:,} are not trained")
+        return remarks
+
+    def __str__(self):
+        head, rows, total = self._table()
+        widths = [max(len(line[column]) for line in (head, *rows, total)) for column in range(5)]
+
+        def text(line):
+            left = "  ".join(f"{cell:<{width}}" for cell, width in zip(line[:2], widths[:2], strict=True))
+            right = "  ".join(f"{cell:>{width}}" for cell, width in zip(line[2:], widths[2:], strict=True))
+            return f"{left}  {right}".rstrip()
+
+        rule = "-" * (sum(widths) + 8)
+        return "\n".join([text(head), rule, *map(text, rows), rule, text(total), *self._remarks()])
 
     __repr__ = __str__
 
+    def _repr_html_(self):
+        from html import escape
+
+        def line(cells, tag):
+            sides = ("left", "left", "right", "right", "right")
+            return "".join(
+                f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+                for cell, side in zip(cells, sides, strict=True)
+            )
+
+        head, rows, total = self._table()
+        body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+        foot = line(total, "th")
+        remarks = "".join(f"<div>{escape(remark)}</div>" for remark in self._remarks())
+        return (
+            f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody>"
+            f"<tfoot><tr>{foot}</tr></tfoot></table>{remarks}"
+        )
+
 
 def summary(module, input_size, dtype=None):
-    """The layers of a network with their output shapes, parameters and multiply-adds, found by running it once on
-    zeros.
+    """The layers of a network with their output shapes, parameters, multiply-adds and memory, found by running it once
+    on zeros.
 
     Args:
         module: the network; it is run in evaluation mode without recording, and its mode is restored.
@@ -57,18 +96,20 @@ def summary(module, input_size, dtype=None):
 
     Returns: a :class:`Summary`, to be printed or read.
 
-    Multiply-adds are counted for Linear and convolution layers, per output element the size of its window (plus nothing
-    for the bias). A layer called several times has one row; one never called has none.
+    Multiply-adds are counted for linear, bilinear, convolution, recurrent and attention layers, without what a bias
+    costs. A layer called several times has one row; one never called has none. Memory is that of the outputs; a view
+    counts as what it shows.
 
     Example:
         >>> from rustnn import nn
         >>> print(rustnn.summary(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), (1, 4)))
-        layer       output shape  parameters  multiply-adds
-        ---------------------------------------------------
-        0 (Linear)  (1, 8)                40             32
-        1 (ReLU)    (1, 8)                 0              -
-        ---------------------------------------------------
-        total                             40             32
+        layer       output shape  parameters  multiply-adds  memory
+        -----------------------------------------------------------
+        0 (Linear)  (1, 8)                40             32    32 B
+        1 (ReLU)    (1, 8)                 0              -    32 B
+        -----------------------------------------------------------
+        total                             40             32    64 B
+        parameters and buffers take 160 B
     """
     from .autograd import no_grad
 
@@ -85,9 +126,11 @@ def summary(module, input_size, dtype=None):
                 "output_shape": None,
                 "parameters": sum(parameter.numel() for parameter in layer.parameters(recurse=False)),
                 "multiply_adds": None,
+                "output_bytes": 0,
             },
         )
         row["output_shape"] = _shape_of(output)
+        row["output_bytes"] += _bytes_of(output)
         adds = _multiply_adds(layer, inputs, output)
         if adds is not None:
             row["multiply_adds"] = (row["multiply_adds"] or 0) + adds
@@ -108,10 +151,12 @@ def summary(module, input_size, dtype=None):
         for part, training in modes:
             part.training = training
     parameters = list(module.parameters())
+    state = {id(tensor): tensor for tensor in (*parameters, *module.buffers())}
     return Summary(
         list(rows.values()),
         sum(parameter.numel() for parameter in parameters),
         sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        sum(_bytes_of(tensor) for tensor in state.values()),
     )
 
 
@@ -125,6 +170,24 @@ def _shape_of(output):
     return None
 
 
+def _bytes_of(output):
+    if isinstance(output, Tensor):
+        return output.numel() * output.element_size()
+    if isinstance(output, dict):
+        output = output.values()
+    elif not isinstance(output, (tuple, list)):
+        return 0
+    return sum(_bytes_of(item) for item in output)
+
+
+def _size_text(size):
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError
+
+
 def _shape_text(shape):
     if isinstance(shape, list):
         return ", ".join(map(_shape_text, shape))
@@ -134,16 +197,32 @@ def _shape_text(shape):
 
 
 def _multiply_adds(layer, inputs, output):
-    """Of one call of a Linear or convolution layer; None for others, told apart by what they have, not by their
-    class."""
+    """Of one call; None for layers that multiply by no weight. Told apart by what they have, not by their class."""
+    if hasattr(layer, "num_heads") and hasattr(layer, "in_proj_bias") and len(inputs) >= 3:
+        return _attention_multiply_adds(layer, *inputs[:3])
+    if hasattr(layer, "hidden_size") and hasattr(layer, "input_size"):
+        # Each weight is used once per element of the batch and step of the sequence.
+        given = getattr(inputs[0], "data", inputs[0])
+        uses = given.numel() // layer.input_size
+        return uses * sum(param.numel() for param in layer.parameters(recurse=False) if param.dim() == 2)
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor) or not isinstance(output, Tensor):
         return None
     if hasattr(layer, "in_features") and weight.dim() == 2:
         return output.numel() * weight.shape[1]
+    if hasattr(layer, "in1_features"):
+        return output.numel() * weight.shape[1] * weight.shape[2]
     if hasattr(layer, "kernel_size") and hasattr(layer, "groups"):
-        window = (
-            weight.numel() // weight.shape[0]
-        )  # (out, in / groups, *kernel), transposed (in, out / groups, *kernel)
+        # (out, in / groups, *kernel), transposed (in, out / groups, *kernel)
+        window = weight.numel() // weight.shape[0]
         return (inputs[0] if getattr(layer, "transposed", False) else output).numel() * window
     return None
+
+
+def _attention_multiply_adds(layer, query, key, value):
+    width = layer.embed_dim
+    queries, keys = query.numel() // query.shape[-1], key.numel() // key.shape[-1]
+    batch_dim = None if query.dim() == 2 else 0 if layer.batch_first else 1
+    batch = 1 if batch_dim is None else query.shape[batch_dim]
+    projections = 2 * queries * width * width + keys * width * (key.shape[-1] + value.shape[-1])
+    return projections + 2 * width * queries * (keys // batch)

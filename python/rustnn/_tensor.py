@@ -309,9 +309,10 @@ def _convert(result, cls):
     return result
 
 
-def _disabled_torch_function_impl(*args, **kwargs):
-    """As a class's ``__torch_function__``: results of ops are plain tensors."""
-    return NotImplemented
+def _disabled_torch_function_impl(func, types, args=(), kwargs=None):
+    """As a class's ``__torch_function__``: results of ops are plain tensors. The core knows it and need not call it."""
+    with _FunctionOff():
+        return func(*args, **(kwargs or {}))
 
 
 _native_view = Tensor.view

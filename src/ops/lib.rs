@@ -2,6 +2,7 @@
 //! gradients meet.
 
 pub mod activation;
+pub mod alias;
 pub mod arithmetic;
 pub mod arrange;
 pub mod conv;

@@ -85,12 +85,14 @@ pub fn note_trace(node: &NodeRef<Tensor>) {
 /// Makes `target`, just written in place, the only output of `node`, whose first edge is target's former place.
 pub fn rebase(target: &Tensor, node: NodeRef<Tensor>) {
     note_trace(&node);
-    let Some(view) = target.view() else { return target.set_edge(Edge { node, slot: 0 }) };
+    let Some(view) = target.view() else { return target.set_written_edge(Edge { node, slot: 0 }) };
     let base = view.base.tensor();
     let mut edges: Edges<Tensor> = smallvec![base.edge()];
-    edges.extend(node.edges.iter().skip(1).cloned());
-    let copy = CopySlices { base: Geometry::of(base.array()), view: Geometry::of(target.array()), inner: node };
-    base.set_edge(Edge { node: Node::new(edges, copy), slot: 0 });
+    // What went through an alias has a place of its own to return to.
+    edges.extend(node.edges.iter().skip(if view.aliased { 0 } else { 1 }).cloned());
+    let (base_geometry, view_geometry) = (Geometry::of(base.array()), Geometry::of(target.array()));
+    let copy = CopySlices { base: base_geometry, view: view_geometry, inner: node, aliased: view.aliased };
+    base.set_written_edge(Edge { node: Node::new(edges, copy), slot: 0 });
     // The view's own edge is made anew from the base's.
     target.set_edge(Edge { node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())), slot: 0 });
     target.set_view_version();
@@ -186,6 +188,8 @@ struct CopySlices {
     base: Geometry,
     view: Geometry,
     inner: NodeRef<Tensor>,
+    /// The written part's gradient goes on along an edge of its own, the second, instead of into the base's.
+    aliased: bool,
 }
 
 impl Backward<Tensor> for CopySlices {
@@ -196,9 +200,14 @@ impl Backward<Tensor> for CopySlices {
     fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
         let slice = as_strided_in(&grad, &self.base, &self.view)?;
-        let inner =
-            Context { node: &self.inner, create_graph: context.create_graph, keep_graph: context.keep_graph, wanted: context.wanted | 1 };
+        let wanted = if self.aliased { context.wanted >> 1 | 1 << 63 } else { context.wanted | 1 };
+        let inner = Context { node: &self.inner, create_graph: context.create_graph, keep_graph: context.keep_graph, wanted };
         let mut out = self.inner.payload.backward(smallvec![Some(slice)], &inner)?;
+        if self.aliased {
+            let rest = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, None)?) } else { None };
+            out.insert(0, rest);
+            return Ok(out);
+        }
         let through = out.first_mut().and_then(Option::take);
         let whole = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, through.as_ref())?) } else { None };
         if out.is_empty() {

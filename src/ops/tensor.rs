@@ -1,5 +1,6 @@
 //! The tensor: an [`Array`] header of its own, and a [`Meta`] shared by its clones.
 
+use crate::alias::Alias;
 use crate::mode::{self, Mode};
 use crate::saved::Held;
 use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
@@ -23,6 +24,7 @@ const HAS_EDGE: u8 = 2;
 const IS_VIEW: u8 = 4;
 const RETAINS_GRAD: u8 = 8;
 const INFERENCE: u8 = 16;
+const IS_ALIAS: u8 = 32;
 
 /// What clones of a tensor share.
 pub struct Meta {
@@ -48,6 +50,7 @@ struct Rest {
     hooks: Option<Arc<Hooks<Tensor>>>,
     post_accumulate: Option<Arc<Hooks<Tensor>>>,
     view: Option<Arc<View>>,
+    alias: Option<Arc<Alias>>,
 }
 
 type Weak0 = Option<Weak<Node<Tensor, Accumulate>>>;
@@ -59,6 +62,8 @@ pub(crate) struct View {
     version: AtomicU32,
     /// A [`Creation`].
     creation: AtomicU8,
+    /// An identity alias lies between it and the base: gradients of what is written go through that, see [`crate::tape::rebase`].
+    pub aliased: bool,
 }
 
 impl View {
@@ -294,8 +299,8 @@ impl Tensor {
     /// This tensor's place on the tape: output of its op, or the accumulator of a leaf. None where no gradient is required.
     pub fn edge(&self) -> Option<Edge<Tensor>> {
         let flags = self.meta.flags.load(Acquire);
-        if flags & IS_VIEW != 0
-            && let Some(edge) = self.refreshed_view_edge()
+        if flags & (IS_VIEW | IS_ALIAS) != 0
+            && let Some(edge) = self.refreshed_edge(flags)
         {
             return Some(edge);
         }
@@ -325,8 +330,8 @@ impl Tensor {
     /// The node that made this tensor, as `grad_fn` shows it.
     pub fn grad_fn(&self) -> Option<NodeRef<Tensor>> {
         let flags = self.meta.flags.load(Acquire);
-        if flags & IS_VIEW != 0
-            && let Some(edge) = self.refreshed_view_edge()
+        if flags & (IS_VIEW | IS_ALIAS) != 0
+            && let Some(edge) = self.refreshed_edge(flags)
         {
             return Some(edge.node);
         }
@@ -338,8 +343,13 @@ impl Tensor {
         self.edge().map_or(0, |e| e.slot)
     }
 
-    /// The edge of a view whose base has been written since.
-    fn refreshed_view_edge(&self) -> Option<Edge<Tensor>> {
+    /// The edge of a view or alias whose base or source has been written since.
+    fn refreshed_edge(&self, flags: u8) -> Option<Edge<Tensor>> {
+        if flags & IS_ALIAS != 0 {
+            let edge = self.alias()?.moved()?;
+            self.set_edge(edge.clone());
+            return Some(edge);
+        }
         let view = self.view()?;
         let version = self.version();
         let base = view.base.tensor();
@@ -362,6 +372,40 @@ impl Tensor {
         }
     }
 
+    /// As [`set_edge`](Tensor::set_edge), after a write in place: what this is an alias of has the same history.
+    pub(crate) fn set_written_edge(&self, edge: Edge<Tensor>) {
+        if self.meta.has(IS_ALIAS)
+            && let Some(alias) = self.alias()
+        {
+            alias.written(&edge);
+        }
+        self.set_edge(edge);
+    }
+
+    fn alias(&self) -> Option<Arc<Alias>> {
+        self.meta.read_rest(|rest| rest.alias.clone()).flatten()
+    }
+
+    /// An alias of this tensor, which requires grad, at another place of the tape. See [`crate::alias`].
+    pub(crate) fn alias_at(&self, edge: Edge<Tensor>) -> Tensor {
+        if self.is_view() && !self.is_leaf() {
+            // The base keeps their histories together.
+            return self.attach_view_behind(self.array.clone(), Some(edge), Creation::Default, true);
+        }
+        let source = self.alias().map_or_else(|| Arc::new(Held::new(self)), |alias| alias.source.clone());
+        let rest = Some(Box::new(Rest { alias: Some(Arc::new(Alias::new(source))), ..Rest::default() }));
+        let meta = Meta::new(HAS_EDGE | IS_ALIAS, State { edge: Some(edge), rest });
+        Tensor { array: self.array.clone(), counter: self.counter.clone(), meta }
+    }
+
+    /// Whether this, or what it is an alias of, is a leaf that requires grad.
+    fn is_recorded_leaf(&self) -> bool {
+        match self.alias() {
+            Some(alias) => alias.source_is_leaf(),
+            None => self.requires_grad() && self.is_leaf(),
+        }
+    }
+
     /// `detach_`: forgets the history.
     pub fn forget_history(&self) -> Result<()> {
         if self.meta.has(IS_VIEW) {
@@ -372,6 +416,12 @@ impl Tensor {
                  cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in \
                  torch/optim/optimizer.py as a solution."
             );
+        }
+        if self.meta.has(IS_ALIAS)
+            && let Some(alias) = self.alias()
+            && !alias.source_is_leaf()
+        {
+            alias.source.tensor().forget_history()?;
         }
         let before = self.meta.lock().edge.take();
         self.meta.set(HAS_EDGE | REQUIRES_GRAD, false);
@@ -404,6 +454,10 @@ impl Tensor {
     }
 
     pub(crate) fn attach_view(&self, array: Array, edge: Option<Edge<Tensor>>, creation: Creation) -> Tensor {
+        self.attach_view_behind(array, edge, creation, false)
+    }
+
+    fn attach_view_behind(&self, array: Array, edge: Option<Edge<Tensor>>, creation: Creation, aliased: bool) -> Tensor {
         if mode::is_on(Mode::Inference) {
             return Tensor::from_array(array).with_counter(self.counter.clone());
         }
@@ -412,11 +466,12 @@ impl Tensor {
             // A view of a view looks into the same base, and may be written only where both may.
             Some(v) => {
                 let creation = if v.creation() == Creation::Default { creation } else { v.creation() };
-                (v.base.clone(), creation)
+                (v.base.clone(), creation, aliased || v.aliased)
             }
-            None => (Arc::new(Held::new(self)), creation),
+            None => (Arc::new(Held::new(self)), creation, aliased),
         };
-        let view = View { base: view.0, version: AtomicU32::new(self.version()), creation: AtomicU8::new(view.1 as u8) };
+        let (version, creation) = (AtomicU32::new(self.version()), AtomicU8::new(view.1 as u8));
+        let view = View { base: view.0, version, creation, aliased: view.2 };
         let flags = IS_VIEW | if edge.is_some() { HAS_EDGE } else { 0 } | if self.is_inference() { INFERENCE } else { 0 };
         let rest = Some(Box::new(Rest { view: Some(Arc::new(view)), ..Rest::default() }));
         Tensor { array, counter: self.counter.clone(), meta: Meta::new(flags, State { edge, rest }) }
@@ -574,7 +629,7 @@ impl Tensor {
             && let Some(view) = self.view()
         {
             let base = view.base.tensor();
-            if base.requires_grad() && base.is_leaf() {
+            if view.creation() != Creation::CustomFunction && base.is_recorded_leaf() {
                 bail!(Runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
             }
             let name = || self.grad_fn().map_or_else(|| "View".into(), |n| n.name());
@@ -603,11 +658,11 @@ impl Tensor {
                      associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by \
                      cloning the output of the custom Function.",
                     self.output_number(),
-                    name()
+                    name().trim_end_matches("Backward")
                 ),
             }
         }
-        if flags & REQUIRES_GRAD != 0 && flags & HAS_EDGE == 0 {
+        if flags & REQUIRES_GRAD != 0 && flags & HAS_EDGE == 0 || flags & IS_ALIAS != 0 && self.is_recorded_leaf() {
             bail!(Runtime, "a leaf Variable that requires grad is being used in an in-place operation.");
         }
         Ok(())
@@ -662,7 +717,7 @@ impl Tensor {
     /// Makes this tensor an output of a custom op. A view becomes one that may not be written in place: its history is the
     /// op's own.
     pub fn adopt(&self, edge: Edge<Tensor>) {
-        self.set_edge(edge);
+        self.set_written_edge(edge);
         if self.is_view() {
             self.set_view_version();
             self.mark_custom_view();

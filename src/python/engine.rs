@@ -477,6 +477,20 @@ fn tensor_list(ctx: &Bound<PyAny>, name: &str) -> PyResult<Vec<Tensor>> {
     Ok(out)
 }
 
+/// Passes tensors, which require grad, through one identity node; returns the aliases and the node. See `rustnn_ops::alias`.
+#[pyfunction]
+fn _identity_alias<'py>(
+    py: Python<'py>,
+    tensors: &Bound<'py, PyTuple>,
+    strict: bool,
+) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyAny>)> {
+    let given: Option<Vec<Tensor>> = tensors.iter().map(|t| cast_tensor(&t)).collect();
+    let given = given.ok_or_else(|| PyTypeError::new_err("_identity_alias: expected a tuple of Tensors"))?;
+    let (aliases, node) = rustnn_ops::alias::identity(&given, strict);
+    let objects = aliases.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+    Ok((PyTuple::new(py, objects)?, node_object(py, &node)?))
+}
+
 /// Runs a custom Function's forward and records it. `ctx` is a fresh instance of the Function's context class.
 #[pyfunction]
 fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
@@ -541,8 +555,8 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     }
     // Outputs that are inputs, unless written, become aliases with a history of their own.
     let untouched: Vec<bool> = outputs.iter().map(|t| t.as_ref().is_some_and(&is_plain)).collect();
-    let outputs: Vec<Option<Tensor>> =
-        outputs.into_iter().map(|t| t.map(|t| if is_input(&t) && !is_dirty(&t) { mode::no_grad(|| t.detach()) } else { t })).collect();
+    let own = |t: Tensor| if is_input(&t) && !is_dirty(&t) { mode::no_grad(|| rustnn_ops::views::alias(&t)) } else { t };
+    let outputs: Vec<Option<Tensor>> = outputs.into_iter().map(|t| t.map(own)).collect();
     for t in outputs.iter().flatten() {
         if is_dirty(t) {
             t.check_writable().py()?;
@@ -848,7 +862,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }
     functions! {
-        _function_apply _run_backward is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
+        _function_apply _identity_alias _run_backward is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled _push_saved_tensors_default_hooks
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
         _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid _will_engine_execute_node

@@ -7,7 +7,10 @@ mod engine;
 mod error;
 mod files;
 mod indexing;
+mod module_attribute;
 mod module_call;
+mod module_hooks;
+mod module_state;
 mod schema;
 mod tensor;
 mod types;
@@ -186,6 +189,12 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     files::add_to(module)?;
     module.add("_module_call", module_call::descriptor(py)?)?;
     module.add_function(wrap_pyfunction!(module_call::_set_global_hooks, module)?)?;
+    module.add("_module_getattr", module_attribute::getter(py)?)?;
+    module.add("_module_setattr", module_attribute::setter(py)?)?;
+    module.add_function(wrap_pyfunction!(module_attribute::_set_registration_hooks, module)?)?;
+    module.add_function(wrap_pyfunction!(module_attribute::_set_module_classes, module)?)?;
+    module.add_function(wrap_pyfunction!(module_state::_module_state_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(module_state::_module_load, module)?)?;
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }

@@ -1,4 +1,4 @@
-//! `Module.__call__` while no hook is registered: checks the registries and calls `forward`.
+//! `Module.__call__`: checks the registries and calls `forward`; forward hooks are run by `module_hooks`, others in Python.
 //!
 //! A method descriptor, not a base class: with a native base, classes that list a mixin before `Module` could neither be
 //! copied (`__new__` is not safe) nor change their class (lazy modules).
@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
+use smallvec::SmallVec;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -25,12 +26,29 @@ unsafe extern "C" {
 /// here is never freed: another thread's call may be looking at it, and they are rebound in tests only.
 static GLOBAL: [AtomicPtr<ffi::PyObject>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
-/// Tells which dictionaries are the global registries now.
+/// The global flags of forward hooks: always called, with keyword arguments. Kept as the registries are.
+static FLAGS: [AtomicPtr<ffi::PyObject>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
+
+/// Tells which dictionaries are the global registries and flags now.
 #[pyfunction]
-pub fn _set_global_hooks(registries: [Py<PyDict>; 4]) {
-    for (slot, registry) in GLOBAL.iter().zip(registries) {
+pub fn _set_global_hooks(registries: [Py<PyDict>; 4], flags: [Py<PyDict>; 2]) {
+    for (slot, registry) in GLOBAL.iter().chain(&FLAGS).zip(registries.into_iter().chain(flags)) {
         slot.store(registry.into_ptr(), Ordering::Release);
     }
+}
+
+fn told<'py>(py: Python<'py>, slot: &AtomicPtr<ffi::PyObject>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: null, or a dictionary that is never freed.
+    unsafe { Bound::from_borrowed_ptr_or_opt(py, slot.load(Ordering::Acquire)) }
+}
+
+/// A registry, numbered as in [`GLOBAL`].
+pub fn global_registry(py: Python<'_>, which: usize) -> Option<Bound<'_, PyAny>> {
+    told(py, &GLOBAL[which])
+}
+
+pub fn global_flags(py: Python<'_>) -> [Option<Bound<'_, PyAny>>; 2] {
+    [told(py, &FLAGS[0]), told(py, &FLAGS[1])]
 }
 
 /// What a call looks up, interned once.
@@ -104,6 +122,24 @@ unsafe fn call_with_self(
     }
 }
 
+/// The result of a plain Python function on `this` and `args`; None if `function` is something else.
+pub fn call_function<'py>(
+    function: &Bound<'py, PyAny>,
+    this: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = this.py();
+    if function.get_type().as_ptr() != names(py)?.function.as_ptr() {
+        return Ok(None);
+    }
+    let items: SmallVec<[*mut ffi::PyObject; 8]> = args.iter_borrowed().map(|item| item.as_ptr()).collect();
+    // SAFETY: attached; the tuple keeps its items alive during the call.
+    unsafe {
+        let result = call_with_self(function.as_ptr(), this.as_ptr(), items.as_ptr(), items.len() as isize, ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, result).map(Some)
+    }
+}
+
 /// # Safety
 /// Called by the interpreter as a fast-call method with keywords.
 unsafe extern "C" fn call(
@@ -129,10 +165,22 @@ unsafe extern "C" fn call(
         let plain = is_plain(state, names);
         // An instance's own forward comes before its class's.
         let of_class = plain && ffi::PyDict_GetItemWithError(state, names.forward.as_ptr()).is_null();
-        ffi::Py_DECREF(state);
+        let state = Bound::from_owned_ptr(py, state);
         if !ffi::PyErr_Occurred().is_null() {
             return ptr::null_mut();
         }
+        if !plain {
+            match hooked(py, this, &state, args, nargs, kwnames) {
+                Ok(Some(result)) => return result.into_ptr(),
+                Ok(None) => {}
+                Err(error) => {
+                    error.restore(py);
+                    note(py, this, args, nargs, kwnames);
+                    return ptr::null_mut();
+                }
+            }
+        }
+        drop(state);
         if of_class {
             let function = ffi::PyObject_GetAttr(ffi::Py_TYPE(this).cast(), names.forward.as_ptr());
             if !function.is_null() && ffi::Py_TYPE(function) == names.function.as_ptr().cast() {
@@ -159,6 +207,49 @@ unsafe extern "C" fn call(
     }
 }
 
+/// The arguments of a fast call as a tuple and, if there are any of that kind, a dictionary.
+///
+/// # Safety
+/// Attached; live arguments as of `call`.
+unsafe fn gather<'py>(
+    py: Python<'py>,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
+    // SAFETY: as the caller promises.
+    let (arguments, kwnames) = unsafe {
+        let keywords = if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) };
+        let count = (nargs + keywords) as usize;
+        let given = if count == 0 { &[][..] } else { std::slice::from_raw_parts(args, count) };
+        let arguments: SmallVec<[Bound<'py, PyAny>; 4]> = given.iter().map(|&arg| Bound::from_borrowed_ptr(py, arg)).collect();
+        (arguments, Bound::from_borrowed_ptr_or_opt(py, kwnames))
+    };
+    let (positional, named) = arguments.split_at(nargs as usize);
+    let args = PyTuple::new(py, positional)?;
+    let Some(kwnames) = kwnames else { return Ok((args, None)) };
+    let kwargs = PyDict::new(py);
+    for (name, value) in kwnames.try_iter()?.zip(named) {
+        kwargs.set_item(name?, value)?;
+    }
+    Ok((args, Some(kwargs)))
+}
+
+/// # Safety
+/// Attached; `state` is the module's `__dict__`; live arguments as of `call`.
+unsafe fn hooked<'py>(
+    py: Python<'py>,
+    this: *mut ffi::PyObject,
+    state: &Bound<'py, PyAny>,
+    args: *const *mut ffi::PyObject,
+    nargs: isize,
+    kwnames: *mut ffi::PyObject,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: as the caller promises.
+    let (this, (args, kwargs)) = unsafe { (Bound::from_borrowed_ptr(py, this), gather(py, args, nargs, kwnames)?) };
+    crate::module_hooks::call(&this, state.cast::<PyDict>()?, args, kwargs)
+}
+
 /// Writes on the passing exception which module it came from; whatever goes wrong in that is forgotten.
 ///
 /// # Safety
@@ -169,21 +260,9 @@ unsafe fn note(py: Python<'_>, this: *mut ffi::PyObject, args: *const *mut ffi::
     if error.is_instance_of::<pyo3::exceptions::PyException>(py) {
         let written = || -> PyResult<()> {
             // SAFETY: as the caller promises.
-            let (this, args, kwnames) = unsafe {
-                let keywords = if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) };
-                let arguments = std::slice::from_raw_parts(args, (nargs + keywords) as usize);
-                let arguments: Vec<_> = arguments.iter().map(|&arg| Bound::from_borrowed_ptr(py, arg)).collect();
-                (Bound::from_borrowed_ptr(py, this), arguments, Bound::from_borrowed_ptr_or_opt(py, kwnames))
-            };
-            let (positional, named) = args.split_at(nargs as usize);
-            let kwargs = PyDict::new(py);
-            if let Some(kwnames) = kwnames {
-                for (name, value) in kwnames.try_iter()?.zip(named) {
-                    kwargs.set_item(name?, value)?;
-                }
-            }
+            let (this, (args, kwargs)) = unsafe { (Bound::from_borrowed_ptr(py, this), gather(py, args, nargs, kwnames)?) };
             let file = py.import("rustnn.nn.modules.module")?;
-            file.call_method1("_note_module", (error.value(py), this, PyTuple::new(py, positional)?, kwargs))?;
+            file.call_method1("_note_module", (error.value(py), this, args, kwargs))?;
             Ok(())
         };
         let _ = written();

@@ -73,7 +73,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if id(self) in memo:
             return memo[id(self)]
         # detach: the copy is a new leaf; the gradient and the attributes stay behind, as in PyTorch.
-        result = type(self)(self.detach().clone(), self.requires_grad)
+        data = self.detach().clone()
+        cls = type(self)
+        result = cls._make_subclass(data, self.requires_grad) if cls is Parameter else cls(data, self.requires_grad)
         memo[id(self)] = result
         return result
 
@@ -127,7 +129,7 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 # What may be asked of a tensor that has no shape yet: its dtype, its device, and whatever does not touch data.
 _ALLOWED_WITHOUT_SHAPE = frozenset(
-    ("copy_", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda", "cpu", "to",
+    ("copy_", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda", "cpu", "to", "_to",
      "get_device", "_has_compatible_shallow_copy_type", "is_complex", "bfloat16", "type")
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from rustnn import _core
 
-__all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
+__all__ = ["BackwardHook", "RemovableHandle", "strict_hooks", "unserializable_hook", "warn_if_has_hooks"]
 
 _id_lock = allocate_lock()
 
@@ -99,34 +99,73 @@ def warn_if_has_hooks(tensor) -> None:
             )
 
 
-_identity_function = None
+class strict_hooks:
+    """Say whether the tensors that pass a module's full backward hooks refuse to be written in place, as PyTorch's do.
 
+    They do not by default: a module with hooks computes what it computes without, in-place ReLU and all. Takes effect
+    when called; as a context manager it ends on exit.
 
-def _alias_through_one_node(tensors):
-    """Pass tensors, which all require grad, through one identity node of the tape; returns the aliases and that node.
-
-    Storage and version stay shared.
+    Example:
+        >>> import rustnn
+        >>> from rustnn import nn
+        >>> layer = nn.ReLU(inplace=True)
+        >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+        >>> x = rustnn.ones(2, requires_grad=True) * 1
+        >>> with rustnn.utils.hooks.strict_hooks():
+        ...     layer(x)
+        Traceback (most recent call last):
+        RuntimeError: Output 0 of BackwardHookFunction is a view and is being modified inplace. ...
     """
-    native = getattr(_core, "_identity_alias", None)
-    if native is not None:
-        return native(tensors)
 
-    global _identity_function
-    if _identity_function is None:
-        from rustnn.autograd import Function
+    _on = False
 
-        class BackwardHookFunction(Function):
-            @staticmethod
-            def forward(ctx, *args):
-                return args
+    def __init__(self, mode=True) -> None:
+        self.before = strict_hooks._on
+        strict_hooks._on = bool(mode)
 
-            @staticmethod
-            def backward(ctx, *grads):
-                return grads
+    def __enter__(self) -> None:
+        pass
 
-        _identity_function = BackwardHookFunction
-    aliases = _identity_function.apply(*tensors)
-    return aliases, aliases[0].grad_fn
+    def __exit__(self, kind, value, traceback) -> None:
+        strict_hooks._on = self.before
+
+
+class _NestedHook:
+    """A backward hook that also takes outputs in lists, dictionaries and tuples of any depth."""
+
+    def __init__(self, hook) -> None:
+        self.hook = hook
+
+    def __call__(self, module, *grads):
+        return self.hook(module, *grads)
+
+
+def _leaves(value, into: list) -> None:
+    """Append what lies in lists, tuples and dictionaries, depth first."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _leaves(item, into)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _leaves(item, into)
+    else:
+        into.append(value)
+
+
+def _rebuilt(like, leaves):
+    """A structure like ``like`` with the next ``leaves`` of an iterator in it; a new one, of the same classes."""
+    if isinstance(like, tuple):
+        items = [_rebuilt(item, leaves) for item in like]
+        return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
+    if isinstance(like, list):
+        return type(like)([_rebuilt(item, leaves) for item in like])
+    if isinstance(like, dict):
+        # A copy keeps what a subclass has beside its items (defaultdict, OrderedDict).
+        twin = like.copy()
+        for key, item in like.items():
+            twin[key] = _rebuilt(item, leaves)
+        return twin
+    return next(leaves)
 
 
 def _as_gradients(returned, expected: int, kind: str):
@@ -158,9 +197,11 @@ class BackwardHook:
         module: the module, handed to the hooks as first argument.
         user_hooks: list of ``hook(module, grad_input, grad_output) -> tuple | None``, fixed now.
         user_pre_hooks: list of ``hook(module, grad_output) -> tuple | None``, fixed now.
+        nested: the outputs may lie in lists, tuples and dictionaries of any depth; the hooks' ``grad_output`` then has
+            the structure of the output (a tuple of one for a tensor).
     """
 
-    def __init__(self, module, user_hooks, user_pre_hooks) -> None:
+    def __init__(self, module, user_hooks, user_pre_hooks, nested=False) -> None:
         self.user_hooks = user_hooks
         self.user_pre_hooks = user_pre_hooks
         self.module = module
@@ -171,6 +212,9 @@ class BackwardHook:
         # gradient.
         self.input_tensors_index = None
         self.output_tensors_index = None
+        self.nested = nested
+        # With `nested`: the output (a tuple of one for a tensor), with None for its leaves.
+        self.structure = None
 
     def setup_input_hook(self, args: tuple) -> tuple:
         """Put the input node under ``args``; returns the arguments for forward."""
@@ -180,6 +224,16 @@ class BackwardHook:
 
     def setup_output_hook(self, result):
         """Put the output node over ``result``; returns the result for the caller."""
+        if self.nested:
+            leaves = []
+            _leaves(result, leaves)
+            self.n_outputs = len(leaves)
+            leaves, self.output_tensors_index = self._through_node(tuple(leaves), self._on_output_gradients)
+            if self.output_tensors_index is not None:
+                result = _rebuilt(result, iter(leaves))
+                wrapped = (result,) if isinstance(result, _core.Tensor) else result
+                self.structure = _rebuilt(wrapped, iter([None] * len(leaves)))
+            return result
         if isinstance(result, tuple):
             self.n_outputs = len(result)
             result, self.output_tensors_index = self._through_node(result, self._on_output_gradients)
@@ -198,7 +252,7 @@ class BackwardHook:
         ]
         if not positions:
             return values, None
-        aliases, node = _alias_through_one_node(tuple(values[index] for index in positions))
+        aliases, node = _core._identity_alias(tuple(values[index] for index in positions), strict_hooks._on)
         node.register_hook(hook)
         slots = list(values)
         for position, alias in zip(positions, aliases, strict=True):
@@ -209,15 +263,23 @@ class BackwardHook:
     def _on_output_gradients(self, _grad_inputs, grad_outputs):
         grads = _spread(grad_outputs, self.output_tensors_index, self.n_outputs)
         for hook in self.user_pre_hooks:
-            returned = hook(self.module, grads)
+            returned = hook(self.module, self._shown(grads))
             if returned is not None:
                 kind = "Backward pre hook returned an invalid number of grad_output"
+                if self.structure is not None:
+                    leaves = []
+                    _leaves(returned, leaves)
+                    returned = tuple(leaves)
                 grads = _as_gradients(returned, self.n_outputs, kind)
         if self.input_tensors_index is not None:
             self.grad_outputs = grads
         elif self.user_hooks:
             self._fire_without_inputs(grads)
         return tuple(grads[index] for index in self.output_tensors_index)
+
+    def _shown(self, grads):
+        """The outputs' gradients in the structure of the output."""
+        return grads if self.structure is None else _rebuilt(self.structure, iter(grads))
 
     def _fire_without_inputs(self, grad_outputs) -> None:
         """No input requires gradient: the hooks run now, and have nothing to change."""
@@ -229,7 +291,7 @@ class BackwardHook:
         )
         grad_inputs = (None,) * self.n_inputs
         for hook in self.user_hooks:
-            returned = hook(self.module, grad_inputs, grad_outputs)
+            returned = hook(self.module, grad_inputs, self._shown(grad_outputs))
             if returned is not None and not (isinstance(returned, tuple) and all(grad is None for grad in returned)):
                 raise RuntimeError(
                     "Backward hook for Modules where no input requires gradient should always return None or None for "
@@ -242,7 +304,7 @@ class BackwardHook:
             return None
         grads = _spread(grad_inputs, self.input_tensors_index, self.n_inputs)
         for hook in self.user_hooks:
-            returned = hook(self.module, grads, self.grad_outputs)
+            returned = hook(self.module, grads, self._shown(self.grad_outputs))
             if returned is not None:
                 grads = _as_gradients(returned, self.n_inputs, "Backward hook returned an invalid number of grad_input")
         self.grad_outputs = None

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import rustnn
 from rustnn import _core
 from rustnn.nn.parameter import Buffer, Parameter, is_lazy
-from rustnn.utils.hooks import BackwardHook, RemovableHandle
+from rustnn.utils.hooks import BackwardHook, RemovableHandle, _NestedHook
 
 __all__ = [
     "Module",
@@ -115,26 +115,31 @@ class _ModuleFile(type(sys)):
 
     def __setattr__(self, name, value) -> None:
         super().__setattr__(name, value)
-        if name in _CALL_REGISTRIES:
-            _tell_native_call()
+        if name.startswith("_global_"):
+            _tell_native_half()
 
 
-# The registries that decide whether a call is a plain one.
+# The registries that decide whether a call is a plain one, and the flags of global forward hooks.
 _CALL_REGISTRIES = (
     "_global_backward_hooks",
     "_global_backward_pre_hooks",
     "_global_forward_hooks",
     "_global_forward_pre_hooks",
 )
+_CALL_FLAGS = ("_global_forward_hooks_always_called", "_global_forward_hooks_with_kwargs")
+_REGISTRATION_REGISTRIES = ("_global_parameter_registration_hooks", "_global_module_registration_hooks")
 
 
-def _tell_native_call() -> None:
-    if hasattr(_core, "_set_global_hooks"):
-        _core._set_global_hooks([globals()[name] for name in _CALL_REGISTRIES])
+def _tell_native_half() -> None:
+    registries, flags, registration = (
+        [globals()[name] for name in names] for names in (_CALL_REGISTRIES, _CALL_FLAGS, _REGISTRATION_REGISTRIES)
+    )
+    _core._set_global_hooks(registries, flags)
+    _core._set_registration_hooks(registration)
 
 
 sys.modules[__name__].__class__ = _ModuleFile
-_tell_native_call()
+_tell_native_half()
 
 
 def _has_any_global_hook() -> bool:
@@ -234,6 +239,12 @@ def _typename(obj) -> str:
     home = getattr(obj, "__module__", None) or type(obj).__module__ or ""
     name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or type(obj).__qualname__
     return name if home in ("", "builtins") else f"{home}.{name}"
+
+
+def _split_nested(hooks):
+    """The backward hooks for tensors and tuples, and those for outputs of any structure."""
+    nested = [hook for hook in hooks if isinstance(hook, _NestedHook)]
+    return ([hook for hook in hooks if not isinstance(hook, _NestedHook)] if nested else hooks), nested
 
 
 def _is_tensor_like(value) -> bool:
@@ -382,6 +393,11 @@ def _parse_to(args, kwargs):
     return device, dtype, non_blocking, memory_format
 
 
+# The methods whose overriding makes a class be copied by the pickle protocol, and the values that a copy shares.
+_COPIED_AS_MODULE = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__new__")
+_COPIED_AS_THEY_ARE = frozenset((bool, int, float, str, bytes, type(None)))
+
+
 class Module:
     """Base class for all networks and layers: a tree of named parameters, buffers and submodules.
 
@@ -421,6 +437,18 @@ class Module:
     T_destination = dict
     _compiled_call_impl = None
     forward = _forward_unimplemented
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        # The native call and the native assignment know nothing of what hardly any class has: the steps of a call
+        # overridden, a class behind Module that has an assignment of its own.
+        if cls.__call__ is Module.__call__ and (
+            cls._call_impl is not Module._call_impl or cls._wrapped_call_impl is not Module._wrapped_call_impl
+        ):
+            cls.__call__ = Module._python_call
+        behind = cls.__mro__[cls.__mro__.index(Module) + 1 : -1]
+        if cls.__setattr__ is Module.__setattr__ and any("__setattr__" in vars(base) for base in behind):
+            cls.__setattr__ = Module._set_attribute
 
     def __init__(self, *args, **kwargs) -> None:
         if not self.call_super_init:
@@ -634,8 +662,10 @@ class Module:
 
     # ---- attributes -------------------------------------------------------------------------------------------------
 
-    def __getattr__(self, name):
-        # Only reached when the ordinary look-up failed.
+    # Only reached when the ordinary look-up failed. The native form finds what is in the registries.
+    __getattr__ = _core._module_getattr
+
+    def _missing_attribute(self, name):
         state = self.__dict__
         for registry in ("_parameters", "_buffers", "_modules"):
             found = state.get(registry)
@@ -647,7 +677,10 @@ class Module:
             return owner.fget(self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    def __setattr__(self, name, value) -> None:
+    # The native form does the plain cases of this one.
+    __setattr__ = _core._module_setattr
+
+    def _set_attribute(self, name, value) -> None:
         state = self.__dict__
         params = state.get("_parameters")
         is_tensor = isinstance(value, Tensor)
@@ -782,10 +815,15 @@ class Module:
                     if replaced is not None:
                         args = replaced if isinstance(replaced, tuple) else (replaced,)
 
-            backward = None
+            backward = nested = None
             if full_hooks or pre_hooks:
-                backward = BackwardHook(self, full_hooks, pre_hooks)
-                args = backward.setup_input_hook(args)
+                plain, deep = _split_nested(full_hooks), _split_nested(pre_hooks)
+                if plain[0] or deep[0]:
+                    backward = BackwardHook(self, plain[0], deep[0])
+                    args = backward.setup_input_hook(args)
+                if plain[1] or deep[1]:
+                    nested = BackwardHook(self, plain[1], deep[1], nested=True)
+                    args = nested.setup_input_hook(args)
 
             result = forward_call(*args, **kwargs)
 
@@ -804,33 +842,42 @@ class Module:
                         stacklevel=2,
                     )
                 result = backward.setup_output_hook(result)
+            if nested is not None:
+                result = nested.setup_output_hook(result)
 
             if old_hooks:
                 self._attach_old_backward_hooks(old_hooks, args, result)
             return result
         except Exception:
-            for where, registry, flagged in (
-                ("global module", _global_forward_hooks, _global_forward_hooks_always_called),
-                ("module", self._forward_hooks, self._forward_hooks_always_called),
-            ):
-                for hook_id, hook in list(registry.items()):
-                    if hook_id not in flagged or hook_id in begun:
-                        continue
-                    try:
-                        replaced = self._run_forward_hook(hook_id, hook, args, kwargs, result)
-                        if replaced is not None:
-                            result = replaced
-                    except Exception as silenced:
-                        warnings.warn(
-                            f"{where} forward hook with ``always_call=True`` raised an exception that was silenced as "
-                            f"another error was raised in forward: {silenced}",
-                            stacklevel=2,
-                        )
+            self._run_always_called_hooks(begun, args, kwargs, result)
             raise
+
+    def _run_always_called_hooks(self, begun, args, kwargs, result) -> None:
+        """After an exception: run the hooks that want to see every call, but those in ``begun``, whose ids began."""
+        for where, registry, flagged in (
+            ("global module", _global_forward_hooks, _global_forward_hooks_always_called),
+            ("module", self._forward_hooks, self._forward_hooks_always_called),
+        ):
+            for hook_id, hook in list(registry.items()):
+                if hook_id not in flagged or hook_id in begun:
+                    continue
+                try:
+                    replaced = self._run_forward_hook(hook_id, hook, args, kwargs, result)
+                    if replaced is not None:
+                        result = replaced
+                except Exception as silenced:
+                    warnings.warn(
+                        f"{where} forward hook with ``always_call=True`` raised an exception that was silenced as "
+                        f"another error was raised in forward: {silenced}",
+                        stacklevel=2,
+                    )
+
+    def _python_call(self, *args, **kwargs):
+        return self._wrapped_call_impl(*args, **kwargs)
 
     # The native call does the same as the Python one. It is a method descriptor, not a base class: a base would forbid
     # __class__ changes and break copies of classes that list a mixin before Module.
-    __call__ = getattr(_core, "_module_call", _wrapped_call_impl)
+    __call__ = _core._module_call
 
     def _run_forward_hook(self, hook_id, hook, args, kwargs, result):
         if hook_id in self._forward_hooks_with_kwargs or hook_id in _global_forward_hooks_with_kwargs:
@@ -956,22 +1003,28 @@ class Module:
         self._set_backward_kind(False)
         return _register(self._backward_hooks, hook)
 
-    def register_full_backward_pre_hook(self, hook, prepend=False) -> RemovableHandle:
+    def register_full_backward_pre_hook(self, hook, prepend=False, *, nested=False) -> RemovableHandle:
         """Run ``hook(module, grad_output)`` when the gradients of the outputs are known.
 
         What it returns, if not None, replaces them: a tuple of the same length, or a bare tensor for a single output.
+        ``nested`` as in :meth:`register_full_backward_hook`.
         """
-        return _register(self._backward_pre_hooks, hook, prepend=prepend)
+        return _register(self._backward_pre_hooks, _NestedHook(hook) if nested else hook, prepend=prepend)
 
-    def register_full_backward_hook(self, hook, prepend=False) -> RemovableHandle:
+    def register_full_backward_hook(self, hook, prepend=False, *, nested=False) -> RemovableHandle:
         """Run ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are known.
 
         Both are tuples with one entry per positional argument, or output; None for what is not a tensor. What the hook
         returns, if not None, replaces grad_input for the rest of the backward pass; gradients of parameters stay. If no
         input requires gradient, the hook runs when the gradients of the outputs are known, and must return None.
+
+        Args:
+            prepend: run it before the hooks that are there already.
+            nested: it also runs for outputs in lists, dictionaries and tuples of any depth, and its ``grad_output`` has
+                the structure of the output (ours: without it, as in PyTorch, such outputs only cause a warning).
         """
         self._set_backward_kind(True)
-        return _register(self._backward_hooks, hook, prepend=prepend)
+        return _register(self._backward_hooks, _NestedHook(hook) if nested else hook, prepend=prepend)
 
     def register_state_dict_pre_hook(self, hook) -> RemovableHandle:
         """Run ``hook(module, prefix, keep_vars)`` before this module's part of ``state_dict`` is collected."""
@@ -1061,6 +1114,10 @@ class Module:
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
+        if not (self._state_dict_pre_hooks or self._state_dict_hooks) and _core._module_state_dict(
+            self, destination, prefix, keep_vars
+        ):
+            return destination
         local_metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = local_metadata
@@ -1199,9 +1256,9 @@ class Module:
 
         keys = _IncompatibleKeys([], [])
         error_msgs: list = []
-        undo = _snapshot(self, assign) if atomic else None
+        undo = _snapshot(self, assign, state_dict) if atomic else None
         try:
-            _load_tree(self, state_dict, "", metadata, assign, keys, error_msgs)
+            _core._module_load(self, state_dict, metadata, assign, keys, error_msgs)
             if on_mismatch == "skip":
                 keys.mismatched_keys = [error.mismatch for error in error_msgs if isinstance(error, _SizeMismatch)]
                 error_msgs = [error for error in error_msgs if not isinstance(error, _SizeMismatch)]
@@ -1528,6 +1585,49 @@ class Module:
         # Children come indented once already, the frame indents them once more.
         return f"{self._get_name()}(\n  {body}\n)"
 
+    def __deepcopy__(self, memo):
+        import copy
+
+        cls = type(self)
+        for name in _COPIED_AS_MODULE:
+            if getattr(cls, name) is not getattr(Module, name) or name in self.__dict__:
+                break
+        else:
+            if (
+                cls not in copy.dispatch_table
+                and not hasattr(cls, "__getnewargs_ex__")
+                and not hasattr(cls, "__getnewargs__")
+            ):
+                return self._copy_deeply(copy.deepcopy, memo)
+        # As copy.deepcopy does for classes without this method.
+        reductor = copy.dispatch_table.get(cls)
+        reduced = reductor(self) if reductor is not None else self.__reduce_ex__(4)
+        return self if isinstance(reduced, str) else copy._reconstruct(self, memo, *reduced)
+
+    def _copy_deeply(self, deepcopy, memo):
+        twin = memo[id(self)] = object.__new__(type(self))
+        state = twin.__dict__
+        for key, value in self.__dict__.items():
+            kind = type(value)
+            if kind in _COPIED_AS_THEY_ARE:
+                state[key] = value
+            elif kind is dict or kind is OrderedDict or kind is set:
+                known = memo.get(id(value))
+                if known is not None:
+                    state[key] = known
+                elif not value:
+                    # Most registries of hooks.
+                    state[key] = memo[id(value)] = kind()
+                elif kind is dict:
+                    copied = state[key] = memo[id(value)] = {}
+                    for name, item in value.items():
+                        copied[name] = item.__deepcopy__(memo) if type(item) is Parameter else deepcopy(item, memo)
+                else:
+                    state[key] = deepcopy(value, memo)
+            elif key != "_compiled_call_impl":
+                state[key] = deepcopy(value, memo)
+        return twin
+
     def __getstate__(self):
         state = self.__dict__.copy()
         state.pop("_compiled_call_impl", None)
@@ -1563,44 +1663,15 @@ class Module:
         return replica
 
 
-def _load_tree(module, state_dict, prefix, metadata, assign, keys, error_msgs) -> None:
-    """Load ``module`` and everything below it; a child sees only the entries under its own prefix."""
-    # A copy: hooks and classes may write into it, the caller's metadata stays as it is.
-    local_metadata = dict(metadata.get(prefix[:-1], {})) if metadata is not None else {}
-    # A file may carry the flag from a PyTorch that leaked it; only this call's argument counts.
-    local_metadata.pop("assign_to_params_buffers", None)
-    if assign:
-        local_metadata["assign_to_params_buffers"] = True
-    module._load_from_state_dict(
-        state_dict, prefix, local_metadata, True, keys.missing_keys, keys.unexpected_keys, error_msgs
-    )
-    children = {name: child for name, child in module._modules.items() if child is not None}
-    if children:
-        # One pass over the entries for all children. Grouped now, not before: a pre-hook above may have renamed keys.
-        entries = {name: {} for name in children}
-        dotted = [name for name in children if "." in name]
-        for key, value in state_dict.items():
-            if key.startswith(prefix):
-                head, dot, _ = key[len(prefix) :].partition(".")
-                if dot and head in entries:
-                    entries[head][key] = value
-                for name in dotted:
-                    if key.startswith(f"{prefix}{name}."):
-                        entries[name][key] = value
-        for name, child in children.items():
-            _load_tree(child, entries[name], f"{prefix}{name}.", metadata, assign, keys, error_msgs)
-    for hook in module._load_state_dict_post_hooks.values():
-        if hook(module, keys) is not None:
-            raise AssertionError(
-                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
-                "if incompatible_keys need to be modified, it should be done inplace."
-            )
+_core._set_module_classes(Module, Parameter)
 
 
-def _snapshot(module, assign):
-    """Remember the tree's tensors and extra states; returns a function that puts them back."""
+def _snapshot(module, assign, given):
+    """Remember the tree's tensors and extra states, and which of the ``given`` parameters want gradients; returns a
+    function that puts everything back."""
     registries = []
     values = {}
+    lazy = {}
     extra = []
     for part in module.modules():
         registries.append((part._parameters, dict(part._parameters)))
@@ -1611,9 +1682,14 @@ def _snapshot(module, assign):
 
             extra.append((part, copy.deepcopy(part.get_extra_state())))
         for tensor in (*part._parameters.values(), *part._buffers.values()):
-            if tensor is not None and not is_lazy(tensor) and not tensor.is_meta and id(tensor) not in values:
+            if tensor is None:
+                continue
+            if is_lazy(tensor):
+                lazy[id(tensor)] = (tensor, type(tensor), tensor.data)
+            elif not tensor.is_meta and id(tensor) not in values:
                 # Assigning replaces tensors instead of writing into them: keeping the old ones is enough.
                 values[id(tensor)] = (tensor, None if assign else tensor.detach().clone())
+    wanting = [(value, value.requires_grad) for value in given.values() if isinstance(value, Parameter)]
 
     def undo():
         for registry, saved in registries:
@@ -1623,7 +1699,12 @@ def _snapshot(module, assign):
             for tensor, saved in values.values():
                 if saved is not None:
                     tensor.copy_(saved)
+            for tensor, kind, data in lazy.values():
+                tensor.data = data
+                tensor.__class__ = kind
         for part, state in extra:
             part.set_extra_state(state)
+        for param, requires_grad in wanting:
+            param.requires_grad_(requires_grad)
 
     return undo

@@ -1,5 +1,21 @@
 """Wrappers that PyTorch has for several devices."""
 
-from rustnn.nn.parallel.data_parallel import DataParallel
+from rustnn.nn.parallel.data_parallel import (
+    DataParallel,
+    DistributedDataParallel,
+    data_parallel,
+    gather,
+    parallel_apply,
+    replicate,
+    scatter,
+)
 
-__all__ = ["DataParallel"]
+__all__ = [
+    "DataParallel",
+    "DistributedDataParallel",
+    "data_parallel",
+    "gather",
+    "parallel_apply",
+    "replicate",
+    "scatter",
+]

@@ -1,15 +1,18 @@
-"""Ready parametrizations: weight normalisation and spectral normalisation."""
+"""Ready parametrizations: orthogonal matrices, weight normalisation and spectral normalisation."""
 
 from __future__ import annotations
 
-from rustnn import _core
+import math
+
+from rustnn import _core, linalg
+from rustnn.autograd import Function
 from rustnn.nn import functional as F
 from rustnn.nn.modules.module import Module
 from rustnn.nn.utils import parametrize
 from rustnn.nn.utils.spectral_norm import _as_matrix, _default_dim, _power_iteration
 from rustnn.nn.utils.weight_norm import _norm_except_dim
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 class _WeightNorm(Module):
@@ -124,4 +127,179 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
     if dim is None:
         dim = _default_dim(module)
     parametrize.register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+    return module
+
+
+class _Solve(Function):
+    """A⁻¹ B with its gradient."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        x = linalg.solve(a, b)
+        ctx.save_for_backward(a, x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad):
+        a, x = ctx.saved_tensors
+        db = _Solve.apply(a.mT, grad)
+        return -(db @ x.mT), db
+
+
+def _matrix_exp(a):
+    """exp(A) by its Taylor series, after halving A until the series is short.
+
+    With ‖A‖₁ ≤ 1/2 the 12th term is below 1e-12 of the result.
+    """
+    norm = a.detach().abs().sum(-2).max().item() if a.numel() else 0.0
+    halvings = max(0, math.ceil(math.log2(norm)) + 1) if norm > 0 and math.isfinite(norm) else 0
+    a = a / 2.0**halvings
+    unit = _core.eye(a.size(-1), dtype=a.dtype, device=a.device)
+    # Horner: I + A(I + A/2(I + A/3(...)))
+    out = unit + a / 12
+    for term in range(11, 0, -1):
+        out = unit + (a @ out) / term
+    for _ in range(halvings):
+        out = out @ out
+    return out
+
+
+def _reflected(a, tau):
+    """The first columns of H₀ H₁ … with Hᵢ = I - τᵢ vᵢ vᵢᵀ, vᵢ being column i of A below its diagonal, one on it."""
+    n, k = a.size(-2), a.size(-1)
+    v = a.tril(-1) + _core.eye(n, k, dtype=a.dtype, device=a.device)
+    out = _core.eye(n, k, dtype=a.dtype, device=a.device).expand(*a.shape[:-2], n, k)
+    for i in reversed(range(k)):
+        column = v[..., i : i + 1]
+        out = out - tau[..., i, None, None] * (column @ (column.mT @ out))
+    return out
+
+
+def _with_orthonormal_columns(matrix):
+    """Q of the QR decomposition whose R has a positive diagonal."""
+    q, r = linalg.qr(matrix)
+    return q * r.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
+
+
+def _is_orthogonal(q) -> bool:
+    """Within a few units of rounding of its size."""
+    unit = _core.eye(q.size(-1), dtype=q.dtype, device=q.device)
+    return _core.allclose(q.mT @ q, unit, atol=10.0 * q.size(-2) * _core.finfo(q.dtype).eps)
+
+
+class _Orthogonal(Module):
+    """A matrix with orthonormal columns (rows, if it is wide) from one without constraints."""
+
+    def __init__(self, weight, orthogonal_map, *, use_trivialization=True) -> None:
+        super().__init__()
+        if weight.is_complex() and orthogonal_map == "householder":
+            raise ValueError("The householder parametrization does not support complex tensors.")
+        self.shape = weight.shape
+        self.orthogonal_map = orthogonal_map
+        if use_trivialization:
+            # The map's result is multiplied by it, so that any orthogonal matrix is reached near the map's own zero.
+            self.register_buffer("base", None)
+
+    def forward(self, x):
+        n, k = x.size(-2), x.size(-1)
+        is_wide = n < k
+        if is_wide:
+            x, n, k = x.mT, k, n
+        if self.orthogonal_map == "householder":
+            a = x.tril(-1)
+            q = _reflected(a, 2.0 / (1.0 + (a * a).sum(-2)))
+            # The diagonal holds signs: constants, not to be trained.
+            q = q * x.diagonal(dim1=-2, dim2=-1).detach().trunc().unsqueeze(-2)
+        else:
+            x = x.tril()
+            if n != k:
+                x = _core.cat([x, x.new_zeros(n, n - k).expand(*x.shape[:-2], -1, -1)], -1)
+            skew = x - x.mT
+            if self.orthogonal_map == "matrix_exp":
+                q = _matrix_exp(skew)
+            else:
+                # Cayley: (I - A/2)⁻¹ (I + A/2)
+                unit = _core.eye(n, dtype=skew.dtype, device=skew.device)
+                q = _Solve.apply(unit - skew / 2, unit + skew / 2)
+            if n != k:
+                q = q[..., :k]
+        if hasattr(self, "base"):
+            q = self.base @ q
+        return q.mT if is_wide else q
+
+    @_core.no_grad()
+    def right_inverse(self, value):
+        if value.shape != self.shape:
+            raise ValueError(
+                f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of shape {value.shape}."
+            )
+        q = value.detach()
+        n, k = q.size(-2), q.size(-1)
+        is_wide = n < k
+        if is_wide:
+            q, n, k = q.mT, k, n
+        if hasattr(self, "base"):
+            if n == k:
+                q = q.clone() if _is_orthogonal(q) else _with_orthonormal_columns(q)
+            else:
+                more = _core.randn(*q.shape[:-2], n, n - k, dtype=q.dtype, device=q.device)
+                q = _with_orthonormal_columns(_core.cat([q, more], -1))
+            self.base = q
+            # Minus one on the diagonal: where the Householder map gives the unit matrix, and the others too.
+            return (
+                -_core.eye(*value.shape[-2:], dtype=value.dtype, device=value.device).expand(value.shape).contiguous()
+            )
+        if self.orthogonal_map != "householder":
+            raise NotImplementedError(
+                "It is not possible to assign to the matrix exponential or the Cayley parametrizations when "
+                "use_trivialization=False."
+            )
+        import numpy
+
+        h, tau = numpy.linalg.qr(q.numpy(), mode="raw")
+        a = _core.tensor(numpy.ascontiguousarray(numpy.swapaxes(h, -1, -2)))
+        diagonal = a.diagonal(dim1=-2, dim2=-1)
+        # The signs of R; where no reflection was needed, the reflection by zero turns the sign once more.
+        signs = _core.where(_core.tensor(tau) == 0, -diagonal.sign(), diagonal.sign())
+        diagonal.copy_(signs)
+        return a.mT.contiguous() if is_wide else a
+
+
+def orthogonal(module, name="weight", orthogonal_map=None, *, use_trivialization=True):
+    """Make a weight a matrix with orthonormal columns (rows, if it is wide): Qᵀ Q = I.
+
+        matrix_exp: Q = B exp(A)    cayley: Q = B (I - A/2)⁻¹ (I + A/2)    householder: Q = B H₁ H₂ …
+
+    A is skew-symmetric, from the lower triangle of the parameter; B, the buffer ``base``, is set by assignment.
+
+    Args:
+        module: the module that has the weight.
+        name: of the weight; a matrix or a batch of matrices.
+        orthogonal_map: ``"matrix_exp"``, ``"cayley"`` or ``"householder"``; by default the first for square matrices,
+            the last for others.
+        use_trivialization: keep B, so that the weight can be assigned (without it only with Householder's map).
+    Returns: the module.
+    Raises: ValueError if there is no such weight, for a vector or an unknown map.
+    Source: Lezcano-Casado 2019, arXiv:1909.09501; behaviour of ``torch.nn.utils.parametrizations.orthogonal``.
+    Example:
+        >>> import rustnn
+        >>> layer = rustnn.nn.utils.parametrizations.orthogonal(rustnn.nn.Linear(20, 40))
+        >>> product = layer.weight.T @ layer.weight
+        >>> rustnn.allclose(product, rustnn.eye(20), atol=1e-5)
+        True
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, _core.Tensor):
+        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+    if weight.dim() < 2:
+        raise ValueError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.dim()} dimensions.")
+    if orthogonal_map is None:
+        is_square = weight.size(-2) == weight.size(-1)
+        orthogonal_map = "matrix_exp" if is_square or weight.is_complex() else "householder"
+    if orthogonal_map not in ("matrix_exp", "cayley", "householder"):
+        raise ValueError(
+            f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}'
+        )
+    map_module = _Orthogonal(weight, orthogonal_map, use_trivialization=use_trivialization)
+    parametrize.register_parametrization(module, name, map_module, unsafe=True)
     return module

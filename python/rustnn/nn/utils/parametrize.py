@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from rustnn import _core
 from rustnn.nn.modules.container import ModuleDict, ModuleList
+from rustnn.nn.modules.module import Module
 from rustnn.nn.parameter import Parameter
 
 __all__ = [
@@ -214,7 +215,7 @@ def _inject_class(module) -> None:
         )
 
     body = {"__getstate__": getstate}
-    if not hasattr(cls, "__deepcopy__"):
+    if cls.__deepcopy__ is Module.__deepcopy__:
         body["__deepcopy__"] = default_deepcopy
     module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), body)
 

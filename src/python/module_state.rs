@@ -1,0 +1,427 @@
+//! `Module.state_dict` and `load_state_dict` over a tree: natively where a module's class is content with `Module`'s own
+//! methods and has no hooks, through its Python methods otherwise.
+
+use crate::error::IntoPy;
+use crate::module_attribute::classes;
+use crate::tensor::{PyTensor, wrap};
+use pyo3::exceptions::PyAssertionError;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
+use rustnn_ops::mode;
+use std::collections::HashMap;
+
+/// Which of its two parts a class leaves to `Module`.
+#[derive(Clone, Copy)]
+struct Inherits {
+    state_dict: bool,
+    save: bool,
+    load: bool,
+}
+
+/// What has been found out about the classes met so far in one walk.
+#[derive(Default)]
+struct Walk(HashMap<usize, Inherits>);
+
+impl Walk {
+    /// Asked once per class and walk: classes may be patched at any other time.
+    fn inherits(&mut self, module: &Bound<PyAny>, state: &Bound<PyDict>) -> PyResult<Inherits> {
+        let py = module.py();
+        let class = module.get_type();
+        let found = match self.0.get(&(class.as_ptr() as usize)) {
+            Some(found) => *found,
+            None => {
+                let base = classes(py)?.module.bind(py);
+                let same = |name: &Bound<'_, PyString>| -> PyResult<bool> { Ok(class.getattr(name)?.is(base.getattr(name)?)) };
+                let found = Inherits {
+                    state_dict: same(intern!(py, "state_dict"))?,
+                    save: same(intern!(py, "_save_to_state_dict"))? && same(intern!(py, "get_extra_state"))?,
+                    load: same(intern!(py, "_load_from_state_dict"))?
+                        && same(intern!(py, "set_extra_state"))?
+                        && same(intern!(py, "_load_one"))?,
+                };
+                self.0.insert(class.as_ptr() as usize, found);
+                found
+            }
+        };
+        // An object may have methods of its own, which is rare enough to give up everything.
+        for name in [intern!(py, "state_dict"), intern!(py, "_save_to_state_dict"), intern!(py, "_load_from_state_dict")] {
+            if state.contains(name)? {
+                return Ok(Inherits { state_dict: false, save: false, load: false });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// `module.__dict__`.
+fn state_of<'py>(module: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: attached, a live object.
+    let dict = unsafe { Bound::from_owned_ptr_or_err(module.py(), ffi::PyObject_GenericGetDict(module.as_ptr(), std::ptr::null_mut()))? };
+    Ok(dict.cast_into()?)
+}
+
+/// A registry that is a dictionary, as all are unless somebody replaced it.
+fn registry<'py>(state: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    Ok(state.get_item(name)?.and_then(|found| found.cast_into::<PyDict>().ok()))
+}
+
+fn is_empty(state: &Bound<PyDict>, name: &Bound<PyString>) -> PyResult<bool> {
+    Ok(state.get_item(name)?.is_none_or(|found| found.cast::<PyDict>().is_ok_and(|dict| dict.is_empty())))
+}
+
+/// Names and values as they are now: code that runs meanwhile may change the dictionary. None is left out.
+fn entries<'py>(dict: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let mut out = Vec::with_capacity(dict.len());
+    let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: attached; no other code runs between the steps; borrowed entries are counted at once.
+    unsafe {
+        while ffi::PyDict_Next(dict.as_ptr(), &mut position, &mut key, &mut value) != 0 {
+            if value != ffi::Py_None() {
+                out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
+            }
+        }
+    }
+    out
+}
+
+fn text<'a>(name: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    name.cast::<PyString>()?.to_str()
+}
+
+/// One level deeper in a walk: a module that contains itself ends in Python's RecursionError.
+struct Level;
+
+impl Level {
+    fn enter(py: Python<'_>) -> PyResult<Level> {
+        // SAFETY: attached; left in `Drop`.
+        if unsafe { ffi::Py_EnterRecursiveCall(c" while walking a module".as_ptr()) } != 0 { Err(PyErr::fetch(py)) } else { Ok(Level) }
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        // SAFETY: entered once; walks stay on one thread, attached.
+        unsafe { ffi::Py_LeaveRecursiveCall() }
+    }
+}
+
+/// A tensor whose class has no behaviour of its own: `Tensor` or `Parameter`.
+fn plain<'a, 'py>(value: &'a Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) -> Option<&'a Bound<'py, PyTensor>> {
+    let class = value.get_type();
+    if class.is(parameter) || class.is(value.py().get_type::<PyTensor>()) { value.cast::<PyTensor>().ok() } else { None }
+}
+
+fn detached<'py>(value: &Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    match plain(value, parameter) {
+        Some(tensor) => wrap(value.py(), tensor.get().with(value.py(), |tensor| tensor.detach())),
+        None => value.call_method0(intern!(value.py(), "detach")),
+    }
+}
+
+struct Saving<'py> {
+    destination: Bound<'py, PyAny>,
+    metadata: Option<Bound<'py, PyAny>>,
+    keep_vars: Bound<'py, PyAny>,
+    keep: bool,
+    parameter: Bound<'py, PyType>,
+    walk: Walk,
+}
+
+/// Fills `destination` with what `module` and all below it have to save. False, and nothing done, if the module's own part is
+/// not for here.
+#[pyfunction]
+pub fn _module_state_dict<'py>(
+    module: &Bound<'py, PyAny>,
+    destination: &Bound<'py, PyAny>,
+    prefix: &Bound<'py, PyString>,
+    keep_vars: &Bound<'py, PyAny>,
+) -> PyResult<bool> {
+    let py = module.py();
+    let metadata = destination.getattr_opt(intern!(py, "_metadata"))?;
+    let parameter = classes(py)?.parameter.bind(py).clone();
+    let keep = keep_vars.is_truthy()?;
+    let mut saving =
+        Saving { destination: destination.clone(), metadata, keep_vars: keep_vars.clone(), keep, parameter, walk: Walk::default() };
+    let state = state_of(module)?;
+    if !saving.walk.inherits(module, &state)?.save {
+        return Ok(false);
+    }
+    let path = PyString::new(py, last_cut(prefix.to_str()?));
+    save(&mut saving, module, &state, prefix, &path)?;
+    Ok(true)
+}
+
+/// Two strings in one.
+fn joined<'py>(first: &Bound<'py, PyString>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    // SAFETY: attached, live objects; the interpreter checks that both are strings.
+    let joined = unsafe { Bound::from_owned_ptr_or_err(first.py(), ffi::PyUnicode_Concat(first.as_ptr(), second.as_ptr()))? };
+    Ok(joined.cast_into()?)
+}
+
+/// The part of a module without hooks and of all below it; `path` is `prefix` without its last character.
+fn save<'py>(
+    saving: &mut Saving<'py>,
+    module: &Bound<'py, PyAny>,
+    state: &Bound<'py, PyDict>,
+    prefix: &Bound<'py, PyString>,
+    path: &Bound<'py, PyString>,
+) -> PyResult<()> {
+    let py = module.py();
+    let _level = Level::enter(py)?;
+    if let Some(metadata) = &saving.metadata {
+        let own = PyDict::new(py);
+        own.set_item(intern!(py, "version"), module.getattr(intern!(py, "_version"))?)?;
+        metadata.set_item(path, own)?;
+    }
+    let put = |saving: &Saving<'py>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>| -> PyResult<()> {
+        let value = if saving.keep { value.clone() } else { detached(value, &saving.parameter)? };
+        saving.destination.set_item(joined(prefix, name)?, value)
+    };
+    if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
+        for (name, value) in entries(&parameters) {
+            put(saving, &name, &value)?;
+        }
+    }
+    if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
+        let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
+        for (name, value) in entries(&buffers) {
+            if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
+                put(saving, &name, &value)?;
+            }
+        }
+    }
+    let Some(modules) = registry(state, intern!(py, "_modules"))?.filter(|modules| !modules.is_empty()) else { return Ok(()) };
+    for (name, child) in entries(&modules) {
+        let path = joined(prefix, &name)?;
+        let inner = joined(&path, intern!(py, "."))?;
+        let below = state_of(&child)?;
+        let inherits = saving.walk.inherits(&child, &below)?;
+        let silent = is_empty(&below, intern!(py, "_state_dict_hooks"))? && is_empty(&below, intern!(py, "_state_dict_pre_hooks"))?;
+        if inherits.state_dict && inherits.save && silent {
+            save(saving, &child, &below, &inner, &path)?;
+        } else {
+            let kwargs = PyDict::new(py);
+            kwargs.set_item(intern!(py, "destination"), &saving.destination)?;
+            kwargs.set_item(intern!(py, "prefix"), inner)?;
+            kwargs.set_item(intern!(py, "keep_vars"), &saving.keep_vars)?;
+            child.call_method(intern!(py, "state_dict"), (), Some(&kwargs))?;
+        }
+    }
+    Ok(())
+}
+
+/// `prefix[:-1]`, by characters.
+fn last_cut(prefix: &str) -> &str {
+    let mut chars = prefix.chars();
+    chars.next_back();
+    chars.as_str()
+}
+
+struct Loading<'py> {
+    metadata: Option<Bound<'py, PyAny>>,
+    assign: bool,
+    /// The named tuple that `load_state_dict` returns, and the lists in it.
+    keys: Bound<'py, PyAny>,
+    missing: Bound<'py, PyList>,
+    unexpected: Bound<'py, PyList>,
+    errors: Bound<'py, PyList>,
+    parameter: Bound<'py, PyType>,
+    walk: Walk,
+}
+
+/// Loads `module` and everything below it; a child sees only the entries under its own prefix.
+#[pyfunction]
+pub fn _module_load<'py>(
+    module: &Bound<'py, PyAny>,
+    entries: &Bound<'py, PyDict>,
+    metadata: Option<Bound<'py, PyAny>>,
+    assign: bool,
+    keys: &Bound<'py, PyAny>,
+    errors: &Bound<'py, PyList>,
+) -> PyResult<()> {
+    let py = module.py();
+    let list = |name: &str| -> PyResult<Bound<'py, PyList>> { Ok(keys.getattr(name)?.cast_into()?) };
+    let mut loading = Loading {
+        metadata,
+        assign,
+        keys: keys.clone(),
+        missing: list("missing_keys")?,
+        unexpected: list("unexpected_keys")?,
+        errors: errors.clone(),
+        parameter: classes(py)?.parameter.bind(py).clone(),
+        walk: Walk::default(),
+    };
+    load(&mut loading, module, entries, "")
+}
+
+fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bound<'py, PyDict>, prefix: &str) -> PyResult<()> {
+    let py = module.py();
+    let _level = Level::enter(py)?;
+    let state = state_of(module)?;
+    let silent = is_empty(&state, intern!(py, "_load_state_dict_pre_hooks"))?;
+    if silent && loading.walk.inherits(module, &state)?.load {
+        load_own(loading, module, &state, given, prefix)?;
+    } else {
+        // A copy: hooks and classes may write into it, the caller's metadata stays as it is.
+        let local = PyDict::new(py);
+        if let Some(metadata) = &loading.metadata {
+            let saved = metadata.call_method1(intern!(py, "get"), (last_cut(prefix), PyDict::new(py)))?;
+            local.update(saved.cast()?)?;
+        }
+        // A file may carry the flag from a PyTorch that leaked it; only this call's argument counts.
+        let flag = intern!(py, "assign_to_params_buffers");
+        if loading.assign {
+            local.set_item(flag, true)?;
+        } else if local.contains(flag)? {
+            local.del_item(flag)?;
+        }
+        let lists = (given, prefix, local, true, &loading.missing, &loading.unexpected, &loading.errors);
+        module.call_method1(intern!(py, "_load_from_state_dict"), lists)?;
+    }
+    // Read now: loading may have changed them.
+    let modules = registry(&state, intern!(py, "_modules"))?;
+    let children = modules.as_ref().map(entries).unwrap_or_default();
+    if !children.is_empty() {
+        // One pass over the entries for all children. Grouped now, not before: a pre-hook above may have renamed keys.
+        let mut groups: Vec<(String, Bound<'py, PyAny>, Bound<'py, PyDict>)> = Vec::with_capacity(children.len());
+        let mut places: HashMap<String, usize> = HashMap::with_capacity(children.len());
+        let mut dotted = Vec::new();
+        for (name, child) in children {
+            let name = text(&name)?.to_owned();
+            if name.contains('.') {
+                dotted.push(groups.len());
+            }
+            places.insert(name.clone(), groups.len());
+            groups.push((name, child, PyDict::new(py)));
+        }
+        for (key, value) in all_entries(given) {
+            let Some(rest) = text_of_key(&key)?.strip_prefix(prefix) else { continue };
+            if let Some((head, _)) = rest.split_once('.')
+                && let Some(&place) = places.get(head)
+            {
+                groups[place].2.set_item(&key, &value)?;
+            }
+            for &place in &dotted {
+                if rest.strip_prefix(groups[place].0.as_str()).is_some_and(|rest| rest.starts_with('.')) {
+                    groups[place].2.set_item(&key, &value)?;
+                }
+            }
+        }
+        for (name, child, group) in groups {
+            load(loading, &child, &group, &format!("{prefix}{name}."))?;
+        }
+    }
+    if let Some(hooks) = registry(&state, intern!(py, "_load_state_dict_post_hooks"))?.filter(|hooks| !hooks.is_empty()) {
+        for hook in hooks.call_method0(intern!(py, "values"))?.try_iter()?.collect::<PyResult<Vec<_>>>()? {
+            if !hook.call1((module, &loading.keys))?.is_none() {
+                return Err(PyAssertionError::new_err(
+                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, if \
+                     incompatible_keys need to be modified, it should be done inplace.",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As [`entries`], with those that are None.
+fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let mut out = Vec::with_capacity(dict.len());
+    let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: attached; no other code runs between the steps; borrowed entries are counted at once.
+    unsafe {
+        while ffi::PyDict_Next(dict.as_ptr(), &mut position, &mut key, &mut value) != 0 {
+            out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
+        }
+    }
+    out
+}
+
+fn text_of_key<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    let text = key.cast::<PyString>().map_err(|_| {
+        let kind = crate::schema::type_name(key);
+        pyo3::exceptions::PyAttributeError::new_err(format!("'{kind}' object has no attribute 'startswith'"))
+    })?;
+    text.to_str()
+}
+
+/// What `Module._load_from_state_dict` does.
+fn load_own<'py>(
+    loading: &mut Loading<'py>,
+    module: &Bound<'py, PyAny>,
+    state: &Bound<'py, PyDict>,
+    given: &Bound<'py, PyDict>,
+    prefix: &str,
+) -> PyResult<()> {
+    let py = module.py();
+    let mut own = Vec::new();
+    if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
+        own = entries(&parameters);
+    }
+    if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
+        let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
+        for (name, value) in entries(&buffers) {
+            if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
+                own.push((name, value));
+            }
+        }
+    }
+    let names = PySet::empty(py)?;
+    for (name, target) in &own {
+        names.add(name)?;
+        let key = PyString::new(py, &format!("{prefix}{}", text(name)?));
+        match given.get_item(&key)? {
+            None => loading.missing.append(key)?,
+            Some(source) => {
+                if loading.assign || !copied(loading, target, &source)? {
+                    let arguments = (name, key, target, source, loading.assign, &loading.errors);
+                    module.call_method1(intern!(py, "_load_one"), arguments)?;
+                }
+            }
+        }
+    }
+    let modules = registry(state, intern!(py, "_modules"))?;
+    let extra = format!("{prefix}_extra_state");
+    if given.contains(&extra)? {
+        loading.unexpected.append(&extra)?;
+    }
+    for (key, _) in all_entries(given) {
+        let full = text_of_key(&key)?;
+        let Some(rest) = full.strip_prefix(prefix) else { continue };
+        if full == extra {
+            continue;
+        }
+        let expected = match rest.split_once('.') {
+            None => names.contains(rest)?,
+            // Under a submodule that is None nobody takes the key; PyTorch loses it silently.
+            Some((head, _)) => match &modules {
+                Some(modules) => modules.get_item(head)?.is_some_and(|module| !module.is_none()),
+                None => false,
+            },
+        };
+        if !expected {
+            loading.unexpected.append(&key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies one tensor's values, if both are plain, of one shape, and have memory; false leaves it to `_load_one`.
+fn copied<'py>(loading: &Loading<'py>, target: &Bound<'py, PyAny>, source: &Bound<'py, PyAny>) -> PyResult<bool> {
+    /// Values worth letting other threads run meanwhile.
+    const DETACH_ELEMENTS: usize = 1 << 15;
+    let py = target.py();
+    let (Some(target), Some(source)) = (plain(target, &loading.parameter), plain(source, &loading.parameter)) else {
+        return Ok(false);
+    };
+    let (target, source) = (target.get().get(py), source.get().get(py));
+    if target.shape() != source.shape() || target.array().is_meta() || source.array().is_meta() {
+        return Ok(false);
+    }
+    let copy = || mode::no_grad(|| rustnn_ops::copy::copy_(&target, &source));
+    // An error's text is `_load_one`'s to make: it tries again.
+    let done = if target.numel() > DETACH_ELEMENTS { py.detach(copy) } else { copy() };
+    Ok(done.py().is_ok())
+}
