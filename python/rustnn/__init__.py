@@ -40,25 +40,43 @@ __getattr__, __dir__ = names_on_demand(
         "nn",
         "optim",
         "return_types",
+        "safetensors",
         "serialization",
+        "storage",
         "utils",
     ),
     names={
         "inspect_checkpoint": "serialization",
         "load": "serialization",
+        "load_safetensors": "safetensors",
         "save": "serialization",
+        "save_safetensors": "safetensors",
         "set_printoptions": "_tensor_str",
         "summary": "_summary",
     },
-    parts=("functional",),
+    parts=("functional", "storage"),
 )
 del names_on_demand
 
 TYPE_CHECKING = False  # as in typing, which is not worth importing for it
 if TYPE_CHECKING:
-    from . import autograd, datasets, func, functional, linalg, nn, optim, return_types, serialization, utils
+    from . import (
+        autograd,
+        datasets,
+        func,
+        functional,
+        linalg,
+        nn,
+        optim,
+        return_types,
+        safetensors,
+        serialization,
+        storage,
+        utils,
+    )
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .functional import *
+    from .safetensors import load_safetensors, save_safetensors
     from .serialization import inspect_checkpoint, load, save
 del TYPE_CHECKING

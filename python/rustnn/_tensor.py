@@ -6,46 +6,10 @@ from . import _core
 from ._core import Tensor
 
 
-def _rebuild_tensor(array, dtype, requires_grad):
-    """Unpickle a tensor that was pickled by plain ``pickle``."""
-    tensor = _core.from_numpy(array)
-    if dtype is not tensor.dtype:
-        tensor = tensor.view(dtype)
-    return tensor.requires_grad_() if requires_grad else tensor
-
-
-_CARRIERS = {2: "int16", 4: "int32", 8: "int64", 1: "uint8"}
-
-
 def _reduce_ex(self, protocol):
-    if not self.is_leaf and self.requires_grad:
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
-            "see "
-            "https://github.com/pytorch/pytorch/pull/103001"
-        )
-    plain = self.detach()
-    try:
-        array = plain.numpy()
-    except TypeError:
-        # NumPy lacks the dtype: its bits travel as integers.
-        array = plain.view(getattr(_core, _CARRIERS[self.element_size()])).numpy()
-    import numpy
+    from ._utils import _reduce_tensor
 
-    # A view pickles its own elements only, in C order.
-    arguments = (numpy.array(array, order="C"), self.dtype, self.requires_grad)
-    if type(self) is Tensor and not self.__dict__:
-        return _rebuild_tensor, arguments
-    return _rebuild_subclass, (type(self), arguments, dict(self.__dict__))
-
-
-def _rebuild_subclass(cls, arguments, state):
-    tensor = _rebuild_tensor(*arguments)
-    if cls is not Tensor:
-        tensor = Tensor._make_subclass(cls, tensor, tensor.requires_grad)
-    tensor.__dict__.update(state)
-    return tensor
+    return _reduce_tensor(self, protocol)
 
 
 def _deepcopy(self, memo):
@@ -75,7 +39,7 @@ def _deepcopy(self, memo):
     else:
         copied = self.detach().clone()
     if type(self) is not Tensor:
-        copied = Tensor._make_subclass(type(self), copied, False)
+        copied = type(self)._make_subclass(copied, False)
     if self.requires_grad:
         copied.requires_grad_()
     memo[id(self)] = copied
@@ -266,6 +230,20 @@ def get_device(self):
     return -1 if self.device.index is None else self.device.index
 
 
+def untyped_storage(self):
+    """The storage behind the tensor: one object for all tensors over the same memory."""
+    from . import storage
+
+    return storage.untyped_storage(self)
+
+
+def storage(self):
+    """The storage behind the tensor, as numbers of its dtype."""
+    from . import storage
+
+    return storage.storage(self)
+
+
 def where(self, condition, other):
     """Not PyTorch's argument order of the function: ``self`` where ``condition`` holds, else ``other``."""
     return self._where(condition, other)
@@ -334,6 +312,8 @@ def install():
         is_pinned,
         cuda,
         get_device,
+        untyped_storage,
+        storage,
         where,
         view,
         norm,

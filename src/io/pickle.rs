@@ -491,6 +491,8 @@ impl<'a> Writer<'a> {
         self.text("storage".into())?;
         match storage.dtype.and_then(globals::storage_class) {
             Some(kind) => self.global("torch", &format!("{kind}Storage"))?,
+            // PyTorch does not read untyped storages in its own old format.
+            None if self.is_legacy => self.global("torch", "ByteStorage")?,
             None => self.global("torch.storage", "UntypedStorage")?,
         }
         self.text(storage.key)?;

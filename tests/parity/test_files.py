@@ -1,7 +1,7 @@
 """PyTorch reads what rustnn-io writes: each file goes torch -> rustnn-io -> torch and must come back equal.
 
-Run with a Python that has torch 2.13: `python -m pytest tests/parity/test_files.py`. The Rust side is the example
-`checkpoint` of src/io (built here; RUSTNN_CHECKPOINT names a built one).
+The Rust side is the example `checkpoint` of src/io (built here; RUSTNN_CHECKPOINT names a built one). What the Python
+package writes and reads is in test_files_exchange.py.
 """
 
 import collections

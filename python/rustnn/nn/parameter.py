@@ -6,22 +6,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from rustnn import _core
+from rustnn._utils import _rebuild_parameter, _rebuild_parameter_with_state, _state
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
 Tensor = _core.Tensor
-
-
-def _rebuild_parameter(data, requires_grad, backward_hooks):
-    """Unpickle a parameter. Files name this function ``torch._utils._rebuild_parameter``."""
-    return Parameter(data, requires_grad)
-
-
-def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
-    """Unpickle a parameter that carries attributes. Files name it ``torch._utils._rebuild_parameter_with_state``."""
-    parameter = Parameter(data, requires_grad)
-    parameter.__dict__.update(state[0] if isinstance(state, tuple) else state)
-    return parameter
 
 
 class _ParameterMeta(type(Tensor)):
@@ -83,11 +72,11 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol):
-        state = getattr(self, "__dict__", None)
+        state = _state(self)
         # Hooks are not written; the empty mapping keeps PyTorch's layout.
         if not state:
             return _rebuild_parameter, (self.detach(), self.requires_grad, OrderedDict())
-        return _rebuild_parameter_with_state, (self.detach(), self.requires_grad, OrderedDict(), dict(state))
+        return _rebuild_parameter_with_state, (self.detach(), self.requires_grad, OrderedDict(), state)
 
     if hasattr(_core, "_disabled_torch_function_impl"):
         # Results of operations are plain tensors, not parameters.

@@ -240,7 +240,9 @@ fn checkpoints_rewritten_in_the_old_format_read_the_same() {
         write_checkpoint_with(&mut file, "archive", &checkpoint.graph, &checkpoint.root, &Reread(&checkpoint), &options).unwrap();
         let again = read_checkpoint(file, &Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(again.format, Format::Legacy, "{name}");
-        assert_eq!(describe(&again), content, "{name}");
+        // Bytes by themselves come back as numbers of one byte, as in PyTorch.
+        let content = content.to_string().replace(r#""dtype":null"#, r#""dtype":"torch.uint8""#);
+        assert_eq!(describe(&again).to_string(), content, "{name}");
     }
 }
 

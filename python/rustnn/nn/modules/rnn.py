@@ -241,6 +241,10 @@ class RNNBase(Module):
                 text += f", {name}={value}"
         return text
 
+    def __getstate__(self):
+        # PyTorch's own classes keep the weights in a list too, and miss it in a pickle that lacks it.
+        return {**self.__dict__, "_flat_weights_names": self._flat_weights_names, "_flat_weights": self._flat_weights}
+
     def __setstate__(self, state) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("proj_size", 0)

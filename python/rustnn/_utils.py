@@ -1,0 +1,114 @@
+"""The functions that files name for rebuilding tensors: PyTorch's are called ``torch._utils._rebuild_…``."""
+
+import copyreg
+
+from . import _core
+
+# PyTorch has typed storages for these; tensors of the newer dtypes say their dtype themselves.
+_TYPED = frozenset(
+    (
+        _core.float64,
+        _core.float32,
+        _core.float16,
+        _core.bfloat16,
+        _core.int64,
+        _core.int32,
+        _core.int16,
+        _core.int8,
+        _core.uint8,
+        _core.bool,
+        _core.complex64,
+        _core.complex128,
+    )
+)
+
+
+def _rebuild(storage, dtype, offset, size, stride, requires_grad, metadata):
+    tensor = _core._tensor_over(storage.untyped()._bytes, dtype, offset, list(size), list(stride), bool(requires_grad))
+    if metadata:
+        tensor = _core._resolve_bits(tensor, bool(metadata.get("conj")), bool(metadata.get("neg")))
+    return tensor
+
+
+def _rebuild_tensor(storage, storage_offset, size, stride):
+    """Files before PyTorch 0.4."""
+    return _rebuild(storage, storage.dtype, storage_offset, size, stride, False, None)
+
+
+def _rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks, metadata=None):
+    """A tensor over a typed storage. Backward hooks are never in files."""
+    return _rebuild(storage, storage.dtype, storage_offset, size, stride, requires_grad, metadata)
+
+
+def _rebuild_tensor_v3(storage, storage_offset, size, stride, requires_grad, backward_hooks, dtype, metadata=None):
+    """A tensor of any dtype over an untyped storage."""
+    return _rebuild(storage, dtype, storage_offset, size, stride, requires_grad, metadata)
+
+
+def _rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad):
+    """A tensor of the meta device."""
+    tensor = _core.empty_strided(tuple(size), tuple(stride), dtype=dtype, device="meta")
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _rebuild_parameter(data, requires_grad, backward_hooks):
+    """A parameter."""
+    from .nn.parameter import Parameter
+
+    return Parameter(data, requires_grad)
+
+
+def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
+    """A parameter that carries attributes."""
+    return _set_state(_rebuild_parameter(data, requires_grad, backward_hooks), state)
+
+
+def _rebuild_from_type_v2(function, cls, arguments, state):
+    """A tensor of a subclass, or with attributes. Files name it ``torch._tensor._rebuild_from_type_v2``."""
+    tensor = function(*arguments)
+    if type(tensor) is not cls:
+        tensor = cls._make_subclass(tensor, tensor.requires_grad)
+    setstate = getattr(cls, "__setstate__", None)
+    if setstate is None:
+        return _set_state(tensor, state)
+    setstate(tensor, state)
+    return tensor
+
+
+def _set_state(target, state):
+    slots = None
+    if isinstance(state, tuple):
+        if len(state) != 2:
+            raise RuntimeError(f"Invalid serialized state: {state}")
+        state, slots = state
+    if state:
+        target.__dict__.update(state)
+    for name, value in (slots or {}).items():
+        setattr(target, name, value)
+    return target
+
+
+def _state(source):
+    """What ``_set_state`` takes: the attributes, and those in slots."""
+    attributes = dict(source.__dict__)
+    names = [name for name in copyreg._slotnames(type(source)) if hasattr(source, name)]
+    return (attributes, {name: getattr(source, name) for name in names}) if names else attributes
+
+
+def _reduce_tensor(self, protocol):
+    """``Tensor.__reduce_ex__``: the storage, and the view of it."""
+    size, stride = tuple(self.shape), tuple(self.stride())
+    if self.is_meta:
+        function, arguments = _rebuild_meta_tensor_no_storage, (self.dtype, size, stride, self.requires_grad)
+    else:
+        from collections import OrderedDict
+
+        view = (self.storage_offset(), size, stride, self.requires_grad, OrderedDict())
+        if self.dtype in _TYPED:
+            function, arguments = _rebuild_tensor_v2, (self.storage(), *view)
+        else:
+            function, arguments = _rebuild_tensor_v3, (self.untyped_storage(), *view, self.dtype)
+    state = _state(self)
+    if type(self) is _core.Tensor and not state:
+        return function, arguments
+    return _rebuild_from_type_v2, (function, type(self), arguments, state)
