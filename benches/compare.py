@@ -168,7 +168,7 @@ def machine(measured: dict[str, float]) -> list[str]:
         f"with {torch.get_num_threads()} threads, rustnn {rustnn.__version__} with {rustnn.get_num_threads()} threads, "
         f"SIMD level {level}",
         f"- limits measured by `limits.rs` in the same run: {measured['fma_gflop_s']:.0f} GFLOP/s of f32 "
-        f"multiply-adds, {measured['memory_gb_s']:.1f} GB/s read from memory on all cores; a float addition in the "
+        f"multiply-adds, {measured['memory_gb_s']:.1f} GB/s of memory traffic on all cores; a float addition in the "
         f"interpreter takes {measured['python_call_ns']:.0f} ns, "
         f"the call of a Python function {measured['python_function_ns']:.0f} ns",
     ]

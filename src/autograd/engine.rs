@@ -14,12 +14,13 @@ pub(crate) struct Scratch<V: Variable> {
     dependencies: u32,
     needed: bool,
     captured: bool,
-    grads: Grads<V>,
+    /// Boxed: every node carries a scratch, and gradients are large.
+    grads: Option<Box<Grads<V>>>,
 }
 
 impl<V: Variable> Default for Scratch<V> {
     fn default() -> Self {
-        Scratch { run: 0, dependencies: 0, needed: false, captured: false, grads: Grads::new() }
+        Scratch { run: 0, dependencies: 0, needed: false, captured: false, grads: None }
     }
 }
 
@@ -183,14 +184,15 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
     }
     let mut ready: BinaryHeap<Ready<V>> = BinaryHeap::new();
     for node in &notes.nodes {
-        if notes.with(node, |s| s.dependencies == 0 && !s.grads.is_empty()) {
+        if notes.with(node, |s| s.dependencies == 0 && s.grads.is_some()) {
             ready.push(Ready(node.clone()));
         }
     }
 
     while let Some(Ready(node)) = ready.pop() {
         V::check_interrupt()?;
-        let (mut grads, needed, is_captured) = notes.with(&node, |s| (std::mem::take(&mut s.grads), all || s.needed, s.captured));
+        let (grads, needed, is_captured) = notes.with(&node, |s| (s.grads.take(), all || s.needed, s.captured));
+        let mut grads = grads.map_or_else(Grads::new, |grads| *grads);
         let any = grads.iter().any(Option::is_some);
         if any {
             while grads.len() < node.payload.outputs() {
@@ -275,17 +277,18 @@ fn call<V: Variable>(grads: Grads<V>, context: &Context<V>) -> Result<Grads<V>, 
 fn send<V: Variable>(notes: &Notes<V>, edge: &Edge<V>, grad: V, create_graph: bool) -> Result<(), V::Error> {
     let slot = edge.slot as usize;
     let before = notes.with(&edge.node, |s| {
-        while s.grads.len() <= slot {
-            s.grads.push(None);
+        let grads = s.grads.get_or_insert_default();
+        while grads.len() <= slot {
+            grads.push(None);
         }
-        s.grads[slot].take()
+        grads[slot].take()
     });
     // Outside the lock: the sum is an op.
     let sum = match before {
         None => grad,
         Some(before) => before.accumulate(grad, create_graph)?,
     };
-    notes.with(&edge.node, |s| s.grads[slot] = Some(sum));
+    notes.with(&edge.node, |s| s.grads.get_or_insert_default()[slot] = Some(sum));
     Ok(())
 }
 

@@ -6,7 +6,9 @@ mod engine;
 mod node;
 
 pub use engine::{Run, current_run, run, will_run};
-pub use node::{Backward, Context, Edge, Extra, Grads, Hook, HookId, Hooks, Node, NodeRef, PostHook, PreHook, bury, next_sequence};
+pub use node::{
+    Backward, Context, Edge, Extra, Grads, Hook, HookId, Hooks, Node, NodeRef, PostHook, PreHook, bury, next_sequence, release,
+};
 
 use smallvec::SmallVec;
 

@@ -77,10 +77,15 @@ pub struct Node<V: Variable, B: ?Sized + Backward<V> = dyn Backward<V>> {
     pub payload: B,
 }
 
+/// See [`bury`].
+struct Graves {
+    digging: Cell<bool>,
+    waiting: RefCell<Vec<Box<dyn std::any::Any>>>,
+}
+
 thread_local! {
     static SEQUENCE: Cell<u64> = const { Cell::new(0) };
-    static GRAVES: RefCell<Vec<Box<dyn std::any::Any>>> = const { RefCell::new(Vec::new()) };
-    static BURYING: Cell<bool> = const { Cell::new(false) };
+    static GRAVES: Graves = const { Graves { digging: Cell::new(false), waiting: RefCell::new(Vec::new()) } };
 }
 
 /// The next number of this thread. Order between threads does not matter: dependencies are counted.
@@ -119,31 +124,43 @@ impl<V: Variable, B: ?Sized + Backward<V>> Node<V, B> {
 
 impl<V: Variable, B: ?Sized + Backward<V>> Drop for Node<V, B> {
     fn drop(&mut self) {
-        let edges = std::mem::take(&mut self.edges);
-        for edge in edges.into_iter().flatten() {
-            bury(edge.node);
+        for edge in &mut self.edges {
+            if let Some(edge) = edge.take() {
+                release(edge.node);
+            }
         }
     }
+}
+
+/// Drops a reference to a node; see [`bury`]. Only the last one has anything to take apart. (Two threads that drop the last two
+/// at once may both come here first: then one of them goes a level deeper, no more.)
+#[inline]
+pub fn release<V: Variable>(node: NodeRef<V>) {
+    if Arc::strong_count(&node) > 1 { drop(node) } else { bury(node) }
 }
 
 /// Drops `value` without deep recursion: a chain of a million nodes, each holding the next through its edges or its saved
 /// tensors, is taken apart in a loop. Everything that may own a node drops it through here.
 pub fn bury<T: 'static>(value: T) {
-    let digging = BURYING.try_with(|b| b.replace(true));
-    match digging {
-        Ok(false) => {
-            drop(value);
-            while let Ok(Some(next)) = GRAVES.try_with(|g| g.borrow_mut().pop()) {
-                drop(next);
+    let mut value = Some(value);
+    let done = GRAVES.try_with(|graves| {
+        if graves.digging.replace(true) {
+            graves.waiting.borrow_mut().push(Box::new(value.take()));
+            return;
+        }
+        drop(value.take());
+        loop {
+            let next = graves.waiting.borrow_mut().pop();
+            match next {
+                Some(next) => drop(next),
+                None => break,
             }
-            let _ = BURYING.try_with(|b| b.set(false));
         }
-        Ok(true) => {
-            let mut value = Some(value);
-            let _ = GRAVES.try_with(|g| g.borrow_mut().push(Box::new(value.take())));
-        }
-        // The thread is ending and its cells are gone.
-        Err(_) => drop(value),
+        graves.digging.set(false);
+    });
+    // The thread is ending and its cells are gone.
+    if done.is_err() {
+        drop(value);
     }
 }
 

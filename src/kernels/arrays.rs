@@ -7,7 +7,7 @@ use crate::memory::{Dst, Src};
 use crate::value::Scalar;
 use crate::{copy as moves, reduce as folds};
 use half::{bf16, f16};
-use rustnn_tensor::{Array, DType, Error, Result, Strides};
+use rustnn_tensor::{Array, DType, Device, Error, Result, Strides};
 use smallvec::SmallVec;
 
 /// Runs `$body` with `$t` being the Rust type of `$dtype`, one of those that kernels compute on.
@@ -146,6 +146,38 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
     let to = unsafe { DstBytes::new(out.ptr(), out.dtype(), out.shape(), out.strides()) };
     elementwise::run(kernel, compute, &operands, scalars, to);
     Ok(())
+}
+
+/// As [`elementwise`] for the commonest call, into a fresh array: float32 or float64 arrays on the CPU of one row-major shape and
+/// few elements, perhaps with numbers beside them. None: it is another call. `input(i)` is the kernel's input i.
+#[inline]
+pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'a>, scalars: &[Scalar]) -> Option<Result<Array>> {
+    let count = kernel.inputs();
+    let mut found: Option<&Array> = None;
+    for i in 0..count {
+        let Operand::Array(a) = input(i) else { continue };
+        match found {
+            None if matches!(a.dtype(), DType::F32 | DType::F64) && a.device() == Device::Cpu && a.is_row_major() => found = Some(a),
+            Some(first) if a.dtype() == first.dtype() && a.device() == Device::Cpu && a.has_geometry_of(first) => {}
+            _ => return None,
+        }
+    }
+    let first = found?;
+    let (dtype, len) = (first.dtype(), first.numel());
+    if len == 0 || len > elementwise::PLAIN_ELEMENTS || scalars.len() < kernel.scalars() || !kernel.supports(dtype) {
+        return None;
+    }
+    let out = match first.empty_like(kernel.result(dtype)) {
+        Ok(out) => out,
+        Err(error) => return Some(Err(error)),
+    };
+    let inputs = (0..count).map(|i| match input(i) {
+        Operand::Scalar(s) => elementwise::Plain::Value(s),
+        Operand::Array(a) => elementwise::Plain::Elements(a.ptr()),
+    });
+    // SAFETY: all arrays have `len` elements of `dtype` in a row, as was just seen; `out` is fresh and of the kernel's result.
+    unsafe { elementwise::run_plain(kernel, dtype, inputs, scalars, out.ptr(), len) };
+    Some(Ok(out))
 }
 
 /// Copies `from` to `to`, broadcasting and converting.

@@ -615,6 +615,42 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
     run_plan(kernel, block, dtype, inputs, scalars, out, len);
 }
 
+/// Up to this many elements [`run_plain`] takes.
+pub const PLAIN_ELEMENTS: usize = SMALL;
+
+/// What [`run_plain`] reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Plain {
+    Elements(*const u8),
+    Value(Scalar),
+}
+
+/// As [`run`] for calls that need no plan: one block on this thread.
+///
+/// # Safety
+/// `dtype` is float32 or float64, which the kernel supports; `inputs` are as many as the kernel takes, each pointing to `len`
+/// elements of `dtype`; `out` has room for `len` results; `len` is 1 to [`PLAIN_ELEMENTS`].
+#[inline]
+pub unsafe fn run_plain(kernel: &Kernel, dtype: DType, inputs: impl Iterator<Item = Plain>, scalars: &[Scalar], out: *mut u8, len: usize) {
+    let block = kernel.blocks[dtype as usize].expect("the kernel computes in this dtype");
+    let mut rows = Rows::single(out, len, scalars);
+    let mut values = [const { MaybeUninit::<Splat>::uninit() }; MAX_INPUTS];
+    for (k, input) in inputs.take(MAX_INPUTS).enumerate() {
+        match input {
+            Plain::Elements(ptr) => {
+                rows.inputs[k].write(ptr);
+            }
+            Plain::Value(scalar) => {
+                let value: *const Splat = values[k].write(splat_bytes(scalar, dtype));
+                rows.inputs[k].write(value.cast());
+                rows.splat |= 1 << k;
+            }
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { block(&rows) }
+}
+
 /// Out of line, so that the fast path has little to save and restore.
 #[inline(never)]
 fn run_plan(kernel: &Kernel, block: Block, dtype: DType, inputs: &[Operand], scalars: &[Scalar], out: DstBytes, len: usize) {

@@ -31,6 +31,25 @@ pub fn named(name: &str) -> Option<Level> {
     }
 }
 
+/// The name of [`level`] as `RUSTNN_SIMD` has it.
+pub fn level_name() -> &'static str {
+    let level = level();
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    for (name, is) in
+        [("avx512", level.as_avx512().is_some()), ("avx2", level.as_avx2().is_some()), ("sse4.2", level.as_sse4_2().is_some())]
+    {
+        if is {
+            return name;
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    if level.as_neon().is_some() {
+        return "neon";
+    }
+    let _ = level;
+    "fallback"
+}
+
 /// Runs `$op` at AVX2 where the machine has it, else at the baseline: for loops of which there are very many, whose every
 /// level costs compile time and size (elementwise rows: 5,000 loops at four levels, 1,900 at two).
 #[macro_export]

@@ -27,5 +27,5 @@ pub mod text;
 pub mod value;
 pub mod wide;
 
-pub use level::level;
+pub use level::{level, level_name};
 pub use memory::{Dst, Src};

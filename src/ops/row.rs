@@ -1,9 +1,9 @@
 //! The machinery of elementwise ops: what a [`Row`] of the table in [`crate::rows`] is, and how it is called. Promotion,
 //! broadcasting, casts, in-place and `out=` forms, recording and both kinds of backward live here, once.
 
-use crate::mode;
+use crate::mode::{self, Mode};
 use crate::saved::Saved;
-use crate::tape::{rebase, record};
+use crate::tape::rebase;
 use crate::tensor::Tensor;
 use rustnn_autograd::{Backward, Context, Grads, Node};
 use rustnn_kernels::arrays;
@@ -13,7 +13,7 @@ use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 pub use rustnn_kernels::value::Scalar;
 
@@ -33,8 +33,46 @@ pub struct Row {
     pub backward_name: Option<&'static str>,
     /// The range of each input that tests draw from.
     pub ranges: &'static [std::ops::Range<f64>],
-    /// Dtypes or values that PyTorch refuses.
+    /// What the gradients use when all inputs are tensors and the scalars have their defaults; see [`Row::uses`].
+    pub uses: UsesCell,
+    /// Dtypes or values that PyTorch refuses; anything goes with floating-point tensors where the rule is not `Select`.
     pub check: Option<fn(&Row, DType, &[Operand]) -> Result<()>>,
+}
+
+/// Eight bits per input: what its gradient uses. Found once, on first use.
+#[derive(Default)]
+pub struct UsesCell(AtomicU32);
+
+impl UsesCell {
+    pub const fn new() -> Self {
+        UsesCell(AtomicU32::new(0))
+    }
+}
+
+impl Row {
+    /// Bit i of byte k: the gradient of input k uses input i (the result being input `inputs.len()`), given tensors and default
+    /// scalars.
+    fn uses(&self) -> u32 {
+        const KNOWN: u32 = 1 << 31;
+        let known = self.uses.0.load(Relaxed);
+        if known != 0 {
+            return known & !KNOWN;
+        }
+        let n = self.inputs.len();
+        let scalars: SmallVec<[Scalar; 4]> = self.scalars.iter().map(|s| Scalar::Float(s.1.unwrap_or(f64::NAN))).collect();
+        let mut uses = 0;
+        for (k, gradient) in self.gradients.iter().enumerate().take(3) {
+            if let Some(gradient) = gradient {
+                uses |= (probe(gradient, n, &[], &scalars).uses() as u32) << (8 * k);
+            }
+        }
+        self.uses.0.store(uses | KNOWN, Relaxed);
+        uses
+    }
+
+    fn has_defaults(&self, scalars: &[Scalar]) -> bool {
+        self.scalars.iter().zip(scalars).all(|(declared, given)| declared.1 == Some(given.to_f64()))
+    }
 }
 
 /// How a row's result dtype follows from the promoted dtype of its inputs.
@@ -272,46 +310,67 @@ pub(crate) fn run_into(row: &Row, inputs: &[&Tensor], scalars: &[Scalar], out: &
     run(row, out.dtype(), &operands, scalars, out)
 }
 
+/// The commonest call, decided at a glance (see [`arrays::elementwise_plain`]), while no mode is on but `no_grad`. None: it is
+/// another one.
+#[inline]
+fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Option<Result<Tensor>> {
+    let modes = mode::word();
+    if modes & !(Mode::GradOff as u32) != 0 || row.rule == Rule::Select {
+        return None;
+    }
+    let operand = |i: usize| match inputs[i] {
+        Operand::Tensor(t) => arrays::Operand::Array(t.array()),
+        Operand::Scalar(s) => arrays::Operand::Scalar(s),
+    };
+    let out = match arrays::elementwise_plain(&row.kernel, operand, scalars)? {
+        Ok(out) => out,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut wanted = 0;
+    for (i, input) in inputs.iter().enumerate() {
+        wanted |= (input.tensor().is_some_and(Tensor::requires_grad) as u8) << i;
+    }
+    if wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
+        return Some(Ok(Tensor::from_array(out)));
+    }
+    Some(RowBackward::plain(row, inputs, scalars, wanted).and_then(|payload| record_row(inputs, payload, out)))
+}
+
 /// Calls a row: `out = f(inputs; scalars)`.
 pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Tensor> {
     debug_assert_eq!((inputs.len(), scalars.len()), (row.inputs.len(), row.scalars.len()));
+    if let Some(out) = call_plain(row, inputs, scalars) {
+        return out;
+    }
     let plan = plan(row, inputs)?;
     let out = fresh(&plan, inputs)?;
     run(row, plan.compute, inputs, scalars, &out)?;
     if !wants_record(row, plan.result, inputs) {
         return Ok(Tensor::from_array(out));
     }
-    let tensors: SmallVec<[&Tensor; 4]> = inputs.iter().filter_map(|o| o.tensor()).collect();
-    if tensors.len() == inputs.len() {
-        let payload = RowBackward::new(row, inputs, scalars, &out)?;
-        if payload.needs_output() {
-            let node = Node::new(crate::tape::edges(&tensors), payload);
-            let tensor = Tensor::from_array(out);
-            node.payload.save_output(&tensor)?;
-            crate::tape::note_trace(&(node.clone() as _));
-            tensor.set_edge(rustnn_autograd::Edge { node, slot: 0 });
-            return Ok(tensor);
-        }
-        return Ok(record(out, &tensors, payload));
-    }
-    record_mixed(row, inputs, scalars, out)
+    let payload = RowBackward::new(row, inputs, scalars, &out)?;
+    record_row(inputs, payload, out)
 }
 
-/// As the end of [`call`], where some inputs are numbers and so have no edge.
-fn record_mixed(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: Array) -> Result<Tensor> {
-    let payload = RowBackward::new(row, inputs, scalars, &out)?;
+/// Puts the result of a row on the tape.
+fn record_row(inputs: &[Operand], payload: RowBackward, out: Array) -> Result<Tensor> {
     let node = Node::new(mixed_edges(inputs), payload);
-    let tensor = Tensor::from_array(out);
-    if node.payload.needs_output() {
-        node.payload.save_output(&tensor)?;
+    crate::tape::note_trace(&node);
+    if !node.payload.needs_output() {
+        return Ok(Tensor::from_node(out, node, 0));
     }
-    crate::tape::note_trace(&(node.clone() as _));
+    let tensor = Tensor::from_array(out);
+    node.payload.save_output(&tensor)?;
     tensor.set_edge(rustnn_autograd::Edge { node, slot: 0 });
     Ok(tensor)
 }
 
 fn mixed_edges(inputs: &[Operand]) -> rustnn_autograd::Edges<Tensor> {
-    inputs.iter().map(|o| o.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge)).collect()
+    let mut edges = rustnn_autograd::Edges::new();
+    for input in inputs {
+        edges.push(input.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge));
+    }
+    edges
 }
 
 #[inline]
@@ -347,7 +406,7 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     }
     // A formula that needs the overwritten value gets a copy of it.
     let slot = if row.rule == Rule::Select { 1 } else { 0 };
-    let uses = row_uses(row, &inputs, scalars);
+    let uses = row_uses(row, &inputs, scalars, wanted_inputs(&inputs));
     let edges = mixed_edges_first(target, &inputs, slot);
     let payload = if uses >> slot & 1 == 1 {
         let original = original_of(target)?;
@@ -448,13 +507,27 @@ pub struct RowBackward {
     inputs: Option<Box<[Option<(Shape, DType)>]>>,
 }
 
-/// Which inputs the gradients that will be asked for make use of.
-fn row_uses(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> u8 {
+/// The inputs (bits) whose gradients will be asked for.
+fn wanted_inputs(inputs: &[Operand]) -> u8 {
+    let wanted = |o: &Operand| o.tensor().is_some_and(|t| t.dtype().is_differentiable() && t.requires_grad());
+    inputs.iter().enumerate().fold(0, |bits, (i, o)| bits | (wanted(o) as u8) << i)
+}
+
+/// What the gradients of the `wanted` inputs make use of.
+fn row_uses(row: &Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> u8 {
     let n = row.inputs.len();
     let mut uses = 0;
-    for (gradient, input) in row.gradients.iter().zip(inputs) {
-        let wanted = input.tensor().is_some_and(|t| t.dtype().is_differentiable() && t.requires_grad());
-        if let (Some(gradient), true) = (gradient, wanted) {
+    if n <= 3 && inputs.iter().all(|o| o.tensor().is_some()) && row.has_defaults(scalars) {
+        let known = row.uses();
+        for k in 0..n {
+            if wanted >> k & 1 == 1 {
+                uses |= (known >> (8 * k)) as u8;
+            }
+        }
+        return uses;
+    }
+    for (k, gradient) in row.gradients.iter().enumerate() {
+        if let (Some(gradient), true) = (gradient, wanted >> k & 1 == 1) {
             uses |= probe(gradient, n, inputs, scalars).uses();
         }
     }
@@ -476,7 +549,16 @@ fn probe(gradient: &Gradient, n: usize, inputs: &[Operand], scalars: &[Scalar]) 
 
 impl RowBackward {
     fn new(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<RowBackward> {
-        let uses = row_uses(row, inputs, scalars);
+        let mut this = RowBackward::plain(row, inputs, scalars, wanted_inputs(inputs))?;
+        if !inputs.iter().all(|o| o.tensor().is_none_or(|t| t.shape() == out.shape() && t.dtype() == out.dtype())) {
+            this.inputs = Some(inputs.iter().map(|o| o.tensor().map(|t| (t.shape_owned(), t.dtype()))).collect());
+        }
+        Ok(this)
+    }
+
+    /// For tensors of the result's shape and dtype.
+    fn plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> Result<RowBackward> {
+        let uses = row_uses(row, inputs, scalars, wanted);
         let mut saved = Vec::new();
         for (i, input) in inputs.iter().enumerate() {
             match input {
@@ -485,15 +567,7 @@ impl RowBackward {
                 Operand::Tensor(_) => {}
             }
         }
-        let plain = inputs.iter().all(|o| o.tensor().is_some_and(|t| t.shape() == out.shape() && t.dtype() == out.dtype()));
-        let shapes = || inputs.iter().map(|o| o.tensor().map(|t| (t.shape_owned(), t.dtype()))).collect();
-        Ok(RowBackward {
-            row,
-            scalars: scalars.into(),
-            uses,
-            saved: Mutex::new(Some(saved)),
-            inputs: if plain { None } else { Some(shapes()) },
-        })
+        Ok(RowBackward { row, scalars: SmallVec::from_slice(scalars), uses, saved: Mutex::new(Some(saved)), inputs: None })
     }
 
     fn needs_output(&self) -> bool {
@@ -981,6 +1055,7 @@ macro_rules! rows {
                 kernel: $crate::rows!(@kernel $rule [$($in)*] [$($s)*] $f),
                 gradients: $crate::rows!(@gradients [$($in)*] [$($s)*] $y $dy $(, $($g)+)?),
                 backward_name: $crate::rows!(@optional $($backward)?),
+                uses: $crate::row::UsesCell::new(),
                 ranges: &[$($range),*],
                 check: $crate::rows!(@optional $($check)?),
             };

@@ -81,7 +81,7 @@ pub fn softmax(x: &Tensor, dim: i64, log: bool, dtype: Option<DType>) -> Result<
         }
         let saved = SavedSet::new([Saved::output(&out, 0)?]);
         let node = Node::new(crate::tape::edges(&[&x]), SoftmaxBackward { log, dim: d, saved });
-        crate::tape::note_trace(&(node.clone() as _));
+        crate::tape::note_trace(&node);
         out.set_edge(Edge { node, slot: 0 });
     }
     Ok(out)

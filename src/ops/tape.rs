@@ -1,13 +1,12 @@
 //! Recording: leaves, views and in-place writes on the tape, and the entrance to the backward engine.
 
 use crate::mode::{self, Guard, Mode};
-use crate::saved::Held;
-use crate::tensor::{Creation, Tensor};
+use crate::tensor::{Creation, Meta, Tensor};
 use rustnn_autograd::{Backward, Context, Edge, Edges, Grads, Hooks, Node, NodeRef, Run, Variable};
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, Strides, bail};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 impl Variable for Tensor {
     type Error = Error;
@@ -55,7 +54,7 @@ pub fn edges(inputs: &[&Tensor]) -> Edges<Tensor> {
 /// Puts `array` on the tape as the only output of an op on `inputs`.
 pub fn record<B: Backward<Tensor> + 'static>(array: Array, inputs: &[&Tensor], payload: B) -> Tensor {
     let node = Node::new(edges(inputs), payload);
-    note_trace(&(node.clone() as NodeRef<Tensor>));
+    note_trace(&node);
     Tensor::from_node(array, node, 0)
 }
 
@@ -74,7 +73,7 @@ pub fn named(tensor: Tensor, name: &'static str) -> Tensor {
 pub static TRACE: OnceLock<fn() -> String> = OnceLock::new();
 
 /// In anomaly mode, notes where a node was made.
-pub fn note_trace(node: &NodeRef<Tensor>) {
+pub fn note_trace<B: ?Sized + Backward<Tensor>>(node: &Node<Tensor, B>) {
     if mode::is_on(Mode::Anomaly)
         && let Some(trace) = TRACE.get()
     {
@@ -122,18 +121,55 @@ impl Geometry {
     }
 }
 
-/// Adds a gradient up in a leaf's `.grad`.
+/// Adds a gradient up in a leaf's `.grad`. The leaf owns this node for life, which therefore must not own the leaf; when a leaf
+/// dies before its graph, it leaves its meta here.
 pub struct Accumulate {
-    leaf: Held,
+    leaf: Mutex<Leaf>,
+}
+
+struct Leaf {
+    array: Array,
+    counter: Option<Arc<AtomicU32>>,
+    meta: LeafMeta,
+}
+
+enum LeafMeta {
+    Living(Weak<Meta>),
+    Left(Arc<Meta>),
 }
 
 impl Accumulate {
-    pub fn new(leaf: Held) -> Accumulate {
-        Accumulate { leaf }
+    pub(crate) fn new(leaf: &Tensor) -> Accumulate {
+        let meta = LeafMeta::Living(Arc::downgrade(leaf.meta()));
+        Accumulate { leaf: Mutex::new(Leaf { array: leaf.array().clone(), counter: leaf.counter(), meta }) }
     }
 
-    pub fn leaf(&self) -> &Tensor {
-        self.leaf.tensor()
+    fn lock(&self) -> std::sync::MutexGuard<'_, Leaf> {
+        self.leaf.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The leaf; None while another thread is dropping it.
+    pub fn leaf(&self) -> Option<Tensor> {
+        let leaf = self.lock();
+        let meta = match &leaf.meta {
+            LeafMeta::Living(weak) => weak.upgrade()?,
+            LeafMeta::Left(meta) => meta.clone(),
+        };
+        Some(Tensor::with_meta(leaf.array.clone(), leaf.counter.clone(), meta))
+    }
+
+    /// The leaf has got another header.
+    pub(crate) fn set_header(&self, leaf: &Tensor) {
+        let mut own = self.lock();
+        let before = std::mem::replace(&mut own.array, leaf.array().clone());
+        own.counter = leaf.counter();
+        drop(own);
+        drop(before);
+    }
+
+    /// Takes what a dead leaf leaves.
+    pub(crate) fn adopt(&self, meta: Arc<Meta>) {
+        self.lock().meta = LeafMeta::Left(meta);
     }
 }
 
@@ -143,7 +179,7 @@ impl Backward<Tensor> for Accumulate {
     }
 
     fn backward(&self, mut grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
-        let leaf = self.leaf.tensor();
+        let Some(leaf) = self.leaf() else { return Ok(Grads::new()) };
         let Some(grad) = grads.first_mut().and_then(Option::take) else { return Ok(Grads::new()) };
         if grad.shape() != leaf.shape() {
             bail!(
@@ -169,13 +205,13 @@ impl Backward<Tensor> for Accumulate {
             Some(before) => mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?,
         }
         if let Some(hooks) = leaf.post_accumulate() {
-            hooks.run_tensor(0, leaf)?;
+            hooks.run_tensor(0, &leaf)?;
         }
         Ok(Grads::new())
     }
 
     fn leaf_hooks(&self) -> Option<Arc<Hooks<Tensor>>> {
-        self.leaf.tensor().leaf_hooks()
+        self.leaf()?.leaf_hooks()
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

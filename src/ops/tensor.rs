@@ -4,10 +4,10 @@ use crate::alias::Alias;
 use crate::mode::{self, Mode};
 use crate::saved::Held;
 use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
-use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury};
+use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury, release};
 use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, bail};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A tensor. Clones share storage, version counter and [`Meta`] (gradient, history, hooks, host object); the header
 /// (shape, strides, offset) is each clone's own.
@@ -45,15 +45,14 @@ struct State {
 #[derive(Default)]
 struct Rest {
     grad: Option<Held>,
-    accumulator: Weak0,
+    /// The leaf's place on the tape. It knows the leaf weakly, see [`Accumulate`].
+    accumulator: Option<Arc<Node<Tensor, Accumulate>>>,
     /// On a leaf's gradient. Those of other tensors lie on their node.
     hooks: Option<Arc<Hooks<Tensor>>>,
     post_accumulate: Option<Arc<Hooks<Tensor>>>,
     view: Option<Arc<View>>,
     alias: Option<Arc<Alias>>,
 }
-
-type Weak0 = Option<Weak<Node<Tensor, Accumulate>>>;
 
 /// A view remembers the tensor it looks into, so that in-place ops on it become history of that one.
 pub(crate) struct View {
@@ -85,11 +84,16 @@ impl Drop for Meta {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
         if let Some(edge) = state.edge.take() {
-            bury(edge.node);
+            release(edge.node);
         }
-        if let Some(rest) = state.rest.take() {
-            bury(rest);
+        let Some(mut rest) = state.rest.take() else { return };
+        // A graph that outlives its leaf takes over what gradients there still have to meet: hooks, and the sum so far.
+        if let Some(accumulator) = rest.accumulator.take().filter(|node| Arc::strong_count(node) > 1) {
+            let flags = *self.flags.get_mut();
+            accumulator.payload.adopt(Meta::new(flags, State { edge: None, rest: Some(rest) }));
+            return release(accumulator as NodeRef<Tensor>);
         }
+        bury(rest);
     }
 }
 
@@ -241,13 +245,22 @@ impl Tensor {
             bail!(Runtime, "data set to a tensor that requires gradients must be floating point or complex dtype");
         }
         self.counter = Some(Arc::new(AtomicU32::new(self.version())));
-        self.array = other.array.clone();
+        self.set_array(other.array.clone());
         Ok(())
     }
 
     /// Another header over the same identity, for ops that change the header in place (`t_`, `resize_`, `set_`).
     pub(crate) fn set_array(&mut self, array: Array) {
         self.array = array;
+        let accumulator = self.meta.read_rest(|rest| rest.accumulator.clone()).flatten();
+        if let Some(accumulator) = accumulator {
+            accumulator.payload.set_header(self);
+        }
+    }
+
+    /// A tensor of the identity `meta`.
+    pub(crate) fn with_meta(array: Array, counter: Option<Arc<AtomicU32>>, meta: Arc<Meta>) -> Tensor {
+        Tensor { array, counter, meta }
     }
 
     // Gradients.
@@ -307,24 +320,13 @@ impl Tensor {
         if flags & (REQUIRES_GRAD | HAS_EDGE) == 0 {
             return None;
         }
-        let existing = || {
-            let state = self.meta.lock();
-            let accumulator = || state.rest.as_ref()?.accumulator.as_ref()?.upgrade();
-            state.edge.clone().or_else(|| accumulator().map(|node| Edge { node: node as NodeRef<Tensor>, slot: 0 }))
-        };
-        if let Some(edge) = existing() {
-            return Some(edge);
+        let mut state = self.meta.lock();
+        if let Some(edge) = &state.edge {
+            return Some(edge.clone());
         }
-        // Made outside the lock: holding the host object may have to wait for the host language.
-        let node = Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(Held::new(self)));
-        let won = self.meta.rest(|rest| {
-            let free = rest.accumulator.as_ref().is_none_or(|weak| weak.strong_count() == 0);
-            if free {
-                rest.accumulator = Some(Arc::downgrade(&node));
-            }
-            free
-        });
-        if won { Some(Edge { node, slot: 0 }) } else { existing() }
+        let accumulator = &mut state.rest.get_or_insert_default().accumulator;
+        let node = accumulator.get_or_insert_with(|| Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(self)));
+        Some(Edge { node: node.clone() as NodeRef<Tensor>, slot: 0 })
     }
 
     /// The node that made this tensor, as `grad_fn` shows it.
@@ -673,8 +675,7 @@ impl Tensor {
         self.shape().into()
     }
 
-    /// The accumulator's `Weak` stays, but nothing else of the graph is reachable from here: whether this tensor alone holds
-    /// its meta, for collectors of cycles.
+    /// Whether this tensor alone holds its meta, for collectors of cycles.
     pub fn is_sole_owner(&self) -> bool {
         Arc::strong_count(&self.meta) == 1
     }

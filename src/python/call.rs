@@ -71,9 +71,11 @@ fn call<'py>(
     kwargs: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut failures = Vec::new();
+    let mut values = Values::new();
     for schema in &entry.overloads {
-        match read(schema, args, kwargs) {
-            Ok(values) => {
+        values.clear();
+        match read(schema, args, kwargs, &mut values) {
+            Ok(()) => {
                 let run = || schema.run.call(&Args(&values));
                 let result = if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
                 return output(py, result.map_err(to_python)?);

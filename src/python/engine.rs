@@ -199,7 +199,7 @@ impl PyNode {
     #[getter]
     fn variable<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match self.0.payload.as_any().downcast_ref::<tape::Accumulate>() {
-            Some(node) => wrap(py, node.leaf().clone()),
+            Some(node) => node.leaf().map_or_else(|| Ok(py.None().into_bound(py)), |leaf| wrap(py, leaf)),
             None => Err(PyAttributeError::new_err(format!("'{}' object has no attribute 'variable'", self.0.name()))),
         }
     }

@@ -59,6 +59,12 @@ fn set_num_threads(n: i64) -> PyResult<()> {
     Ok(())
 }
 
+/// The vector instructions in use, as `RUSTNN_SIMD` names them.
+#[pyfunction]
+fn _simd_level() -> &'static str {
+    rustnn_kernels::level_name()
+}
+
 /// Live bytes, their peak, and bytes kept for reuse.
 #[pyfunction]
 fn _memory() -> (usize, usize, usize) {
@@ -199,7 +205,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }
     functions! {
-        get_default_dtype set_default_dtype promote_types can_cast get_num_threads set_num_threads _memory _reset_peak_memory
+        get_default_dtype set_default_dtype promote_types can_cast get_num_threads set_num_threads _memory _reset_peak_memory _simd_level
         _empty_cache _set_default_device _get_default_device _set_function_markers _set_torch_function_off
         _sgd_step _adam_step
     }

@@ -175,11 +175,14 @@ fn shown(name: &str) -> &str {
     if name == "self" { "input" } else { name }
 }
 
-/// Reads `args` and `kwargs` into the schema's order.
-pub fn read(schema: &Schema, args: &[Bound<PyAny>], kwargs: &[(Bound<PyString>, Bound<PyAny>)]) -> Result<Values, Mismatch> {
+/// Reads `args` and `kwargs` into `values`, which is empty, in the schema's order.
+pub fn read(
+    schema: &Schema,
+    args: &[Bound<PyAny>],
+    kwargs: &[(Bound<PyString>, Bound<PyAny>)],
+    values: &mut Values,
+) -> Result<(), Mismatch> {
     let params = &schema.params;
-    let positional = params.iter().filter(|p| !p.keyword_only).count();
-    let mut values: Values = SmallVec::new();
     let mut next = 0;
     for (i, param) in params.iter().enumerate() {
         // view(2, 3): all that follows is the list.
@@ -211,16 +214,18 @@ pub fn read(schema: &Schema, args: &[Bound<PyAny>], kwargs: &[(Bound<PyString>, 
         }
         let given = if !param.keyword_only && next < args.len() {
             next += 1;
-            Some((args[next - 1].clone(), Some(next)))
+            Some((&args[next - 1], Some(next)))
+        } else if kwargs.is_empty() {
+            None
         } else {
             let found = kwargs.iter().find(|(k, _)| {
                 let k = k.to_cow().unwrap_or_default();
                 *k == *param.name || (alias(&k) == param.name && !params.iter().any(|p| *p.name == *k))
             });
-            found.map(|(_, v)| (v.clone(), None))
+            found.map(|(_, v)| (v, None))
         };
         match given {
-            Some((value, position)) => values.push(convert(schema, param, &value, position)?),
+            Some((value, position)) => values.push(convert(schema, param, value, position)?),
             None => match &param.default {
                 Some(default) => values.push(default.clone()),
                 None => {
@@ -240,6 +245,7 @@ pub fn read(schema: &Schema, args: &[Bound<PyAny>], kwargs: &[(Bound<PyString>, 
         }
     }
     if next < args.len() {
+        let positional = params.iter().filter(|p| !p.keyword_only).count();
         return Err(Mismatch::Arguments(format!(
             "{}() takes {positional} positional argument{} but {} {} given",
             schema.name,
@@ -260,7 +266,7 @@ pub fn read(schema: &Schema, args: &[Bound<PyAny>], kwargs: &[(Bound<PyString>, 
             _ => {}
         }
     }
-    Ok(values)
+    Ok(())
 }
 
 pub fn type_name(object: &Bound<PyAny>) -> String {

@@ -3,6 +3,7 @@
 use crate::detach::detached;
 use crate::error::IntoPy;
 use crate::types::{self, PyDType, PyDevice};
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::*;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use rustnn_ops::row::{self, Operand, Row, Scalar};
 use rustnn_ops::saved::Host;
 use rustnn_ops::{Tensor, rows};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 /// A tensor as Python sees it. Its identity is the `Meta` of the Rust tensor: while this object lives, every conversion of that
 /// tensor returns it.
@@ -97,7 +98,12 @@ fn living<'py>(py: Python<'py>, tensor: &Tensor) -> Option<Bound<'py, PyAny>> {
 /// Puts a fresh object into its tensor's slot.
 fn settle(object: &Bound<PyTensor>) {
     let content = std::ptr::from_ref(object.get());
-    OFFSET.get_or_init(object.py(), || content as usize - object.as_ptr() as usize);
+    OFFSET.get_or_init(object.py(), || {
+        let offset = content as usize - object.as_ptr() as usize;
+        let size = object.py().get_type::<PyTensor>().getattr("__basicsize__").and_then(|size| size.extract::<usize>());
+        assert!(size.is_ok_and(|size| size == offset + size_of::<PyTensor>() + TRAILER_BYTES), "PyO3 lays objects out in another way");
+        offset
+    });
     object.get().with(object.py(), |t| t.meta().host().store(content.cast_mut().cast(), Release));
 }
 
@@ -106,9 +112,46 @@ pub fn wrap<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>>
     if let Some(object) = living(py, &tensor) {
         return Ok(object);
     }
-    let object = Bound::new(py, PyTensor::new(tensor))?;
-    settle(&object);
-    Ok(object.into_any())
+    fresh(py, tensor)
+}
+
+/// The class `Tensor`, for comparisons of addresses.
+#[inline]
+pub fn plain_class(py: Python<'_>) -> *mut ffi::PyTypeObject {
+    static CLASS: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
+    let class = CLASS.load(Relaxed);
+    if !class.is_null() {
+        return class;
+    }
+    let class = PyTensor::type_object_raw(py);
+    CLASS.store(class, Relaxed);
+    class
+}
+
+/// Bytes behind the `PyTensor` in an object: the instance dictionary and the list of weak references.
+const TRAILER_BYTES: usize = 2 * size_of::<*mut ffi::PyObject>();
+
+/// A new plain object around a tensor that has none. It is made without `object.__new__`, which gives every object a dictionary
+/// at once (a tenth of a small op's time); it gets one when an attribute is set.
+fn fresh<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    let Some(&offset) = OFFSET.get(py) else {
+        let object = Bound::new(py, PyTensor::new(tensor))?;
+        settle(&object);
+        return Ok(object.into_any());
+    };
+    // SAFETY: the type is `Tensor` itself, whose objects hold a `PyTensor` at `offset` (as measured on one) and behind it, as
+    // `OFFSET` asserts, two pointers for which null, what the allocator wrote, is the empty state. No Python code runs between
+    // the allocation and the write.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(plain_class(py), 0);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let content = object.cast::<u8>().add(offset).cast::<PyTensor>();
+        tensor.meta().host().store(content.cast(), Release);
+        content.write(PyTensor::new(tensor));
+        Ok(Bound::from_owned_ptr(py, object))
+    }
 }
 
 /// As [`wrap`]; a living object takes over the header of `tensor`.
@@ -174,7 +217,9 @@ const DETACH_ELEMENTS: usize = 1 << 15;
 
 fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
     let py = a.py();
-    if let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])? {
+    let plain = plain_class(py);
+    let both = a.get_type_ptr() == plain && b.get_type_ptr() == plain;
+    if !both && let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])? {
         return Ok(result);
     }
     // The common case: both are tensors, nothing is cloned.

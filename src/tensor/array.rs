@@ -4,13 +4,27 @@ use crate::shape::{Shape, Strides, broadcast_strides, checked_numel, contiguous_
 use crate::{DType, Device, Element, Error, Result, Storage, bail, ensure};
 
 /// An untracked view of a storage. `offset` and `strides` count elements.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Array {
     storage: Storage,
     dtype: DType,
     shape: Shape,
     strides: Strides,
     offset: usize,
+}
+
+impl Clone for Array {
+    // By hand: a `SmallVec` clones its elements one by one.
+    #[inline]
+    fn clone(&self) -> Self {
+        Array {
+            storage: self.storage.clone(),
+            dtype: self.dtype,
+            shape: Shape::from_slice(&self.shape),
+            strides: Strides::from_slice(&self.strides),
+            offset: self.offset,
+        }
+    }
 }
 
 /// How two arrays share memory.
@@ -40,6 +54,14 @@ impl Array {
     pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
         let storage = Storage::zeroed(len_bytes(shape, dtype)?, device)?;
         Ok(Array { storage, dtype, shape: shape.into(), strides: contiguous_strides(shape), offset: 0 })
+    }
+
+    /// A fresh array of this one's geometry, which is row-major (see [`Array::is_row_major`]), with arbitrary contents.
+    #[inline]
+    pub fn empty_like(&self, dtype: DType) -> Result<Array> {
+        debug_assert!(self.is_row_major());
+        let storage = Storage::uninit(self.numel() * dtype.size_bytes(), self.device())?;
+        Ok(Array { storage, dtype, shape: Shape::from_slice(&self.shape), strides: Strides::from_slice(&self.strides), offset: 0 })
     }
 
     pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Array> {
@@ -171,6 +193,28 @@ impl Array {
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         is_contiguous(&self.shape, &self.strides)
+    }
+
+    /// Whether the strides are exactly those of a fresh array.
+    #[inline]
+    pub fn is_row_major(&self) -> bool {
+        let mut expected = 1;
+        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
+            if stride != expected {
+                return false;
+            }
+            expected *= size.max(1) as isize;
+        }
+        true
+    }
+
+    /// Whether both have the same shape and strides.
+    #[inline]
+    pub fn has_geometry_of(&self, other: &Array) -> bool {
+        // By hand: comparing slices calls into the C library.
+        self.rank() == other.rank()
+            && self.shape.iter().zip(&other.shape).all(|(a, b)| a == b)
+            && self.strides.iter().zip(&other.strides).all(|(a, b)| a == b)
     }
 
     /// Address of the first element.
