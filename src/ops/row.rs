@@ -310,7 +310,7 @@ pub(crate) fn run_into(row: &Row, inputs: &[&Tensor], scalars: &[Scalar], out: &
     run(row, out.dtype(), &operands, scalars, out)
 }
 
-/// The commonest call, decided at a glance (see [`arrays::elementwise_plain`]), while no mode is on but `no_grad`. None: it is
+/// The commonest call, decided at a glance (see [`rustnn_kernels::arrays::elementwise_plain`]), while no mode is on but `no_grad`. None: it is
 /// another one.
 #[inline]
 fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Option<Result<Tensor>> {
@@ -319,10 +319,10 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
         return None;
     }
     let operand = |i: usize| match inputs[i] {
-        Operand::Tensor(t) => arrays::Operand::Array(t.array()),
-        Operand::Scalar(s) => arrays::Operand::Scalar(s),
+        Operand::Tensor(t) => rustnn_kernels::arrays::Operand::Array(t.array()),
+        Operand::Scalar(s) => rustnn_kernels::arrays::Operand::Scalar(s),
     };
-    let out = match arrays::elementwise_plain(&row.kernel, operand, scalars)? {
+    let out = match rustnn_kernels::arrays::elementwise_plain(&row.kernel, operand, scalars)? {
         Ok(out) => out,
         Err(error) => return Some(Err(error)),
     };
