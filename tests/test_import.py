@@ -1,11 +1,9 @@
 """``import rustnn`` loads the core and little more; everything else is there when it is named."""
 
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from fresh_interpreter import run
 
 import rustnn
 
@@ -18,13 +16,6 @@ HEAVY = """
     rustnn.autograd.functional rustnn.datasets rustnn.linalg rustnn.nn rustnn.nn.functional rustnn.optim
     rustnn.serialization rustnn.utils.checkpoint rustnn.utils.data
 """.split()
-
-
-def run(code, *options):
-    """The words that a fresh interpreter prints."""
-    python = str(Path(rustnn.__file__).parents[1])
-    code = f"import sys; sys.path.insert(0, {python!r})\n{code}"
-    return subprocess.check_output([sys.executable, *options, "-c", code], text=True).split()
 
 
 def test_an_import_loads_no_heavy_module():
