@@ -146,7 +146,8 @@ unsafe fn discard(dict: *mut ffi::PyObject, name: *mut ffi::PyObject) -> bool {
         }
         match ffi::PyDict_Contains(dict, name) {
             0 => true,
-            1 => ffi::PyDict_DelItem(dict, name) == 0,
+            // Not PyDict_DelItem: an OrderedDict (of an old pickle, say) has a list of its own.
+            1 => ffi::PyObject_DelItem(dict, name) == 0,
             _ => false,
         }
     }
@@ -202,7 +203,7 @@ unsafe fn assign(
                 return Set::Failed;
             }
             let registry = if is_parameter { parameters } else { modules };
-            return if ffi::PyDict_SetItem(registry, name, value) == 0 { Set::Done } else { Set::Failed };
+            return if ffi::PyObject_SetItem(registry, name, value) == 0 { Set::Done } else { Set::Failed };
         }
         let plain = classes.builtin.contains(&(class as usize)) || {
             // A stand-in (a proxy, a mock) says through `__class__` what it stands for.

@@ -128,9 +128,23 @@ impl<'py> Call<'py> {
                     replaced.str()?
                 )));
             };
-            // Whatever unpacks: `forward(*args, **kwargs)`.
-            self.args = py.get_type::<PyTuple>().call1((pair.get_item(0)?,))?.cast_into()?;
-            self.kwargs = Some(match pair.get_item(1)?.cast_into::<PyDict>() {
+            // Whatever unpacks: `forward(*args, **kwargs)`, with the interpreter's words where it does not.
+            let (args, kwargs) = (pair.get_item(0)?, pair.get_item(1)?);
+            let refused = |stars: &str, wanted: &str, got: &Bound<PyAny>| -> PyErr {
+                let forward = self.this.getattr(intern!(py, "forward"));
+                let part = |name: &str| forward.as_ref().ok().and_then(|f| f.getattr(name).ok()).map(|text| text.to_string());
+                let name = format!("{}.{}", part("__module__").unwrap_or_default(), part("__qualname__").unwrap_or_default());
+                let kind = crate::schema::type_name(got);
+                pyo3::exceptions::PyTypeError::new_err(format!("{name}() argument after {stars} must be {wanted}, not {kind}"))
+            };
+            if !kwargs.hasattr(intern!(py, "keys"))? {
+                return Err(refused("**", "a mapping", &kwargs));
+            }
+            if args.try_iter().is_err() {
+                return Err(refused("*", "an iterable", &args));
+            }
+            self.args = py.get_type::<PyTuple>().call1((args,))?.cast_into()?;
+            self.kwargs = Some(match kwargs.cast_into::<PyDict>() {
                 Ok(kwargs) => kwargs,
                 Err(other) => py.get_type::<PyDict>().call1((other.into_inner(),))?.cast_into()?,
             });

@@ -72,18 +72,29 @@ fn is_empty(state: &Bound<PyDict>, name: &Bound<PyString>) -> PyResult<bool> {
 }
 
 /// Names and values as they are now: code that runs meanwhile may change the dictionary. None is left out.
-fn entries<'py>(dict: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+fn entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    let mut out = all_entries(dict)?;
+    out.retain(|(_, value)| !value.is_none());
+    Ok(out)
+}
+
+fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
     let mut out = Vec::with_capacity(dict.len());
+    if !dict.is_exact_instance_of::<PyDict>() {
+        // An OrderedDict's order is not that of its table.
+        for item in dict.call_method0(intern!(dict.py(), "items"))?.try_iter()? {
+            out.push(item?.extract()?);
+        }
+        return Ok(out);
+    }
     let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: attached; no other code runs between the steps; borrowed entries are counted at once.
     unsafe {
         while ffi::PyDict_Next(dict.as_ptr(), &mut position, &mut key, &mut value) != 0 {
-            if value != ffi::Py_None() {
-                out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
-            }
+            out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
         }
     }
-    out
+    Ok(out)
 }
 
 fn text<'a>(name: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
@@ -180,20 +191,20 @@ fn save<'py>(
         saving.destination.set_item(joined(prefix, name)?, value)
     };
     if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
-        for (name, value) in entries(&parameters) {
+        for (name, value) in entries(&parameters)? {
             put(saving, &name, &value)?;
         }
     }
     if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
         let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
-        for (name, value) in entries(&buffers) {
+        for (name, value) in entries(&buffers)? {
             if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
                 put(saving, &name, &value)?;
             }
         }
     }
     let Some(modules) = registry(state, intern!(py, "_modules"))?.filter(|modules| !modules.is_empty()) else { return Ok(()) };
-    for (name, child) in entries(&modules) {
+    for (name, child) in entries(&modules)? {
         let path = joined(prefix, &name)?;
         let inner = joined(&path, intern!(py, "."))?;
         let below = state_of(&child)?;
@@ -282,7 +293,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
     }
     // Read now: loading may have changed them.
     let modules = registry(&state, intern!(py, "_modules"))?;
-    let children = modules.as_ref().map(entries).unwrap_or_default();
+    let children = modules.as_ref().map(entries).transpose()?.unwrap_or_default();
     if !children.is_empty() {
         // One pass over the entries for all children. Grouped now, not before: a pre-hook above may have renamed keys.
         let mut groups: Vec<(String, Bound<'py, PyAny>, Bound<'py, PyDict>)> = Vec::with_capacity(children.len());
@@ -296,7 +307,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
             places.insert(name.clone(), groups.len());
             groups.push((name, child, PyDict::new(py)));
         }
-        for (key, value) in all_entries(given) {
+        for (key, value) in all_entries(given)? {
             let Some(rest) = text_of_key(&key)?.strip_prefix(prefix) else { continue };
             if let Some((head, _)) = rest.split_once('.')
                 && let Some(&place) = places.get(head)
@@ -326,19 +337,6 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
     Ok(())
 }
 
-/// As [`entries`], with those that are None.
-fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let mut out = Vec::with_capacity(dict.len());
-    let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: attached; no other code runs between the steps; borrowed entries are counted at once.
-    unsafe {
-        while ffi::PyDict_Next(dict.as_ptr(), &mut position, &mut key, &mut value) != 0 {
-            out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
-        }
-    }
-    out
-}
-
 fn text_of_key<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
     let text = key.cast::<PyString>().map_err(|_| {
         let kind = crate::schema::type_name(key);
@@ -358,11 +356,11 @@ fn load_own<'py>(
     let py = module.py();
     let mut own = Vec::new();
     if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
-        own = entries(&parameters);
+        own = entries(&parameters)?;
     }
     if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
         let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
-        for (name, value) in entries(&buffers) {
+        for (name, value) in entries(&buffers)? {
             if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
                 own.push((name, value));
             }
@@ -387,7 +385,7 @@ fn load_own<'py>(
     if given.contains(&extra)? {
         loading.unexpected.append(&extra)?;
     }
-    for (key, _) in all_entries(given) {
+    for (key, _) in all_entries(given)? {
         let full = text_of_key(&key)?;
         let Some(rest) = full.strip_prefix(prefix) else { continue };
         if full == extra {

@@ -293,6 +293,11 @@ impl PyTensor {
         make_subclass(cls, data, require_grad)
     }
 
+    /// The tensor, its history included, as an object of a subclass.
+    fn as_subclass<'py>(slf: &Bound<'py, Self>, cls: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+        wrap_as(cls, rustnn_ops::views::alias(&slf.get().get(slf.py())))
+    }
+
     // Numbers.
 
     fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -118,8 +118,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 # What may be asked of a tensor that has no shape yet: its dtype, its device, and whatever does not touch data.
 _ALLOWED_WITHOUT_SHAPE = frozenset(
-    ("copy_", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda", "cpu", "to", "_to",
-     "get_device", "_has_compatible_shallow_copy_type", "is_complex", "bfloat16", "type")
+    ("copy_", "is_floating_point", "half", "float", "double", "char", "short", "int", "long", "cuda", "cpu", "to",
+     "_to", "get_device", "_has_compatible_shallow_copy_type", "is_complex", "bfloat16", "type")
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "CheckpointFunction",
     "checkpoint",
     "checkpoint_sequential",
+    "is_recompute",
     "noop_context_fn",
     "set_checkpoint_early_stop",
 ]
@@ -155,18 +156,40 @@ def checkpoint_sequential(functions, segments, input, use_reentrant=None, **kwar
     return run(parts[start:])(input)
 
 
+_recomputing = local()
+
+
+def is_recompute():
+    """Whether this thread is computing something again for a checkpoint: forward hooks that count or log want to know.
+
+    Example:
+        >>> from rustnn import nn
+        >>> from rustnn.utils.checkpoint import checkpoint, is_recompute
+        >>> seen, layer = [], nn.Linear(1, 1)
+        >>> handle = layer.register_forward_hook(lambda module, args, output: seen.append(is_recompute()))
+        >>> checkpoint(layer, rustnn.ones(1, 1), use_reentrant=True).sum().requires_grad
+        False
+        >>> checkpoint(layer, rustnn.ones(1, 1, requires_grad=True), use_reentrant=True).sum().backward()
+        >>> seen
+        [False, False, True]
+    """
+    return getattr(_recomputing, "depth", 0) > 0
+
+
 class _same_random_numbers:
-    """Inside, the generator continues from ``state``; afterwards from where it was."""
+    """Inside, something is computed again: the generator continues from ``state``; afterwards from where it was."""
 
     def __init__(self, state):
         self.state = state
 
     def __enter__(self):
+        _recomputing.depth = getattr(_recomputing, "depth", 0) + 1
         if self.state is not None:
             self.outer = _core.get_rng_state()
             _core.set_rng_state(self.state)
 
     def __exit__(self, *args):
+        _recomputing.depth -= 1
         if self.state is not None:
             _core.set_rng_state(self.outer)
 

@@ -208,6 +208,8 @@ class BackwardHook:
         self.grad_outputs = None
         self.n_inputs = -1
         self.n_outputs = -1
+        # Position, shape, dtype and device of every tensor among several inputs.
+        self.inputs = ()
         # Positions of the tensors that require grad; None until the node is built, and for ever where nothing requires
         # gradient.
         self.input_tensors_index = None
@@ -220,6 +222,13 @@ class BackwardHook:
         """Put the input node under ``args``; returns the arguments for forward."""
         self.n_inputs = len(args)
         args, self.input_tensors_index = self._through_node(args, self._on_input_gradients)
+        if self.n_inputs > 1:
+            # The only input of a call whose hook fires has a gradient.
+            self.inputs = [
+                (index, value.shape, value.dtype, value.device)
+                for index, value in enumerate(args)
+                if isinstance(value, _core.Tensor)
+            ]
         return args
 
     def setup_output_hook(self, result):
@@ -302,10 +311,18 @@ class BackwardHook:
         # A gradient that reaches the inputs without having passed the outputs (second derivatives) is not this call's.
         if self.grad_outputs is None:
             return None
-        grads = _spread(grad_inputs, self.input_tensors_index, self.n_inputs)
+        flowing = grads = _spread(grad_inputs, self.input_tensors_index, self.n_inputs)
+        if any(grads[index] is None for index, *_ in self.inputs):
+            # Hooks see zeros for every tensor without a gradient, as in PyTorch; what flows on stays None.
+            shown = list(grads)
+            for index, shape, dtype, device in self.inputs:
+                if shown[index] is None:
+                    shown[index] = _core.zeros(shape, dtype=dtype, device=device)
+            grads = tuple(shown)
         for hook in self.user_hooks:
             returned = hook(self.module, grads, self._shown(self.grad_outputs))
             if returned is not None:
                 grads = _as_gradients(returned, self.n_inputs, "Backward hook returned an invalid number of grad_input")
+                flowing = grads
         self.grad_outputs = None
-        return tuple(grads[index] for index in self.input_tensors_index)
+        return tuple(flowing[index] for index in self.input_tensors_index)

@@ -91,6 +91,10 @@ class _NumberedModules(Module):
 
     def _insert(self, index, module) -> None:
         children = list(self._modules.values())
+        if index == len(children):
+            # At the end nobody's name changes.
+            self._modules[str(index)] = module
+            return
         children.insert(index, module)
         self._modules.clear()
         self._modules.update((str(position), child) for position, child in enumerate(children))

@@ -14,7 +14,6 @@ import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 
-import rustnn
 from rustnn import _core
 from rustnn.nn.parameter import Buffer, Parameter, is_lazy
 from rustnn.utils.hooks import BackwardHook, RemovableHandle, _NestedHook
@@ -347,9 +346,11 @@ def _parse_to(args, kwargs):
     """Read ``to(device | dtype | tensor, ...)``; returns device, dtype, non_blocking, memory_format."""
 
     def refuse():
-        got = ", ".join(
-            [type(arg).__name__ for arg in args] + [f"{key}={type(arg).__name__}" for key, arg in kwargs.items()]
-        )
+        def kind(value):
+            name = type(value).__name__
+            return f"torch.{name}" if isinstance(value, (_core.dtype, _core.device)) else name
+
+        got = ", ".join([kind(arg) for arg in args] + [f"{key}={kind(arg)}" for key, arg in kwargs.items()])
         return TypeError(
             f"to() received an invalid combination of arguments - got ({got}), but expected one of:\n"
             " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, "
@@ -441,9 +442,12 @@ class Module:
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
         # The native call and the native assignment know nothing of what hardly any class has: the steps of a call
-        # overridden, a class behind Module that has an assignment of its own.
+        # overridden, a forward that takes no self, a class behind Module that has an assignment of its own.
+        forward = next((vars(base)["forward"] for base in cls.__mro__ if "forward" in vars(base)), None)
         if cls.__call__ is Module.__call__ and (
-            cls._call_impl is not Module._call_impl or cls._wrapped_call_impl is not Module._wrapped_call_impl
+            cls._call_impl is not Module._call_impl
+            or cls._wrapped_call_impl is not Module._wrapped_call_impl
+            or isinstance(forward, (staticmethod, classmethod))
         ):
             cls.__call__ = Module._python_call
         behind = cls.__mro__[cls.__mro__.index(Module) + 1 : -1]
@@ -764,8 +768,8 @@ class Module:
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 
-    def _slow_forward(self, *args, **kwargs):
-        return self.forward(*args, **kwargs)
+    def _slow_forward(self, *input, **kwargs):
+        return self.forward(*input, **kwargs)
 
     def _wrapped_call_impl(self, *args, **kwargs):
         try:
@@ -909,12 +913,12 @@ class Module:
                 grad_fn.register_hook(_WrappedHook(hook, self))
             self._maybe_warn_non_full_backward_hook(args, result, grad_fn)
 
-    def _maybe_warn_non_full_backward_hook(self, args, result, grad_fn) -> None:
+    def _maybe_warn_non_full_backward_hook(self, inputs, result, grad_fn) -> None:
         def warn(text):
             warnings.warn(text, FutureWarning, stacklevel=3)
 
         advice = "Please use register_full_backward_hook to get the documented behavior."
-        for values, verb, missing in ((result, "return", "grad_output"), (args, "take as input", "grad_input")):
+        for values, verb, missing in ((result, "return", "grad_output"), (inputs, "take as input", "grad_input")):
             if not isinstance(values, Tensor) and not (
                 isinstance(values, tuple) and all(isinstance(value, Tensor) for value in values)
             ):
@@ -925,7 +929,7 @@ class Module:
                 )
                 return
         outputs = (result,) if isinstance(result, Tensor) else result
-        inputs = (args,) if isinstance(args, Tensor) else args
+        inputs = (inputs,) if isinstance(inputs, Tensor) else inputs
         nodes = {output.grad_fn for output in outputs if output.grad_fn is not None}
         if len(nodes) == 0 or (len(nodes) == 1 and grad_fn not in nodes):
             warn(
@@ -948,8 +952,7 @@ class Module:
                 )
 
     def compile(self, *args, **kwargs) -> None:
-        """Make the module's call go through ``rustnn.compile``; takes the arguments of that function."""
-        self._compiled_call_impl = rustnn.compile(self._call_impl, *args, **kwargs)
+        """Do nothing: calls are as fast as they get here. Takes any arguments, as PyTorch's compiles with them."""
 
     # ---- hooks ------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 from rustnn import _core
 
@@ -85,8 +86,9 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     """
     if not isinstance(parameters, Tensor):
         # A generator would be used up by the first pass.
+        is_generator = isinstance(parameters, Iterator)
         parameters = list(parameters)
-        if not parameters:
+        if is_generator and not parameters:
             warnings.warn("`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=3)
     grads = [parameter.grad for parameter in _as_list(parameters) if parameter.grad is not None]
     total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rustnn import _core
+from rustnn.nn.modules.module import _typename
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
@@ -41,7 +42,7 @@ def vector_to_parameters(vec, parameters) -> None:
         (2.0, 3.0)
     """
     if not isinstance(vec, _core.Tensor):
-        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
+        raise TypeError(f"expected torch.Tensor, but got: {_typename(vec)}")
     device = None
     start = 0
     for parameter in parameters:

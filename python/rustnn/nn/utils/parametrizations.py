@@ -130,6 +130,10 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
     return module
 
 
+# The distance from one to the next number.
+_ROUNDING = {_core.float64: 2.0**-52, _core.float32: 2.0**-23, _core.float16: 2.0**-10, _core.bfloat16: 2.0**-7}
+
+
 class _Solve(Function):
     """A⁻¹ B with its gradient."""
 
@@ -184,7 +188,7 @@ def _with_orthonormal_columns(matrix):
 def _is_orthogonal(q) -> bool:
     """Within a few units of rounding of its size."""
     unit = _core.eye(q.size(-1), dtype=q.dtype, device=q.device)
-    return _core.allclose(q.mT @ q, unit, atol=10.0 * q.size(-2) * _core.finfo(q.dtype).eps)
+    return _core.allclose(q.mT @ q, unit, atol=10.0 * q.size(-2) * _ROUNDING[q.dtype])
 
 
 class _Orthogonal(Module):

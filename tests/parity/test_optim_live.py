@@ -1,0 +1,249 @@
+"""Optimizers and schedulers against PyTorch itself: the same steps, the same state dicts, exchanged both ways.
+
+Runs in the venv that `make parity` makes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rustnn
+
+torch = pytest.importorskip("torch", reason="`make parity` installs PyTorch")
+
+OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.3}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}),
+    ("Adam", {}),
+    ("Adam", {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.02, "amsgrad": True, "maximize": True}),
+    ("AdamW", {}),
+    ("AdamW", {"lr": 0.02, "weight_decay": 0.3, "amsgrad": True}),
+]
+each_optimizer = pytest.mark.parametrize(
+    ("kind", "options"), OPTIMIZERS, ids=[f"{i}-{o[0]}" for i, o in enumerate(OPTIMIZERS)]
+)
+SHAPES = ((3, 4), (4,), ())
+TOLERANCE = {"float64": 1e-10, "float32": 2e-6}
+
+
+def parameters(t: Any, dtype: str) -> list[Any]:
+    rng = np.random.default_rng(0)
+    return [t.nn.Parameter(t.tensor(rng.normal(size=shape).tolist(), dtype=getattr(t, dtype))) for shape in SHAPES]
+
+
+def optimizer(t: Any, kind: str, options: dict[str, Any], dtype: str) -> tuple[list[Any], Any]:
+    """Two groups, the second with a learning rate of its own."""
+    params = parameters(t, dtype)
+    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.05}]
+    return params, getattr(t.optim, kind)(groups, **options)
+
+
+def steps(t: Any, params: list[Any], optimizer: Any, first: int, count: int) -> None:
+    for step in range(first, first + count):
+        rng = np.random.default_rng(step)
+        for param in params:
+            param.grad = t.tensor(rng.normal(size=tuple(param.shape)).tolist(), dtype=param.dtype)
+        if step % 3 == 1:
+            params[0].grad = None
+        optimizer.step()
+
+
+def converted(t: Any, value: Any) -> Any:
+    """A state dict with the other library's tensors."""
+    if isinstance(value, dict):
+        return {key: converted(t, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(converted(t, item) for item in value)
+    return t.from_numpy(value.detach().numpy().copy()) if hasattr(value, "detach") else value
+
+
+def same(ours: Any, theirs: Any, tolerance: float, where: str = "") -> None:
+    if hasattr(theirs, "detach"):
+        assert tuple(ours.shape) == tuple(theirs.shape) and str(ours.dtype) == str(theirs.dtype), where
+        np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), tolerance, tolerance, err_msg=where)
+    elif isinstance(theirs, dict):
+        assert list(ours) == list(theirs), where
+        for key, item in theirs.items():
+            same(ours[key], item, tolerance, f"{where}.{key}")
+    elif isinstance(theirs, (list, tuple)):
+        assert len(ours) == len(theirs) and type(ours) is type(theirs), where
+        for index, item in enumerate(theirs):
+            same(ours[index], item, tolerance, f"{where}[{index}]")
+    elif isinstance(theirs, float):
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-15), where
+    elif isinstance(theirs, (int, str, bool, type(None))):
+        assert ours == theirs and type(ours) is type(theirs), where
+    else:
+        assert type(ours).__name__ == type(theirs).__name__, where
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@each_optimizer
+def test_optimizer_takes_pytorchs_steps(kind: str, options: dict[str, Any], dtype: str) -> None:
+    ours, our_optimizer = optimizer(rustnn, kind, options, dtype)
+    theirs, their_optimizer = optimizer(torch, kind, options, dtype)
+    for step in range(12):
+        steps(rustnn, ours, our_optimizer, step, 1)
+        steps(torch, theirs, their_optimizer, step, 1)
+        for index, (mine, reference) in enumerate(zip(ours, theirs, strict=True)):
+            same(mine, reference, TOLERANCE[dtype], f"parameter {index} after step {step}")
+
+
+@each_optimizer
+def test_optimizer_has_pytorchs_state_dict_and_text(kind: str, options: dict[str, Any]) -> None:
+    ours, our_optimizer = optimizer(rustnn, kind, options, "float32")
+    theirs, their_optimizer = optimizer(torch, kind, options, "float32")
+    same(our_optimizer.state_dict(), their_optimizer.state_dict(), 0.0)
+    steps(rustnn, ours, our_optimizer, 0, 3)
+    steps(torch, theirs, their_optimizer, 0, 3)
+    same(our_optimizer.state_dict(), their_optimizer.state_dict(), TOLERANCE["float32"])
+    assert repr(our_optimizer) == repr(their_optimizer)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["from PyTorch", "to PyTorch"])
+@each_optimizer
+def test_a_run_goes_on_in_the_other_library(kind: str, options: dict[str, Any], back: bool) -> None:
+    source, target = (rustnn, torch) if back else (torch, rustnn)
+    whole, whole_optimizer = optimizer(source, kind, options, "float64")
+    steps(source, whole, whole_optimizer, 0, 5)
+    params, resumed = optimizer(target, kind, options, "float64")
+    for param, value in zip(params, whole, strict=True):
+        param.data.copy_(converted(target, value))
+    resumed.load_state_dict(converted(target, whole_optimizer.state_dict()))
+    steps(source, whole, whole_optimizer, 5, 6)
+    steps(target, params, resumed, 5, 6)
+    for mine, reference in zip(params, whole, strict=True):
+        np.testing.assert_allclose(mine.detach().numpy(), reference.detach().numpy(), 1e-10)
+
+
+def test_every_optimizer_is_compared() -> None:
+    def kinds(t: Any) -> set[str]:
+        base = t.optim.Optimizer
+        found = {name: getattr(t.optim, name) for name in dir(t.optim)}
+        return {name for name, c in found.items() if isinstance(c, type) and issubclass(c, base) and c is not base}
+
+    assert (kinds(rustnn) & kinds(torch)) - {kind for kind, _ in OPTIMIZERS} == set()
+
+
+# ----------------------------------------------------------------------------------------------------------- schedulers
+def sequential(t: Any, optimizer: Any) -> Any:
+    s = t.optim.lr_scheduler
+    parts = [s.LinearLR(optimizer, 0.25, total_iters=3), s.StepLR(optimizer, 2, 0.5), s.ExponentialLR(optimizer, 0.9)]
+    return s.SequentialLR(optimizer, parts, milestones=[3, 8])
+
+
+def chained(t: Any, optimizer: Any) -> Any:
+    s = t.optim.lr_scheduler
+    return s.ChainedScheduler([s.ConstantLR(optimizer, 0.1, 4), s.ExponentialLR(optimizer, 0.8)], optimizer=optimizer)
+
+
+SCHEDULERS: list[tuple[str, tuple, dict[str, Any]]] = [
+    ("LambdaLR", (lambda epoch: 0.9**epoch,), {}),
+    ("LambdaLR", ([lambda epoch: 1 / (epoch + 1), lambda epoch: 0.5],), {}),
+    ("MultiplicativeLR", (lambda epoch: 0.95,), {}),
+    ("StepLR", (3,), {"gamma": 0.3}),
+    ("MultiStepLR", ([2, 5, 5, 9],), {"gamma": 0.5}),
+    ("ConstantLR", (), {"factor": 0.2, "total_iters": 4}),
+    ("LinearLR", (), {"start_factor": 0.1, "end_factor": 0.8, "total_iters": 6}),
+    ("ExponentialLR", (0.85,), {}),
+    ("PolynomialLR", (), {"total_iters": 7, "power": 2.0}),
+    ("CosineAnnealingLR", (6,), {"eta_min": 0.001}),
+    ("CosineAnnealingWarmRestarts", (3,), {"T_mult": 2, "eta_min": 0.01}),
+    ("CyclicLR", (0.01, 0.2), {"step_size_up": 3, "mode": "triangular2", "cycle_momentum": True}),
+    (
+        "CyclicLR",
+        ([0.01, 0.02], [0.1, 0.3]),
+        {"step_size_up": 2, "step_size_down": 4, "mode": "exp_range", "gamma": 0.9},
+    ),
+    ("OneCycleLR", (0.4,), {"total_steps": 15}),
+    (
+        "OneCycleLR",
+        ([0.4, 0.3],),
+        {"epochs": 3, "steps_per_epoch": 5, "anneal_strategy": "linear", "three_phase": True},
+    ),
+    ("ReduceLROnPlateau", (), {"patience": 1, "factor": 0.5, "cooldown": 1, "threshold_mode": "abs", "min_lr": 0.001}),
+    ("ReduceLROnPlateau", ("max",), {"patience": 0, "factor": 0.1}),
+    ("SequentialLR", (), {}),
+    ("ChainedScheduler", (), {}),
+]
+BUILT = {"SequentialLR": sequential, "ChainedScheduler": chained}
+each_scheduler = pytest.mark.parametrize(
+    ("kind", "args", "kwargs"), SCHEDULERS, ids=[f"{i}-{s[0]}" for i, s in enumerate(SCHEDULERS)]
+)
+LOSSES = [1.0, 0.8, 0.9, 0.85, 0.9, 0.7, 0.7, 0.71, 0.72, 0.6, 0.61, 0.62, 0.63]
+
+
+def scheduler(t: Any, kind: str, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    _, made = optimizer(t, "SGD", {"lr": 0.1, "momentum": 0.9}, "float32")
+    if kind in BUILT:
+        return made, BUILT[kind](t, made)
+    return made, getattr(t.optim.lr_scheduler, kind)(made, *args, **kwargs)
+
+
+def rates(made: Any, scheduler: Any, first: int, count: int) -> list[tuple]:
+    found = []
+    for epoch in range(first, first + count):
+        made.step()
+        if type(scheduler).__name__ == "ReduceLROnPlateau":
+            scheduler.step(LOSSES[epoch])
+        else:
+            scheduler.step()
+        momenta = tuple(group["momentum"] for group in made.param_groups)
+        found.append((*map(float, scheduler.get_last_lr()), *momenta))
+    return found
+
+
+@each_scheduler
+@pytest.mark.filterwarnings("ignore")
+def test_scheduler_sets_pytorchs_learning_rates(kind: str, args: tuple, kwargs: dict[str, Any]) -> None:
+    ours, theirs = (scheduler(t, kind, args, kwargs) for t in (rustnn, torch))
+    for mine, reference in zip(rates(*ours, 0, 13), rates(*theirs, 0, 13), strict=True):
+        assert mine == pytest.approx(reference, rel=1e-12)
+
+
+@each_scheduler
+@pytest.mark.filterwarnings("ignore")
+def test_scheduler_has_pytorchs_state_dict(kind: str, args: tuple, kwargs: dict[str, Any]) -> None:
+    ours, theirs = (scheduler(t, kind, args, kwargs) for t in (rustnn, torch))
+    rates(*ours, 0, 4)
+    rates(*theirs, 0, 4)
+    same(ours[1].state_dict(), theirs[1].state_dict(), 1e-12)
+    same(ours[0].state_dict()["param_groups"], theirs[0].state_dict()["param_groups"], 1e-12)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["from PyTorch", "to PyTorch"])
+@each_scheduler
+def test_a_schedule_goes_on_in_the_other_library(kind: str, args: tuple, kwargs: dict[str, Any], back: bool) -> None:
+    source, target = (rustnn, torch) if back else (torch, rustnn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made, whole = scheduler(source, kind, args, kwargs)
+        rates(made, whole, 0, 5)
+        other, resumed = scheduler(target, kind, args, kwargs)
+        other.load_state_dict(converted(target, made.state_dict()))
+        resumed.load_state_dict(converted(target, whole.state_dict()))
+        expected, found = rates(made, whole, 5, 8), rates(other, resumed, 5, 8)
+    for mine, reference in zip(found, expected, strict=True):
+        assert mine == pytest.approx(reference, rel=1e-12)
+
+
+def test_every_scheduler_is_compared() -> None:
+    def kinds(t: Any) -> set[str]:
+        found = t.optim.lr_scheduler
+        bases = (found.LRScheduler,)
+        names = [name for name in dir(found) if isinstance(getattr(found, name), type) and not name.startswith("_")]
+        return {
+            name
+            for name in names
+            if issubclass(getattr(found, name), bases) and name not in ("LRScheduler", "_LRScheduler")
+        }
+
+    assert kinds(rustnn) == kinds(torch)
+    assert kinds(torch) - {kind for kind, *_ in SCHEDULERS} == set()
