@@ -215,3 +215,34 @@ def test_a_file_may_be_saved_over_while_it_is_loaded_from(tmp_path):
         rustnn.save(mapped, path)
         mapped = rustnn.load(path, mmap=True)
     assert mapped[5].item() == 8.0
+
+
+INTERRUPTED = textwrap.dedent(
+    """
+    import sys
+    import rustnn
+    path = sys.argv[1]
+    value = {"a": rustnn.ones(64 << 20)}
+    rustnn.save(1, path)
+    print("ready", flush=True)
+    try:
+        while True:
+            rustnn.save(value, path)
+            rustnn.load(path)
+    except KeyboardInterrupt:
+        print("interrupted", rustnn.load(path, mmap=True) == 1 or "whole", flush=True)
+    """
+)
+
+
+@pytest.mark.skipif(not LINUX, reason="needs files without names")
+@pytest.mark.parametrize("wait", [0.05, 0.15, 0.4, 0.9])
+def test_an_interrupt_ends_a_long_save_and_leaves_a_whole_file(tmp_path, wait):
+    path = tmp_path / "a.pt"
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline().startswith("interrupted")
+    assert process.wait() == 0 and names(tmp_path) == ["a.pt"]
+    process.stdout.close()

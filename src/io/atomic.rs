@@ -4,6 +4,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use crate::error::{Error, Result};
 
@@ -41,7 +43,10 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result
         _ => Path::new("."),
     };
     let mut temporary = Temporary::create(directory, &target).map_err(at(path))?;
-    fill_buffered(&mut temporary.file, path, fill)?;
+    let mut behind = WriteBehind { file: &temporary.file, written: 0, syncing: None };
+    fill_buffered(&mut behind, path, fill)?;
+    behind.finish().map_err(at(path))?;
+    drop(behind);
     if let Some(existing) = existing {
         keep_owner(&temporary.file, &existing);
         temporary.file.set_permissions(existing.permissions()).map_err(at(path))?;
@@ -68,7 +73,7 @@ fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("too many levels of symbolic links"))
 }
 
-fn fill_buffered(file: &mut File, path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+fn fill_buffered(file: &mut dyn Write, path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     // Larger pieces go past the buffer.
     let mut buffer = BufWriter::with_capacity(1 << 16, file);
     let done = fill(&mut buffer).and_then(|()| Ok(buffer.flush()?));
@@ -78,6 +83,67 @@ fn fill_buffered(file: &mut File, path: &Path, fill: impl FnOnce(&mut dyn Write)
         Error::Io(source) => Error::File { path: path.to_owned(), source },
         other => other,
     })
+}
+
+/// Has the disk write what was given so far while more is made: the last sync of a large file is then short.
+struct WriteBehind<'a> {
+    file: &'a File,
+    written: u64,
+    /// The thread that syncs, and how it is told that there is more. Its errors count: the system tells each only once.
+    syncing: Option<(SyncSender<()>, JoinHandle<std::io::Result<()>>)>,
+}
+
+/// How much is written between two syncs; less is left to the last one.
+const SYNC_BYTES: u64 = 32 << 20;
+
+impl WriteBehind<'_> {
+    fn tell(&mut self) {
+        if self.syncing.is_none() {
+            let Ok(file) = self.file.try_clone() else { return };
+            let (sender, receiver) = sync_channel(1);
+            let sync = move || receiver.iter().try_for_each(|()| file.sync_data());
+            // Without a thread the last sync does it all.
+            let Ok(thread) = std::thread::Builder::new().name("rustnn-sync".into()).spawn(sync) else { return };
+            self.syncing = Some((sender, thread));
+        }
+        if let Some((sender, _)) = &self.syncing {
+            // Where one is waiting already, it will see these bytes too.
+            let _ = sender.try_send(());
+        }
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        match self.syncing.take() {
+            Some((sender, thread)) => {
+                drop(sender);
+                thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the syncing thread panicked")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Write for WriteBehind<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        let before = self.written / SYNC_BYTES;
+        self.written += count as u64;
+        if self.written / SYNC_BYTES > before {
+            self.tell();
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for WriteBehind<'_> {
+    fn drop(&mut self) {
+        // A failed save is not to come back before its thread has let go of the file.
+        let _ = self.finish();
+    }
 }
 
 /// A file that is on its way to its name.

@@ -14,7 +14,7 @@ use crate::source::{Source, zeroed};
 use crate::tar;
 use crate::unpickle::{Options, full_name, read_pickle};
 use crate::value::{Graph, Object, StorageId, StorageRef, Value};
-use crate::zip::{Archive, Record};
+use crate::zip::{Archive, Record, Spread};
 
 /// How the file was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,14 @@ impl Checkpoint {
     /// # Errors
     /// If the file cannot be read or the bytes do not have their checksum.
     pub fn read_storage_into(&self, id: StorageId, out: &mut [u8]) -> Result<()> {
+        self.read_storage_into_by(id, out, &|count, part| (0..count).for_each(part))
+    }
+
+    /// [`Checkpoint::read_storage_into`] in parts, which `spread` may run at the same time.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_storage_into`].
+    pub fn read_storage_into_by(&self, id: StorageId, out: &mut [u8], spread: Spread<'_>) -> Result<()> {
         let storage = self.storage(id)?;
         if out.len() as u64 != storage.len_bytes {
             return Err(Error::Value(format!("storage {} has {} bytes, the buffer {}", id.0, storage.len_bytes, out.len())));
@@ -108,7 +116,7 @@ impl Checkpoint {
         match (&storage.place, &self.archive) {
             (Place::Record(name), Some(archive)) => {
                 let record = archive.record(name).ok_or_else(|| Error::Zip(format!("file not found: {name}")))?;
-                archive.read_into(record, out, self.verify_checksums)?;
+                archive.read_into_by(record, out, self.verify_checksums, spread)?;
             }
             (Place::Offset(offset), _) => self.source.read_at(*offset, out)?,
             (Place::Record(name), None) => return Err(Error::Zip(format!("file not found: {name}"))),
@@ -306,8 +314,8 @@ impl Package {
     ///
     /// # Errors
     /// If the file cannot be read or the bytes do not have their checksum.
-    pub fn read_into(&self, record: &Record, dtype: Option<DType>, out: &mut [u8]) -> Result<()> {
-        self.archive.read_into(record, out, self.verify_checksums)?;
+    pub fn read_into(&self, record: &Record, dtype: Option<DType>, out: &mut [u8], spread: Spread<'_>) -> Result<()> {
+        self.archive.read_into_by(record, out, self.verify_checksums, spread)?;
         if self.is_big_endian {
             swap(out, dtype.map_or(1, number_bytes));
         }

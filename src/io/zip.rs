@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::source::{Source, zeroed};
@@ -150,6 +151,11 @@ impl Archive {
 
     /// Reads a record into `out`, which has its length; `verify` compares the CRC-32.
     pub fn read_into(&self, record: &Record, out: &mut [u8], verify: bool) -> Result<()> {
+        self.read_into_by(record, out, verify, &|count, part| (0..count).for_each(part))
+    }
+
+    /// [`Archive::read_into`] in parts, which `spread(count, part)` may run at the same time: `part(0)` to `part(count - 1)`.
+    pub fn read_into_by(&self, record: &Record, out: &mut [u8], verify: bool, spread: Spread<'_>) -> Result<()> {
         if out.len() as u64 != record.len_bytes {
             return Err(Error::Value(format!("record {:?} has {} bytes, the buffer {}", record.name, record.len_bytes, out.len())));
         }
@@ -159,17 +165,34 @@ impl Archive {
                 Ok(count) if count == out.len() => {}
                 _ => return fail(format!("record {:?} does not inflate to its {} bytes", record.name, record.len_bytes)),
             }
-            self.check(record, verify.then(|| crc32fast::hash(out)))
-        } else {
-            let mut hasher = verify.then(crc32fast::Hasher::new);
-            for (index, piece) in out.chunks_mut(PIECE_BYTES).enumerate() {
-                self.source.read_at(record.offset + (index * PIECE_BYTES) as u64, piece)?;
-                if let Some(hasher) = &mut hasher {
-                    hasher.update(piece);
-                }
-            }
-            self.check(record, hasher.map(crc32fast::Hasher::finalize))
+            return self.check(record, verify.then(|| crc32fast::hash(out)));
         }
+        let parts: Vec<_> = out.chunks_mut(PART_BYTES).map(|part| Mutex::new((part, Ok(None)))).collect();
+        spread(parts.len(), &|index| {
+            // Each part is one call's own; a lock is how that is said without `unsafe`.
+            let Ok(mut part) = parts[index].lock() else { return };
+            let (bytes, result) = &mut *part;
+            *result = self.read_part(record.offset + (index * PART_BYTES) as u64, bytes, verify);
+        });
+        let mut sum = verify.then(crc32fast::Hasher::new);
+        for part in parts {
+            let (_, result) = part.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let (Some(sum), Some(hasher)) = (&mut sum, result?) {
+                sum.combine(&hasher);
+            }
+        }
+        self.check(record, sum.map(crc32fast::Hasher::finalize))
+    }
+
+    fn read_part(&self, offset: u64, out: &mut [u8], verify: bool) -> Result<Option<crc32fast::Hasher>> {
+        let mut hasher = verify.then(crc32fast::Hasher::new);
+        for (index, piece) in out.chunks_mut(PIECE_BYTES).enumerate() {
+            self.source.read_at(offset + (index * PIECE_BYTES) as u64, piece)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(piece);
+            }
+        }
+        Ok(hasher)
     }
 
     fn check(&self, record: &Record, crc: Option<u32>) -> Result<()> {
@@ -353,6 +376,12 @@ pub struct ArchiveWriter<'a> {
 
 /// What is summed and written, or read and summed, at a time: small enough to stay in a core's second-level cache.
 const PIECE_BYTES: usize = 1 << 18;
+
+/// What one thread reads at a time.
+const PART_BYTES: usize = 1 << 22;
+
+/// Runs `part(0)` to `part(count - 1)`, on whatever threads there are.
+pub type Spread<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
 
 impl<'a> ArchiveWriter<'a> {
     pub fn new(sink: &'a mut dyn Write) -> ArchiveWriter<'a> {

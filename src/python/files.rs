@@ -1,5 +1,6 @@
 //! Checkpoints: Python objects as the graph of values that `rustnn-io` reads and writes, and back.
 
+use crate::detach::detached;
 use crate::error::IntoPy;
 use crate::tensor::{PyTensor, cast_tensor, make_subclass, wrap, wrap_as};
 use crate::types::{self, PyDType, PyDevice};
@@ -12,6 +13,7 @@ use rustnn_io::{
     DictKind, Encoding, Globals, Graph, Instance, Object, ObjectId, Options, SafeView, Source, Step, StorageId, StorageWriter, Value,
     WriteOptions,
 };
+use rustnn_kernels::{interrupt, parallel};
 use rustnn_ops::Tensor;
 use rustnn_tensor::{Array, DType, Device, Storage};
 use std::borrow::Cow;
@@ -103,7 +105,12 @@ impl StorageWriter for Storages {
     }
 
     fn write_to(&self, id: StorageId, out: &mut dyn Write) -> rustnn_io::Result<()> {
-        Ok(out.write_all(bytes_of(&self.0[id.0 as usize]))?)
+        for piece in bytes_of(&self.0[id.0 as usize]).chunks(1 << 22) {
+            // Ctrl-C ends a long save as it ends an op; the old file is then as it was.
+            interrupt::check();
+            out.write_all(piece)?;
+        }
+        Ok(())
     }
 }
 
@@ -541,13 +548,14 @@ impl Write for PythonFile {
 fn write_to(target: &Bound<PyAny>, write: impl FnOnce(&mut dyn Write, &str) -> rustnn_io::Result<()> + Send) -> PyResult<()> {
     let py = target.py();
     if let Ok(path) = target.extract::<PathBuf>() {
-        return py.detach(|| rustnn_io::write_atomically(&path, |sink| write(sink, &rustnn_io::archive_name(&path)))).map_err(to_python);
+        let save = || rustnn_io::write_atomically(&path, |sink| write(sink, &rustnn_io::archive_name(&path)));
+        return detached(py, || Ok(save())).py()?.map_err(to_python);
     }
     let mut file = std::io::BufWriter::with_capacity(1 << 16, PythonFile(target.clone().unbind()));
-    let done = py.detach(|| write(&mut file, "archive"));
+    let done = detached(py, || Ok(write(&mut file, "archive")));
     // What an error leaves in the buffer must not be written by the drop.
     let _ = file.into_parts();
-    done.map_err(to_python)
+    done.py()?.map_err(to_python)
 }
 
 /// Writes `obj` to a path, all or nothing, or to a file object.
@@ -1021,7 +1029,7 @@ fn _load<'py>(
              checkpoint with this option in order to use mmap.",
         ));
     }
-    let mut storages = py.detach(|| load_storages(&checkpoint, place, mapping.as_ref()))?;
+    let mut storages = detached(py, || Ok(load_storages(&checkpoint, place, mapping.as_ref()))).py()??;
     if let Some(restore) = restore {
         for (storage, entry) in storages.iter_mut().zip(&checkpoint.storages) {
             let restored = restore.call1((wrap(py, byte_tensor(storage.clone())?)?, &*entry.location))?;
@@ -1054,7 +1062,7 @@ fn load_storages(checkpoint: &rustnn_io::Checkpoint, place: Place, mapping: Opti
             {
                 return Ok(storage);
             }
-            read_storage(len, |bytes| checkpoint.read_storage_into(id, bytes))
+            read_storage(len, |bytes| checkpoint.read_storage_into_by(id, bytes, &parallel::par_for))
         })
         .collect()
 }
@@ -1099,7 +1107,10 @@ impl PyPackage {
         let dtype = dtype.map(|dtype| dtype.get().0);
         let storage = match storage {
             Some(storage) => storage,
-            None => py.detach(|| read_storage(len, |bytes| self.package.read_into(record, dtype, bytes)))?,
+            None => {
+                let read = |bytes: &mut [u8]| self.package.read_into(record, dtype, bytes, &parallel::par_for);
+                detached(py, || Ok(read_storage(len, read))).py()??
+            }
         };
         wrap(py, byte_tensor(storage)?)
     }
