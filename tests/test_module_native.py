@@ -1,4 +1,4 @@
-"""Module: what its native half (calls, attributes, state dicts) leaves to classes and objects with ways of their own."""
+"""Module: what its native half (calls, attributes, state dicts) leaves to classes with ways of their own."""
 
 import copy
 import pickle

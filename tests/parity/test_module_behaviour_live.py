@@ -990,7 +990,6 @@ def sequential_containers(t: Any) -> Any:
         lambda n: n * 0,
         lambda n: n * -1,
         lambda n: n * 1.5,
-        lambda n: n.__imul__(2),
         lambda n: n.__imul__(0),
         lambda n: len(n),
         lambda n: list(n),

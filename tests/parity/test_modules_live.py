@@ -18,6 +18,8 @@ from layers_table import CONTAINERS, LAYERS, Layer, flat
 torch = pytest.importorskip("torch", reason="`make parity` installs PyTorch")
 
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
+# PyTorch's gradients that are not those of the function that was computed: docs/differences.md.
+GRADIENTS_APART = {"CrossMapLRN2d", "CTCLoss"}
 
 
 names = [f"{index:03d}-{case.kind}" for index, case in enumerate(LAYERS)]
@@ -85,9 +87,23 @@ def test_layer_agrees_with_pytorch_in_outputs_gradients_and_buffers(case: Layer)
         for index, pair in enumerate(zip(found, wanted, strict=True)):
             assert_close(*pair, f"output {index}, training={training}")
         for index, pair in enumerate(zip(found_grads, wanted_grads, strict=True)):
+            if case.kind in GRADIENTS_APART:
+                break
             assert_close(*pair, f"gradient {index}, training={training}")
         for name, value in theirs.named_buffers():
             assert_close(ours.get_buffer(name), value, f"buffer {name}, training={training}")
+
+
+def test_ctc_loss_of_normalised_numbers_has_pytorchs_gradient() -> None:
+    # Alone, PyTorch's gradient takes for granted that a log-softmax comes before.
+    case = next(case for case in LAYERS if case.kind == "CTCLoss")
+    grads = []
+    for t in (rustnn, torch):
+        scores, *rest = (t.from_numpy(given.copy()) for given in case.draw(1))
+        scores.requires_grad_()
+        t.nn.CTCLoss()(scores.log_softmax(-1), *rest).backward()
+        grads.append(array(scores.grad))
+    np.testing.assert_allclose(*grads, RELATIVE, ABSOLUTE)
 
 
 @each_layer

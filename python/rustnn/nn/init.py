@@ -43,24 +43,30 @@ __all__ = [
 ]
 
 
+def _without_grad(fill, *args, **kwargs):
+    """``fill(*args, **kwargs)`` with recording off; a context manager would take longer than filling a small tensor."""
+    before = _core.is_grad_enabled()
+    _core._set_grad_enabled(False)
+    try:
+        return fill(*args, **kwargs)
+    finally:
+        _core._set_grad_enabled(before)
+
+
 def _no_grad_uniform_(tensor, a, b, generator=None):
-    with _core.no_grad():
-        return tensor.uniform_(a, b, generator=generator)
+    return _without_grad(tensor.uniform_, a, b, generator=generator)
 
 
 def _no_grad_normal_(tensor, mean, std, generator=None):
-    with _core.no_grad():
-        return tensor.normal_(mean, std, generator=generator)
+    return _without_grad(tensor.normal_, mean, std, generator=generator)
 
 
 def _no_grad_fill_(tensor, val):
-    with _core.no_grad():
-        return tensor.fill_(val)
+    return _without_grad(tensor.fill_, val)
 
 
 def _no_grad_zero_(tensor):
-    with _core.no_grad():
-        return tensor.zero_()
+    return _without_grad(tensor.zero_)
 
 
 def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):

@@ -44,7 +44,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
             data = _core.empty(0)
-        if type(data) is Tensor or type(data) is Parameter:
+        kind = type(data)
+        if kind is Tensor or kind is Parameter:
             return cls._make_subclass(data, requires_grad)
         # A custom tensor class keeps its class; the mark makes isinstance say Parameter.
         marked = data.detach().requires_grad_(requires_grad)

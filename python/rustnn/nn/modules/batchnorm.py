@@ -235,6 +235,9 @@ class _LazyNormBase(LazyModuleMixin, _NormBase):
                 if tensor is not None:
                     tensor.materialize((self.num_features,))
             self.reset_parameters()
+        elif self.num_features == 0:
+            # A state dict gave the shapes.
+            self.num_features = input.shape[1]
 
 
 class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):

@@ -70,12 +70,17 @@ class Linear(Module):
 
     def reset_parameters(self) -> None:
         """Draw new starting values: uniform in ±1/√in_features."""
-        # a = √5 makes Kaiming's bound √(6 / (6 fan_in)) = 1/√fan_in.
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
-            bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
-            init.uniform_(self.bias, -bound, bound)
+        parameters = self._parameters
+        # As in forward.
+        weight = parameters["weight"] if "weight" in parameters else self.weight
+        bias = parameters["bias"] if "bias" in parameters else self.bias
+        if weight.numel() == 0:
+            # Which warns; there is nothing to draw.
+            init.kaiming_uniform_(weight, a=math.sqrt(5))
+        bound = 1 / math.sqrt(weight.size(1)) if weight.size(1) > 0 else 0
+        init.uniform_(weight, -bound, bound)
+        if bias is not None:
+            init.uniform_(bias, -bound, bound)
 
     def forward(self, input):
         parameters = self._parameters

@@ -56,9 +56,19 @@ class _TransformerLayer(Module):
 
     __constants__ = ["norm_first"]
 
+    def __getstate__(self):
+        state = super().__getstate__()
+        # Native functions do not pickle by their names.
+        for name in ("relu", "gelu"):
+            if state.get("activation") is getattr(F, name):
+                state["activation"] = name
+        return state
+
     def __setstate__(self, state) -> None:
         super().__setstate__(state)
-        self.__dict__.setdefault("activation", F.relu)
+        activation = self.__dict__.setdefault("activation", F.relu)
+        if isinstance(activation, str):
+            self.__dict__["activation"] = _get_activation_fn(activation)
 
     def _attend(self, attention, dropout, x, memory, attn_mask, key_padding_mask, is_causal):
         y = attention(
