@@ -681,6 +681,7 @@ impl<L: Float> RowKernel<L, 2> for SoftEntropyBackward<L> {
 mod tests {
     use super::*;
     use crate::parallel::set_num_threads;
+    use crate::parallel::turns::settings;
     use half::{bf16, f16};
 
     const SHAPES: &[(usize, usize, usize)] =
@@ -861,6 +862,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
+        let _turn = settings();
         for (n, inner) in [(20_000, 1), (10, 2000)] {
             let case = case::<f32>(Shape { n, classes: 10, inner }, |x| x as f32);
             let mut first: Option<(Totals, Vec<u32>)> = None;

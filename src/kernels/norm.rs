@@ -1442,6 +1442,7 @@ unsafe fn add_group<L: Float, S: Simd, const G: usize>(
 mod tests {
     use super::*;
     use crate::parallel::set_num_threads;
+    use crate::parallel::turns::settings;
     use half::{bf16, f16};
 
     fn number(i: usize) -> f64 {
@@ -1727,6 +1728,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
+        let _turn = settings();
         let mut first: Option<Vec<u32>> = None;
         for threads in [16, 3, 1, 2] {
             set_num_threads(threads);

@@ -435,15 +435,16 @@ impl Hub {
     }
 }
 
+/// The thread count belongs to the process: tests that set or need it take turns.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod turns {
+    use super::set_num_threads;
+    use std::sync::{Mutex, MutexGuard};
 
-    /// The thread count belongs to the process: tests that set or need it take turns.
     static SETTINGS: Mutex<()> = Mutex::new(());
 
     /// A turn; at its end two threads are left, for other tests of this process.
-    struct Turn(#[expect(dead_code, reason = "held")] std::sync::MutexGuard<'static, ()>);
+    pub(crate) struct Turn(#[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
     impl Drop for Turn {
         fn drop(&mut self) {
@@ -451,9 +452,15 @@ mod tests {
         }
     }
 
-    fn settings() -> Turn {
+    pub(crate) fn settings() -> Turn {
         Turn(SETTINGS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::turns::settings;
+    use super::*;
 
     fn assert_every_index_runs_once(total: usize) {
         let counts: Vec<AtomicUsize> = (0..total).map(|_| AtomicUsize::new(0)).collect();

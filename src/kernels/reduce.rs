@@ -1702,6 +1702,7 @@ unsafe fn scan_row<T: Carry, O: FromCarry<T::Carry>>(kind: Scan, x: *const T, ca
 mod tests {
     use super::*;
     use crate::parallel::set_num_threads;
+    use crate::parallel::turns::settings;
     use half::{bf16, f16};
     use rustnn_tensor::dtype::Element;
 
@@ -1933,6 +1934,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads() {
+        let _turn = settings();
         for (shape, dims) in [
             (vec![300_000], vec![0]),
             (vec![3, 100_001], vec![1]),

@@ -658,6 +658,7 @@ impl<L: Float, const LOG: bool> RowKernel<L, 2> for Backward<LOG> {
 mod tests {
     use super::*;
     use crate::parallel::set_num_threads;
+    use crate::parallel::turns::settings;
     use half::{bf16, f16};
 
     const SHAPES: &[(&[usize], usize)] = &[
@@ -820,6 +821,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_the_number_of_threads_and_in_place_is_the_same() {
+        let _turn = settings();
         for (shape, dim) in [([500, 1000], 1), ([1000, 500], 0)] {
             let x: Vec<f32> = (0..500_000).map(|i| number(i) as f32).collect();
             let mut first: Option<Vec<u32>> = None;
