@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 use rustnn_ops::mode;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// Which of its two parts a class leaves to `Module`.
@@ -20,17 +21,18 @@ struct Inherits {
     load: bool,
 }
 
-/// What has been found out about the classes met so far in one walk.
+/// What has been found out about the classes met so far in one walk; they are few.
 #[derive(Default)]
-struct Walk(HashMap<usize, Inherits>);
+struct Walk(SmallVec<[(usize, Inherits); 8]>);
 
 impl Walk {
     /// Asked once per class and walk: classes may be patched at any other time.
     fn inherits(&mut self, module: &Bound<PyAny>, state: &Bound<PyDict>) -> PyResult<Inherits> {
         let py = module.py();
         let class = module.get_type();
-        let found = match self.0.get(&(class.as_ptr() as usize)) {
-            Some(found) => *found,
+        let address = class.as_ptr() as usize;
+        let found = match self.0.iter().find(|entry| entry.0 == address) {
+            Some(entry) => entry.1,
             None => {
                 let base = classes(py)?.module.bind(py);
                 let same = |name: &Bound<'_, PyString>| -> PyResult<bool> { Ok(class.getattr(name)?.is(base.getattr(name)?)) };
@@ -41,7 +43,7 @@ impl Walk {
                         && same(intern!(py, "set_extra_state"))?
                         && same(intern!(py, "_load_one"))?,
                 };
-                self.0.insert(class.as_ptr() as usize, found);
+                self.0.push((address, found));
                 found
             }
         };
@@ -67,19 +69,25 @@ fn registry<'py>(state: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyR
     Ok(state.get_item(name)?.and_then(|found| found.cast_into::<PyDict>().ok()))
 }
 
-fn is_empty(state: &Bound<PyDict>, name: &Bound<PyString>) -> PyResult<bool> {
-    Ok(state.get_item(name)?.is_none_or(|found| found.cast::<PyDict>().is_ok_and(|dict| dict.is_empty())))
+fn is_empty(state: &Bound<PyDict>, name: &Bound<PyString>) -> bool {
+    // SAFETY: attached; the borrowed registry is asked at once. No dictionary counts as one with something in it.
+    unsafe {
+        let found = ffi::PyDict_GetItemWithError(state.as_ptr(), name.as_ptr());
+        found.is_null() || ffi::PyDict_Check(found) != 0 && ffi::PyDict_Size(found) == 0
+    }
 }
 
+type Entries<'py> = SmallVec<[(Bound<'py, PyAny>, Bound<'py, PyAny>); 4]>;
+
 /// Names and values as they are now: code that runs meanwhile may change the dictionary. None is left out.
-fn entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+fn entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Entries<'py>> {
     let mut out = all_entries(dict)?;
     out.retain(|(_, value)| !value.is_none());
     Ok(out)
 }
 
-fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-    let mut out = Vec::with_capacity(dict.len());
+fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Entries<'py>> {
+    let mut out = Entries::with_capacity(dict.len());
     if !dict.is_exact_instance_of::<PyDict>() {
         // An OrderedDict's order is not that of its table.
         for item in dict.call_method0(intern!(dict.py(), "items"))?.try_iter()? {
@@ -195,7 +203,9 @@ fn save<'py>(
             put(saving, &name, &value)?;
         }
     }
-    if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
+    if !is_empty(state, intern!(py, "_buffers"))
+        && let Some(buffers) = registry(state, intern!(py, "_buffers"))?
+    {
         let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
         for (name, value) in entries(&buffers)? {
             if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
@@ -203,13 +213,16 @@ fn save<'py>(
             }
         }
     }
-    let Some(modules) = registry(state, intern!(py, "_modules"))?.filter(|modules| !modules.is_empty()) else { return Ok(()) };
+    if is_empty(state, intern!(py, "_modules")) {
+        return Ok(());
+    }
+    let Some(modules) = registry(state, intern!(py, "_modules"))? else { return Ok(()) };
     for (name, child) in entries(&modules)? {
         let path = joined(prefix, &name)?;
         let inner = joined(&path, intern!(py, "."))?;
         let below = state_of(&child)?;
         let inherits = saving.walk.inherits(&child, &below)?;
-        let silent = is_empty(&below, intern!(py, "_state_dict_hooks"))? && is_empty(&below, intern!(py, "_state_dict_pre_hooks"))?;
+        let silent = is_empty(&below, intern!(py, "_state_dict_hooks")) && is_empty(&below, intern!(py, "_state_dict_pre_hooks"));
         if inherits.state_dict && inherits.save && silent {
             save(saving, &child, &below, &inner, &path)?;
         } else {
@@ -271,7 +284,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
     let py = module.py();
     let _level = Level::enter(py)?;
     let state = state_of(module)?;
-    let silent = is_empty(&state, intern!(py, "_load_state_dict_pre_hooks"))?;
+    let silent = is_empty(&state, intern!(py, "_load_state_dict_pre_hooks"));
     if silent && loading.walk.inherits(module, &state)?.load {
         load_own(loading, module, &state, given, prefix)?;
     } else {
@@ -354,7 +367,7 @@ fn load_own<'py>(
     prefix: &str,
 ) -> PyResult<()> {
     let py = module.py();
-    let mut own = Vec::new();
+    let mut own = Entries::new();
     if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
         own = entries(&parameters)?;
     }
