@@ -3,9 +3,9 @@
 import pickle
 
 import pytest
-from fresh_interpreter import run
 
 import rustnn
+from fresh_interpreter import run
 
 # What costs milliseconds or memory, and what most programs never use.
 HEAVY = """

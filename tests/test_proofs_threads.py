@@ -1,4 +1,4 @@
-"""Threads and forks: the same bits for any number of threads, models side by side, children of a process with a live pool."""
+"""The same bits for any number of threads; models side by side in threads; forks of a process with a live pool."""
 
 import hashlib
 import os
@@ -6,9 +6,9 @@ import threading
 import warnings
 
 import pytest
-from fresh_interpreter import run
 
 import rustnn
+from fresh_interpreter import run
 from rustnn import nn
 
 THREADS = (1, 2, 3, 16)

@@ -7,7 +7,8 @@ mod node;
 
 pub use engine::{Run, current_run, run, will_run};
 pub use node::{
-    Backward, Context, Edge, Extra, Grads, Hook, HookId, Hooks, Node, NodeRef, PostHook, PreHook, bury, next_sequence, release,
+    Backward, Context, Edge, Extra, Grads, Hook, HookId, Hooks, Node, NodeRef, PostHook, PreHook, bury, living_nodes, next_sequence,
+    release,
 };
 
 use smallvec::SmallVec;

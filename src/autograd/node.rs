@@ -4,7 +4,7 @@ use crate::engine::Scratch;
 use crate::{Edges, Variable};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::*};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Gradients, one for each output (on the way in) or input (on the way out); None is zero.
@@ -42,6 +42,9 @@ pub trait Backward<V: Variable>: Send + Sync {
 
     /// Drops saved tensors; a later run must fail with PyTorch's message.
     fn release(&self) {}
+
+    /// Calls `visit` with every host object of which it owns a reference, for a collector of cycles.
+    fn visit_hosts(&self, _visit: &mut dyn FnMut(usize)) {}
 
     /// Hooks on a leaf's gradient, kept with the leaf: only the node that accumulates into it has any.
     fn leaf_hooks(&self) -> Option<Arc<Hooks<V>>> {
@@ -88,6 +91,23 @@ thread_local! {
     static GRAVES: Graves = const { Graves { digging: Cell::new(false), waiting: RefCell::new(Vec::new()) } };
 }
 
+/// Whether nodes are counted, and how many live.
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static LIVING: AtomicI64 = AtomicI64::new(0);
+
+#[inline]
+fn count(change: i64) {
+    if COUNTING.load(Relaxed) {
+        LIVING.fetch_add(change, Relaxed);
+    }
+}
+
+/// Made less dropped nodes since the first call, which starts the counting: for tests that look for leaks.
+pub fn living_nodes() -> i64 {
+    COUNTING.store(true, Relaxed);
+    LIVING.load(Relaxed)
+}
+
 /// The next number of this thread. Order between threads does not matter: dependencies are counted.
 pub fn next_sequence() -> u64 {
     SEQUENCE.with(|s| s.replace(s.get() + 1))
@@ -99,6 +119,7 @@ impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
     }
 
     pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
+        count(1);
         Arc::new(Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload })
     }
 }
@@ -120,10 +141,19 @@ impl<V: Variable, B: ?Sized + Backward<V>> Node<V, B> {
     pub fn extra_if_used(&self) -> Option<&Extra<V>> {
         self.extra.get().map(|b| &**b)
     }
+
+    /// Calls `visit` with the host objects that its hooks and its payload keep alive.
+    pub fn visit_hosts(&self, visit: &mut dyn FnMut(usize)) {
+        if let Some(extra) = self.extra_if_used() {
+            extra.hooks.visit_hosts(visit);
+        }
+        self.payload.visit_hosts(visit);
+    }
 }
 
 impl<V: Variable, B: ?Sized + Backward<V>> Drop for Node<V, B> {
     fn drop(&mut self) {
+        count(-1);
         for edge in &mut self.edges {
             if let Some(edge) = edge.take() {
                 release(edge.node);
@@ -183,11 +213,13 @@ pub struct Hooks<V: Variable> {
     retain: Mutex<Vec<(u32, Hook<V>)>>,
     pre: Mutex<Vec<(HookId, PreHook<V>)>>,
     post: Mutex<Vec<(HookId, PostHook<V>)>>,
+    /// The host objects behind some of them.
+    hosts: Mutex<Vec<(HookId, usize)>>,
 }
 
 impl<V: Variable> Default for Hooks<V> {
     fn default() -> Self {
-        Hooks { tensor: Mutex::default(), retain: Mutex::default(), pre: Mutex::default(), post: Mutex::default() }
+        Hooks { tensor: Mutex::default(), retain: Mutex::default(), pre: Mutex::default(), post: Mutex::default(), hosts: Mutex::default() }
     }
 }
 
@@ -220,7 +252,20 @@ impl<V: Variable> Hooks<V> {
         id
     }
 
+    /// Says that hook `id` owns a reference to a host object.
+    pub fn note_host(&self, id: HookId, host: usize) {
+        locked(&self.hosts).push((id, host));
+    }
+
+    /// Calls `visit` with what [`note_host`](Hooks::note_host) was told.
+    pub fn visit_hosts(&self, visit: &mut dyn FnMut(usize)) {
+        for (_, host) in locked(&self.hosts).iter() {
+            visit(*host);
+        }
+    }
+
     pub fn remove(&self, id: HookId) {
+        locked(&self.hosts).retain(|h| h.0 != id);
         // The removed hooks are dropped after the locks are free: their drop may run foreign code.
         let tensor: Vec<_> = locked(&self.tensor).extract_if(.., |h| h.0 == id).collect();
         let pre: Vec<_> = locked(&self.pre).extract_if(.., |h| h.0 == id).collect();
@@ -230,6 +275,7 @@ impl<V: Variable> Hooks<V> {
 
     /// Empties the registry, for collectors of cycles.
     pub fn clear(&self) {
+        locked(&self.hosts).clear();
         let all = (
             std::mem::take(&mut *locked(&self.tensor)),
             std::mem::take(&mut *locked(&self.retain)),

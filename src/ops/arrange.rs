@@ -28,16 +28,33 @@ pub fn triangle(x: &Tensor, half: Half, diagonal: i64, in_place: bool) -> Result
 fn triangle_indices(lower: bool, rows: i64, columns: i64, offset: i64, dtype: DType) -> Result<Tensor> {
     ensure!(rows >= 0, Runtime, "row must be non-negative, got{rows}");
     ensure!(columns >= 0, Runtime, "col must be non-negative, got{columns}");
-    let mut places = [Vec::new(), Vec::new()];
-    for i in 0..rows {
+    // The columns of row i.
+    let range = |i: i64| {
         let edge = i.saturating_add(offset);
-        let range = if lower { 0..columns.min(edge.saturating_add(1).max(0)) } else { edge.clamp(0, columns)..columns };
-        places[0].extend(range.clone().map(|_| i));
-        places[1].extend(range);
+        if lower { 0..columns.min(edge.saturating_add(1).max(0)) } else { edge.clamp(0, columns)..columns }
+    };
+    // Rows that have any: the first ones have none below a diagonal far down, the last ones none right of one far up.
+    let first = if lower { offset.saturating_neg().clamp(0, rows) } else { 0 };
+    let end = if lower { rows } else { columns.saturating_sub(offset).clamp(0, rows) };
+    let with_columns = if columns == 0 { 0..0 } else { first..end };
+    // Their number: rows grow (shrink) by a column each, but are whole from (up to) some row on.
+    let count = (with_columns.end - with_columns.start) as i128;
+    let (columns_wide, edge) = (columns as i128, with_columns.start as i128 + offset as i128);
+    let n = if lower {
+        let growing = (columns_wide - edge - 1).clamp(0, count);
+        growing * (edge + 1) + growing * (growing - 1) / 2 + (count - growing) * columns_wide
+    } else {
+        let whole = (-edge).clamp(0, count);
+        let shrinking = count - whole;
+        whole * columns_wide + shrinking * (columns_wide - (edge + whole).max(0)) - shrinking * (shrinking - 1) / 2
+    };
+    let mut all: Vec<i64> = Vec::new();
+    let n = usize::try_from(n).unwrap_or(usize::MAX);
+    if all.try_reserve_exact(n.saturating_mul(2)).is_err() {
+        return Err(rustnn_tensor::Error::OutOfMemory { bytes: n.saturating_mul(16) });
     }
-    let n = places[0].len();
-    let [mut all, second] = places;
-    all.extend(second);
+    all.extend(with_columns.clone().flat_map(|i| range(i).map(move |_| i)));
+    all.extend(with_columns.flat_map(range));
     copy::cast_array(&Array::from_slice(&all, &[2, n])?, dtype).map(Tensor::from_array)
 }
 

@@ -894,6 +894,15 @@ pub fn masked_scatter(x: &Tensor, in_place: bool, mask: &Tensor, source: &Tensor
         "masked_scatter_ only supports boolean masks, but got mask with dtype {}",
         mask.dtype().scalar_name()
     );
+    for other in [mask, source] {
+        ensure!(
+            other.device() == x.device(),
+            Runtime,
+            "Expected all tensors to be on the same device, but found at least two devices, {} and {}!",
+            x.device(),
+            other.device()
+        );
+    }
     let shape = broadcast(mask.shape(), x.shape())?;
     if in_place {
         ensure!(shape.as_slice() == x.shape(), Runtime, "output with shape {:?} doesn't match the broadcast shape {shape:?}", x.shape());

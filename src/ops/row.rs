@@ -396,6 +396,7 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     if !plan.result.can_cast(target.dtype()) {
         return Err(Error::result_cast(plan.result, target.dtype()));
     }
+    check_destination(row, &plan, target)?;
     target.check_writable()?;
     check_overlap(target.array(), &inputs)?;
     let record = mode::grad_enabled() && inputs.iter().any(|o| o.tensor().is_some_and(Tensor::requires_grad));
@@ -453,11 +454,28 @@ pub fn call_out(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: 
     if !plan.result.can_cast(out.dtype()) {
         return Err(Error::result_cast(plan.result, out.dtype()));
     }
+    check_destination(row, &plan, out)?;
     resize_out(out, &plan.shape)?;
     out.check_writable()?;
     check_overlap(out.array(), inputs)?;
     run(row, plan.compute, inputs, scalars, out.array())?;
     out.bump_version();
+    Ok(())
+}
+
+/// Whether a result can be written to `to`.
+fn check_destination(row: &Row, plan: &Plan, to: &Tensor) -> Result<()> {
+    if plan.device != to.device() {
+        bail!(
+            Runtime,
+            "Expected all tensors to be on the same device, but found at least two devices, {} and {}!",
+            to.device(),
+            plan.device
+        );
+    }
+    if !rustnn_kernels::copy::can_convert(plan.result, to.dtype()) {
+        return Err(Error::not_implemented(row.name, to.dtype()));
+    }
     Ok(())
 }
 

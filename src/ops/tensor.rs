@@ -80,6 +80,13 @@ pub(crate) enum Creation {
     CustomFunction,
 }
 
+impl Rest {
+    /// Whether nodes of a graph send gradients to this leaf.
+    fn in_a_graph(&self) -> bool {
+        self.accumulator.as_ref().is_some_and(|node| Arc::strong_count(node) > 1)
+    }
+}
+
 impl Drop for Meta {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
@@ -586,6 +593,52 @@ impl Tensor {
             Some(node) => Ok((HookPlace::Node(node), self.output_number())),
             None => Ok((HookPlace::Leaf(self.meta.rest(|rest| rest.hooks.get_or_insert_default().clone())), 0)),
         }
+    }
+
+    /// Calls `visit` with the host objects that live through this tensor alone: of its gradient, its hooks, the base of a view,
+    /// and those of the node that made it. Nothing where clones share the tensor. For a collector of cycles, which may have
+    /// interrupted anything: what is locked is in use and not garbage.
+    pub fn visit_hosts(&self, visit: &mut dyn FnMut(usize)) {
+        if Arc::strong_count(&self.meta) > 1 {
+            return;
+        }
+        let Ok(state) = self.meta.state.try_lock() else { return };
+        if let Some(edge) = state.edge.as_ref().filter(|edge| Arc::strong_count(&edge.node) == 1) {
+            edge.node.visit_hosts(visit);
+        }
+        // A graph that still leads to a leaf runs its hooks.
+        let Some(rest) = state.rest.as_ref().filter(|rest| !rest.in_a_graph()) else { return };
+        for hooks in [&rest.hooks, &rest.post_accumulate].into_iter().flatten() {
+            hooks.visit_hosts(visit);
+        }
+        let base = rest.view.as_ref().filter(|view| Arc::strong_count(view) == 1 && Arc::strong_count(&view.base) == 1);
+        for held in rest.grad.iter().chain(base.map(|view| &*view.base)) {
+            if let Some(host) = held.host() {
+                visit(host);
+            }
+        }
+    }
+
+    /// Lets go of what [`visit_hosts`](Tensor::visit_hosts) shows: the tensor is garbage and becomes a leaf without gradient.
+    pub fn clear_hosts(&self) {
+        if Arc::strong_count(&self.meta) > 1 {
+            return;
+        }
+        let (edge, rest) = {
+            let mut state = self.meta.lock();
+            if state.rest.as_ref().is_some_and(|rest| rest.in_a_graph()) {
+                return;
+            }
+            (state.edge.take(), state.rest.take())
+        };
+        self.meta.flags.store(0, Release);
+        for hooks in rest.iter().flat_map(|rest| [&rest.hooks, &rest.post_accumulate]).flatten() {
+            hooks.clear();
+        }
+        if let Some(edge) = edge {
+            bury(edge.node);
+        }
+        bury(rest);
     }
 
     pub fn post_accumulate_hooks(&self) -> Result<Arc<Hooks<Tensor>>> {

@@ -352,7 +352,7 @@ pub fn split(x: &Tensor, size: i64, dim: i64) -> Result<Vec<Tensor>> {
     let d = wrap_dim(dim, x.rank())?;
     let n = x.shape()[d] as i64;
     ensure!(size > 0 || n == 0, Runtime, "split_size can only be 0 if dimension size is 0, but got dimension size of {n}");
-    let count = if size == 0 { 1 } else { ((n + size - 1) / size).max(1) };
+    let count = if size >= n { 1 } else { n / size + i64::from(n % size != 0) };
     let sizes: Vec<i64> = (0..count).map(|i| size.min(n - i * size)).collect();
     split_sizes(x, &sizes, dim, "SplitBackward0")
 }
@@ -363,11 +363,23 @@ pub fn chunk(x: &Tensor, chunks: i64, dim: i64) -> Result<Vec<Tensor>> {
     ensure!(chunks > 0, Runtime, "chunk expects `chunks` to be greater than 0, got: {chunks}");
     let d = wrap_dim(dim, x.rank())?;
     let n = x.shape()[d] as i64;
-    let size = (n + chunks - 1) / chunks;
+    let size = n / chunks + i64::from(n % chunks != 0);
     if size == 0 {
-        return split_sizes(x, &vec![0; chunks as usize], dim, "SplitBackward0");
+        return split_sizes(x, &nearly_equal(0, chunks)?, dim, "SplitBackward0");
     }
     split(x, size, dim)
+}
+
+/// `size` in that many parts, the first ones perhaps greater by one.
+fn nearly_equal(size: i64, parts: i64) -> Result<Vec<i64>> {
+    let mut sizes = Vec::new();
+    let count = usize::try_from(parts).unwrap_or(usize::MAX);
+    // A piece is a tensor: some hundred bytes.
+    if count > isize::MAX as usize / 256 || sizes.try_reserve_exact(count).is_err() {
+        return Err(rustnn_tensor::Error::OutOfMemory { bytes: count.saturating_mul(256) });
+    }
+    sizes.extend((0..parts).map(|i| size / parts + i64::from(i < size % parts)));
+    Ok(sizes)
 }
 
 pub fn unbind(x: &Tensor, dim: i64) -> Result<Vec<Tensor>> {
@@ -391,7 +403,7 @@ pub fn diagonal(x: &Tensor, offset: i64, dim1: i64, dim2: i64) -> Result<Tensor>
     );
     ensure!(a != b, Runtime, "diagonal dimensions cannot be identical {dim1}, {dim2}");
     let (n, m) = (x.shape()[a] as i64, x.shape()[b] as i64);
-    let len = if offset >= 0 { n.min(m - offset) } else { (n + offset).min(m) }.max(0) as usize;
+    let len = if offset >= 0 { n.min(m - offset) } else { n.saturating_add(offset).min(m) }.max(0) as usize;
     let (mut shape, mut strides): (Shape, Strides) = (x.shape().into(), x.strides().into());
     let step = strides[a] + strides[b];
     let skip = if offset >= 0 { offset as isize * strides[b] } else { -offset as isize * strides[a] };
@@ -551,8 +563,7 @@ crate::ops! {
         ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
         ensure!(n > 0, Runtime, "number of sections must be larger than 0, got {n}");
         let size = x.shape()[wrap_dim(a.int(2)?, x.rank())?] as i64;
-        let sizes: Vec<i64> = (0..n).map(|i| size / n + i64::from(i < size % n)).collect();
-        slices(x, &sizes, a.int(2)?)?
+        slices(x, &nearly_equal(size, n)?, a.int(2)?)?
     };
     "tensor_split(Tensor self, int[] indices_or_sections, int dim=0)" Both "Pieces that end at the given indices." => |a| {
         let x = a.tensor(0)?;

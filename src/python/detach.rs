@@ -28,19 +28,20 @@ fn a_handler_raised() -> bool {
     if HANDLES.get() == Some((process, false)) {
         return false;
     }
-    Python::try_attach(|py| {
+    let run_handlers = |py: Python<'_>| -> PyResult<()> {
         if HANDLES.get().is_none_or(|(known, _)| known != process) {
-            HANDLES.set(Some((process, is_main_thread(py).unwrap_or(true))));
+            // Asking runs Python code, and with it handlers already.
+            HANDLES.set(Some((process, is_main_thread(py)?)));
         }
-        match py.check_signals() {
-            Ok(()) => false,
-            Err(error) => {
-                RAISED.set(Some(error));
-                true
-            }
+        py.check_signals()
+    };
+    match Python::try_attach(run_handlers) {
+        Some(Err(error)) => {
+            RAISED.set(Some(error));
+            true
         }
-    })
-    .unwrap_or(false)
+        _ => false,
+    }
 }
 
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {

@@ -2,11 +2,13 @@
 
 use crate::detach::detached;
 use crate::error::{IntoPy, from_python, to_python};
-use crate::tensor::{PyTensor, cast_tensor, wrap};
+use crate::tensor::{Made, PyTensor, cast_tensor, wrap};
 use pyo3::exceptions::*;
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pyclass::{PyTraverseError, PyVisit};
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
-use rustnn_autograd::{Backward, Context, Edge, Grads, HookId, Node, NodeRef};
+use rustnn_autograd::{Backward, Context, Edge, Grads, HookId, Hooks, Node, NodeRef};
 use rustnn_ops::mode::{self, Guard, Mode};
 use rustnn_ops::saved::{Packed, Saved, SavedHooks};
 use rustnn_ops::tape::{self, Request};
@@ -14,7 +16,7 @@ use rustnn_ops::tensor::HookPlace;
 use rustnn_ops::{Operand, Tensor};
 use rustnn_tensor::{DType, Device, Error, Result, Shape, bail};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 // ---------------------------------------------------------------------------------------------------------------- hooks
 
@@ -52,17 +54,55 @@ fn hook_name(hook: &Bound<PyAny>) -> String {
 /// What removes a hook; the Python side (`utils.hooks.RemovableHandle`) has its own for module hooks.
 #[pyclass(module = "rustnn", frozen, weakref)]
 pub struct TensorHandle {
-    place: Mutex<Option<HookPlace>>,
+    place: Place,
     id: HookId,
+}
+
+/// Where a hook lies. Held weakly: hooks know their handles often enough, and a handle must not keep the graph.
+enum Place {
+    Leaf(Weak<Hooks<Tensor>>),
+    Node(Weak<Node<Tensor>>),
+}
+
+/// The handle of hook `id`, which holds `callable`.
+fn handle<'py>(place: &HookPlace, id: HookId, callable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    place.hooks().note_host(id, callable.as_ptr() as usize);
+    let place = match place {
+        HookPlace::Leaf(hooks) => Place::Leaf(Arc::downgrade(hooks)),
+        HookPlace::Node(node) => Place::Node(Arc::downgrade(node)),
+    };
+    Ok(Bound::new(callable.py(), TensorHandle { place, id })?.into_any())
+}
+
+/// Shows the collector what `owner` calls back with: objects that it owns a reference of.
+pub fn visit_hosts(visit: &PyVisit<'_>, owner: impl FnOnce(&mut dyn FnMut(usize))) -> std::result::Result<(), PyTraverseError> {
+    let mut result = Ok(());
+    owner(&mut |host| {
+        let object = host as *mut ffi::PyObject;
+        // SAFETY: a `Py` is a pointer to a living object, as the owner's reference makes sure; this one is not dropped.
+        let object = unsafe { &*(&raw const object).cast::<Py<PyAny>>() };
+        if result.is_ok() {
+            result = visit.call(object);
+        }
+    });
+    result
 }
 
 #[pymethods]
 impl TensorHandle {
     /// Takes the hook off; calling it again does nothing.
     fn remove(&self) {
-        let place = self.place.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some(place) = place {
-            place.hooks().remove(self.id);
+        match &self.place {
+            Place::Leaf(hooks) => {
+                if let Some(hooks) = hooks.upgrade() {
+                    hooks.remove(self.id);
+                }
+            }
+            Place::Node(node) => {
+                if let Some(node) = node.upgrade() {
+                    node.extra().hooks.remove(self.id);
+                }
+            }
         }
     }
 
@@ -87,9 +127,9 @@ pub fn register_hook<'py>(tensor: &Bound<'py, PyTensor>, hook: &Bound<'py, PyAny
     if !hook.is_callable() {
         return Err(PyTypeError::new_err(format!("'{}' object is not callable", crate::schema::type_name(hook))));
     }
-    let hook = HookCell(hook.clone().unbind());
-    let id = place.hooks().add_tensor(slot, Arc::new(move |grad: &Tensor| call_hook(hook.get(), grad)));
-    Ok(Bound::new(py, TensorHandle { place: Mutex::new(Some(place)), id })?.into_any())
+    let cell = HookCell(hook.clone().unbind());
+    let id = place.hooks().add_tensor(slot, Arc::new(move |grad: &Tensor| call_hook(cell.get(), grad)));
+    handle(&place, id, hook)
 }
 
 /// A Python callable inside a Rust hook.
@@ -104,12 +144,12 @@ impl HookCell {
 pub fn register_post_accumulate<'py>(tensor: &Bound<'py, PyTensor>, hook: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     let hooks = tensor.get().get(py).post_accumulate_hooks().py()?;
-    let hook = HookCell(hook.clone().unbind());
+    let cell = HookCell(hook.clone().unbind());
     let id = hooks.add_tensor(
         0,
         Arc::new(move |leaf: &Tensor| {
             Python::attach(|py| -> PyResult<()> {
-                let result = hook.get().bind(py).call1((wrap(py, leaf.clone())?,))?;
+                let result = cell.get().bind(py).call1((wrap(py, leaf.clone())?,))?;
                 if result.is_none() {
                     Ok(())
                 } else {
@@ -120,14 +160,14 @@ pub fn register_post_accumulate<'py>(tensor: &Bound<'py, PyTensor>, hook: &Bound
             .map_err(from_python)
         }),
     );
-    Ok(Bound::new(py, TensorHandle { place: Mutex::new(Some(HookPlace::Leaf(hooks))), id })?.into_any())
+    handle(&HookPlace::Leaf(hooks), id, hook)
 }
 
 // ---------------------------------------------------------------------------------------------------------------- nodes
 
 /// A node of the graph, as `grad_fn` shows it.
 #[pyclass(name = "Node", module = "rustnn.autograd.graph", frozen, dict, weakref, subclass)]
-pub struct PyNode(NodeRef<Tensor>);
+pub struct PyNode(NodeRef<Tensor>, Made);
 
 /// The Python object of a node: one per node while it lives.
 pub fn node_object<'py>(py: Python<'py>, node: &NodeRef<Tensor>) -> PyResult<Bound<'py, PyAny>> {
@@ -174,7 +214,18 @@ fn node_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 impl PyNode {
     #[new]
     fn new() -> PyResult<PyNode> {
-        NODE_PENDING.take().map(PyNode).ok_or_else(|| PyTypeError::new_err("nodes are made by ops"))
+        NODE_PENDING.take().map(|node| PyNode(node, Made::YES)).ok_or_else(|| PyTypeError::new_err("nodes are made by ops"))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        // What others hold too is not garbage with us.
+        if !self.1.yes() || Arc::strong_count(&self.0) > 1 { Ok(()) } else { visit_hosts(&visit, |each| self.0.visit_hosts(each)) }
+    }
+
+    fn __clear__(&self) {
+        if let Some(extra) = self.0.extra_if_used().filter(|_| Arc::strong_count(&self.0) == 1) {
+            extra.hooks.clear();
+        }
     }
 
     fn name(&self) -> String {
@@ -222,29 +273,29 @@ impl PyNode {
     fn _register_hook_dict(&self, _dict: &Bound<PyAny>) {}
 
     /// `hook(grad_inputs, grad_outputs)` after the node ran; what it returns replaces the former.
-    fn register_hook<'py>(&self, py: Python<'py>, hook: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let hook = HookCell(hook);
+    fn register_hook<'py>(&self, hook: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let cell = HookCell(hook.clone().unbind());
         let id = self.0.extra().hooks.add_post(Arc::new(move |out: &Grads<Tensor>, grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
-                let result = hook.get().bind(py).call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?;
+                let result = cell.get().bind(py).call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?;
                 replaced(&result, out.len())
             })
             .map_err(from_python)
         }));
-        Ok(Bound::new(py, TensorHandle { place: Mutex::new(Some(HookPlace::Node(self.0.clone()))), id })?.into_any())
+        handle(&HookPlace::Node(self.0.clone()), id, hook)
     }
 
     /// `hook(grad_outputs)` before the node runs; what it returns replaces them.
-    fn register_prehook<'py>(&self, py: Python<'py>, hook: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let hook = HookCell(hook);
+    fn register_prehook<'py>(&self, hook: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let cell = HookCell(hook.clone().unbind());
         let id = self.0.extra().hooks.add_pre(Arc::new(move |grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
-                let result = hook.get().bind(py).call1((grads_tuple(py, grads)?,))?;
+                let result = cell.get().bind(py).call1((grads_tuple(py, grads)?,))?;
                 replaced(&result, grads.len())
             })
             .map_err(from_python)
         }));
-        Ok(Bound::new(py, TensorHandle { place: Mutex::new(Some(HookPlace::Node(self.0.clone()))), id })?.into_any())
+        handle(&HookPlace::Node(self.0.clone()), id, hook)
     }
 
     fn __repr__(slf: &Bound<Self>) -> String {
@@ -304,6 +355,25 @@ struct SavedTensors {
 
 #[pymethods]
 impl SavedTensors {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        // Locked: in use.
+        let Ok(saved) = self.saved.try_lock() else { return Ok(()) };
+        visit_hosts(&visit, |each| {
+            for saved in saved.iter().flatten().flatten() {
+                if let Saved::Input { held, .. } = saved
+                    && let Some(host) = held.host()
+                {
+                    each(host);
+                }
+            }
+        })
+    }
+
+    fn __clear__(&self) {
+        let saved = self.saved.lock().unwrap_or_else(|e| e.into_inner()).take();
+        rustnn_autograd::bury(saved);
+    }
+
     fn unpack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let node = self.node.lock().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(std::sync::Weak::upgrade);
         let unpacked: Vec<Option<Tensor>> = {
@@ -419,6 +489,11 @@ impl Backward<Tensor> for PyFunctionNode {
                 _ => Ok(None),
             })
             .collect()
+    }
+
+    fn visit_hosts(&self, visit: &mut dyn FnMut(usize)) {
+        visit(self.context.as_ptr() as usize);
+        visit(self.saved.as_ptr() as usize);
     }
 
     fn release(&self) {
@@ -803,6 +878,12 @@ fn result_type<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bo
     crate::types::dtype(a.py(), rustnn_ops::row::result_type(&operands).py()?)
 }
 
+/// Nodes of the graph that live, less those from before the first call: for tests that look for leaks.
+#[pyfunction]
+fn _living_nodes() -> i64 {
+    rustnn_autograd::living_nodes()
+}
+
 /// The number of the run that this thread is in, or -1.
 #[pyfunction]
 fn _current_graph_task_id() -> i64 {
@@ -866,6 +947,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled _push_saved_tensors_default_hooks
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
         _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid _will_engine_execute_node
+        _living_nodes
     }
     Ok(())
 }

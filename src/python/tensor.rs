@@ -7,7 +7,7 @@ use pyo3::PyTypeInfo;
 use pyo3::exceptions::*;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::pyclass::CompareOp;
+use pyo3::pyclass::{CompareOp, PyTraverseError, PyVisit};
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
 use rustnn_ops::row::{self, Operand, Row, Scalar};
@@ -22,6 +22,19 @@ use std::sync::atomic::{AtomicPtr, Ordering::*};
 pub struct PyTensor {
     /// Read and written with the interpreter attached only; never borrowed across a call into Python.
     header: UnsafeCell<Tensor>,
+    made: Made,
+}
+
+/// True in an object that is all there. The collector can meet one that is still zeros: `object.__new__` allocates the instance
+/// dictionary after the object, and that allocation may start a collection.
+pub struct Made(bool);
+
+impl Made {
+    pub const YES: Made = Made(true);
+
+    pub fn yes(&self) -> bool {
+        self.0
+    }
 }
 
 // SAFETY: the cell is reached with the interpreter attached only, which abi3 builds (all with a global lock) serialise.
@@ -64,7 +77,7 @@ impl PyTensor {
     }
 
     fn new(tensor: Tensor) -> PyTensor {
-        PyTensor { header: UnsafeCell::new(tensor) }
+        PyTensor { header: UnsafeCell::new(tensor), made: Made::YES }
     }
 }
 
@@ -285,6 +298,20 @@ impl PyTensor {
             return Ok(PyTensor::new(tensor));
         }
         crate::construct::legacy(args, kwargs).map(PyTensor::new)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.made.yes() {
+            return Ok(());
+        }
+        // SAFETY: the collector runs attached, and no header is borrowed mutably across calls.
+        let tensor = unsafe { &*self.header.get() };
+        crate::engine::visit_hosts(&visit, |each| tensor.visit_hosts(each))
+    }
+
+    fn __clear__(&self) {
+        // SAFETY: as above. What is dropped may run Python code, but only code of other garbage can still reach this object.
+        unsafe { &*self.header.get() }.clear_hosts();
     }
 
     #[classmethod]
