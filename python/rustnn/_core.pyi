@@ -249,6 +249,8 @@ class Tensor:
         """Coordinates of the elements that are not zero, one row each."""
     def as_strided(self, size: _IntList, stride: _IntList, storage_offset: _int | None = None) -> Tensor:
         """Any geometry over the storage; strides count elements."""
+    def as_subclass(self, cls: Any) -> Any:
+        """The tensor, its history included, as an object of a subclass."""
     def asin(self, *, out: Tensor | None = None) -> Tensor:
         """Inverse sine; radians."""
     def asin_(self) -> Tensor:
@@ -1091,6 +1093,8 @@ class Tensor:
     def std(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
     @overload
     def std(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+    def storage(self) -> Any:
+        """The storage behind the tensor, as numbers of its dtype."""
     def storage_offset(self) -> Any: ...
     def stride(self, dim: Any = ...) -> Any: ...
     def sub(self, other: Tensor | _Number, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
@@ -1181,6 +1185,8 @@ class Tensor:
         """The first of each run of equal neighbours."""
     def unsqueeze(self, dim: _int) -> Tensor:
         """A size of 1 put in."""
+    def untyped_storage(self) -> Any:
+        """The storage behind the tensor: one object for all tensors over the same memory."""
     @overload
     def var(self, unbiased: _bool = True) -> Tensor:
         """Variance of all elements."""
@@ -1211,6 +1217,23 @@ class TensorHandle:
     def id(self, value: Any) -> None: ...
     def remove(self) -> Any:
         """Takes the hook off; calling it again does nothing."""
+@final
+class _Package:
+    """An opened zip checkpoint, for Python's pickle to read."""
+    def __new__(cls, source: Any, place: Any = ..., big_endian: Any = ...) -> Self: ...
+    def pickle(self) -> Any:
+        """The bytes of its pickle."""
+    def storage(self, key: Any, len: Any, dtype: Any = ...) -> Any:
+        """The storage with this key, which has `len` bytes of numbers of `dtype` (None: bytes), as a tensor of bytes."""
+@final
+class _SafeFile:
+    """An opened safetensors file: its header, checked; tensors on demand."""
+    def describe(self, name: Any) -> Any:
+        """(dtype, shape) of a tensor."""
+    def keys(self) -> Any:
+        """The names, in the order of the file."""
+    def metadata(self) -> Any: ...
+    def tensor(self, name: Any) -> Any: ...
 def _adam_step(params: Any, grads: Any, exp_avgs: Any, exp_avg_sqs: Any, max_exp_avg_sqs: Any, steps: Any, amsgrad: Any, beta1: Any, beta2: Any, lr: Any, weight_decay: Any, eps: Any, maximize: Any, decoupled: Any) -> Any:
     """A step of Adam or AdamW (`decoupled`); `steps` are counted up."""
 def _alias(input: Tensor) -> Tensor:
@@ -1219,50 +1242,85 @@ def _array_interface(tensor: Any) -> Any:
     """What `numpy.asarray` makes an array of that shares the tensor's memory."""
 def _current_graph_task_id() -> Any:
     """The number of the run that this thread is in, or -1."""
-def _disabled_torch_function_impl(*args: Any, **kwargs: Any) -> Any:
-    """As a class's ``__torch_function__``: results of ops are plain tensors."""
+def _disabled_torch_function_impl(func: Any, types: Any, args: Any = ..., kwargs: Any = ...) -> Any:
+    """As a class's ``__torch_function__``: results of ops are plain tensors. The core knows it and need not call it."""
 def _einsum(equation: _str, operands: Sequence[Tensor]) -> Tensor:
     """Einstein's sum."""
 def _empty_cache() -> Any: ...
+def _fill_bytes(target: Any, bytes: Any) -> Any:
+    """Writes bytes from the start of a storage on."""
 def _function_apply(cls: Any, ctx: Any, args: Any) -> Any:
     """Runs a custom Function's forward and records it. `ctx` is a fresh instance of the Function's context class."""
+def _get_bytes(source: Any) -> Any:
+    """The bytes of a tensor of bytes."""
 def _get_default_device() -> Any: ...
+_has_gpu: _bool
+def _identity_alias(tensors: Any, strict: Any) -> Any:
+    """Passes tensors, which require grad, through one identity node; returns the aliases and the node. See `rustnn_ops::alias`."""
 def _increment_version(tensor: Any) -> Any: ...
-def _inspect(path: Any) -> Any:
+def _inspect(source: Any) -> Any:
     """What a checkpoint holds, without loading it: tensors, sizes, and the globals that it needs."""
 def _is_checkpoint_valid() -> Any:
     """Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need."""
-def _load(source: Any, globals: Any, meta: Any = ..., mapped: Any = ...) -> Any:
-    """Reads a checkpoint from a path or from bytes. `globals`: None allows the closed list only, a set of full names these too, True any."""
+def _living_nodes() -> Any:
+    """Nodes of the graph that live, less those from before the first call: for tests that look for leaks."""
+def _load(source: Any, allowed: Any, restore: Any = ..., place: Any = ..., encoding: Any = ..., big_endian: Any = ...) -> Any:
+    """Reads a checkpoint without running anything; returns it and how many bytes it took."""
 def _memory() -> Any:
     """Live bytes, their peak, and bytes kept for reuse."""
 def _module_call(*args: Any, **kwargs: Any) -> Any:
     """Run the module's hooks and forward."""
+def _module_getattr(*args: Any, **kwargs: Any) -> Any:
+    """A parameter, buffer or submodule."""
+def _module_load(module: Any, entries: Any, metadata: Any, assign: Any, keys: Any, errors: Any) -> Any:
+    """Loads `module` and everything below it; a child sees only the entries under its own prefix."""
+def _module_setattr(*args: Any, **kwargs: Any) -> Any:
+    """Register a parameter, buffer or submodule, or set a plain attribute."""
+def _module_state_dict(module: Any, destination: Any, prefix: Any, keep_vars: Any) -> Any:
+    """Fills `destination` with what `module` and all below it have to save. False, and nothing done, if the module's own part is not for here."""
 _node_classes: Any
 def _op_names() -> Any: ...
 def _op_schemas() -> Any:
     """Name -> (schemas, doc, is a function, is a method)."""
+def _open_safetensors(source: Any, mapped: Any = ...) -> Any:
+    """Opens a safetensors file, mapped or to be read, or its bytes."""
 def _pop_saved_tensors_default_hooks() -> Any: ...
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...
+def _resolve_bits(tensor: Any, conj: Any, neg: Any) -> Any:
+    """A tensor with the conjugation or negation that a file asks for carried out."""
 def _run_backward(tensors: Any, grad_tensors: Any, keep_graph: Any, create_graph: Any, inputs: Any = ..., allow_unreachable: Any = ..., accumulate_grad: Any = ...) -> Any: ...
-def _save(obj: Any, path: Any = ...) -> Any:
-    """Writes `obj` to a file, all or nothing, or returns its bytes where there is no path."""
+def _save(obj: Any, target: Any, legacy: Any = ..., checksums: Any = ..., skip_data: Any = ..., byteorder: Any = ...) -> Any:
+    """Writes `obj` to a path, all or nothing, or to a file object."""
+def _save_pickled(pickle: Any, storages: Any, target: Any, checksums: Any, skip_data: Any, byteorder: Any) -> Any:
+    """Writes a pickle that another module made, and the storages (uint8 tensors) that it names by their numbers."""
+def _save_safetensors(tensors: Any, target: Any, metadata: Any = ...) -> Any:
+    """Writes named tensors as safetensors to a path, all or nothing, or to a file object."""
 def _saved_tensors_hooks_disable(message: Any) -> Any: ...
 def _saved_tensors_hooks_enable() -> Any: ...
 def _saved_tensors_hooks_get_disabled_error_message() -> Any: ...
 def _set_default_device(device: Any) -> Any: ...
 def _set_function_markers(disabled: Any, default: Any) -> Any: ...
-def _set_global_hooks(registries: Any) -> Any:
-    """Tells which dictionaries are the global registries now."""
+def _set_global_hooks(registries: Any, flags: Any) -> Any:
+    """Tells which dictionaries are the global registries and flags now."""
 def _set_grad_enabled(mode: Any) -> Any: ...
 def _set_inference_mode(mode: Any) -> Any: ...
+def _set_module_classes(module: Any, parameter: Any) -> Any:
+    """The classes `Module` and `Parameter`, once both exist."""
+def _set_registration_hooks(registries: Any) -> Any:
+    """Tells which dictionaries are the global registries of registration hooks (parameters', modules') now."""
 def _set_torch_function_off(off: Any) -> Any:
     """Returns the former state."""
 def _sgd_step(params: Any, grads: Any, momentum_buffers: Any, lr: Any, momentum: Any, dampening: Any, weight_decay: Any, nesterov: Any, maximize: Any) -> Any:
     """A step of SGD; `momentum_buffers` holds None where a parameter has none yet, and gets it."""
+def _simd_level() -> Any:
+    """The vector instructions in use, as `RUSTNN_SIMD` names them."""
+def _storage_bytes(tensor: Any) -> Any:
+    """All of a tensor's storage as a tensor of bytes."""
+def _tensor_over(bytes: Any, dtype: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = ...) -> Any:
+    """A tensor over the memory of a tensor of bytes; offset and strides count elements."""
 def _vector_norm(input: Tensor, p: _float = 2, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
     """`(Σ |x|^p)^(1/p)` over dimensions."""
 def _will_engine_execute_node(node: Any) -> Any:
@@ -1867,8 +1925,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`y = x Wᵀ + b` over the last dimension."""
 def linspace(start: _Number, end: _Number, steps: _int, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
     """Equally spaced numbers, both ends included."""
-def load_safetensors(path: Any) -> Any:
-    """Reads a safetensors file into a dict of tensors."""
 def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Natural logarithm."""
 def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -2151,8 +2207,6 @@ def rsub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1
     """Difference with the operands exchanged: `other - alpha * input`."""
 def rsub_(input: Tensor, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
     """Difference with the operands exchanged: `other - alpha * input`."""
-def save_safetensors(tensors: Any, path: Any, metadata: Any = ...) -> Any:
-    """Writes named tensors as safetensors, all or nothing."""
 @overload
 def scatter(input: Tensor, dim: _int, index: Tensor, src: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """Writes `src` to the places that an index names along a dimension."""
