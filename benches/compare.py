@@ -191,14 +191,22 @@ def table_of_rows(names: list[str], measured: dict[str, float]) -> tuple[list[st
         "|---|---:|---:|---:|---|---|---:|---:|---|",
     ]
     ratios = []
+    own: dict[str, float] = {}
     for name in names:
         row: Row = ROWS[name]
         found = compare(name, ROUNDS)
         ours, theirs = found["rustnn"]["ns"], found["torch"]["ns"]
         ratio = theirs / ours
         ratios.append(ratio)
+        own[name] = ours
         passed = ratio >= row.bar and (row.most_ns is None or ours <= row.most_ns)
         bar = f"≥ {row.bar:g}x" + (f", ≤ {row.most_ns:g} ns" if row.most_ns else "")
+        if row.most_times:
+            other, times = row.most_times
+            if other not in own:
+                own[other] = compare(other, ROUNDS)["rustnn"]["ns"]
+            passed = passed and ours <= times * own[other]
+            bar += f", ≤ {times:g}x {ROWS[other].title} ({ours / own[other]:.2f}x)"
         limit = row.limit(measured) if row.limit else math.nan
         lines.append(
             f"| {row.title} | {time_text(ours)} | {time_text(theirs)} | {ratio:.2f}x | {bar} | {verdict(passed)} "

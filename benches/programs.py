@@ -6,6 +6,7 @@ call of 80 ns is not drowned in the cost of measuring it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,46 @@ def empty_module(t: Any) -> Timed:
             return x
 
     return "m(x)", {"m": Empty(), "x": t.ones(1)}
+
+
+def hooked_module(t: Any) -> Timed:
+    statement, names = empty_module(t)
+    names["m"].register_forward_hook(lambda module, args, output: None)
+    return statement, names
+
+
+def attribute_of_module(name: str) -> Callable[[Any], Timed]:
+    def program(t: Any) -> Timed:
+        class Holder(t.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = t.nn.Identity()
+                self.plain = 1
+
+        return f"m.{name}", {"m": Holder()}
+
+    return program
+
+
+def layers(t: Any, count: int) -> Any:
+    return t.nn.Sequential(*(t.nn.Linear(4, 4) for _ in range(count)))
+
+
+def state_dict(t: Any) -> Timed:
+    return "net.state_dict()", {"net": layers(t, 100)}
+
+
+def load_state_dict(t: Any) -> Timed:
+    net = layers(t, 100)
+    return "net.load_state_dict(state)", {"net": net, "state": net.state_dict()}
+
+
+def build_model(t: Any) -> Timed:
+    return "layers(t, 200)", {"layers": layers, "t": t}
+
+
+def deepcopy_model(t: Any) -> Timed:
+    return "copy.deepcopy(net)", {"copy": copy, "net": layers(t, 100)}
 
 
 def training_step(t: Any, model: Any, inputs: Any, classes: int) -> Timed:
@@ -75,7 +116,8 @@ def add_large(t: Any) -> Timed:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `bar` is the least ratio to PyTorch, `most_ns` the greatest own time.
+    """One line of the table: `bar` is the least ratio to PyTorch, `most_ns` the greatest own time, `most_times`
+    another row and the greatest multiple of its own time.
 
     limit: what the machine would allow, as a function of its measured limits (see limits.rs), in nanoseconds.
     rest: where the time above that limit goes.
@@ -85,6 +127,7 @@ class Row:
     program: Callable[[Any], Timed]
     bar: float
     most_ns: float | None = None
+    most_times: tuple[str, float] | None = None
     limit: Callable[[dict[str, float]], float] | None = None
     limit_name: str = ""
     rest: str = ""
@@ -116,6 +159,49 @@ ROWS = {
         limit=lambda m: m["python_function_ns"],
         limit_name="a plain Python function doing the same",
         rest="looking at the hook dictionaries, which anybody may edit",
+    ),
+    "hooked_module": Row(
+        *("the same call with a forward hook", hooked_module, 1.0),
+        most_times=("empty_module", 3.0),
+        limit=lambda m: 2 * m["python_function_ns"],
+        limit_name="two plain Python functions",
+        rest="a tuple of the arguments, the hook dictionaries, a list of the hooks as they are now",
+    ),
+    "submodule_read": Row(
+        *("read of a submodule, `m.layer`", attribute_of_module("layer"), 1.5),
+        limit=lambda m: m["python_call_ns"],
+        limit_name=CALL,
+        rest="Python 3.11 first looks everywhere else and raises an AttributeError",
+    ),
+    "plain_read": Row(
+        *("read of a plain attribute of a module", attribute_of_module("plain"), 0.95),
+        limit=lambda m: m["python_call_ns"],
+        limit_name=CALL,
+        rest="the interpreter's own look-up",
+    ),
+    "state_dict": Row(
+        *("`state_dict()` of 200 parameters", state_dict, 5.0),
+        limit=lambda m: 200 * m["python_call_ns"],
+        limit_name="a C call for each",
+        rest="a tensor object, a key and an OrderedDict entry each; a metadata dict for each module",
+    ),
+    "load_state_dict": Row(
+        *("`load_state_dict()` of 200 parameters", load_state_dict, 5.0),
+        limit=lambda m: 200 * m["python_call_ns"],
+        limit_name="a C call for each",
+        rest="keys built, looked up and searched for what nobody expects",
+    ),
+    "build_model": Row(
+        *("building 200 Linear layers", build_model, 3.0),
+        limit=lambda m: 200 * 5 * m["python_function_ns"],
+        limit_name="5 Python calls each",
+        rest="17 registries each; two tensors made, wrapped and filled",
+    ),
+    "deepcopy_model": Row(
+        *("`deepcopy` of 100 Linear layers", deepcopy_model, 2.0),
+        limit=lambda m: 100 * 4 * m["python_function_ns"],
+        limit_name="4 Python calls each",
+        rest="17 registries each; two tensors copied",
     ),
     "mlp_tiny": Row(
         *("train step, MLP 4-32-2, batch 8, Adam", mlp_tiny, 15.0),
