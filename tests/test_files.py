@@ -305,6 +305,29 @@ def test_a_storage_is_one_object_and_knows_its_bytes():
         rustnn._core._tensor_over(storage._bytes, rustnn.int16, 1, [2], [1])
 
 
+def test_memory_is_seen_as_another_dtype():
+    numbers = rustnn.tensor([[1.0, 2.0], [3.0, 4.0]])
+    bits = numbers.view(rustnn.int32)
+    assert bits.tolist() == [[0x3F800000, 0x40000000], [0x40400000, 0x40800000]]
+    bits[0, 0] = 0
+    assert numbers[0, 0].item() == 0.0
+    halves = numbers.view(rustnn.int16)
+    assert halves.shape == (2, 4) and halves[1].tolist() == [0, 0x4040, 0, 0x4080]
+    assert rustnn.equal(halves[1:].view(rustnn.float32), numbers[1:])
+    assert numbers.t().view(rustnn.int32).tolist() == bits.t().tolist()
+    assert rustnn.tensor([0, 1], dtype=rustnn.uint8).view(rustnn.bool).tolist() == [False, True]
+    for wrong, message in (
+        (lambda: numbers.t().view(rustnn.int16), r"self.stride\(-1\) must be 1 to view Float as Short"),
+        (lambda: rustnn.tensor(1.0).view(rustnn.int8), r"self.dim\(\) cannot be 0 to view Float as Char"),
+        (lambda: rustnn.ones(3).view(rustnn.int64), r"self.size\(-1\) must be divisible by 2 to view Float as Long"),
+        (lambda: rustnn.ones(3)[1:].view(rustnn.int64), r"self.storage_offset\(\) must be divisible by 2"),
+        (lambda: rustnn.ones(2, 3)[:, :2].view(rustnn.int64), r"self.stride\(0\) must be divisible by 2"),
+        (lambda: rustnn.tensor([2], dtype=rustnn.uint8).view(rustnn.bool), r"cannot be seen as bool"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            wrong()
+
+
 def test_plain_pickle_keeps_views_and_flags():
     base = rustnn.arange(6.0).reshape(2, 3)
     whole, turned, leaf = pickle.loads(pickle.dumps([base, base.t(), rustnn.ones(1, requires_grad=True)]))

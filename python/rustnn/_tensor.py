@@ -170,10 +170,47 @@ def _cast(name, dtype):
     return cast
 
 
+def _view_dtype(self, dtype):
+    """The same memory read as another dtype; where its elements have another size, the last dimension changes."""
+    if dtype is self.dtype:
+        return _native_view(self, self.shape)
+    old, new = self.element_size(), dtype.itemsize
+    shape, strides, offset = list(self.shape), list(self.stride()), self.storage_offset()
+    pair = f"to view {_kind(self.dtype)} as {_kind(dtype)} (different element sizes)"
+    if old != new and not shape:
+        raise RuntimeError(f"self.dim() cannot be 0 {pair}")
+    if old != new and strides[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 {pair}, but got {strides[-1]}")
+    if old > new:
+        ratio = old // new
+        strides = [stride * ratio for stride in strides[:-1]] + [1]
+        shape[-1], offset = shape[-1] * ratio, offset * ratio
+    elif old < new:
+        ratio = new // old
+        named = [("size(-1)", shape[-1]), ("storage_offset()", offset)]
+        named += [(f"stride({dim})", stride) for dim, stride in enumerate(strides[:-1])]
+        for name, value in named:
+            if value % ratio:
+                raise RuntimeError(f"self.{name} must be divisible by {ratio} {pair}, but got {value}")
+        strides = [stride // ratio for stride in strides[:-1]] + [1]
+        shape[-1], offset = shape[-1] // ratio, offset // ratio
+    memory = _core._storage_bytes(self)
+    if dtype is _core.bool and not self.is_meta:
+        seen = _core._tensor_over(memory, _core.uint8, offset, shape, strides)
+        if (seen > 1).any():
+            raise RuntimeError("bytes other than 0 and 1 cannot be seen as bool")
+    return _core._tensor_over(memory, dtype, offset, shape, strides)
+
+
+def _kind(dtype):
+    """The name of a dtype in PyTorch's messages: Float, Long."""
+    return _LEGACY[dtype].removesuffix("Tensor") if dtype in _LEGACY else str(dtype).removeprefix("torch.").replace("ui", "UI")
+
+
 def view(self, *size):
     """The same memory in another shape, or read as another dtype."""
     if len(size) == 1 and isinstance(size[0], _core.dtype):
-        return _core._view_dtype(self, size[0])
+        return _view_dtype(self, size[0])
     return _native_view(self, *size)
 
 
