@@ -204,7 +204,7 @@ def _view_dtype(self, dtype):
 
 def _kind(dtype):
     """The name of a dtype in PyTorch's messages: Float, Long."""
-    return _LEGACY[dtype].removesuffix("Tensor") if dtype in _LEGACY else str(dtype).removeprefix("torch.").replace("ui", "UI")
+    return _legacy_name(dtype).removesuffix("Tensor").removeprefix("torch.").replace("ui", "UI")
 
 
 def view(self, *size):
