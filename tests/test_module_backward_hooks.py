@@ -632,3 +632,15 @@ def test_global_full_hooks_fire_for_every_module_below_first():
     module_file.register_module_full_backward_hook(lambda m, gi, go: seen.append(type(m).__name__))
     nn.Sequential(Times(), Times())(leaf(1.0)).sum().backward()
     assert seen == ["Times", "Times", "Sequential"]
+
+
+def test_a_cycle_through_an_alias_is_collected():
+    kept = []
+    x = leaf(1.0) * 1
+    hooked(lambda v: kept.append(v) or v * 2)(x)
+    # The alias knows what it stands for, and that one now knows the alias.
+    x.alias = kept.pop()
+    reference = weakref.ref(x)
+    del x
+    gc.collect()
+    assert reference() is None

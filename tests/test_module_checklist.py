@@ -15,7 +15,8 @@ BEHAVIOUR = {
     "0 state: 17 entries, real dictionaries, set past __setattr__": """
         a_new_module_has_exactly_the_17_state_entries registries_are_plain_dicts_and_hook_registries_are_ordered_dicts
         direct_writes_into_the_registries_are_seen_everywhere constructing_sets_no_registry_through_setattr
-        class_attributes_have_their_defaults a_registry_of_another_class_of_dictionary_works live state_of_a_new_module""",
+        class_attributes_have_their_defaults a_registry_of_another_class_of_dictionary_works
+        live state_of_a_new_module""",
     "1 methods, global functions, registries looked up at each call": """
         a_rebound_global_registry_is_respected devices_that_are_not_there_raise
         consume_prefix_strips_keys_and_metadata

@@ -611,8 +611,10 @@ impl Tensor {
         for hooks in [&rest.hooks, &rest.post_accumulate].into_iter().flatten() {
             hooks.visit_hosts(visit);
         }
-        let base = rest.view.as_ref().filter(|view| Arc::strong_count(view) == 1 && Arc::strong_count(&view.base) == 1);
-        for held in rest.grad.iter().chain(base.map(|view| &*view.base)) {
+        let base = rest.view.as_ref().filter(|view| Arc::strong_count(view) == 1).map(|view| &view.base);
+        let source = rest.alias.as_ref().filter(|alias| Arc::strong_count(alias) == 1).map(|alias| &alias.source);
+        let looked_into = base.into_iter().chain(source).filter(|held| Arc::strong_count(held) == 1);
+        for held in rest.grad.iter().chain(looked_into.map(|held| &**held)) {
             if let Some(host) = held.host() {
                 visit(host);
             }
