@@ -21,6 +21,9 @@ MODULE := python/rustnn/_core.abi3.so
 TOOLS := $(VENV)/.tools
 DOC_TOOLS := $(VENV)/.doc-tools
 TORCH := $(PARITY_VENV)/.torch
+DRIVER := $(VENV)/.vulkan-driver
+# Mesa's device-select layer asks a window system that is not there, and complains.
+export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
 
 .PHONY: help setup build train test parity lint check stubs docs bench
@@ -28,14 +31,14 @@ PYTHON_CODE := python tests examples benches tools
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(TOOLS) ## Makes .venv with the tools that building and testing need.
+setup: $(TOOLS) $(DRIVER) ## Makes .venv with the tools that building and testing need; as root, a Vulkan driver for the GPU tests.
 
 build: $(MODULE) ## Builds the extension in release mode and installs the package into .venv, editable.
 
 train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a device, ARGS="--epochs 5" adds options.
 	$(PYTHON) examples/train_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
-test: $(MODULE) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
+test: $(MODULE) $(DRIVER) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
 	cargo test --workspace --exclude rustnn-python
 	$(PYTHON) -m pytest tests
 
@@ -68,6 +71,14 @@ $(PYTHON):
 $(TOOLS): pyproject.toml | $(PYTHON)
 	$(PYTHON) -m pip install --quiet --upgrade "pip>=25.1"
 	$(PYTHON) -m pip install --quiet --group dev
+	@touch $@
+
+# The GPU tests run on any Vulkan driver, also on one that the CPU imitates; without one they are skipped and say so.
+$(DRIVER): | $(PYTHON)
+	@if ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq mesa-vulkan-drivers >/dev/null || echo "no Vulkan driver: GPU tests will be skipped"; \
+	else echo "no Vulkan driver, and not root (or not Debian) to install mesa-vulkan-drivers: GPU tests will be skipped"; fi
 	@touch $@
 
 $(DOC_TOOLS): $(TOOLS)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_DEPEND_ON = {
     "rustnn-tensor": set(),
     "rustnn-kernels": {"rustnn-tensor"},
-    "rustnn-gpu": {"rustnn-tensor"},
+    "rustnn-gpu": {"rustnn-kernels", "rustnn-tensor"},
     "rustnn-autograd": {"rustnn-tensor"},
     "rustnn-io": {"rustnn-tensor"},
     "rustnn-ops": {"rustnn-autograd", "rustnn-kernels", "rustnn-gpu", "rustnn-tensor"},

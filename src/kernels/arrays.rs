@@ -88,7 +88,7 @@ macro_rules! with_float {
 
 /// What `array` holds, as elements of T.
 pub fn src<T: rustnn_tensor::Element>(array: &Array) -> Src<'_, T> {
-    assert!(array.dtype() == T::DTYPE && !array.is_meta(), "an array of another dtype, or without data");
+    assert!(array.dtype() == T::DTYPE && array.is_host(), "an array of another dtype, or without data");
     // SAFETY: an array's geometry lies inside its storage, which lives as long as the array; every byte pattern that a
     // storage can hold is a value of the numeric types, and bool storages hold 0 and 1 (casts and loaders see to it).
     unsafe { Src::new(array.ptr().cast(), array.shape(), array.strides()) }
@@ -96,14 +96,17 @@ pub fn src<T: rustnn_tensor::Element>(array: &Array) -> Src<'_, T> {
 
 /// `array` as a place to write elements of T to. Callers have refused arrays two of whose indices reach one element.
 pub fn dst<T: rustnn_tensor::Element>(array: &Array) -> Dst<'_, T> {
-    assert!(array.dtype() == T::DTYPE && !array.is_meta(), "an array of another dtype, or without data");
+    assert!(array.dtype() == T::DTYPE && array.is_host(), "an array of another dtype, or without data");
     assert!(!array.has_internal_overlap() && array.storage().is_writable(), "an array that cannot be written");
     // SAFETY: as above.
     unsafe { Dst::new(array.ptr().cast(), array.shape(), array.strides()) }
 }
 
+/// Whether there is nothing to compute. Memory of other devices is the caller's business.
 fn any_meta(arrays: &[&Array]) -> bool {
-    arrays.iter().any(|a| a.is_meta())
+    let meta = arrays.iter().any(|a| a.is_meta());
+    assert!(meta || arrays.iter().all(|a| a.is_host()), "device memory in a CPU kernel");
+    meta
 }
 
 /// What a row reads.
@@ -117,7 +120,7 @@ pub enum Operand<'a> {
 /// Runs a row's kernel, computing in `compute`.
 #[inline]
 pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
-    if out.is_meta() {
+    if any_meta(&[out]) {
         return Ok(());
     }
     let mut strides: SmallVec<[Strides; 3]> = SmallVec::new();
@@ -134,7 +137,7 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
         .map(|input| match input {
             Operand::Scalar(s) => elementwise::Operand::value(*s),
             Operand::Array(a) => {
-                assert!(!a.is_meta(), "an operand without data");
+                assert!(a.is_host(), "an operand without data");
                 let strides = if a.shape() == out.shape() { a.strides() } else { broadcast.next().expect("pushed above") };
                 // SAFETY: strides_as keeps within the array's geometry (see `src`).
                 unsafe { elementwise::Operand::tensor(a.ptr(), a.dtype(), strides) }
@@ -182,7 +185,7 @@ pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'
 
 /// Copies `from` to `to`, broadcasting and converting.
 pub fn copy(from: &Array, to: &Array) -> Result<()> {
-    if to.is_meta() {
+    if any_meta(&[to]) {
         return Ok(());
     }
     if from.is_meta() {
@@ -199,7 +202,7 @@ pub fn copy(from: &Array, to: &Array) -> Result<()> {
 
 /// Writes one number everywhere.
 pub fn fill(out: &Array, value: Scalar) -> Result<()> {
-    if out.is_meta() {
+    if any_meta(&[out]) {
         return Ok(());
     }
     let mut bytes = [0u64; 2];
@@ -288,13 +291,13 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
 
 /// The first element. Preconditions: there is one.
 pub fn first(x: &Array) -> Result<Scalar> {
-    assert!(x.numel() > 0 && !x.is_meta());
+    assert!(x.numel() > 0 && x.is_host());
     read(x, 0)
 }
 
 /// The elements of a contiguous array.
 pub fn elements(x: &Array) -> Result<Vec<Scalar>> {
-    assert!(x.is_contiguous() && !x.is_meta());
+    assert!(x.is_contiguous() && x.is_host());
     (0..x.numel()).map(|i| read(x, i)).collect()
 }
 
@@ -322,6 +325,26 @@ fn read(x: &Array, i: usize) -> Result<Scalar> {
         DType::Bool => get!(u8, v => Scalar::Bool(v != 0)),
         other => return Err(Error::not_implemented("item", other)),
     })
+}
+
+/// The bytes of a contiguous array, to be moved to another device.
+pub fn bytes(x: &Array) -> &[u8] {
+    assert!(x.is_contiguous() && x.is_host());
+    if x.numel() == 0 {
+        return &[];
+    }
+    // SAFETY: the elements lie inside the storage, one behind the other; other writers are the caller's business.
+    unsafe { std::slice::from_raw_parts(x.ptr(), x.len_bytes()) }
+}
+
+/// Runs `write` on the bytes of a fresh contiguous array, all of which it overwrites.
+pub fn with_bytes_mut(x: &Array, write: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<()> {
+    assert!(x.is_contiguous() && x.is_host() && x.storage().is_writable());
+    if x.numel() == 0 {
+        return Ok(());
+    }
+    // SAFETY: as in `bytes`; nobody else has the fresh array yet. Any byte is a value, and none is read before it is written.
+    write(unsafe { std::slice::from_raw_parts_mut(x.ptr(), x.len_bytes()) })
 }
 
 /// `x` in another dtype, contiguous; itself where it is so already.

@@ -7,6 +7,7 @@ use crate::copy::{cast_row, streaming_bytes};
 use crate::lanes::Lanes;
 use crate::memory::is_contiguous;
 use crate::parallel::par_chunks;
+use crate::text::Text;
 use crate::value::{BitsFormula, Compute, FloatFormula, FloatTest, NumberFormula, NumberTest, Scalar, Truth, Wrapping};
 use fearless_simd::{Simd, prelude::*};
 use rustnn_tensor::DType;
@@ -77,27 +78,49 @@ pub struct Kernel {
     inputs: usize,
     scalars: usize,
     test: bool,
+    text: Reading,
 }
 
+/// A formula read as shader text: the name of the result, a number or a condition.
+pub type Reading = fn(&[Text], &[Text]) -> String;
+
+fn inputs<'a, const N: usize>(values: &[Text<'a>]) -> [Text<'a>; N] {
+    values.try_into().unwrap_or_else(|_| panic!("a formula of {N} values was given {}", values.len()))
+}
+
+macro_rules! reading {
+    ($name:ident $formula:ident) => {
+        fn $name<F: $formula<N, S>, const N: usize, const S: usize>(x: &[Text], s: &[Text]) -> String {
+            F::eval(inputs::<N>(x), inputs::<S>(s)).name()
+        }
+    };
+}
+reading!(float_text FloatFormula);
+reading!(number_text NumberFormula);
+reading!(bits_text BitsFormula);
+reading!(number_test_text NumberTest);
+reading!(float_test_text FloatTest);
+
 macro_rules! kernel {
-    ($test:literal, [$($dtype:ident: $block:expr),* $(,)?]) => {{
+    ($test:literal, $text:ident, [$($dtype:ident: $block:expr),* $(,)?]) => {{
         const { assert!(N <= MAX_INPUTS) };
         let mut blocks: [Option<Block>; 10] = [None; 10];
         $(blocks[DType::$dtype as usize] = Some($block as Block);)*
-        Kernel { blocks, inputs: N, scalars: S, test: $test }
+        Kernel { blocks, inputs: N, scalars: S, test: $test, text: $text::<F, N, S> }
     }};
 }
 
 impl Kernel {
     /// A row for the four floating-point dtypes.
     pub const fn float<F: FloatFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
-        kernel!(false, [F32: float_f32::<F, N, S>, F16: float_f32::<F, N, S>, BF16: float_f32::<F, N, S>, F64: float_f64::<F, N, S>])
+        kernel!(false, float_text, [F32: float_f32::<F, N, S>, F16: float_f32::<F, N, S>, BF16: float_f32::<F, N, S>, F64: float_f64::<F, N, S>])
     }
 
     /// A row for all ten dtypes.
     pub const fn number<F: NumberFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
         kernel!(
             false,
+            number_text,
             [
                 F32: number_f32::<F, N, S>,
                 F16: number_f32::<F, N, S>,
@@ -117,6 +140,7 @@ impl Kernel {
     pub const fn bits<F: BitsFormula<N, S>, const N: usize, const S: usize>() -> Kernel {
         kernel!(
             false,
+            bits_text,
             [
                 I8: bits::<F, Wrapping<i8>, 32, N, S>,
                 I16: bits::<F, Wrapping<i16>, 32, N, S>,
@@ -132,6 +156,7 @@ impl Kernel {
     pub const fn test<F: NumberTest<N, S>, const N: usize, const S: usize>() -> Kernel {
         kernel!(
             true,
+            number_test_text,
             [
                 F32: test_f32::<F, N, S>,
                 F16: test_f32::<F, N, S>,
@@ -151,6 +176,7 @@ impl Kernel {
     pub const fn float_test<F: FloatTest<N, S>, const N: usize, const S: usize>() -> Kernel {
         kernel!(
             true,
+            float_test_text,
             [
                 F32: float_test_f32::<F, N, S>,
                 F16: float_test_f32::<F, N, S>,
@@ -168,6 +194,16 @@ impl Kernel {
     /// The dtype of the results when computing in `dtype`.
     pub const fn result(&self, dtype: DType) -> DType {
         if self.test { DType::Bool } else { dtype }
+    }
+
+    /// Whether the results are bool.
+    pub const fn is_test(&self) -> bool {
+        self.test
+    }
+
+    /// The formula read as shader text.
+    pub const fn text(&self) -> Reading {
+        self.text
     }
 
     pub const fn inputs(&self) -> usize {

@@ -15,8 +15,11 @@ pub use crate::index::{Half, Reduce};
 pub use crate::sort::Distinct;
 pub use folds::Scan;
 
+/// Whether there is nothing to compute. Memory of other devices is the caller's business.
 fn meta(arrays: &[&Array]) -> bool {
-    arrays.iter().any(|a| a.is_meta())
+    let meta = arrays.iter().any(|a| a.is_meta());
+    assert!(meta || arrays.iter().all(|a| a.is_host()), "device memory in a CPU kernel");
+    meta
 }
 
 /// Whether kernels read the numbers of a dtype (others are moved only).
@@ -33,7 +36,7 @@ fn assert_writable(out: &Array) {
 }
 
 /// Indices into a dimension, known to lie inside: a copy that nobody else sees.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Indices {
     /// int64, contiguous but for sizes along which it repeats.
     array: Array,
@@ -73,6 +76,15 @@ impl Indices {
         Indices { array: spread(&self.array, shape), ..*self }
     }
 
+    /// As a contiguous int64 array, negative ones counted from the front; without the repetitions of [`Indices::expand`].
+    pub fn inside(&self) -> Result<Array> {
+        let (shape, strides) = (self.array.shape(), self.array.strides());
+        let compact: Shape = shape.iter().zip(strides).map(|(&n, &s)| if s == 0 && n > 1 { 1 } else { n }).collect();
+        let once = self.array.with_geometry(compact.clone(), strides.into(), self.array.offset());
+        let list: Vec<i64> = int64s(&once).iter().map(|&i| if i < 0 { i + self.size as i64 } else { i }).collect();
+        Array::from_slice(&list, &compact)
+    }
+
     fn list(&self) -> &[i64] {
         int64s(&self.array)
     }
@@ -85,14 +97,14 @@ fn spread(array: &Array, shape: &[usize]) -> Array {
 
 /// The numbers of a fresh contiguous int64 array.
 fn int64s(array: &Array) -> &[i64] {
-    assert!(array.dtype() == DType::I64 && array.is_contiguous() && !array.is_meta());
+    assert!(array.dtype() == DType::I64 && array.is_contiguous() && array.is_host());
     // SAFETY: contiguous and inside its storage, which no one else writes: callers have just made it.
     unsafe { std::slice::from_raw_parts(array.ptr().cast(), array.numel()) }
 }
 
 /// The numbers of an integer array of any kind and layout.
 pub fn integers(x: &Array) -> Result<Vec<i64>> {
-    assert!(!x.is_meta());
+    assert!(x.is_host());
     let copy = Array::empty(x.shape(), DType::I64, x.device())?;
     crate::arrays::copy(x, &copy)?;
     Ok(int64s(&copy).to_vec())
@@ -273,7 +285,7 @@ pub struct Mask {
 impl Mask {
     /// The elements of `x` that are not zero.
     pub fn new(x: &Array) -> Result<Mask> {
-        assert!(!x.is_meta());
+        assert!(x.is_host());
         let array = Array::empty(x.shape(), DType::Bool, x.device())?;
         crate::arrays::copy(x, &array)?;
         // SAFETY: contiguous bools, written by the copy.
@@ -318,7 +330,7 @@ impl Mask {
 
 /// `out[k, c] = (c == index[k])`, contiguous int64.
 pub fn one_hot(index: &Indices, out: &Array) -> Result<()> {
-    if out.is_meta() {
+    if meta(&[out]) {
         return Ok(());
     }
     assert!(out.dtype() == DType::I64 && out.is_contiguous() && !index.negative && out.numel() == index.numel() * index.size);
@@ -350,7 +362,7 @@ fn rows(x: &Array) -> (usize, usize) {
 
 /// Sorts the last dimension of contiguous `x`, stably; `values` and `indices` are contiguous and of `x`'s shape.
 pub fn sort(descending: bool, x: &Array, values: Option<&Array>, indices: Option<&Array>) -> Result<()> {
-    if x.is_meta() {
+    if meta(&[x]) {
         return Ok(());
     }
     require_number("sort", x.dtype())?;
@@ -365,7 +377,7 @@ pub fn sort(descending: bool, x: &Array, values: Option<&Array>, indices: Option
 
 /// The `k` greatest (or least) of the last dimension of contiguous `x`, in order; outputs contiguous with last size `k`.
 pub fn topk(greatest: bool, k: usize, x: &Array, values: &Array, indices: &Array) -> Result<()> {
-    if x.is_meta() {
+    if meta(&[x]) {
         return Ok(());
     }
     require_number("topk", x.dtype())?;
@@ -381,7 +393,7 @@ pub fn topk(greatest: bool, k: usize, x: &Array, values: &Array, indices: &Array
 
 /// The `k`-th least (from 1) of the last dimension of contiguous `x`; one output element per row.
 pub fn kthvalue(k: usize, x: &Array, values: &Array, indices: &Array) -> Result<()> {
-    if x.is_meta() {
+    if meta(&[x]) {
         return Ok(());
     }
     require_number("kthvalue", x.dtype())?;
@@ -421,7 +433,7 @@ pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Indices>, val
 /// Distinct elements of a contiguous array in ascending order, or its runs of equal neighbours.
 pub fn unique(x: &Array, consecutive: bool) -> Result<Distinct> {
     require_number("unique", x.dtype())?;
-    assert!(x.is_contiguous() && !x.is_meta());
+    assert!(x.is_contiguous() && x.is_host());
     // SAFETY: contiguous elements.
     let found = unsafe {
         if consecutive { sorts::unique_consecutive(x.dtype(), x.ptr(), x.numel()) } else { sorts::unique(x.dtype(), x.ptr(), x.numel()) }
@@ -432,7 +444,7 @@ pub fn unique(x: &Array, consecutive: bool) -> Result<Distinct> {
 /// Distinct rows (first dimension) of a contiguous array, in lexicographic order.
 pub fn unique_rows(x: &Array) -> Result<Distinct> {
     require_number("unique_dim", x.dtype())?;
-    assert!(x.is_contiguous() && !x.is_meta() && x.rank() > 0);
+    assert!(x.is_contiguous() && x.is_host() && x.rank() > 0);
     let count = x.shape()[0];
     // SAFETY: contiguous elements.
     let found = unsafe { sorts::unique_rows(x.dtype(), x.ptr(), count, x.numel().checked_div(count).unwrap_or(0)) };
@@ -452,7 +464,7 @@ pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> 
 
 /// The extreme so far along `dim` and its place; all contiguous and of one shape.
 pub fn running_extremes(greatest: bool, x: &Array, dim: usize, values: &Array, indices: &Array) -> Result<()> {
-    if x.is_meta() {
+    if meta(&[x]) {
         return Ok(());
     }
     assert!(x.is_contiguous() && values.is_contiguous() && indices.is_contiguous() && dim < x.rank());
@@ -481,7 +493,7 @@ pub fn running_log_sum_exp(backwards: bool, x: &Array, dim: usize, out: &Array) 
 
 /// The most frequent element of the ascending rows of contiguous `sorted`, and where in the row its run ends.
 pub fn modes(sorted: &Array, values: &Array, ends: &Array) -> Result<()> {
-    if sorted.is_meta() || values.numel() == 0 {
+    if meta(&[sorted]) || values.numel() == 0 {
         return Ok(());
     }
     let (count, len) = rows(sorted);

@@ -13,8 +13,11 @@ use crate::wide::Real;
 use crate::{softmax as softmaxes, with_float, with_number};
 use rustnn_tensor::{Array, DType, Error, Result};
 
+/// Whether there is nothing to compute. Memory of other devices is the caller's business.
 fn meta(arrays: &[&Array]) -> bool {
-    arrays.iter().any(|a| a.is_meta())
+    let meta = arrays.iter().any(|a| a.is_meta());
+    assert!(meta || arrays.iter().all(|a| a.is_host()), "device memory in a CPU kernel");
+    meta
 }
 
 fn refuse<T>(op: &str, dtype: DType) -> Result<T> {
@@ -333,7 +336,7 @@ pub fn logits(shape: &[usize]) -> loss::Shape {
 
 /// The first target that is neither a class nor ignored.
 pub fn bad_target(target: &Array, classes: usize, ignore_index: i64) -> Option<i64> {
-    if target.is_meta() {
+    if meta(&[target]) {
         return None;
     }
     let n = target.numel();
@@ -431,12 +434,12 @@ pub fn nll_loss_backward(dx: &Array, entropy: &Entropy, one: f64, each: Option<&
 // --------------------------------------------------------------------------------------------------------------- pooling
 
 fn bytes(a: &Array, len: usize) -> *const u8 {
-    assert!(a.is_contiguous() && a.numel() == len && !a.is_meta(), "an operand of another size");
+    assert!(a.is_contiguous() && a.numel() == len && a.is_host(), "an operand of another size");
     a.ptr()
 }
 
 fn bytes_to(a: &Array, len: usize) -> *mut u8 {
-    assert!(a.is_contiguous() && a.numel() == len && a.storage().is_writable() && !a.is_meta(), "a result of another size");
+    assert!(a.is_contiguous() && a.numel() == len && a.storage().is_writable() && a.is_host(), "a result of another size");
     a.ptr()
 }
 
@@ -595,7 +598,7 @@ pub fn blocks(len: usize) -> u64 {
 
 /// Fills `out`; value i depends on the stream and i alone.
 pub fn fill_random(law: Law, stream: Stream, out: &Array) -> Result<()> {
-    if out.is_meta() {
+    if meta(&[out]) {
         return Ok(());
     }
     let (n, dtype) = (out.numel(), out.dtype());
@@ -646,7 +649,7 @@ pub fn dropout(x: &Array, stream: Stream, p: f64, out: &Array) -> Result<()> {
 
 /// A permutation of 0 .. n into an int64 array.
 pub fn randperm(stream: Stream, out: &Array) -> Result<()> {
-    if out.is_meta() {
+    if meta(&[out]) {
         return Ok(());
     }
     let n = out.numel();
@@ -691,7 +694,7 @@ pub use crate::optimizer::{Adam, Sgd};
 
 fn slot<const N: usize>(param: &Array, grad: &Array, state: [&Array; N]) -> Result<Slot<N>> {
     let len = param.numel();
-    let same = |a: &Array| a.dtype() == param.dtype() && a.numel() == len && a.is_contiguous() && !a.is_meta();
+    let same = |a: &Array| a.dtype() == param.dtype() && a.numel() == len && a.is_contiguous() && a.is_host();
     if !same(param) || !same(grad) || !state.iter().all(|s| same(s)) {
         return Err(Error::Runtime(format!(
             "optimizer step: parameter, gradient and state must be contiguous, of one size and dtype; got parameter {:?} {}, gradient {:?} {}",

@@ -94,6 +94,7 @@ fn integer_powers(x: Operand, exponent: Operand, dtype: DType) -> Result<Tensor>
         Operand::Scalar(s) => crate::create::full(&[], s, DType::I64),
     };
     let (x, exponent) = (tensor(x)?, tensor(exponent)?);
+    let device = if x.rank() == 0 { exponent.device() } else { x.device() };
     let shape = rustnn_tensor::shape::broadcast(x.shape(), exponent.shape())?;
     let read = |t: &Tensor| crate::read::elements(crate::views::expand_to(t, &shape)?.array());
     let values: Vec<i64> = read(&x)?
@@ -118,7 +119,7 @@ fn integer_powers(x: Operand, exponent: Operand, dtype: DType) -> Result<Tensor>
             }
         })
         .collect();
-    crate::to_dtype(&Tensor::from_slice(&values, &shape)?, dtype)
+    crate::to_device(&crate::to_dtype(&Tensor::from_slice(&values, &shape)?, dtype)?, device)
 }
 
 /// `x` in the dtype that it has together with the bounds: clamping integers by a float gives floats.
@@ -302,7 +303,7 @@ pub fn equal(x: &Tensor, y: &Tensor) -> Result<bool> {
 fn all_true(x: &Tensor) -> Result<bool> {
     let all: Vec<usize> = (0..x.rank()).collect();
     let out =
-        crate::reduce::fold(rustnn_kernels::arrays::Fold::All, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?;
+        crate::reduce::fold(crate::device::arrays::Fold::All, x.array(), &all, false, crate::device::arrays::Finish::Plain, x.dtype())?;
     Ok(crate::read::scalar(&out)?.to_bool())
 }
 

@@ -1,12 +1,12 @@
 //! The same elements elsewhere: triangles, diagonals, flips, rolls, rotations, repetitions.
 
 use crate::copy;
+use crate::device::indexing::{self, Half};
 use crate::formula::{Formula, attach, on_contiguous, update, zeros};
 use crate::index::index_select;
 use crate::registry::into_out;
 use crate::tensor::Tensor;
 use crate::views;
-use rustnn_kernels::indexing::{self, Half};
 use rustnn_tensor::shape::{checked_numel, wrap_dim};
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, Strides, bail, ensure};
 use smallvec::SmallVec;
@@ -226,7 +226,7 @@ fn repeated_places(repeats: &Tensor, output_size: Option<i64>) -> Result<Tensor>
     let room = Array::empty(&crate::create::sizes(&[total])?, DType::I64, Device::Cpu)?;
     drop(room);
     let places: Vec<i64> = counts.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as i64, n as usize)).collect();
-    Tensor::from_slice(&places, &[places.len()])
+    crate::to_device(&Tensor::from_slice(&places, &[places.len()])?, repeats.device())
 }
 
 /// Every element of a dimension repeated, one after the other; without `dim`, of the flattened tensor.

@@ -9,7 +9,7 @@ use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::conv::ConvShape;
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_tensor::{Array, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 

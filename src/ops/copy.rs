@@ -6,7 +6,7 @@ use crate::row::Scalar;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads, Node};
-use rustnn_kernels::arrays;
+use crate::device::arrays;
 use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, shape};
 use smallvec::{SmallVec, smallvec};
 
@@ -23,6 +23,20 @@ pub fn like(array: &Array, dtype: DType) -> Result<Array> {
     if !array.is_contiguous() && crate::row::is_dense(array) {
         return Ok(out.with_geometry(array.shape().into(), array.strides().into(), 0));
     }
+    Ok(out)
+}
+
+/// A copy on another device; the array itself where it is there.
+pub fn array_on(array: &Array, device: Device) -> Result<Array> {
+    if array.device() == device {
+        return Ok(array.clone());
+    }
+    crate::device::register();
+    let mut out = Array::empty(array.shape(), array.dtype(), device)?;
+    if !array.is_contiguous() && crate::row::is_dense(array) {
+        out = out.with_geometry(array.shape().into(), array.strides().into(), 0);
+    }
+    arrays::copy(array, &out)?;
     Ok(out)
 }
 
@@ -157,8 +171,7 @@ pub fn to_device(x: &Tensor, device: Device) -> Result<Tensor> {
             Ok(copied(x, out, "ToCopyBackward0"))
         }
         (Device::Meta, _) => bail!(NotImplemented, "Cannot copy out of meta tensor; no data!"),
-        (_, Device::Gpu(_)) | (Device::Gpu(_), _) => bail!(Runtime, "rustnn was built without the gpu feature"),
-        _ => Ok(x.clone()),
+        _ => Ok(copied(x, array_on(x.array(), device)?, "ToCopyBackward0")),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::copy;
 use crate::row::{Scalar, default_dtype};
 use crate::tensor::Tensor;
-use rustnn_kernels::arrays;
+use crate::device::arrays;
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, bail, ensure};
 
 /// Sizes as given by a caller, none of them negative.
@@ -78,7 +78,7 @@ pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, de
         checked(n, 8)?;
         Array::from_slice(&(0..n).map(|i| a + i as f64 * s).collect::<Vec<f64>>(), &[n])?
     };
-    copy::cast_array(&array, dtype).map(Tensor::from_array)
+    copy::array_on(&copy::cast_array(&array, dtype)?, device).map(Tensor::from_array)
 }
 
 /// Refuses what the allocator would refuse, before a `Vec` aborts on it.
@@ -122,7 +122,7 @@ pub fn linspace(start: f64, end: f64, steps: i64, dtype: Option<DType>, device: 
         };
         Array::from_slice(&(0..n).map(value).collect::<Vec<f64>>(), &[n])?
     };
-    copy::cast_array(&array, dtype).map(Tensor::from_array)
+    copy::array_on(&copy::cast_array(&array, dtype)?, device).map(Tensor::from_array)
 }
 
 /// Ones on the diagonal.

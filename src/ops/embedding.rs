@@ -6,7 +6,7 @@ use crate::mode;
 use crate::row::{Scalar, call};
 use crate::rows;
 use crate::tensor::Tensor;
-use rustnn_kernels::indexing::{self, Indices};
+use crate::device::indexing::{self, Indices};
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 
 fn places(index: &Tensor, weight: &Tensor) -> Result<Indices> {
@@ -81,7 +81,7 @@ fn renorm(weight: &Tensor, index: &Tensor, max_norm: f64, p: f64) -> Result<()> 
         let rows_used = index_select(&weight.detach(), 0, &used)?;
         let absolute = call(&rows::ABS, &[(&rows_used).into()], &[])?;
         let norms = if p == f64::INFINITY {
-            crate::reduce::extreme(&absolute, rustnn_kernels::arrays::Fold::Max, Some(&[1]), true, "", "amax")?
+            crate::reduce::extreme(&absolute, crate::device::arrays::Fold::Max, Some(&[1]), true, "", "amax")?
         } else {
             let powers = crate::arithmetic::pow((&absolute).into(), p.into())?;
             crate::arithmetic::pow((&crate::reduce::sum(&powers, Some(&[1]), true, None)?).into(), (1.0 / p).into())?

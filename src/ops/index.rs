@@ -7,7 +7,7 @@ use crate::row::{Operand, Scalar, call, call_inplace};
 use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::Tensor;
-use rustnn_kernels::indexing::{self, Indices, Mask, Reduce};
+use crate::device::indexing::{self, Indices, Mask, Reduce};
 use rustnn_tensor::shape::{broadcast, wrap_dim};
 use rustnn_tensor::{Array, DType, Error, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
@@ -190,6 +190,13 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
         call_inplace(&rows::MASKED_FILL, x, &[(&mask).into()], &[number])?;
         return Ok(x.clone());
     }
+    // A number goes to any device.
+    let moved = if value.rank() == 0 && value.device() == rustnn_tensor::Device::Cpu && x.device().is_gpu() {
+        crate::to_device(value, x.device())?
+    } else {
+        value.clone()
+    };
+    let value = &moved;
     let plan = plan(x, indices)?;
     let mut from = value.shape();
     while from.len() > plan.shape.len() && from[0] == 1 {
@@ -928,7 +935,7 @@ pub fn masked_scatter(x: &Tensor, in_place: bool, mask: &Tensor, source: &Tensor
                     Scalar::Int(used.numel() as i64),
                     Scalar::Int(1),
                     None,
-                    rustnn_tensor::Device::Cpu,
+                    dy.device(),
                 )?;
                 crate::views::reshape_to(&index_copy(&base, false, 0, &places, &used)?, &shape)
             })?;

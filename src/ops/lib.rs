@@ -8,6 +8,7 @@ pub mod arrange;
 pub mod conv;
 pub mod copy;
 pub mod create;
+pub mod device;
 pub mod embedding;
 pub mod extremes;
 mod formula;
@@ -54,6 +55,7 @@ pub fn default_device() -> Device {
 
 /// Returns the former one.
 pub fn set_default_device(device: Device) -> Device {
+    device::register();
     DEFAULT_DEVICE.with(|d| d.replace(device))
 }
 

@@ -10,7 +10,7 @@ use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::layers::{self, Entropy};
+use crate::device::layers::{self, Entropy};
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
@@ -54,7 +54,25 @@ struct ClassLoss {
     /// Two numbers per item, for logits.
     kept: Option<Array>,
     /// What a mean divides by.
-    total: f64,
+    /// What a mean is over: the weights of the items that count.
+    total: Total,
+}
+
+/// A divisor that is known here, or lies on a device as an array of no dimensions.
+enum Total {
+    Number(f64),
+    OnDevice(Array),
+}
+
+impl Total {
+    fn divide(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Total::Number(total) => crate::mul_scalar(x, 1.0 / total),
+            Total::OnDevice(total) => {
+                call(&rows::DIV, &[x.into(), (&Tensor::from_array(cast_array(total, x.dtype())?)).into()], &[])
+            }
+        }
+    }
 }
 
 impl ClassLoss {
@@ -97,7 +115,7 @@ impl ClassLoss {
         match self.how {
             Reduction::None => Ok(losses),
             Reduction::Sum => reduce::sum(&losses, None, false, None),
-            Reduction::Mean => crate::mul_scalar(&reduce::sum(&losses, None, false, None)?, 1.0 / self.total),
+            Reduction::Mean => self.total.divide(&reduce::sum(&losses, None, false, None)?),
         }
     }
 }
@@ -117,16 +135,22 @@ impl Backward<Tensor> for ClassLoss {
         }
         let dx = Array::empty(x.shape(), x.dtype(), x.device())?;
         let stats = layers::statistics_dtype(x.dtype());
-        let (one, each) = match self.how {
-            Reduction::None => (0.0, Some(contiguous_array(&cast_array(dy.array(), stats)?)?)),
-            Reduction::Sum if !dy.array().is_meta() => (crate::read::scalar(dy.array())?.to_f64(), None),
-            Reduction::Mean if !dy.array().is_meta() => (crate::read::scalar(dy.array())?.to_f64() / self.total, None),
-            _ => (0.0, None),
+        let (one, each) = match (self.how, &self.total) {
+            (Reduction::None, _) => (0.0, Some(contiguous_array(&cast_array(dy.array(), stats)?)?)),
+            _ if dy.array().is_meta() => (0.0, None),
+            // A number on a GPU stays there: every item gets it.
+            _ if dy.device().is_gpu() => {
+                let dy = if self.how == Reduction::Mean { self.total.divide(&dy)? } else { dy };
+                let mut items: Shape = x.shape().into();
+                items.remove(1);
+                let dy = crate::views::expand_to(&crate::to_dtype(&dy, stats)?, &items)?;
+                (0.0, Some(contiguous_array(dy.array())?))
+            }
+            (Reduction::Mean, Total::Number(total)) => (crate::read::scalar(dy.array())?.to_f64() / total, None),
+            _ => (crate::read::scalar(dy.array())?.to_f64(), None),
         };
-        match &self.kept {
-            Some(kept) => layers::cross_entropy_backward(&contiguous_array(x.array())?, &self.entropy(), kept, one, each.as_ref(), &dx)?,
-            None => layers::nll_loss_backward(&dx, &self.entropy(), one, each.as_ref())?,
-        }
+        let logits = contiguous_array(x.array())?;
+        layers::class_loss_backward(&logits, &self.entropy(), self.kept.as_ref(), one, each.as_ref(), &dx)?;
         Ok(smallvec![Some(Tensor::from_array(dx))])
     }
 
@@ -231,27 +255,43 @@ fn class_loss(
     } else {
         contiguous_array(&cast_array(target.array(), DType::I64)?)?
     };
-    if !probabilities && let Some(bad) = layers::bad_target(&target, classes, ignore_index) {
+    if !probabilities && let Some(bad) = layers::bad_target(&target, classes, ignore_index)? {
         bail!(Index, "Target {bad} is out of bounds.");
     }
     let weight = weight.map(|w| contiguous_array(&cast_array(w.array(), stats)?)).transpose()?;
     let dense = contiguous_array(x.array())?;
     let losses = Array::empty(&items, stats, x.device())?;
     let entropy = Entropy { target: &target, weight: weight.as_ref(), ignore_index, smoothing };
-    let (totals, kept) = if logits {
+    let kept = if logits {
         let mut shape: Shape = smallvec![2];
         shape.extend_from_slice(&items);
-        let kept = Array::empty(&shape, stats, x.device())?;
-        (layers::cross_entropy(&dense, &entropy, &losses, &kept)?, Some(kept))
+        Some(Array::empty(&shape, stats, x.device())?)
     } else {
-        (layers::nll_loss(&dense, &entropy, &losses)?, None)
+        None
     };
-    let total = if probabilities { items[0] as f64 * items[1..].iter().product::<usize>() as f64 } else { totals.weight };
-    let number = |v: f64| crate::create::full_array(&[], Scalar::Float(v), x.dtype(), x.device());
-    let out = match how {
-        Reduction::None => cast_array(&losses, x.dtype())?,
-        Reduction::Sum => number(totals.loss)?,
-        Reduction::Mean => number(totals.loss / total)?,
+    let totals = layers::class_loss(&dense, &entropy, &losses, kept.as_ref())?;
+    let count = items[0] as f64 * items[1..].iter().product::<usize>() as f64;
+    let (out, total) = match totals {
+        layers::Totals::Numbers { loss, weight } => {
+            let total = if probabilities { count } else { weight };
+            let number = |v: f64| crate::create::full_array(&[], Scalar::Float(v), x.dtype(), x.device());
+            let out = match how {
+                Reduction::None => cast_array(&losses, x.dtype())?,
+                Reduction::Sum => number(loss)?,
+                Reduction::Mean => number(loss / total)?,
+            };
+            (out, Total::Number(total))
+        }
+        layers::Totals::OnDevice(sums) => {
+            let part = |i| crate::views::select_array(&sums, 0, i);
+            let total = if probabilities { Total::Number(count) } else { Total::OnDevice(part(1)) };
+            let out = match how {
+                Reduction::None => cast_array(&losses, x.dtype())?,
+                Reduction::Sum => cast_array(&part(0), x.dtype())?,
+                Reduction::Mean => cast_array(total.divide(&Tensor::from_array(part(0)))?.array(), x.dtype())?,
+            };
+            (out, total)
+        }
     };
     if !needs_grad(&[x]) {
         return Ok(Tensor::from_array(out));
@@ -307,10 +347,10 @@ fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Resul
     if !x.array().is_meta() && x.numel() > 0 {
         let all: SmallVec<[usize; 5]> = (0..x.rank()).collect();
         let extreme = |fold| -> Result<f64> {
-            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, rustnn_kernels::arrays::Finish::Plain, x.dtype())?)?
+            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, crate::device::arrays::Finish::Plain, x.dtype())?)?
                 .to_f64())
         };
-        let (low, high) = (extreme(rustnn_kernels::arrays::Fold::Min)?, extreme(rustnn_kernels::arrays::Fold::Max)?);
+        let (low, high) = (extreme(crate::device::arrays::Fold::Min)?, extreme(crate::device::arrays::Fold::Max)?);
         // NaN fails the test too.
         if !(low >= 0.0 && high <= 1.0) {
             bail!(Runtime, "all elements of input should be between 0 and 1");

@@ -8,7 +8,7 @@ use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use crate::views::{expand_to, permute_array, reshape_to};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_tensor::shape::broadcast;
 use rustnn_tensor::{Array, Error, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
@@ -289,7 +289,7 @@ impl Backward<Tensor> for LinearBackward {
         }
         if self.bias.is_some() && context.wants(2) {
             let db = Array::empty(&[columns], dy.dtype(), dy.device())?;
-            rustnn_kernels::arrays::reduce(rustnn_kernels::arrays::Fold::Sum, &flat, &[0], rustnn_kernels::arrays::Finish::Plain, &db)?;
+            crate::device::arrays::reduce(crate::device::arrays::Fold::Sum, &flat, &[0], crate::device::arrays::Finish::Plain, &db)?;
             out[2] = Some(Tensor::from_array(db));
         }
         Ok(out)

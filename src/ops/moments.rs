@@ -9,7 +9,7 @@ use crate::saved::Saved;
 use crate::tape::{named, record};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::arrays::{self, Finish, Fold};
+use crate::device::arrays::{self, Finish, Fold};
 use rustnn_tensor::{Array, DType, Result, ensure};
 use smallvec::{SmallVec, smallvec};
 

@@ -10,7 +10,7 @@ use crate::saved::Saved;
 use crate::tape::{Request, record, run_backward};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_tensor::{Array, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 

@@ -1,11 +1,11 @@
 //! One step of an optimizer over all parameters in one call.
 
 use crate::tensor::Tensor;
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_tensor::{Array, DType, Result, ensure};
 use smallvec::SmallVec;
 
-pub use rustnn_kernels::layers::{Adam, Sgd};
+pub use crate::device::layers::{Adam, Sgd};
 
 fn arrays(tensors: &[Tensor]) -> SmallVec<[&Array; 16]> {
     tensors.iter().map(Tensor::array).collect()

@@ -6,7 +6,7 @@ use crate::registry::{Args, Output};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_kernels::pool::{Adaptive, Divisor, Window};
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
@@ -151,7 +151,7 @@ fn window(
         );
         let reach = dilation[i].checked_mul(kernel[i] - 1).and_then(|r| r.checked_add(1)).unwrap_or(i64::MAX / 4);
         let free = input[i] as i64 + 2 * padding[i] - reach;
-        let mut out = (free + if ceil { stride[i] - 1 } else { 0 }).div_euclid(stride[i]) + 1;
+        let mut out = free.saturating_add(if ceil { stride[i] - 1 } else { 0 }).div_euclid(stride[i]) + 1;
         // In ceil mode a window must start inside the input or its left padding.
         if ceil && (out - 1) * stride[i] >= input[i] as i64 + padding[i] {
             out -= 1;

@@ -59,7 +59,7 @@ use crate::row::{Scalar, default_dtype};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::layers::{self, Law};
+use crate::device::layers::{self, Law};
 use rustnn_kernels::rng::{BadWeights, Stream};
 use rustnn_tensor::{Array, DType, Device, Result, bail, ensure};
 use smallvec::smallvec;
@@ -240,7 +240,7 @@ fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<T
 
 /// Probabilities outside of [0, 1] (or NaN) are refused.
 fn check_probabilities(p: &Array) -> Result<()> {
-    use rustnn_kernels::arrays::{Finish, Fold};
+    use crate::device::arrays::{Finish, Fold};
     if p.is_meta() || p.numel() == 0 {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use crate::row::Scalar;
 use crate::tensor::Tensor;
-use rustnn_kernels::arrays;
+use crate::device::arrays;
 use rustnn_tensor::{Array, Result, bail};
 
 /// The only element of an array.

@@ -8,7 +8,7 @@ use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::arrays::{self, Finish, Fold};
+use crate::device::arrays::{self, Finish, Fold};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};

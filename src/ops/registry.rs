@@ -181,7 +181,10 @@ impl<'a> Args<'a> {
     pub fn opt_device(&self, i: usize) -> Result<Option<Device>> {
         match self.0.get(i) {
             None | Some(Arg::None) => Ok(None),
-            Some(Arg::Device(v)) => Ok(Some(*v)),
+            Some(Arg::Device(v)) => {
+                crate::device::register();
+                Ok(Some(*v))
+            }
             other => wrong(i, "device", other),
         }
     }

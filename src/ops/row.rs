@@ -6,7 +6,7 @@ use crate::saved::Saved;
 use crate::tape::rebase;
 use crate::tensor::Tensor;
 use rustnn_autograd::{Backward, Context, Grads, Node};
-use rustnn_kernels::arrays;
+use crate::device::arrays;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::value::{Number, Value};
 use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides, bail, shape};
@@ -232,6 +232,10 @@ fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
     let mut out: Option<Shape> = None;
     let mut device: Option<Device> = None;
     for t in inputs.iter().filter_map(|o| o.tensor()) {
+        // A 0-dim tensor has no vote, and so no place in the dtype that the kernel was asked about.
+        if t.dtype() != compute && !rustnn_kernels::copy::can_convert(t.dtype(), compute) {
+            return Err(Error::not_implemented(row.name, t.dtype()));
+        }
         out = Some(match out {
             None => t.shape_owned(),
             Some(shape) => shape::broadcast(&shape, t.shape())?,

@@ -7,7 +7,7 @@ use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Edge, Grads, Node};
-use rustnn_kernels::layers;
+use crate::device::layers;
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Result};
 use smallvec::smallvec;
@@ -108,11 +108,11 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
             return crate::create::full_array(&shape, Scalar::Int(0), x.dtype(), x.device()).map(Tensor::from_array);
         }
         let m = crate::reduce::fold(
-            rustnn_kernels::arrays::Fold::Max,
+            crate::device::arrays::Fold::Max,
             x.array(),
             &dims,
             true,
-            rustnn_kernels::arrays::Finish::Plain,
+            crate::device::arrays::Finish::Plain,
             x.dtype(),
         )?;
         let m = Tensor::from_array(m);

@@ -9,7 +9,7 @@ use crate::row::{Operand, Scalar, default_dtype};
 use crate::rows;
 use crate::tensor::Tensor;
 use crate::views;
-use rustnn_kernels::indexing::{self, Distinct, Indices};
+use crate::device::indexing::{self, Distinct, Indices};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 
@@ -128,8 +128,8 @@ fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]
             (found, values, rustnn_tensor::Shape::from_slice(&[n]))
         }
     };
-    let inverse = Tensor::from_slice(&found.inverse, &inverse_shape)?;
-    Ok([values, inverse, list(&found.counts)?])
+    let inverse = crate::to_device(&Tensor::from_slice(&found.inverse, &inverse_shape)?, x.device())?;
+    Ok([values, inverse, crate::to_device(&list(&found.counts)?, x.device())?])
 }
 
 fn unique_output([values, inverse, counts]: [Tensor; 3], with_inverse: bool, with_counts: bool) -> Output {
@@ -235,12 +235,20 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, least: i64) -> Result<Tens
     // The allocator refuses what a vector would abort on.
     let start = Tensor::from_array(Array::zeros(&crate::create::sizes(&[size])?, dtype, x.device())?);
     let Some(weights) = weights else {
-        let mut counts = vec![0i64; size as usize];
+        let mut counts = zeroed(size as usize)?;
         all.iter().for_each(|&i| counts[i as usize] += 1);
-        return list(&counts);
+        return crate::to_device(&list(&counts)?, x.device());
     };
     let added = crate::to_dtype(&weights.detach(), dtype)?;
     index_add(&start, false, 0, &list(&all)?, &added, Scalar::Int(1))
+}
+
+/// Counters, as many as a value or an argument says.
+fn zeroed(len: usize) -> Result<Vec<i64>> {
+    let mut counts = Vec::new();
+    counts.try_reserve_exact(len).map_err(|_| rustnn_tensor::Error::OutOfMemory { bytes: len.saturating_mul(8) })?;
+    counts.resize(len, 0);
+    Ok(counts)
 }
 
 /// Counts of elements in equal bins between two numbers (of the data, where both are equal), the last bin closed.
@@ -266,7 +274,7 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
     let text = |v: f64| if v.is_nan() { "nan".into() } else { format!("{v}") };
     ensure!(low.is_finite() && high.is_finite(), Runtime, "torch.histc: range of [{}, {}] is not finite", text(low), text(high));
     ensure!(low < high, Runtime, "torch.histc: max must be larger than min");
-    let mut counts = vec![0i64; bins as usize];
+    let mut counts = zeroed(bins as usize)?;
     for v in all.into_iter().filter(|v| *v >= low && *v <= high) {
         let place = if x.dtype() == DType::F64 {
             (v - low) * bins as f64 / (high - low)

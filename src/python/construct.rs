@@ -388,10 +388,11 @@ impl Interface {
 #[pyfunction]
 fn _array_interface(tensor: &Bound<PyTensor>) -> PyResult<Interface> {
     let t = tensor.get().get(tensor.py());
-    if t.array().is_meta() {
-        return Err(PyTypeError::new_err(
-            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
-        ));
+    if !t.array().is_host() {
+        return Err(PyTypeError::new_err(format!(
+            "can't convert {} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
+            t.device()
+        )));
     }
     if t.requires_grad() {
         return Err(PyRuntimeError::new_err("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."));

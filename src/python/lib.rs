@@ -6,6 +6,7 @@ mod detach;
 mod engine;
 mod error;
 mod files;
+mod gpu;
 mod indexing;
 mod module_attribute;
 mod module_call;
@@ -193,6 +194,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     engine::add_to(module)?;
     construct::add_to(module)?;
     files::add_to(module)?;
+    gpu::add_to(module)?;
     module.add("_module_call", module_call::descriptor(py)?)?;
     module.add_function(wrap_pyfunction!(module_call::_set_global_hooks, module)?)?;
     module.add("_module_getattr", module_attribute::getter(py)?)?;

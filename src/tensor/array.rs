@@ -190,6 +190,12 @@ impl Array {
         self.device() == Device::Meta
     }
 
+    /// Whether the CPU can address the elements.
+    #[inline]
+    pub fn is_host(&self) -> bool {
+        self.device() == Device::Cpu
+    }
+
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         is_contiguous(&self.shape, &self.strides)
@@ -238,6 +244,12 @@ impl Array {
     /// PyTorch.
     pub fn has_internal_overlap(&self) -> bool {
         self.shape.iter().zip(&self.strides).any(|(&size, &stride)| size > 1 && stride == 0)
+    }
+
+    /// The bytes of the storage between the first element reached and the last; empty where there is none.
+    pub fn reach_bytes(&self) -> std::ops::Range<usize> {
+        let base = self.storage.ptr() as usize;
+        self.extent().map_or(0..0, |(low, high)| low - base..high - base)
     }
 
     /// First and last byte address reached, the last exclusive; None where empty.

@@ -9,7 +9,7 @@ pub mod shape;
 pub mod storage;
 
 pub use array::{Array, Overlap};
-pub use device::Device;
+pub use device::{Backend, Device, DeviceBuffer};
 pub use dtype::{DType, Element, Kind};
 pub use error::{Error, Result};
 pub use shape::{Shape, Strides};

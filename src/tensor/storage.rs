@@ -1,7 +1,8 @@
 //! Storages: the memory behind tensors, shared by views.
 
 use crate::allocator::{self, Block};
-use crate::{Device, Error, Result};
+use crate::device::{self, DeviceBuffer};
+use crate::{Device, Result};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -15,7 +16,10 @@ enum Owner {
     Foreign {
         _owner: Box<dyn Any + Send + Sync>,
     },
-    /// The meta device, and storages of 0 bytes.
+    Device {
+        buffer: Box<dyn DeviceBuffer>,
+    },
+    /// The meta device.
     Nothing,
 }
 
@@ -26,7 +30,7 @@ struct Inner {
     writable: bool,
     /// Counts in-place writes through any view that has no counter of its own.
     version: AtomicU32,
-    _owner: Owner,
+    owner: Owner,
 }
 
 // SAFETY: the memory is plain bytes. Unsynchronised writes from several threads give unspecified values in the tensors
@@ -41,29 +45,35 @@ pub struct Storage(Arc<Inner>);
 
 impl Storage {
     fn new(ptr: *mut u8, len_bytes: usize, device: Device, owner: Owner) -> Storage {
-        Storage(Arc::new(Inner { ptr, len_bytes, device, writable: true, version: AtomicU32::new(0), _owner: owner }))
+        Storage(Arc::new(Inner { ptr, len_bytes, device, writable: true, version: AtomicU32::new(0), owner }))
     }
 
     /// Memory with arbitrary contents.
     #[inline]
     pub fn uninit(len_bytes: usize, device: Device) -> Result<Storage> {
-        Storage::allocate(len_bytes, device, allocator::allocate)
+        Storage::allocate(len_bytes, device, false, allocator::allocate)
     }
 
     pub fn zeroed(len_bytes: usize, device: Device) -> Result<Storage> {
-        Storage::allocate(len_bytes, device, allocator::allocate_zeroed)
+        Storage::allocate(len_bytes, device, true, allocator::allocate_zeroed)
     }
 
     #[inline]
-    fn allocate(len_bytes: usize, device: Device, from: fn(usize) -> Result<Block>) -> Result<Storage> {
+    fn allocate(len_bytes: usize, device: Device, zeroed: bool, from: fn(usize) -> Result<Block>) -> Result<Storage> {
         match device {
             Device::Cpu => {
                 let block = from(len_bytes)?;
                 Ok(Storage::new(block.ptr(), len_bytes, device, Owner::Block { _block: block }))
             }
             Device::Meta => Ok(Storage::new(std::ptr::null_mut(), len_bytes, device, Owner::Nothing)),
-            Device::Gpu(_) => Err(Error::Runtime("rustnn was built without the gpu feature".into())),
+            Device::Gpu(index) => Storage::on_gpu(len_bytes, index, zeroed),
         }
+    }
+
+    #[cold]
+    fn on_gpu(len_bytes: usize, index: u16, zeroed: bool) -> Result<Storage> {
+        let buffer = device::allocate(index, len_bytes, zeroed)?;
+        Ok(Storage::new(device::stand_in_address(len_bytes), len_bytes, Device::Gpu(index), Owner::Device { buffer }))
     }
 
     /// Memory of others.
@@ -77,10 +87,19 @@ impl Storage {
             device: Device::Cpu,
             writable,
             version: AtomicU32::new(0),
-            _owner: Owner::Foreign { _owner: owner },
+            owner: Owner::Foreign { _owner: owner },
         }))
     }
 
+    /// The memory of a device other than the CPU and meta.
+    pub fn device_buffer(&self) -> Option<&dyn DeviceBuffer> {
+        match &self.0.owner {
+            Owner::Device { buffer } => Some(&**buffer),
+            _ => None,
+        }
+    }
+
+    /// The address; of memory that can be accessed only on the CPU.
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
         self.0.ptr

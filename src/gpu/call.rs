@@ -1,0 +1,274 @@
+//! One launch of a kernel that computes in f32 on row-major arrays: 16-bit and strided operands pass through f32 copies, results
+//! of another dtype or layout through a temporary one that is copied back.
+
+use crate::device::{Buffer, buffer};
+use crate::elementwise::copy;
+use crate::shader::{Binding, Shader};
+use rustnn_tensor::{Array, DType, Result};
+use std::fmt::Write;
+
+/// Invocations of a workgroup.
+pub const WORKGROUP: u32 = 256;
+
+pub struct Call {
+    key: String,
+    bindings: Vec<Binding>,
+    arrays: Vec<Array>,
+    names: Vec<String>,
+    values: Vec<u32>,
+    items: String,
+    back: Vec<(Array, Array)>,
+    flags: bool,
+}
+
+/// Whether kernels compute on it, in f32.
+pub fn is_float(a: &Array) -> bool {
+    matches!(a.dtype(), DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// Whether all are floats that kernels compute on.
+pub fn are_floats(arrays: &[Option<&Array>]) -> bool {
+    arrays.iter().flatten().all(|a| is_float(a))
+}
+
+/// What a kernel reads of an array: row-major, f32 where it is a float.
+pub fn dense(a: &Array) -> Result<Array> {
+    let dtype = if is_float(a) { DType::F32 } else { a.dtype() };
+    if a.dtype() == dtype && a.is_contiguous() {
+        return Ok(a.clone());
+    }
+    let out = Array::empty(a.shape(), dtype, a.device())?;
+    if !copy(a, &out)? {
+        rustnn_tensor::bail!(Runtime, "gpu: an array of {} dimensions cannot be copied", a.rank());
+    }
+    Ok(out)
+}
+
+impl Call {
+    pub fn new(name: &str) -> Call {
+        Call {
+            key: name.to_owned(),
+            bindings: Vec::new(),
+            arrays: Vec::new(),
+            names: Vec::new(),
+            values: Vec::new(),
+            items: String::new(),
+            back: Vec::new(),
+            flags: false,
+        }
+    }
+
+    pub fn read(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        let a = dense(a)?;
+        self.bindings.push(Binding::read(name, a.dtype()));
+        self.arrays.push(a);
+        Ok(())
+    }
+
+    /// An operand of any layout, which the kernel reads by its strides; 16-bit floats are widened as they are loaded.
+    pub fn read_strided(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        self.bindings.push(Binding::read(name, a.dtype()));
+        self.arrays.push(a.clone());
+        Ok(())
+    }
+
+    /// An operand that may be missing: then `NAME(i)` is `default`. `NAME_given` tells.
+    pub fn read_or(&mut self, name: &'static str, a: Option<&Array>, default: &str) -> Result<()> {
+        let _ = writeln!(self.items, "const {name}_given = {};", a.is_some());
+        match a {
+            Some(a) => self.read(name, a)?,
+            None => {
+                let _ = writeln!(self.items, "fn {name}(i: u32) -> f32 {{ return {default}; }}");
+                let _ = write!(self.key, "/no {name}");
+            }
+        }
+        Ok(())
+    }
+
+    /// A result, all of which the kernel writes.
+    pub fn write(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        let dtype = if is_float(a) { DType::F32 } else { a.dtype() };
+        let direct = a.dtype() == dtype && a.is_contiguous() && dtype.size_bytes() >= 4;
+        let to = if direct {
+            a.clone()
+        } else {
+            let wide = if dtype.size_bytes() >= 4 { dtype } else { DType::I32 };
+            let to = Array::empty(a.shape(), wide, a.device())?;
+            self.back.push((to.clone(), a.clone()));
+            to
+        };
+        self.bindings.push(Binding::write(name, to.dtype()));
+        self.arrays.push(to);
+        Ok(())
+    }
+
+    /// A result that may not be asked for: then `NAME_set` does nothing.
+    pub fn write_or(&mut self, name: &'static str, a: Option<&Array>, value_type: &str) -> Result<()> {
+        let _ = writeln!(self.items, "const {name}_given = {};", a.is_some());
+        match a {
+            Some(a) => self.write(name, a)?,
+            None => {
+                let _ = writeln!(self.items, "fn {name}_set(i: u32, v: {value_type}) {{}}");
+                let _ = write!(self.key, "/no {name}");
+            }
+        }
+        Ok(())
+    }
+
+    /// An array that is read and written at the same places.
+    pub fn update(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        let to = dense(a)?;
+        if !to.storage().same(a.storage()) {
+            self.back.push((to.clone(), a.clone()));
+        }
+        self.bindings.push(Binding::write(name, to.dtype()));
+        self.arrays.push(to);
+        Ok(())
+    }
+
+    pub fn number(&mut self, name: &str, value: usize) -> &mut Self {
+        self.names.push(format!("{name}: u32"));
+        self.values.push(value as u32);
+        self
+    }
+
+    pub fn integer(&mut self, name: &str, value: i64) -> &mut Self {
+        self.names.push(format!("{name}: i32"));
+        self.values.push(value as i32 as u32);
+        self
+    }
+
+    pub fn float(&mut self, name: &str, value: f64) -> &mut Self {
+        self.names.push(format!("{name}: f32"));
+        self.values.push((value as f32).to_bits());
+        self
+    }
+
+    /// A variant of the kernel, by a constant of its text.
+    pub fn flag(&mut self, name: &str, value: bool) -> &mut Self {
+        let _ = writeln!(self.items, "const {name} = {value};");
+        let _ = write!(self.key, "/{name}={}", value as u8);
+        self
+    }
+
+    /// A part of the text that differs between variants.
+    pub fn variant(&mut self, key: &str, items: &str) -> &mut Self {
+        self.items += items;
+        let _ = write!(self.key, "/{key}");
+        self
+    }
+
+    /// The kernel may meet bad indices.
+    pub fn flagged(&mut self) -> &mut Self {
+        self.flags = true;
+        self
+    }
+
+    /// One invocation for each `i < n`.
+    pub fn each(mut self, n: usize, items: &str, body: &str) -> Result<bool> {
+        self.number("n", n);
+        let body = format!("if (i >= p.n) {{ return; }}\n{body}");
+        self.run((n as u64).div_ceil(WORKGROUP as u64), WORKGROUP, items, &body)
+    }
+
+    /// One workgroup for each `group < groups`.
+    pub fn run(mut self, groups: u64, workgroup: u32, items: &str, body: &str) -> Result<bool> {
+        // Results apart from everything else that is bound.
+        for i in 0..self.arrays.len() {
+            if !self.bindings[i].writes {
+                continue;
+            }
+            let id = buffer(&self.arrays[i])?.id();
+            let mut clash = false;
+            for j in 0..self.arrays.len() {
+                clash |= i != j && buffer(&self.arrays[j])?.id() == id;
+            }
+            if clash {
+                let to = Array::empty(self.arrays[i].shape(), self.arrays[i].dtype(), self.arrays[i].device())?;
+                copy(&self.arrays[i], &to)?;
+                self.back.push((to.clone(), self.arrays[i].clone()));
+                self.arrays[i] = to;
+            }
+        }
+        for b in &self.bindings {
+            let _ = write!(self.key, ",{:?}", b.dtype);
+        }
+        let buffers: Vec<&Buffer> = self.arrays.iter().map(buffer).collect::<Result<_>>()?;
+        let mut values: Vec<u32> = self.arrays.iter().map(|a| a.offset() as u32).collect();
+        values.extend(&self.values);
+        let make = || {
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            let mut shader = Shader::new(self.key.clone(), self.bindings.clone(), &names, body)
+                .items(format!("{}{items}", self.items))
+                .workgroup(workgroup);
+            if self.flags {
+                shader = shader.flagged();
+            }
+            shader
+        };
+        let Some(first) = buffers.first() else { return Ok(false) };
+        first.gpu().clone().run_cached(&self.key, make, &buffers, &values, groups)?;
+        for (from, to) in self.back.iter().rev() {
+            copy(from, to)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Sums and maxima over a workgroup, in one order.
+pub const ALL: &str = "
+var<workgroup> all_shared: array<f32, 256>;
+fn all_sum(v: f32, lane: u32) -> f32 {
+    workgroupBarrier();
+    all_shared[lane] = v;
+    workgroupBarrier();
+    for (var s = 128u; s > 0u; s = s >> 1u) {
+        if (lane < s) { all_shared[lane] = all_shared[lane] + all_shared[lane + s]; }
+        workgroupBarrier();
+    }
+    return all_shared[0];
+}
+fn larger(a: f32, b: f32) -> f32 {
+    if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return a; }
+    if ((bitcast<u32>(b) & 0x7fffffffu) > 0x7f800000u) { return b; }
+    return max(a, b);
+}
+fn all_max(v: f32, lane: u32) -> f32 {
+    workgroupBarrier();
+    all_shared[lane] = v;
+    workgroupBarrier();
+    for (var s = 128u; s > 0u; s = s >> 1u) {
+        if (lane < s) { all_shared[lane] = larger(all_shared[lane], all_shared[lane + s]); }
+        workgroupBarrier();
+    }
+    return all_shared[0];
+}
+const STEP = 256u;
+";
+
+/// The same where one invocation has a row of its own.
+const ALONE: &str = "
+fn all_sum(v: f32, lane: u32) -> f32 { return v; }
+fn larger(a: f32, b: f32) -> f32 {
+    if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return a; }
+    if ((bitcast<u32>(b) & 0x7fffffffu) > 0x7f800000u) { return b; }
+    return max(a, b);
+}
+fn all_max(v: f32, lane: u32) -> f32 { return v; }
+const STEP = 1u;
+";
+
+impl Call {
+    /// A kernel over rows of `len`: `row` is the row's number, `first` to be stepped by `STEP` the invocation's elements, and
+    /// `all_sum`, `all_max` take every invocation of the row. Short rows have one invocation, others a workgroup.
+    pub fn rows(mut self, rows: usize, len: usize, items: &str, body: &str) -> Result<bool> {
+        self.number("rows", rows).number("len", len);
+        if len <= 64 || rows >= 1 << 16 && len <= 256 {
+            self.variant("alone", "");
+            let body = format!("let row = i;\nif (row >= p.rows) {{ return; }}\nlet first = 0u;\n{body}");
+            return self.run((rows as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &format!("{ALONE}{items}"), &body);
+        }
+        let body = format!("let row = group;\nif (row >= p.rows) {{ return; }}\nlet first = lane;\n{body}");
+        self.run(rows as u64, WORKGROUP, &format!("{ALL}{items}"), &body)
+    }
+}

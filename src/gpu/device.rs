@@ -1,0 +1,641 @@
+//! A GPU: adapter, queue, the open command encoder, pooled buffers and cached pipelines.
+
+use crate::shader::{MAX_PARAMS_BYTES, Shader};
+use rustnn_tensor::{Array, Backend, DeviceBuffer, Error, Result, bail};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+/// Dispatches that gather in the encoder before they are submitted.
+const FLUSH_AFTER: usize = 32;
+/// Room for the parameters of as many dispatches, each on a boundary that every adapter accepts.
+const PARAMS_STEP_BYTES: usize = 256;
+const PARAMS_BYTES: usize = 2 * FLUSH_AFTER * PARAMS_STEP_BYTES + MAX_PARAMS_BYTES;
+/// Submissions that may be under way before the next one waits for the oldest.
+const MAX_UNDER_WAY: usize = 64;
+/// Bind groups kept; all are forgotten beyond.
+const MAX_BIND_GROUPS: usize = 4096;
+/// Smallest buffer.
+const MIN_BUFFER_BYTES: u64 = 256;
+
+struct Adapters {
+    adapters: Vec<wgpu::Adapter>,
+    gpus: Vec<OnceLock<std::result::Result<Arc<Gpu>, String>>>,
+    process: u32,
+}
+
+/// Adapters in the order of their device numbers: real GPUs before those that the CPU imitates.
+fn adapters() -> &'static Adapters {
+    static ALL: OnceLock<Adapters> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::PRIMARY,
+            flags: wgpu::InstanceFlags::empty(),
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+        adapters.sort_by_key(|a| match a.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        });
+        let gpus = adapters.iter().map(|_| OnceLock::new()).collect();
+        Adapters { adapters, gpus, process: std::process::id() }
+    })
+}
+
+/// How many GPUs there are; adapters that the CPU imitates count.
+pub fn device_count() -> usize {
+    adapters().adapters.len()
+}
+
+/// The adapter's name, its driver and the interface it is reached by.
+pub fn device_name(index: u16) -> Result<String> {
+    match adapters().adapters.get(index as usize) {
+        Some(adapter) => {
+            let info = adapter.get_info();
+            Ok(format!("{} ({}, {})", info.name, info.backend, info.driver))
+        }
+        None => Err(no_device(index)),
+    }
+}
+
+fn no_device(index: u16) -> Error {
+    Error::Runtime(match device_count() {
+        0 => "no GPU: no adapter was found through Vulkan, Metal or DX12; is a driver installed?".into(),
+        n => format!("invalid device: gpu:{index}; there are {n} of them, from gpu:0"),
+    })
+}
+
+/// The number of a device that needs no adapter: it checks every shader and every command, and runs nothing. For tests.
+pub const CHECKER: u16 = u16::MAX;
+
+fn checker() -> Arc<Gpu> {
+    static CHECKER_GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    let make = || {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let limits = device.limits();
+        Arc::new(Gpu::over(device, queue, limits, CHECKER))
+    };
+    CHECKER_GPU.get_or_init(make).clone()
+}
+
+/// A device by its number.
+pub fn gpu(index: u16) -> Result<Arc<Gpu>> {
+    if index == CHECKER {
+        return Ok(checker());
+    }
+    let all = adapters();
+    if all.process != std::process::id() {
+        bail!(Runtime, "a GPU cannot be used in a forked child: start the process by 'spawn' instead");
+    }
+    let Some(slot) = all.gpus.get(index as usize) else { return Err(no_device(index)) };
+    match slot.get_or_init(|| Gpu::new(&all.adapters[index as usize], index).map(Arc::new)) {
+        Ok(gpu) => Ok(gpu.clone()),
+        Err(text) => Err(Error::Runtime(text.clone())),
+    }
+}
+
+/// A buffer in device memory that goes back to the pool when dropped.
+pub struct Buffer {
+    gpu: Arc<Gpu>,
+    raw: Option<Raw>,
+}
+
+struct Raw {
+    buffer: wgpu::Buffer,
+    /// Tells buffers apart in the cache of bind groups.
+    id: u64,
+}
+
+impl Buffer {
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    fn raw(&self) -> &Raw {
+        self.raw.as_ref().expect("present until dropped")
+    }
+
+    pub fn id(&self) -> u64 {
+        self.raw().id
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            let bytes = raw.buffer.size();
+            self.gpu.allocated_bytes.fetch_sub(bytes as usize, Relaxed);
+            // Commands already recorded run before any that use the buffer next: one queue, one order.
+            self.gpu.lock().pool.entry(bytes).or_default().push(raw);
+        }
+    }
+}
+
+impl DeviceBuffer for Buffer {
+    fn download(&self, offset_bytes: usize, to: &mut [u8]) -> Result<()> {
+        self.gpu.download(self.raw(), offset_bytes, to)
+    }
+
+    fn upload(&self, offset_bytes: usize, from: &[u8]) -> Result<()> {
+        self.gpu.upload(self.raw(), offset_bytes, from)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The buffer that an array on a GPU lies in.
+pub fn buffer(array: &Array) -> Result<&Buffer> {
+    let buffer = array.storage().device_buffer().and_then(|b| b.as_any().downcast_ref::<Buffer>());
+    buffer.ok_or_else(|| Error::Runtime(format!("an array on {} where one on a GPU was expected", array.device())))
+}
+
+struct State {
+    // Dropped in this order: a pass belongs to its encoder.
+    pass: Option<wgpu::ComputePass<'static>>,
+    encoder: Option<wgpu::CommandEncoder>,
+    recorded: usize,
+    params: Vec<u8>,
+    pool: HashMap<u64, Vec<Raw>>,
+    staging: HashMap<u64, Vec<wgpu::Buffer>>,
+    pipelines: HashMap<String, Arc<Pipeline>>,
+    layouts: HashMap<SmallVec<[bool; 8]>, Arc<(wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
+    bind_groups: HashMap<(u64, SmallVec<[u64; 6]>), wgpu::BindGroup>,
+    under_way: VecDeque<wgpu::SubmissionIndex>,
+}
+
+struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: Arc<(wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
+    /// Tells layouts apart in the cache of bind groups.
+    layout_id: u64,
+    /// Which of the buffers it writes; the last one is that of the flags, if it has one.
+    writes: SmallVec<[bool; 8]>,
+    flags: bool,
+}
+
+/// One device and its queue.
+pub struct Gpu {
+    pub index: u16,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    limits: wgpu::Limits,
+    state: Mutex<State>,
+    params: wgpu::Buffer,
+    /// Set by kernels that meet a bad index; read with the next download.
+    flags: Raw,
+    flagged: AtomicBool,
+    /// The first fault that wgpu reported outside of a call.
+    fault: Arc<Mutex<Option<String>>>,
+    allocated_bytes: AtomicUsize,
+    max_allocated_bytes: AtomicUsize,
+    next_id: AtomicU64,
+    dispatches: AtomicU64,
+    waits: AtomicU64,
+    process: u32,
+}
+
+const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+impl Gpu {
+    fn new(adapter: &wgpu::Adapter, index: u16) -> std::result::Result<Gpu, String> {
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor { label: Some("rustnn"), required_limits: limits.clone(), ..Default::default() };
+        let name = adapter.get_info().name;
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| format!("gpu:{index} ({name}) cannot be opened: {e}"))?;
+        Ok(Gpu::over(device, queue, limits, index))
+    }
+
+    fn over(device: wgpu::Device, queue: wgpu::Queue, limits: wgpu::Limits, index: u16) -> Gpu {
+        let fault = Arc::new(Mutex::new(None));
+        let note = fault.clone();
+        // The default is to panic.
+        device.on_uncaptured_error(Arc::new(move |error| {
+            note.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert_with(|| error.to_string());
+        }));
+        let note = fault.clone();
+        device.set_device_lost_callback(move |reason, text| {
+            let text = format!("the device is lost ({reason:?}): {text}");
+            note.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(text);
+        });
+        let params = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: PARAMS_BYTES as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let flags =
+            device.create_buffer(&wgpu::BufferDescriptor { label: Some("flags"), size: 16, usage: STORAGE, mapped_at_creation: false });
+        Gpu {
+            index,
+            device,
+            queue,
+            limits,
+            state: Mutex::new(State {
+                pass: None,
+                encoder: None,
+                recorded: 0,
+                params: Vec::new(),
+                pool: HashMap::new(),
+                staging: HashMap::new(),
+                pipelines: HashMap::new(),
+                layouts: HashMap::new(),
+                bind_groups: HashMap::new(),
+                under_way: VecDeque::new(),
+            }),
+            params,
+            flags: Raw { buffer: flags, id: 0 },
+            flagged: AtomicBool::new(false),
+            fault,
+            allocated_bytes: AtomicUsize::new(0),
+            max_allocated_bytes: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+            dispatches: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            process: std::process::id(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            bail!(Runtime, "a GPU cannot be used in a forked child: start the process by 'spawn' instead");
+        }
+        match &*self.fault.lock().unwrap_or_else(|e| e.into_inner()) {
+            Some(text) => bail!(Runtime, "gpu:{}: {text}", self.index),
+            None => Ok(()),
+        }
+    }
+
+    // Memory.
+
+    /// Four classes per power of two, so that at most a quarter is wasted.
+    fn class_bytes(len: u64) -> u64 {
+        let len = len.max(MIN_BUFFER_BYTES);
+        let step = (len.next_power_of_two() / 8).max(MIN_BUFFER_BYTES / 4);
+        len.next_multiple_of(step)
+    }
+
+    pub fn allocate(self: &Arc<Gpu>, len_bytes: usize, zeroed: bool) -> Result<Buffer> {
+        self.check()?;
+        let limit = self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size);
+        let out_of_memory = || Error::OutOfMemory { bytes: len_bytes };
+        if len_bytes as u64 > limit {
+            bail!(
+                Runtime,
+                "gpu:{}: a tensor of {len_bytes} bytes is over this adapter's limit of {limit} bytes for one buffer; split it",
+                self.index
+            );
+        }
+        let class = Gpu::class_bytes(len_bytes as u64).min(limit.next_multiple_of(4));
+        let pooled = self.lock().pool.get_mut(&class).and_then(Vec::pop);
+        let raw = match pooled {
+            Some(raw) => {
+                if zeroed && len_bytes > 0 {
+                    let mut state = self.lock();
+                    self.encoder_outside_pass(&mut state).clear_buffer(&raw.buffer, 0, None);
+                }
+                raw
+            }
+            None => {
+                let make = || {
+                    let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+                    let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+                        label: None,
+                        size: class,
+                        usage: STORAGE,
+                        mapped_at_creation: false,
+                    });
+                    match pollster::block_on(scope.pop()) {
+                        None => Ok(buffer),
+                        Some(_) => Err(out_of_memory()),
+                    }
+                };
+                // Fresh buffers are zeros.
+                let buffer = make().or_else(|_| {
+                    self.empty_cache()?;
+                    make()
+                })?;
+                Raw { buffer, id: self.next_id.fetch_add(1, Relaxed) }
+            }
+        };
+        let now = self.allocated_bytes.fetch_add(raw.buffer.size() as usize, Relaxed) + raw.buffer.size() as usize;
+        self.max_allocated_bytes.fetch_max(now, Relaxed);
+        Ok(Buffer { gpu: self.clone(), raw: Some(raw) })
+    }
+
+    /// Gives the pooled buffers back to the driver, after what is under way.
+    pub fn empty_cache(&self) -> Result<()> {
+        let mut state = self.lock();
+        self.flush(&mut state)?;
+        state.pool.clear();
+        state.staging.clear();
+        state.bind_groups.clear();
+        drop(state);
+        self.wait(None)
+    }
+
+    /// Bytes of the buffers that tensors hold.
+    pub fn memory_allocated(&self) -> usize {
+        self.allocated_bytes.load(Relaxed)
+    }
+
+    /// The most that [`Gpu::memory_allocated`] has been.
+    pub fn max_memory_allocated(&self) -> usize {
+        self.max_allocated_bytes.load(Relaxed)
+    }
+
+    /// Dispatches so far.
+    pub fn dispatches(&self) -> u64 {
+        self.dispatches.load(Relaxed)
+    }
+
+    /// How often the host waited for the device so far.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
+    }
+
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    // Commands.
+
+    fn encoder_outside_pass<'a>(&self, state: &'a mut State) -> &'a mut wgpu::CommandEncoder {
+        state.pass = None;
+        state.encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()))
+    }
+
+    fn flush(&self, state: &mut State) -> Result<Option<wgpu::SubmissionIndex>> {
+        state.pass = None;
+        state.recorded = 0;
+        let params = std::mem::take(&mut state.params);
+        let Some(encoder) = state.encoder.take() else { return Ok(None) };
+        if !params.is_empty() {
+            self.queue.write_buffer(&self.params, 0, &params);
+        }
+        state.params = params;
+        state.params.clear();
+        let index = self.queue.submit([encoder.finish()]);
+        state.under_way.push_back(index.clone());
+        if state.under_way.len() > MAX_UNDER_WAY
+            && let Some(oldest) = state.under_way.pop_front()
+        {
+            self.wait(Some(oldest))?;
+        } else {
+            // Takes back what has been done; does not wait.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        self.check()?;
+        Ok(Some(index))
+    }
+
+    fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        match self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
+            Ok(_) => self.check(),
+            Err(error) => bail!(Runtime, "gpu:{}: {error}", self.index),
+        }
+    }
+
+    /// Waits until the device has done everything asked of it.
+    pub fn synchronize(&self) -> Result<()> {
+        self.check()?;
+        self.flush(&mut self.lock())?;
+        self.waits.fetch_add(1, Relaxed);
+        self.wait(None)
+    }
+
+    fn upload(&self, raw: &Raw, offset: usize, from: &[u8]) -> Result<()> {
+        self.check()?;
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        // The queue writes before the next submission: what is recorded already has to go first.
+        self.flush(&mut state)?;
+        let (start, end) = (offset & !3, (offset + from.len()).next_multiple_of(4));
+        if start == offset && end == offset + from.len() {
+            self.queue.write_buffer(&raw.buffer, offset as u64, from);
+            return Ok(());
+        }
+        drop(state);
+        // Words at the ends that others share.
+        let end = end.min(raw.buffer.size() as usize);
+        let mut bytes = vec![0u8; end - start];
+        self.download(raw, start, &mut bytes)?;
+        bytes[offset - start..offset - start + from.len()].copy_from_slice(from);
+        self.queue.write_buffer(&raw.buffer, start as u64, &bytes);
+        Ok(())
+    }
+
+    fn download(&self, raw: &Raw, offset: usize, to: &mut [u8]) -> Result<()> {
+        self.check()?;
+        if to.is_empty() {
+            return Ok(());
+        }
+        let (start, end) = (offset & !3, (offset + to.len()).next_multiple_of(4));
+        let len = (end - start) as u64;
+        let class = Gpu::class_bytes(len + 16);
+        let mut state = self.lock();
+        let staging = state.staging.get_mut(&class).and_then(Vec::pop).unwrap_or_else(|| {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: class,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        });
+        let flagged = self.flagged.swap(false, Relaxed);
+        let encoder = self.encoder_outside_pass(&mut state);
+        encoder.copy_buffer_to_buffer(&raw.buffer, start as u64, &staging, 16, len);
+        if flagged {
+            encoder.copy_buffer_to_buffer(&self.flags.buffer, 0, &staging, 0, 16);
+            encoder.clear_buffer(&self.flags.buffer, 0, None);
+        }
+        let index = self.flush(&mut state)?;
+        drop(state);
+        let mapped = Arc::new(AtomicBool::new(false));
+        let note = mapped.clone();
+        staging.map_async(wgpu::MapMode::Read, 0..len + 16, move |result| note.store(result.is_ok(), Relaxed));
+        self.waits.fetch_add(1, Relaxed);
+        self.wait(index)?;
+        if !mapped.load(Relaxed) {
+            bail!(Runtime, "gpu:{}: device memory could not be read", self.index);
+        }
+        let mut bad = [0u32; 4];
+        {
+            let Ok(view) = staging.get_mapped_range(0..len + 16) else {
+                bail!(Runtime, "gpu:{}: device memory could not be read", self.index)
+            };
+            if flagged {
+                bad = bytemuck::pod_read_unaligned(&view[..16]);
+            }
+            let from = 16 + offset - start;
+            to.copy_from_slice(&view[from..from + to.len()]);
+        }
+        staging.unmap();
+        self.lock().staging.entry(class).or_default().push(staging);
+        if bad[0] != 0 {
+            bail!(
+                Index,
+                "index {} is out of bounds for dimension with size {}: found by an op on gpu:{} before this read",
+                bad[1] as i32,
+                bad[2],
+                self.index
+            );
+        }
+        Ok(())
+    }
+
+    /// Records a kernel over `groups` workgroups. `buffers` are those that the shader names, in its order.
+    /// The shader is made only where the cache has none under `key`.
+    pub(crate) fn run_cached(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Shader,
+        buffers: &[&Buffer],
+        params: &[u32],
+        groups: u64,
+    ) -> Result<()> {
+        if groups == 0 {
+            return Ok(());
+        }
+        self.check()?;
+        assert!(params.len() * 4 <= MAX_PARAMS_BYTES, "{key}: too many parameters");
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let pipeline = match state.pipelines.get(key) {
+            Some(pipeline) => pipeline.clone(),
+            None => {
+                let shader = make();
+                debug_assert_eq!(key, shader.key);
+                let pipeline = Arc::new(self.compile(state, &shader)?);
+                state.pipelines.insert(key.to_owned(), pipeline.clone());
+                pipeline
+            }
+        };
+        let ids: SmallVec<[u64; 6]> = buffers.iter().map(|b| b.id()).chain(pipeline.flags.then_some(self.flags.id)).collect();
+        assert_eq!(ids.len(), pipeline.writes.len(), "{key}: buffers");
+        for (i, writes) in pipeline.writes.iter().enumerate() {
+            if *writes && ids.iter().enumerate().any(|(j, id)| i != j && *id == ids[i]) {
+                bail!(Runtime, "gpu: {key} would read and write one buffer");
+            }
+        }
+        if state.bind_groups.len() > MAX_BIND_GROUPS {
+            state.bind_groups.clear();
+        }
+        let group = state.bind_groups.entry((pipeline.layout_id, ids)).or_insert_with(|| {
+            let flags = pipeline.flags.then_some(&self.flags);
+            let mut entries: SmallVec<[wgpu::BindGroupEntry; 8]> = buffers
+                .iter()
+                .map(|b| b.raw())
+                .chain(flags)
+                .enumerate()
+                .map(|(i, raw)| wgpu::BindGroupEntry { binding: i as u32 + 1, resource: raw.buffer.as_entire_binding() })
+                .collect();
+            entries.push(wgpu::BindGroupEntry {
+                binding: 0,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &self.params,
+                    offset: 0,
+                    size: std::num::NonZero::new(MAX_PARAMS_BYTES as u64),
+                }),
+            });
+            self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout.0, entries: &entries })
+        });
+        let offset = state.params.len();
+        state.params.extend_from_slice(bytemuck::cast_slice(params));
+        state.params.resize(state.params.len().next_multiple_of(PARAMS_STEP_BYTES), 0);
+        let encoder = state.encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        let pass = state.pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
+        pass.set_pipeline(&pipeline.pipeline);
+        pass.set_bind_group(0, &*group, &[offset as u32]);
+        // A grid's side is limited: the rest goes into the second dimension.
+        let side = self.limits.max_compute_workgroups_per_dimension as u64;
+        let rows = groups.div_ceil(side);
+        if rows > side {
+            bail!(Runtime, "gpu: {key} needs {groups} workgroups, over this adapter's limit");
+        }
+        pass.dispatch_workgroups(groups.div_ceil(rows) as u32, rows as u32, 1);
+        if pipeline.flags {
+            self.flagged.store(true, Relaxed);
+        }
+        self.dispatches.fetch_add(1, Relaxed);
+        state.recorded += 1;
+        if state.recorded >= FLUSH_AFTER {
+            self.flush(state)?;
+        }
+        Ok(())
+    }
+
+    fn compile(&self, state: &mut State, shader: &Shader) -> Result<Pipeline> {
+        let kinds: SmallVec<[bool; 8]> = shader.bindings.iter().map(|b| b.writes).collect();
+        let layout = state
+            .layouts
+            .entry(kinds.clone())
+            .or_insert_with(|| {
+                let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry {
+                    binding,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size: None },
+                    count: None,
+                };
+                let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+                for (i, writes) in kinds.iter().enumerate() {
+                    entries.push(entry(i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !writes }));
+                }
+                let group = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+                let pipeline = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: None,
+                    bind_group_layouts: &[Some(&group)],
+                    immediate_size: 0,
+                });
+                Arc::new((group, pipeline))
+            })
+            .clone();
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let source = shader.wgsl();
+        // Checked shaders: indices outside of a buffer never reach other memory, whatever the kernel computes.
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&shader.key),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&shader.key),
+            layout: Some(&layout.1),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+            cache: None,
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            bail!(Runtime, "gpu: the shader of {} was refused: {error}", shader.key);
+        }
+        let layout_id = Arc::as_ptr(&layout) as u64;
+        Ok(Pipeline { pipeline, layout, layout_id, writes: kinds, flags: shader.flags })
+    }
+}
+
+struct Wgpu;
+
+impl Backend for Wgpu {
+    fn allocate(&self, index: u16, len_bytes: usize, zeroed: bool) -> Result<Box<dyn DeviceBuffer>> {
+        Ok(Box::new(gpu(index)?.allocate(len_bytes, zeroed)?))
+    }
+}
+
+/// Makes `Device::Gpu` known to tensors. No driver is touched before the first tensor on it.
+pub fn register() {
+    rustnn_tensor::device::register(&Wgpu);
+}

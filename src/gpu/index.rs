@@ -1,0 +1,417 @@
+//! Reading and writing by indices. Indices have been moved inside by [`move_inside`], which flags those that were not; sums go
+//! through sorted segments, so that their order does not depend on what runs first.
+
+use crate::call::{Call, dense, is_float};
+use crate::elementwise::copy;
+use rustnn_kernels::indexing::Reduce;
+use rustnn_tensor::{Array, DType, Result};
+
+/// Wraps negative indices if allowed, and moves those outside of the dimension inside, raising the flag. int64, contiguous.
+pub fn move_inside(array: &Array, size: usize, negative: bool) -> Result<()> {
+    if array.numel() == 0 || size == 0 {
+        return Ok(());
+    }
+    let mut call = Call::new("move_inside");
+    call.flag("NEGATIVE", negative).flagged();
+    call.update("index", array)?;
+    call.number("size", size);
+    call.each(
+        array.numel(),
+        "",
+        "var v = index(i);
+let given = bitcast<i32>(v.x);
+if (NEGATIVE && i64_negative(v)) { v = i64_add(v, vec2<u32>(p.size, 0u)); }
+if (v.y != 0u || v.x >= p.size) {
+    flag(given, p.size);
+    v = vec2<u32>(0u, 0u);
+}
+index_set(i, v);",
+    )?;
+    Ok(())
+}
+
+/// The dtype under which elements are moved, f32 for narrow floats (exactly, there and back).
+fn moved(a: &Array) -> Result<Option<Array>> {
+    Ok(match a.dtype().size_bytes() {
+        4 => Some(dense(&a.reinterpret(DType::I32)?)?),
+        8 => Some(dense(&a.reinterpret(DType::I64)?)?),
+        _ if is_float(a) => Some(dense(a)?),
+        1 | 2 => {
+            // Bytes and 16-bit integers as i32.
+            let number = if a.dtype().size_bytes() == 1 { DType::U8 } else { DType::I16 };
+            let wide = Array::empty(a.shape(), DType::I32, a.device())?;
+            if copy(&a.reinterpret(number)?, &wide)? { Some(wide) } else { None }
+        }
+        _ => None,
+    })
+}
+
+/// Where a kernel writes elements of `a`, and whether they are to be brought back by [`settle`].
+fn target_of(a: &Array) -> Result<Option<Array>> {
+    Ok(match a.dtype().size_bytes() {
+        4 if a.is_contiguous() => Some(a.reinterpret(DType::I32)?),
+        8 if a.is_contiguous() => Some(a.reinterpret(DType::I64)?),
+        4 => Some(Array::empty(a.shape(), DType::I32, a.device())?),
+        8 => Some(Array::empty(a.shape(), DType::I64, a.device())?),
+        _ if is_float(a) => Some(Array::empty(a.shape(), DType::F32, a.device())?),
+        1 | 2 => Some(Array::empty(a.shape(), DType::I32, a.device())?),
+        _ => None,
+    })
+}
+
+fn settle(from: &Array, a: &Array) -> Result<bool> {
+    if from.storage().same(a.storage()) {
+        return Ok(true);
+    }
+    match a.dtype().size_bytes() {
+        8 | 4 => copy(from, &a.reinterpret(from.dtype())?),
+        1 if !is_float(a) => copy(from, &a.reinterpret(DType::U8)?),
+        2 if !is_float(a) => copy(from, &a.reinterpret(DType::I16)?),
+        _ => copy(from, a),
+    }
+}
+
+fn split(shape: &[usize], dim: usize) -> (usize, usize, usize) {
+    if shape.is_empty() {
+        return (1, 1, 1);
+    }
+    (shape[..dim].iter().product(), shape[dim], shape[dim + 1..].iter().product())
+}
+
+/// `out[.., k, ..] = x[.., index[k], ..]`.
+pub fn index_select(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool> {
+    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    if out.numel() == 0 {
+        return Ok(true);
+    }
+    let (_, size, inner) = split(x.shape(), dim);
+    let mut call = Call::new("index_select");
+    call.read("x", &from)?;
+    call.read("index", index)?;
+    call.write("out", &to)?;
+    call.number("size", size).number("inner", inner).number("count", index.numel());
+    call.each(
+        out.numel(),
+        "",
+        "let k = (i / p.inner) % p.count;
+let o = i / (p.inner * p.count);
+out_set(i, x((o * p.size + index(k).x) * p.inner + i % p.inner));",
+    )?;
+    settle(&to, out)
+}
+
+/// Parameters and text that take element `i` of `shape` apart and find places by strides: `at_NAME` for each.
+fn places(call: &mut Call, shape: &[usize], strides: &[(&str, Vec<usize>)]) -> String {
+    let mut text = String::from("var rest = i;\n");
+    for (name, _) in strides {
+        text += &format!("var at_{name} = 0u;\n");
+    }
+    for d in (0..shape.len()).rev() {
+        call.number(&format!("n{d}"), shape[d]);
+        text += &format!("let c{d} = rest % p.n{d};\nrest = rest / p.n{d};\n");
+        for (name, s) in strides {
+            call.number(&format!("{name}_t{d}"), s[d]);
+            text += &format!("at_{name} += c{d} * p.{name}_t{d};\n");
+        }
+    }
+    call.variant(&format!("rank{}", shape.len()), "");
+    text
+}
+
+fn row_major(shape: &[usize]) -> Vec<usize> {
+    rustnn_tensor::shape::contiguous_strides(shape).iter().map(|&s| s as usize).collect()
+}
+
+/// Ranks whose places fit into a dispatch's parameters.
+const MAX_RANK: usize = 6;
+
+/// `out[i] = x[i with i[dim] = index[i]]`.
+pub fn gather(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool> {
+    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    if out.numel() == 0 {
+        return Ok(true);
+    }
+    if x.rank() > MAX_RANK {
+        return Ok(false);
+    }
+    let index = dense(index)?;
+    let mut strides = row_major(x.shape());
+    let step = strides.get(dim).copied().unwrap_or(0);
+    if let Some(s) = strides.get_mut(dim) {
+        *s = 0;
+    }
+    let mut call = Call::new("gather");
+    call.read("x", &from)?;
+    call.read("index", &index)?;
+    call.write("out", &to)?;
+    let text = places(&mut call, index.shape(), &[("x", strides)]);
+    call.number("step", step);
+    call.each(out.numel(), "", &format!("{text}out_set(i, x(at_x + index(i).x * p.step));"))?;
+    settle(&to, out)
+}
+
+/// Writes `values` to the places of `keys` (offsets into a row-major target of `columns` elements each, in u32): assigned, the last
+/// of equal keys winning, or added in order.
+fn write_sorted(add: bool, target: &Array, keys: &Array, count: usize, columns: usize, values: &Array, alpha: f64) -> Result<bool> {
+    let (sorted, order) = sort_keys(keys, count)?;
+    let float = target.dtype() == DType::F32;
+    let integer = target.dtype() == DType::I64;
+    let sum = match (float, integer) {
+        (true, _) => "total = total + p.alpha * values(order(j) * p.columns + c);",
+        (_, true) => "total = i64_add(total, values(order(j) * p.columns + c));",
+        _ => "total = total + values(order(j) * p.columns + c);",
+    };
+    let mut call = Call::new("write_sorted");
+    call.flag("ADD", add);
+    call.read("keys", &sorted)?;
+    call.read("order", &order)?;
+    call.read("values", values)?;
+    call.update("to", target)?;
+    call.number("count", count).number("columns", columns).float("alpha", alpha);
+    let body = format!(
+        "let s = i / p.columns;
+let c = i % p.columns;
+let key = keys(s);
+// The first of each run of equal keys does the run's work; keys beyond all places stand for nothing.
+if (key == 0xffffffffu || (s > 0u && keys(s - 1u) == key)) {{ return; }}
+let at = key * p.columns + c;
+if (ADD) {{
+    var total = to(at);
+    for (var j = s; j < p.count && keys(j) == key; j++) {{ {sum} }}
+    to_set(at, total);
+}} else {{
+    var last = s;
+    for (var j = s; j < p.count && keys(j) == key; j++) {{ last = j; }}
+    to_set(at, values(order(last) * p.columns + c));
+}}"
+    );
+    call.each(count * columns, "", &body)
+}
+
+/// Keys in ascending order, and where each was: by a network whose result does not depend on timing, ties by place.
+fn sort_keys(keys: &Array, count: usize) -> Result<(Array, Array)> {
+    let padded = count.next_power_of_two().max(2);
+    let device = keys.device();
+    let sorted = Array::empty(&[padded], DType::U32, device)?;
+    let order = Array::empty(&[padded], DType::U32, device)?;
+    let mut call = Call::new("sort_start");
+    call.read("keys", keys)?;
+    call.write("sorted", &sorted)?;
+    call.write("order", &order)?;
+    call.number("count", count);
+    call.each(padded, "", "if (i < p.count) { sorted_set(i, keys(i)); } else { sorted_set(i, 0xffffffffu); }\norder_set(i, i);")?;
+    let compare = "
+fn exchange(a: u32, b: u32, up: bool) {
+    let ka = sorted(a);
+    let kb = sorted(b);
+    let oa = order(a);
+    let ob = order(b);
+    let wrong = ka > kb || (ka == kb && oa > ob);
+    if (wrong == up) {
+        sorted_set(a, kb);
+        sorted_set(b, ka);
+        order_set(a, ob);
+        order_set(b, oa);
+    }
+}
+";
+    let mut size = 2;
+    while size <= padded {
+        let mut step = size / 2;
+        while step > 0 {
+            let mut call = Call::new("sort_step");
+            call.update("sorted", &sorted)?;
+            call.update("order", &order)?;
+            call.number("size", size).number("step", step);
+            call.each(
+                padded / 2,
+                compare,
+                "let a = (i / p.step) * 2u * p.step + i % p.step;\nexchange(a, a + p.step, (a & p.size) == 0u);",
+            )?;
+            step /= 2;
+        }
+        size *= 2;
+    }
+    Ok((sorted, order))
+}
+
+/// What a sum is computed in, for the dtypes that have one here.
+fn adds(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::F16 | DType::BF16 | DType::I32 | DType::I64 | DType::I8 | DType::I16 | DType::U8)
+}
+
+/// Values and target of a write, as the kernel takes them: moved for an assignment, numbers for a sum.
+fn prepared(add: bool, target: &Array, values: &Array) -> Result<Option<(Array, Array)>> {
+    if add {
+        if !adds(target.dtype()) || values.dtype() != target.dtype() {
+            return Ok(None);
+        }
+        if target.dtype().size_bytes() >= 4 || is_float(target) {
+            return Ok(Some((dense(target)?, dense(values)?)));
+        }
+        // Narrow integers wrap when they are brought back.
+        let widened = |a: &Array| -> Result<Option<Array>> {
+            let wide = Array::empty(a.shape(), DType::I32, a.device())?;
+            Ok(if copy(a, &wide)? { Some(wide) } else { None })
+        };
+        return Ok(match (widened(target)?, widened(values)?) {
+            (Some(t), Some(v)) => Some((t, v)),
+            _ => None,
+        });
+    }
+    Ok(match (moved(target)?, moved(values)?) {
+        (Some(t), Some(v)) => Some((t, v)),
+        _ => None,
+    })
+}
+
+fn brought_back(add: bool, from: &Array, target: &Array) -> Result<bool> {
+    if from.storage().same(target.storage()) {
+        return Ok(true);
+    }
+    if add { copy(from, target) } else { settle(from, target) }
+}
+
+fn kind_of(reduce: Reduce) -> Option<bool> {
+    match reduce {
+        Reduce::Assign => Some(false),
+        Reduce::Add => Some(true),
+        _ => None,
+    }
+}
+
+/// `target[i with i[dim] = index[i]] (=, +=) values[i]`.
+pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Array, values: &Array) -> Result<bool> {
+    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    let count = index.numel();
+    if count == 0 {
+        return Ok(true);
+    }
+    if target.rank() > MAX_RANK || target.numel() >= u32::MAX as usize {
+        return Ok(false);
+    }
+    let index = dense(index)?;
+    let part = values.with_geometry(index.shape().into(), values.strides().into(), values.offset());
+    let Some((to, from)) = prepared(add, target, &part)? else { return Ok(false) };
+    let mut strides = row_major(target.shape());
+    let step = strides.get(dim).copied().unwrap_or(0);
+    if let Some(s) = strides.get_mut(dim) {
+        *s = 0;
+    }
+    let keys = Array::empty(&[count], DType::U32, target.device())?;
+    let mut call = Call::new("scatter_keys");
+    call.read("index", &index)?;
+    call.write("keys", &keys)?;
+    let text = places(&mut call, index.shape(), &[("to", strides)]);
+    call.number("step", step);
+    call.each(count, "", &format!("{text}keys_set(i, at_to + index(i).x * p.step);"))?;
+    Ok(write_sorted(add, &to, &keys, count, 1, &from, 1.0)? && brought_back(add, &to, target)?)
+}
+
+/// `target[.., index[k], ..] (=, += alpha *) values[.., k, ..]`; both contiguous, `alpha` one number on the CPU.
+pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: usize, index: &Array, values: &Array) -> Result<bool> {
+    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    let alpha = match alpha {
+        Some(a) if !a.is_host() || !is_float(target) => return Ok(false),
+        Some(a) => rustnn_kernels::arrays::first(a)?.to_f64(),
+        None => 1.0,
+    };
+    if values.numel() == 0 {
+        return Ok(true);
+    }
+    let Some((to, from)) = prepared(add, target, values)? else { return Ok(false) };
+    let (outer, size, inner) = split(target.shape(), dim);
+    let count = index.numel();
+    if outer * size >= u32::MAX as usize {
+        return Ok(false);
+    }
+    let keys = Array::empty(&[outer * count], DType::U32, target.device())?;
+    let mut call = Call::new("index_keys");
+    call.read("index", &dense(index)?)?;
+    call.write("keys", &keys)?;
+    call.number("count", count).number("size", size);
+    call.each(outer * count, "", "keys_set(i, (i / p.count) * p.size + index(i % p.count).x);")?;
+    Ok(write_sorted(add, &to, &keys, outer * count, inner, &from, alpha)? && brought_back(add, &to, target)?)
+}
+
+/// The gradient of an embedding's weight: one row of `dy` for each index.
+pub fn embedding_backward(dy: &Array, index: &Array, padding: Option<i64>, by_frequency: bool, dweight: &Array) -> Result<bool> {
+    if by_frequency || !is_float(dy) || !dweight.is_contiguous() {
+        return Ok(false);
+    }
+    let (rows, columns) = (dweight.shape()[0], dweight.shape()[1]);
+    let count = index.numel();
+    let to = if dweight.dtype() == DType::F32 { dweight.clone() } else { Array::empty(dweight.shape(), DType::F32, dweight.device())? };
+    crate::elementwise::fill(&to, 0.0.into())?;
+    if count > 0 && columns > 0 && rows > 0 {
+        let keys = Array::empty(&[count], DType::U32, dy.device())?;
+        let mut call = Call::new("embedding_keys");
+        call.read("index", &dense(index)?)?;
+        call.write("keys", &keys)?;
+        call.number("padding", padding.map_or(u32::MAX as usize, |p| p as usize));
+        call.each(count, "", "let k = index(i).x;\nkeys_set(i, select(k, 0xffffffffu, k == p.padding));")?;
+        write_sorted(true, &to, &keys, count, columns, &dense(dy)?, 1.0)?;
+    }
+    if to.storage().same(dweight.storage()) { Ok(true) } else { copy(&to, dweight) }
+}
+
+/// The places that an index by several arrays reaches in `indexed`, one for each element of the result (`plain`'s shape).
+fn advanced_keys(indexed: &Array, dims: &[usize], indices: &[Array], at: usize, shape: &[usize]) -> Result<Option<Array>> {
+    const NAMES: [&str; 4] = ["index0", "index1", "index2", "index3"];
+    if dims.len() > NAMES.len() || shape.len() > MAX_RANK || indexed.numel() >= u32::MAX as usize {
+        return Ok(None);
+    }
+    let strides = row_major(indexed.shape());
+    let index_shape = indices[0].shape();
+    let rest: Vec<usize> = (0..indexed.rank()).filter(|d| !dims.contains(d)).collect();
+    // Of the result's dimensions those of the index, and what the others step over in `indexed`.
+    let rank = index_shape.len();
+    let index_strides = row_major(index_shape);
+    let (mut of_index, mut of_indexed) = (vec![0; shape.len()], vec![0; shape.len()]);
+    for d in 0..shape.len() {
+        if (at..at + rank).contains(&d) {
+            of_index[d] = index_strides[d - at];
+        } else {
+            of_indexed[d] = strides[rest[if d < at { d } else { d - rank }]];
+        }
+    }
+    let keys = Array::empty(shape, DType::U32, indexed.device())?;
+    let mut call = Call::new("advanced_keys");
+    let mut sum = String::from("at_x");
+    for (m, (index, &d)) in indices.iter().zip(dims).enumerate() {
+        call.read(NAMES[m], &dense(index)?)?;
+        call.number(&format!("step{m}"), strides[d]);
+        sum += &format!(" + index{m}(at_index).x * p.step{m}");
+    }
+    call.write("keys", &keys)?;
+    let text = places(&mut call, shape, &[("index", of_index), ("x", of_indexed)]);
+    call.variant(&format!("{} arrays", dims.len()), "");
+    call.each(keys.numel(), "", &format!("{text}keys_set(i, {sum});"))?;
+    Ok(Some(keys))
+}
+
+/// `out = x[indices]`.
+pub fn index_get(x: &Array, dims: &[usize], indices: &[Array], at: usize, out: &Array) -> Result<bool> {
+    if out.numel() == 0 {
+        return Ok(true);
+    }
+    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    let Some(keys) = advanced_keys(x, dims, indices, at, out.shape())? else { return Ok(false) };
+    let mut call = Call::new("index_get");
+    call.read("x", &from)?;
+    call.read("keys", &keys)?;
+    call.write("out", &to)?;
+    call.each(out.numel(), "", "out_set(i, x(keys(i)));")?;
+    settle(&to, out)
+}
+
+/// `target[indices] (=, +=) values`.
+pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Array], at: usize, values: &Array) -> Result<bool> {
+    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    if values.numel() == 0 {
+        return Ok(true);
+    }
+    let Some((to, from)) = prepared(add, target, values)? else { return Ok(false) };
+    let Some(keys) = advanced_keys(target, dims, indices, at, values.shape())? else { return Ok(false) };
+    Ok(write_sorted(add, &to, &keys, values.numel(), 1, &from, 1.0)? && brought_back(add, &to, target)?)
+}

@@ -1,0 +1,34 @@
+//! Tensors on GPUs through wgpu (Vulkan, Metal, DX12), with kernels in WGSL. What the op table's formulas say is read as text and
+//! becomes shaders; the other kernels stand in this crate, one file a family. A function says by `false` that it has no kernel for
+//! a call (a dtype that shaders lack, a shape beyond the limits): the caller then computes on the CPU.
+//!
+//! Commands gather in one encoder and are submitted every few dozen and at reads; only reads wait. A device's memory is pooled.
+
+mod call;
+mod device;
+mod elementwise;
+mod index;
+mod matmul;
+mod norm;
+mod optimizer;
+mod pool;
+mod random;
+mod reduce;
+mod shader;
+mod softmax;
+mod words;
+
+pub use device::{CHECKER, Gpu, device_count, device_name, gpu, register};
+pub use elementwise::{copy, elementwise, fill};
+pub use index::{embedding_backward, gather, index_get, index_put, index_select, index_update, move_inside, scatter};
+pub use matmul::{conv_backward_input, conv_backward_weight, conv_forward, matmul};
+pub use norm::{
+    batch_norm_apply, batch_norm_backward, batch_norm_train, group_norm, group_norm_backward, row_norm, row_norm_backward, update_running,
+};
+pub use optimizer::{adam, sgd};
+pub use pool::{
+    adaptive_avg_pool, adaptive_avg_pool_backward, adaptive_max_pool, avg_pool, avg_pool_backward, max_pool, max_pool_backward, pick,
+};
+pub use random::{bernoulli_each, dropout, fill_random};
+pub use reduce::{arg_extreme, reduce, scan, triangle, variance};
+pub use softmax::{class_loss, class_loss_backward, softmax, softmax_backward};

@@ -1,0 +1,395 @@
+//! Norms of rows, groups and channels, forward and backward.
+
+use crate::call::{ALL, Call, WORKGROUP, are_floats};
+use rustnn_kernels::layers::channels;
+use rustnn_tensor::{Array, DType, Result};
+
+/// Normalises rows of `n` elements; by the root mean square if `mean` is None.
+pub fn row_norm(
+    x: &Array,
+    n: usize,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: Option<&Array>,
+    rstd: &Array,
+) -> Result<bool> {
+    if !are_floats(&[Some(x), weight, bias, Some(out), mean, Some(rstd)]) || n == 0 {
+        return Ok(false);
+    }
+    let mut call = Call::new("row_norm");
+    call.flag("CENTRED", mean.is_some());
+    call.read("x", x)?;
+    call.read_or("weight", weight, "1.0")?;
+    call.read_or("bias", bias, "0.0")?;
+    call.write("out", out)?;
+    call.write_or("mean", mean, "f32")?;
+    call.write("rstd", rstd)?;
+    call.float("eps", eps);
+    call.rows(
+        rstd.numel(),
+        n,
+        "",
+        "var centre = 0.0;
+if (CENTRED) {
+    var sum = 0.0;
+    for (var k = first; k < p.len; k += STEP) { sum += x(row * p.len + k); }
+    centre = all_sum(sum, lane) / f32(p.len);
+}
+var squares = 0.0;
+for (var k = first; k < p.len; k += STEP) { let d = x(row * p.len + k) - centre; squares += d * d; }
+let r = 1.0 / sqrt(all_sum(squares, lane) / f32(p.len) + p.eps);
+for (var k = first; k < p.len; k += STEP) { out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(k) + bias(k)); }
+if (first == 0u) { mean_set(row, centre); rstd_set(row, r); }",
+    )
+}
+
+/// Gradients of [`row_norm`], each where asked for.
+pub fn row_norm_backward(
+    dy: &Array,
+    x: &Array,
+    n: usize,
+    weight: Option<&Array>,
+    mean: Option<&Array>,
+    rstd: &Array,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<bool> {
+    if !are_floats(&[Some(dy), Some(x), weight, mean, Some(rstd), dx, dweight, dbias]) || n == 0 {
+        return Ok(false);
+    }
+    let rows = rstd.numel();
+    if let Some(dx) = dx {
+        let mut call = Call::new("row_norm_backward");
+        call.flag("CENTRED", mean.is_some());
+        call.read("dy", dy)?;
+        call.read("x", x)?;
+        call.read_or("weight", weight, "1.0")?;
+        call.read_or("mean", mean, "0.0")?;
+        call.read("rstd", rstd)?;
+        call.write("dx", dx)?;
+        call.rows(
+            rows,
+            n,
+            "",
+            "let centre = mean(row);
+let r = rstd(row);
+var sum = 0.0;
+var along = 0.0;
+for (var k = first; k < p.len; k += STEP) {
+    let g = dy(row * p.len + k) * weight(k);
+    sum += g;
+    along += g * (x(row * p.len + k) - centre) * r;
+}
+sum = all_sum(sum, lane) / f32(p.len);
+along = all_sum(along, lane) / f32(p.len);
+if (!CENTRED) { sum = 0.0; }
+for (var k = first; k < p.len; k += STEP) {
+    let j = row * p.len + k;
+    dx_set(j, r * (dy(j) * weight(k) - sum - (x(j) - centre) * r * along));
+}",
+        )?;
+    }
+    if dweight.is_some() || dbias.is_some() {
+        let mut call = Call::new("row_norm_parameters");
+        call.read("dy", dy)?;
+        call.read("x", x)?;
+        call.read_or("mean", mean, "0.0")?;
+        call.read("rstd", rstd)?;
+        call.write_or("dweight", dweight, "f32")?;
+        call.write_or("dbias", dbias, "f32")?;
+        call.number("rows", rows).number("len", n);
+        // One workgroup for each column.
+        call.run(
+            n as u64,
+            WORKGROUP,
+            ALL,
+            "var w = 0.0;
+var b = 0.0;
+for (var r = lane; r < p.rows; r += STEP) {
+    let g = dy(r * p.len + group);
+    w += g * (x(r * p.len + group) - mean(r)) * rstd(r);
+    b += g;
+}
+w = all_sum(w, lane);
+b = all_sum(b, lane);
+if (lane == 0u) { dweight_set(group, w); dbias_set(group, b); }",
+        )?;
+    }
+    Ok(true)
+}
+
+/// Each of `groups` groups of channels of each sample normalised, then `weight` and `bias` per channel.
+pub fn group_norm(
+    x: &Array,
+    groups: usize,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: &Array,
+    rstd: &Array,
+) -> Result<bool> {
+    if !are_floats(&[Some(x), weight, bias, Some(out), Some(mean), Some(rstd)]) || x.numel() == 0 {
+        return Ok(false);
+    }
+    let shape = channels(x.shape());
+    let mut call = Call::new("group_norm");
+    call.read("x", x)?;
+    call.read_or("weight", weight, "1.0")?;
+    call.read_or("bias", bias, "0.0")?;
+    call.write("out", out)?;
+    call.write("mean", mean)?;
+    call.write("rstd", rstd)?;
+    call.float("eps", eps).number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
+    call.rows(
+        shape.n * groups,
+        shape.channels / groups * shape.spatial,
+        "",
+        "var sum = 0.0;
+for (var k = first; k < p.len; k += STEP) { sum += x(row * p.len + k); }
+let centre = all_sum(sum, lane) / f32(p.len);
+var squares = 0.0;
+for (var k = first; k < p.len; k += STEP) { let d = x(row * p.len + k) - centre; squares += d * d; }
+let r = 1.0 / sqrt(all_sum(squares, lane) / f32(p.len) + p.eps);
+for (var k = first; k < p.len; k += STEP) {
+    let c = (row % p.groups) * p.own + k / p.spatial;
+    out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(c) + bias(c));
+}
+if (first == 0u) { mean_set(row, centre); rstd_set(row, r); }",
+    )
+}
+
+/// Gradients of [`group_norm`], each where asked for.
+pub fn group_norm_backward(
+    dy: &Array,
+    x: &Array,
+    groups: usize,
+    weight: Option<&Array>,
+    mean: &Array,
+    rstd: &Array,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<bool> {
+    if !are_floats(&[Some(dy), Some(x), weight, Some(mean), Some(rstd), dx, dweight, dbias]) || x.numel() == 0 {
+        return Ok(false);
+    }
+    let shape = channels(x.shape());
+    if let Some(dx) = dx {
+        let mut call = Call::new("group_norm_backward");
+        call.read("dy", dy)?;
+        call.read("x", x)?;
+        call.read_or("weight", weight, "1.0")?;
+        call.read("mean", mean)?;
+        call.read("rstd", rstd)?;
+        call.write("dx", dx)?;
+        call.number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
+        call.rows(
+            shape.n * groups,
+            shape.channels / groups * shape.spatial,
+            "",
+            "let centre = mean(row);
+let r = rstd(row);
+var sum = 0.0;
+var along = 0.0;
+for (var k = first; k < p.len; k += STEP) {
+    let g = dy(row * p.len + k) * weight((row % p.groups) * p.own + k / p.spatial);
+    sum += g;
+    along += g * (x(row * p.len + k) - centre) * r;
+}
+sum = all_sum(sum, lane) / f32(p.len);
+along = all_sum(along, lane) / f32(p.len);
+for (var k = first; k < p.len; k += STEP) {
+    let j = row * p.len + k;
+    let g = dy(j) * weight((row % p.groups) * p.own + k / p.spatial);
+    dx_set(j, r * (g - sum - (x(j) - centre) * r * along));
+}",
+        )?;
+    }
+    if dweight.is_some() || dbias.is_some() {
+        let mut call = Call::new("group_norm_parameters");
+        call.read("dy", dy)?;
+        call.read("x", x)?;
+        call.read("mean", mean)?;
+        call.read("rstd", rstd)?;
+        call.write_or("dweight", dweight, "f32")?;
+        call.write_or("dbias", dbias, "f32")?;
+        call.number("n", shape.n).number("channels", shape.channels).number("spatial", shape.spatial);
+        call.number("groups", groups).number("own", shape.channels / groups);
+        call.run(
+            shape.channels as u64,
+            WORKGROUP,
+            ALL,
+            "var w = 0.0;
+var b = 0.0;
+for (var k = lane; k < p.n * p.spatial; k += STEP) {
+    let j = ((k / p.spatial) * p.channels + group) * p.spatial + k % p.spatial;
+    let s = (k / p.spatial) * p.groups + group / p.own;
+    w += dy(j) * (x(j) - mean(s)) * rstd(s);
+    b += dy(j);
+}
+w = all_sum(w, lane);
+b = all_sum(b, lane);
+if (lane == 0u) { dweight_set(group, w); dbias_set(group, b); }",
+        )?;
+    }
+    Ok(true)
+}
+
+/// The place of element `k` of channel `group`.
+const CHANNEL: &str = "
+fn place(channel: u32, k: u32) -> u32 { return ((k / p.spatial) * p.channels + channel) * p.spatial + k % p.spatial; }
+";
+
+/// Batch normalisation by the batch's own statistics; the variance with correction 1 goes to `unbiased` if asked.
+pub fn batch_norm_train(
+    x: &Array,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    eps: f64,
+    out: &Array,
+    mean: &Array,
+    invstd: &Array,
+    unbiased: Option<&Array>,
+) -> Result<bool> {
+    if !are_floats(&[Some(x), weight, bias, Some(out), Some(mean), Some(invstd), unbiased]) || x.numel() == 0 {
+        return Ok(false);
+    }
+    let shape = channels(x.shape());
+    let mut call = Call::new("batch_norm_statistics");
+    call.read("x", x)?;
+    call.write("mean", mean)?;
+    call.write("invstd", invstd)?;
+    call.write_or("unbiased", unbiased, "f32")?;
+    call.float("eps", eps).number("count", shape.n * shape.spatial).number("channels", shape.channels).number("spatial", shape.spatial);
+    call.run(
+        shape.channels as u64,
+        WORKGROUP,
+        &format!("{ALL}{CHANNEL}"),
+        "var sum = 0.0;
+for (var k = lane; k < p.count; k += STEP) { sum += x(place(group, k)); }
+let centre = all_sum(sum, lane) / f32(p.count);
+var squares = 0.0;
+for (var k = lane; k < p.count; k += STEP) { let d = x(place(group, k)) - centre; squares += d * d; }
+squares = all_sum(squares, lane);
+if (lane == 0u) {
+    mean_set(group, centre);
+    invstd_set(group, 1.0 / sqrt(squares / f32(p.count) + p.eps));
+    unbiased_set(group, squares / (f32(p.count) - 1.0));
+}",
+    )?;
+    batch_norm_apply(x, mean, invstd, weight, bias, out)
+}
+
+/// `running = (1 - momentum) running + momentum batch`.
+pub fn update_running(running: &Array, batch: &Array, momentum: f64) -> Result<bool> {
+    if !are_floats(&[Some(running), Some(batch)]) {
+        return Ok(false);
+    }
+    let mut call = Call::new("update_running");
+    call.read("batch", batch)?;
+    call.update("running", running)?;
+    call.float("momentum", momentum).float("kept", 1.0 - momentum);
+    call.each(running.numel(), "", "running_set(i, p.kept * running(i) + p.momentum * batch(i));")
+}
+
+/// `out = (x - mean) invstd weight + bias` per channel.
+pub fn batch_norm_apply(
+    x: &Array,
+    mean: &Array,
+    invstd: &Array,
+    weight: Option<&Array>,
+    bias: Option<&Array>,
+    out: &Array,
+) -> Result<bool> {
+    if !are_floats(&[Some(x), Some(mean), Some(invstd), weight, bias, Some(out)]) || x.rank() < 2 {
+        return Ok(false);
+    }
+    let shape = channels(x.shape());
+    let mut call = Call::new("batch_norm_apply");
+    call.read("x", x)?;
+    call.read("mean", mean)?;
+    call.read("invstd", invstd)?;
+    call.read_or("weight", weight, "1.0")?;
+    call.read_or("bias", bias, "0.0")?;
+    call.write("out", out)?;
+    call.number("channels", shape.channels).number("spatial", shape.spatial);
+    call.each(
+        x.numel(),
+        "",
+        "let c = (i / p.spatial) % p.channels;
+out_set(i, (x(i) - mean(c)) * (invstd(c) * weight(c)) + bias(c));",
+    )
+}
+
+/// Gradients of batch normalisation, each where asked for: in training through the statistics too.
+pub fn batch_norm_backward(
+    dy: &Array,
+    x: &Array,
+    mean: &Array,
+    invstd: &Array,
+    weight: Option<&Array>,
+    training: bool,
+    dx: Option<&Array>,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<bool> {
+    if !are_floats(&[Some(dy), Some(x), Some(mean), Some(invstd), weight, dx, dweight, dbias]) || x.numel() == 0 {
+        return Ok(false);
+    }
+    let shape = channels(x.shape());
+    let sums = Array::empty(&[2, shape.channels], DType::F32, x.device())?;
+    let mut call = Call::new("batch_norm_sums");
+    call.read("dy", dy)?;
+    call.read("x", x)?;
+    call.read("mean", mean)?;
+    call.read("invstd", invstd)?;
+    call.write("sums", &sums)?;
+    call.write_or("dweight", dweight, "f32")?;
+    call.write_or("dbias", dbias, "f32")?;
+    call.number("count", shape.n * shape.spatial).number("channels", shape.channels).number("spatial", shape.spatial);
+    call.run(
+        shape.channels as u64,
+        WORKGROUP,
+        &format!("{ALL}{CHANNEL}"),
+        "var w = 0.0;
+var b = 0.0;
+let centre = mean(group);
+for (var k = lane; k < p.count; k += STEP) {
+    let j = place(group, k);
+    w += dy(j) * (x(j) - centre);
+    b += dy(j);
+}
+w = all_sum(w, lane) * invstd(group);
+b = all_sum(b, lane);
+if (lane == 0u) {
+    sums_set(group, w);
+    sums_set(p.channels + group, b);
+    dweight_set(group, w);
+    dbias_set(group, b);
+}",
+    )?;
+    let Some(dx) = dx else { return Ok(true) };
+    let mut call = Call::new("batch_norm_backward");
+    call.flag("TRAINING", training);
+    call.read("dy", dy)?;
+    call.read("x", x)?;
+    call.read("mean", mean)?;
+    call.read("invstd", invstd)?;
+    call.read_or("weight", weight, "1.0")?;
+    call.read("sums", &sums)?;
+    call.write("dx", dx)?;
+    call.number("count", shape.n * shape.spatial).number("channels", shape.channels).number("spatial", shape.spatial);
+    call.each(
+        x.numel(),
+        "",
+        "let c = (i / p.spatial) % p.channels;
+let r = invstd(c);
+var g = dy(i);
+if (TRAINING) { g = g - (sums(p.channels + c) + (x(i) - mean(c)) * r * sums(c)) / f32(p.count); }
+dx_set(i, g * r * weight(c));",
+    )
+}

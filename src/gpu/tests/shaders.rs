@@ -1,0 +1,267 @@
+//! Every shader is built and validated by naga, on a device that needs no adapter and runs nothing.
+
+use rustnn_gpu as gpu;
+use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
+use rustnn_kernels::conv::ConvShape;
+use rustnn_kernels::indexing::{Half, Reduce, Scan};
+use rustnn_kernels::layers::{Adam, Entropy, Law, Sgd};
+use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use rustnn_kernels::rng::Stream;
+use rustnn_kernels::value::Scalar;
+use rustnn_tensor::{Array, DType, Device};
+
+const COMPUTED: [DType; 9] = [DType::F32, DType::F16, DType::BF16, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::Bool];
+
+fn array(shape: &[usize], dtype: DType) -> Array {
+    gpu::register();
+    Array::empty(shape, dtype, Device::Gpu(gpu::CHECKER)).unwrap()
+}
+
+fn f32s(shape: &[usize]) -> Array {
+    array(shape, DType::F32)
+}
+
+/// The call was taken, and its shader found no fault with naga.
+#[track_caller]
+fn taken(result: rustnn_tensor::Result<bool>) {
+    assert_eq!(result, Ok(true));
+}
+
+#[test]
+fn every_row_of_the_op_table_is_a_valid_shader_in_every_dtype_it_computes_in() {
+    for row in rustnn_ops::rows::ALL {
+        for dtype in COMPUTED.into_iter().filter(|d| row.kernel.supports(*d)) {
+            let inputs: Vec<Array> = (0..row.inputs.len()).map(|_| array(&[2, 3], dtype)).collect();
+            let operands: Vec<Operand> = inputs.iter().map(Operand::Array).collect();
+            let scalars = vec![Scalar::Float(1.0); row.scalars.len()];
+            let out = array(&[2, 3], row.kernel.result(dtype));
+            assert_eq!(gpu::elementwise(&row.kernel, dtype, &operands, &scalars, &out), Ok(true), "{} of {dtype:?}", row.name);
+        }
+        for gradient in row.gradients.iter().flatten() {
+            let inputs: Vec<Array> = (0..row.inputs.len() + 2).map(|_| f32s(&[2, 3])).collect();
+            let operands: Vec<Operand> = inputs.iter().map(Operand::Array).collect();
+            let scalars = vec![Scalar::Float(1.0); row.scalars.len()];
+            assert_eq!(
+                gpu::elementwise(&gradient.kernel, DType::F32, &operands, &scalars, &f32s(&[2, 3])),
+                Ok(true),
+                "a gradient of {}",
+                row.name
+            );
+        }
+    }
+}
+
+#[test]
+fn elementwise_shaders_are_valid_for_every_layout_and_mix_of_dtypes() {
+    let add = &rustnn_ops::rows::ADD.kernel;
+    for dtype in COMPUTED {
+        let x = array(&[4, 6], dtype);
+        let turned = x.with_geometry([6, 4][..].into(), [1, 6][..].into(), 0);
+        let row = array(&[4], dtype);
+        let out = array(&[6, 4], dtype);
+        let operands = [Operand::Array(&turned), Operand::Array(&row)];
+        taken(gpu::elementwise(add, dtype, &operands, &[Scalar::Int(2)], &out));
+        // In place, on a strided view, with a number.
+        let every_other = x.with_geometry([4, 3][..].into(), [6, 2][..].into(), 1);
+        let operands = [Operand::Array(&every_other), Operand::Scalar(Scalar::Int(1))];
+        taken(gpu::elementwise(add, dtype, &operands, &[Scalar::Int(1)], &every_other));
+        taken(gpu::elementwise(add, dtype, &[Operand::Array(&x), Operand::Array(&x)], &[Scalar::Int(1)], &x));
+        for to in COMPUTED {
+            taken(gpu::copy(&x, &array(&[4, 6], to)));
+            taken(gpu::copy(&turned, &array(&[6, 4], to)));
+        }
+        taken(gpu::fill(&x, Scalar::Int(1)));
+        taken(gpu::fill(&every_other, Scalar::Int(1)));
+    }
+}
+
+#[test]
+fn folds_scans_and_extremes_are_valid_shaders() {
+    let folds = [Fold::Sum, Fold::SumSquares, Fold::SumAbs, Fold::Product, Fold::Max, Fold::Min, Fold::MaxAbs, Fold::Any, Fold::All];
+    for dtype in COMPUTED {
+        for fold in folds {
+            for (shape, dims) in [(&[3usize, 5][..], &[1usize][..]), (&[3, 300], &[1]), (&[70, 3], &[0]), (&[2, 40_000], &[1])] {
+                let kept: Vec<usize> = (0..2).filter(|d| !dims.contains(d)).map(|d| shape[d]).collect();
+                taken(gpu::reduce(fold, &array(shape, dtype), dims, Finish::Plain, &array(&kept, dtype)));
+            }
+        }
+        for extreme in [Extreme::Max, Extreme::Min] {
+            let indices = array(&[3], DType::I64);
+            taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, Some(&array(&[3], dtype)), &indices));
+            taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, None, &indices));
+        }
+        for kind in [Scan::Sum, Scan::Product] {
+            taken(gpu::scan(kind, true, &array(&[3, 5], dtype), 0, &array(&[3, 5], dtype)));
+        }
+    }
+    for finish in [Finish::Over(4.0), Finish::OverRoot(3.0)] {
+        taken(gpu::reduce(Fold::Sum, &f32s(&[3, 300]), &[1], finish, &f32s(&[3])));
+    }
+    for len in [5, 300] {
+        taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, true, &f32s(&[3]), Some(&f32s(&[3]))));
+        taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, false, &f32s(&[3]), None));
+    }
+    for dtype in [DType::F32, DType::I64] {
+        taken(gpu::triangle(Half::Lower, 1, &array(&[2, 3, 4], dtype), &array(&[2, 3, 4], dtype)));
+    }
+}
+
+#[test]
+fn products_and_convolutions_are_valid_shaders() {
+    for (m, k, n) in [(1, 8, 70), (20, 20, 20), (1000, 33, 1000)] {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let (a, b, c) = (array(&[m, k], dtype), array(&[k, n], dtype), array(&[m, n], dtype));
+            taken(gpu::matmul(&a, &b, None, &c));
+            taken(gpu::matmul(&a, &b, Some(&c), &array(&[m, n], dtype)));
+        }
+    }
+    taken(gpu::matmul(&f32s(&[2, 3, 4, 5]), &f32s(&[2, 3, 5, 6]), None, &f32s(&[2, 3, 4, 6])));
+    let shape = ConvShape {
+        batch: 2,
+        in_channels: 4,
+        out_channels: 6,
+        groups: 2,
+        input: [1, 5, 5],
+        kernel: [1, 3, 3],
+        stride: [1, 2, 1],
+        padding: [0, 1, 1],
+        dilation: [1, 1, 2],
+        output: [1, 3, 3],
+    };
+    let (x, w, y) = (f32s(&[2, 4, 5, 5]), f32s(&[6, 2, 3, 3]), f32s(&[2, 6, 3, 3]));
+    taken(gpu::conv_forward(&shape, &x, &w, Some(&f32s(&[6])), &y));
+    taken(gpu::conv_forward(&shape, &x, &w, None, &y));
+    taken(gpu::conv_backward_input(&shape, &y, &w, None, &x));
+    taken(gpu::conv_backward_weight(&shape, &x, &y, &w));
+}
+
+#[test]
+fn norms_softmax_and_losses_are_valid_shaders() {
+    for n in [6, 300] {
+        let (x, out, w, one) = (f32s(&[4, n]), f32s(&[4, n]), f32s(&[n]), f32s(&[4]));
+        taken(gpu::row_norm(&x, n, Some(&w), Some(&w), 1e-5, &out, Some(&one), &f32s(&[4])));
+        taken(gpu::row_norm(&x, n, None, None, 1e-5, &out, None, &one));
+        taken(gpu::row_norm_backward(
+            &x,
+            &out,
+            n,
+            Some(&w),
+            Some(&one),
+            &f32s(&[4]),
+            Some(&f32s(&[4, n])),
+            Some(&f32s(&[n])),
+            Some(&f32s(&[n])),
+        ));
+        taken(gpu::row_norm_backward(&x, &out, n, None, None, &one, Some(&f32s(&[4, n])), None, None));
+        for log in [false, true] {
+            taken(gpu::softmax(log, &x, 1, &out));
+            taken(gpu::softmax(log, &x, 0, &x));
+            taken(gpu::softmax_backward(log, &x, &out, 1, &f32s(&[4, n])));
+        }
+        let (classes, likely) = (array(&[4], DType::I64), f32s(&[4, n]));
+        for target in [&classes, &likely] {
+            for smoothing in [0.0, 0.1] {
+                for weight in [None, Some(&w)] {
+                    let entropy = Entropy { target, weight, ignore_index: -100, smoothing };
+                    let saved = f32s(&[2, 4]);
+                    assert!(gpu::class_loss(&x, &entropy, &one, Some(&saved)).unwrap().is_some());
+                    taken(gpu::class_loss_backward(&x, &entropy, Some(&saved), 1.0, None, &out));
+                    taken(gpu::class_loss_backward(&x, &entropy, Some(&saved), 0.0, Some(&one), &out));
+                }
+            }
+        }
+        let entropy = Entropy { target: &classes, weight: None, ignore_index: -100, smoothing: 0.0 };
+        assert!(gpu::class_loss(&x, &entropy, &one, None).unwrap().is_some());
+        taken(gpu::class_loss_backward(&x, &entropy, None, 1.0, None, &out));
+    }
+    let (x, out, c, g) = (f32s(&[2, 4, 5]), f32s(&[2, 4, 5]), f32s(&[4]), f32s(&[2, 2]));
+    taken(gpu::group_norm(&x, 2, Some(&c), Some(&c), 1e-5, &out, &g, &f32s(&[2, 2])));
+    taken(gpu::group_norm_backward(
+        &x,
+        &out,
+        2,
+        Some(&c),
+        &g,
+        &f32s(&[2, 2]),
+        Some(&f32s(&[2, 4, 5])),
+        Some(&f32s(&[4])),
+        Some(&f32s(&[4])),
+    ));
+    taken(gpu::batch_norm_train(&x, Some(&c), Some(&c), 1e-5, &out, &f32s(&[4]), &f32s(&[4]), Some(&f32s(&[4]))));
+    taken(gpu::batch_norm_apply(&x, &c, &c, None, None, &out));
+    taken(gpu::update_running(&f32s(&[4]), &c, 0.1));
+    for training in [true, false] {
+        let (dw, db) = (f32s(&[4]), f32s(&[4]));
+        taken(gpu::batch_norm_backward(&x, &out, &c, &c, Some(&c), training, Some(&f32s(&[2, 4, 5])), Some(&dw), Some(&db)));
+    }
+}
+
+#[test]
+fn pools_are_valid_shaders() {
+    let window =
+        Window { input: [1, 4, 4], output: [1, 2, 2], kernel: [1, 2, 2], stride: [1, 2, 2], padding: [0, 0, 0], dilation: [1, 1, 1] };
+    let (x, y, places) = (f32s(&[3, 4, 4]), f32s(&[3, 2, 2]), array(&[3, 2, 2], DType::I64));
+    taken(gpu::max_pool(&window, 3, &x, &y, Some(&places)));
+    taken(gpu::max_pool(&window, 3, &x, &y, None));
+    taken(gpu::max_pool_backward(3, 16, 4, &y, &places, &x));
+    taken(gpu::pick(3, 16, 4, &x, &places, &y));
+    for divisor in [Divisor::WithPadding, Divisor::Inside, Divisor::Fixed(3)] {
+        taken(gpu::avg_pool(&window, divisor, 3, &x, &y));
+        taken(gpu::avg_pool_backward(&window, divisor, 3, &y, &x));
+    }
+    let sizes = Adaptive { input: [1, 4, 4], output: [1, 2, 2] };
+    taken(gpu::adaptive_avg_pool(&sizes, 3, &x, &y));
+    taken(gpu::adaptive_avg_pool_backward(&sizes, 3, &y, &x));
+    taken(gpu::adaptive_max_pool(&sizes, 3, &x, &y, &places));
+}
+
+#[test]
+fn indexing_is_valid_shaders() {
+    let index = array(&[5], DType::I64);
+    for negative in [false, true] {
+        gpu::move_inside(&index, 4, negative).unwrap();
+    }
+    for dtype in COMPUTED {
+        let (x, rows) = (array(&[4, 3], dtype), array(&[5, 3], dtype));
+        taken(gpu::index_select(&x, 0, &index, &rows));
+        taken(gpu::gather(&x, 1, &array(&[4, 2], DType::I64), &array(&[4, 2], dtype)));
+        taken(gpu::index_get(&x, &[0], std::slice::from_ref(&index), 0, &rows));
+        for reduce in if dtype == DType::Bool { &[Reduce::Assign][..] } else { &[Reduce::Assign, Reduce::Add] } {
+            taken(gpu::scatter(*reduce, &x, 1, &array(&[4, 2], DType::I64), &array(&[4, 2], dtype)));
+            taken(gpu::index_update(*reduce, None, &x, 0, &index, &rows));
+            taken(gpu::index_put(*reduce, &x, &[0], std::slice::from_ref(&index), 0, &rows));
+        }
+    }
+    let pair = [array(&[5], DType::I64), array(&[5], DType::I64)];
+    taken(gpu::index_get(&f32s(&[4, 3, 2]), &[0, 1], &pair, 0, &f32s(&[5, 2])));
+    taken(gpu::embedding_backward(&f32s(&[5, 3]), &index, Some(1), false, &f32s(&[4, 3])));
+}
+
+#[test]
+fn random_numbers_and_optimizer_steps_are_valid_shaders() {
+    let stream = Stream { seed: 1, offset: 2 };
+    let laws = [
+        Law::Uniform { low: 0.0, high: 1.0 },
+        Law::Normal { mean: 0.0, std: 1.0 },
+        Law::Exponential { rate: 1.0 },
+        Law::Bernoulli { p: 0.5 },
+    ];
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let x = array(&[70], dtype);
+        laws.iter().for_each(|law| taken(gpu::fill_random(*law, stream, &x)));
+        taken(gpu::bernoulli_each(&x, stream, &array(&[70], dtype)));
+        taken(gpu::dropout(&x, stream, 0.3, &array(&[70], dtype)));
+        for (nesterov, maximize, weight_decay) in [(false, false, 0.0), (true, true, 0.1)] {
+            let sgd = Sgd { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay, nesterov, maximize };
+            let (p, g, b) = (array(&[7], dtype), array(&[7], dtype), array(&[7], dtype));
+            taken(gpu::sgd(&sgd, &[&p], &[&g], &[], &[]));
+            taken(gpu::sgd(&sgd, &[&p], &[&g], &[&b], &[true]));
+            let adam = Adam { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay, decoupled: nesterov, maximize };
+            let (v, w) = (array(&[7], dtype), array(&[7], dtype));
+            taken(gpu::adam(&adam, &[&p], &[&g], &[&b], &[&v], None, &[1.0]));
+            taken(gpu::adam(&adam, &[&p], &[&g], &[&b], &[&v], Some(&[&w]), &[1.0]));
+        }
+    }
+    taken(gpu::fill_random(Law::Integers { low: -3, span: 10 }, stream, &array(&[70], DType::I64)));
+    taken(gpu::fill_random(Law::Bernoulli { p: 0.5 }, stream, &array(&[70], DType::I64)));
+}

@@ -1,0 +1,230 @@
+//! Where an op runs: every kernel that ops call goes through here. Arrays on the CPU go to the CPU's kernels, arrays on a GPU
+//! to the GPU's; what a GPU has no kernel for is computed on the CPU, on copies brought over and back, with one warning that
+//! names the kernel.
+
+pub(crate) mod arrays;
+pub(crate) mod indexing;
+pub(crate) mod layers;
+
+use rustnn_kernels::arrays as cpu;
+use rustnn_tensor::{Array, DType, Device, DeviceBuffer, Error, Result, Storage, bail};
+use smallvec::SmallVec;
+use std::collections::HashSet;
+use std::sync::{Mutex, OnceLock};
+
+/// What takes the warning of a kernel that a GPU lacks; without one it goes to standard error.
+static WARN: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Hands warnings to the host language; the first call counts.
+pub fn on_warning(warn: fn(&str)) {
+    let _ = WARN.set(warn);
+}
+
+/// Makes the device `gpu` known where it is built in. No driver is touched before the first tensor on it.
+pub fn register() {
+    #[cfg(feature = "gpu")]
+    rustnn_gpu::register();
+}
+
+/// Where a kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the CPU; on the meta device its kernels do nothing.
+    Host,
+    Gpu,
+}
+
+/// Where a kernel over these arrays runs: they must lie on one device.
+#[inline]
+pub(crate) fn place(arrays: &[Option<&Array>]) -> Result<Place> {
+    if arrays.iter().flatten().all(|a| !a.device().is_gpu()) { Ok(Place::Host) } else { on_one_device(arrays) }
+}
+
+#[cold]
+fn on_one_device(arrays: &[Option<&Array>]) -> Result<Place> {
+    let mut devices = arrays.iter().flatten().map(|a| a.device());
+    let first = devices.next().unwrap_or(Device::Cpu);
+    match devices.find(|d| *d != first) {
+        None => Ok(Place::Gpu),
+        Some(other) => {
+            let (first, other) = (first.to_string(), other.to_string());
+            let (a, b) = if first <= other { (first, other) } else { (other, first) };
+            bail!(Runtime, "Expected all tensors to be on the same device, but found at least two devices, {a} and {b}!")
+        }
+    }
+}
+
+pub(crate) fn buffer(array: &Array) -> Result<&dyn DeviceBuffer> {
+    array.storage().device_buffer().ok_or_else(|| Error::Runtime(format!("{array:?} is not in device memory")))
+}
+
+/// The bytes of a contiguous array on the CPU.
+pub(crate) fn upload(from: &Array, to: &Array) -> Result<()> {
+    let range = to.reach_bytes();
+    if range.is_empty() {
+        return Ok(());
+    }
+    buffer(to)?.upload(range.start, cpu::bytes(from))
+}
+
+/// A copy on the CPU of an array on a GPU, of the same geometry: waits.
+pub(crate) fn download(array: &Array) -> Result<Array> {
+    let reach = array.reach_bytes();
+    let width = array.dtype().size_bytes();
+    let copy = Array::empty(&[reach.len()], DType::U8, Device::Cpu)?;
+    if !reach.is_empty() {
+        cpu::with_bytes_mut(&copy, |bytes| buffer(array)?.download(reach.start, bytes))?;
+    }
+    let offset = if reach.is_empty() { 0 } else { array.offset() - reach.start / width };
+    Array::from_storage(copy.storage().clone(), array.dtype(), array.shape(), array.strides(), offset)
+}
+
+/// Copies on the CPU of arrays on a GPU: whole storages, so that arrays which share one do so here too.
+#[derive(Default)]
+pub(crate) struct Host {
+    copies: SmallVec<[(Storage, Storage); 4]>,
+    written: SmallVec<[(Array, Array); 2]>,
+}
+
+impl Host {
+    /// For a kernel that the GPU lacks.
+    pub fn new(kernel: &str, dtype: Option<DType>) -> Host {
+        warn_once(kernel, dtype);
+        Host::default()
+    }
+
+    /// The copy of an array; arrays that lie elsewhere are given back.
+    pub fn stage(&mut self, array: &Array) -> Result<Array> {
+        if !array.device().is_gpu() {
+            return Ok(array.clone());
+        }
+        let storage = array.storage();
+        let copy = match self.copies.iter().find(|(from, _)| from.same(storage)) {
+            Some((_, copy)) => copy.clone(),
+            None => {
+                let whole = Array::empty(&[storage.len_bytes()], DType::U8, Device::Cpu)?;
+                cpu::with_bytes_mut(&whole, |bytes| buffer(array)?.download(0, bytes))?;
+                self.copies.push((storage.clone(), whole.storage().clone()));
+                whole.storage().clone()
+            }
+        };
+        Array::from_storage(copy, array.dtype(), array.shape(), array.strides(), array.offset())
+    }
+
+    /// As [`Host::stage`], for an array that the kernel writes.
+    pub fn stage_written(&mut self, array: &Array) -> Result<Array> {
+        let copy = self.stage(array)?;
+        self.written.push((array.clone(), copy.clone()));
+        Ok(copy)
+    }
+
+    /// Brings back what was written.
+    pub fn finish(self) -> Result<()> {
+        for (array, copy) in self.written.iter().filter(|(array, _)| array.device().is_gpu() && array.numel() > 0) {
+            let reach = copy.reach_bytes();
+            let bytes = Array::from_storage(copy.storage().clone(), DType::U8, &[reach.len()], &[1], reach.start)?;
+            buffer(array)?.upload(reach.start, cpu::bytes(&bytes))?;
+        }
+        Ok(())
+    }
+}
+
+/// Says once for each kernel and dtype that it runs on the CPU.
+fn warn_once(kernel: &str, dtype: Option<DType>) {
+    static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let name = match dtype {
+        Some(dtype) => format!("{kernel} of {}", dtype.name()),
+        None => kernel.to_owned(),
+    };
+    let mut said = SAID.lock().unwrap_or_else(|e| e.into_inner());
+    if !said.get_or_insert_default().insert(name.clone()) {
+        return;
+    }
+    drop(said);
+    let text = format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)");
+    match WARN.get() {
+        Some(warn) => warn(&text),
+        None => eprintln!("rustnn: {text}"),
+    }
+}
+
+/// An argument that is an array, or may be one.
+pub(crate) trait Stage: Copy {
+    type Kept: Lend;
+    fn array(&self) -> Option<&Array>;
+    fn stage(self, host: &mut Host, written: bool) -> Result<Self::Kept>;
+}
+
+/// The copy of such an argument, as the kernel takes it.
+pub(crate) trait Lend {
+    type Lent<'a>
+    where
+        Self: 'a;
+    fn lend(&self) -> Self::Lent<'_>;
+}
+
+impl Stage for &Array {
+    type Kept = Array;
+    fn array(&self) -> Option<&Array> {
+        Some(self)
+    }
+    fn stage(self, host: &mut Host, written: bool) -> Result<Array> {
+        if written { host.stage_written(self) } else { host.stage(self) }
+    }
+}
+
+impl Lend for Array {
+    type Lent<'a> = &'a Array;
+    fn lend(&self) -> &Array {
+        self
+    }
+}
+
+impl Stage for Option<&Array> {
+    type Kept = Option<Array>;
+    fn array(&self) -> Option<&Array> {
+        *self
+    }
+    fn stage(self, host: &mut Host, written: bool) -> Result<Option<Array>> {
+        self.map(|a| a.stage(host, written)).transpose()
+    }
+}
+
+impl Lend for Option<Array> {
+    type Lent<'a> = Option<&'a Array>;
+    fn lend(&self) -> Option<&Array> {
+        self.as_ref()
+    }
+}
+
+/// The body of a kernel's door: `[read] [written] module::kernel(arguments)`, followed by `gpu` where the GPU crate has a
+/// function of that name, which says whether it took the call.
+macro_rules! door {
+    ([$($read:ident),*] [$($written:ident),*] $module:ident::$name:ident $arguments:tt $($gpu:ident)?) => {{
+        use $crate::device::{Host, Lend, Place, Stage, place};
+        let arrays = [$($read.array(),)* $($written.array()),*];
+        if place(&arrays)? == Place::Host {
+            return rustnn_kernels::$module::$name $arguments;
+        }
+        $($crate::device::door!(@$gpu $name $arguments);)?
+        let mut host = Host::new(stringify!($name), arrays.iter().flatten().next().map(|a| a.dtype()));
+        $(
+            let kept = $read.stage(&mut host, false)?;
+            let $read = kept.lend();
+        )*
+        $(
+            let kept = $written.stage(&mut host, true)?;
+            let $written = kept.lend();
+        )*
+        let out = rustnn_kernels::$module::$name $arguments?;
+        host.finish()?;
+        Ok(out)
+    }};
+    (@gpu $name:ident $arguments:tt) => {
+        #[cfg(feature = "gpu")]
+        if rustnn_gpu::$name $arguments? {
+            return Ok(());
+        }
+    };
+}
+pub(crate) use door;

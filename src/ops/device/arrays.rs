@@ -1,0 +1,124 @@
+//! Doors to the kernels of `rustnn_kernels::arrays`.
+
+use super::{Host, Place, door, place};
+use rustnn_kernels::arrays as cpu;
+use rustnn_kernels::elementwise::Kernel;
+use rustnn_kernels::value::Scalar;
+use rustnn_tensor::{Array, DType, Error, Result};
+use smallvec::SmallVec;
+
+pub use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
+
+/// Runs a row's kernel, computing in `compute`.
+#[inline]
+pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+    if out.device().is_gpu() {
+        elementwise_on_gpu(kernel, compute, inputs, scalars, out)
+    } else {
+        cpu::elementwise(kernel, compute, inputs, scalars, out)
+    }
+}
+
+#[cold]
+fn elementwise_on_gpu(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+    // Numbers that lie on the CPU go along as such.
+    let inputs: SmallVec<[Operand; 5]> = inputs
+        .iter()
+        .map(|input| match input {
+            Operand::Array(a) if a.is_host() && a.rank() == 0 => cpu::first(a).map(Operand::Scalar),
+            other => Ok(*other),
+        })
+        .collect::<Result<_>>()?;
+    let array = |input: &Operand| -> Option<Array> {
+        match input {
+            Operand::Array(a) => Some((*a).clone()),
+            Operand::Scalar(_) => None,
+        }
+    };
+    let owned: SmallVec<[Option<Array>; 5]> = inputs.iter().map(array).collect();
+    let mut all: SmallVec<[Option<&Array>; 6]> = owned.iter().map(Option::as_ref).collect();
+    all.push(Some(out));
+    place(&all)?;
+    #[cfg(feature = "gpu")]
+    if rustnn_gpu::elementwise(kernel, compute, &inputs, scalars, out)? {
+        return Ok(());
+    }
+    let mut host = Host::new("an elementwise formula", Some(compute));
+    let staged: SmallVec<[Option<Array>; 5]> =
+        owned.iter().map(|a| a.as_ref().map(|a| host.stage(a)).transpose()).collect::<Result<_>>()?;
+    let to = host.stage_written(out)?;
+    let operands: SmallVec<[Operand; 5]> =
+        inputs.iter().zip(&staged).map(|(input, copy)| copy.as_ref().map_or(*input, Operand::Array)).collect();
+    cpu::elementwise(kernel, compute, &operands, scalars, &to)?;
+    host.finish()
+}
+
+/// Copies `from` to `to`, broadcasting and converting, from any device to any.
+pub fn copy(from: &Array, to: &Array) -> Result<()> {
+    match (from.device().is_gpu(), to.device().is_gpu()) {
+        (false, false) => cpu::copy(from, to),
+        _ if to.is_meta() => Ok(()),
+        _ if from.is_meta() => Err(Error::NotImplemented("Cannot copy out of meta tensor; no data!".into())),
+        (true, true) if from.device() == to.device() => copy_on_gpu(from, to),
+        (true, true) => copy(&super::download(from)?, to),
+        (false, true) => {
+            // Converted here, then moved as bytes.
+            let dense = Array::empty(from.shape(), to.dtype(), from.device())?;
+            cpu::copy(from, &dense)?;
+            if to.is_contiguous() && to.shape() == from.shape() {
+                return super::upload(&dense, to);
+            }
+            let there = Array::empty(from.shape(), to.dtype(), to.device())?;
+            super::upload(&dense, &there)?;
+            copy_on_gpu(&there, to)
+        }
+        (true, false) => {
+            if from.is_contiguous() || from.numel() <= 1 {
+                return cpu::copy(&super::download(from)?, to);
+            }
+            let dense = Array::empty(from.shape(), from.dtype(), from.device())?;
+            copy_on_gpu(from, &dense)?;
+            cpu::copy(&super::download(&dense)?, to)
+        }
+    }
+}
+
+fn copy_on_gpu(from: &Array, to: &Array) -> Result<()> {
+    door!([from] [to] arrays::copy(from, to) gpu)
+}
+
+/// Writes one number everywhere.
+pub fn fill(out: &Array, value: Scalar) -> Result<()> {
+    door!([] [out] arrays::fill(out, value) gpu)
+}
+
+/// Folds `x` over `dims` into the contiguous `out`.
+pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish_with: Finish, out: &Array) -> Result<()> {
+    door!([x] [out] arrays::reduce(fold, x, dims, finish_with, out) gpu)
+}
+
+/// Variance over `dims` (its root if `root`) and, if asked, the mean; both contiguous.
+pub fn variance(x: &Array, dims: &[usize], correction: f64, root: bool, out: &Array, mean: Option<&Array>) -> Result<()> {
+    door!([x] [out, mean] arrays::variance(x, dims, correction, root, out, mean) gpu)
+}
+
+/// The first index of the extreme value along `dim`, and the value if asked; both contiguous.
+pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Array>, indices: &Array) -> Result<()> {
+    door!([x] [values, indices] arrays::arg_extreme(extreme, x, dim, values, indices) gpu)
+}
+
+/// The first element: waits for a GPU. Preconditions: there is one.
+pub fn first(x: &Array) -> Result<Scalar> {
+    if place(&[Some(x)])? == Place::Host {
+        return cpu::first(x);
+    }
+    cpu::first(&super::download(&x.with_geometry(Default::default(), Default::default(), x.offset()))?)
+}
+
+/// The elements of a contiguous array: waits for a GPU.
+pub fn elements(x: &Array) -> Result<Vec<Scalar>> {
+    if place(&[Some(x)])? == Place::Host {
+        return cpu::elements(x);
+    }
+    cpu::elements(&super::download(x)?)
+}

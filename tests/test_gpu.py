@@ -1,0 +1,333 @@
+"""The GPU device from Python: moving, printing, memory, waiting, failing; whole programs beside the CPU's results."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+
+import rustnn
+from rustnn import nn
+from rustnn.nn import functional as F
+
+available = rustnn.gpu.is_available()
+pytestmark = pytest.mark.skipif(
+    not available, reason="no GPU adapter: install a Vulkan driver, such as Mesa's lavapipe"
+)
+
+# In f32, over some steps of training: what another order of sums may change.
+LOSS_TOLERANCE = 1e-3
+
+
+def test_device_names_and_counts() -> None:
+    assert rustnn.gpu.device_count() >= 1 and rustnn.gpu.device_name()
+    assert rustnn.device("gpu").type == "gpu" and str(rustnn.ones(1, device="gpu").device) == "gpu:0"
+    assert rustnn.gpu.device_name("gpu:0") == rustnn.gpu.device_name(0)
+    with pytest.raises(RuntimeError, match="invalid device: gpu:77"):
+        rustnn.ones(1, device="gpu:77")
+    with pytest.raises(RuntimeError, match="invalid device"):
+        rustnn.gpu.device_name(77)
+
+
+@pytest.mark.parametrize(
+    "name", ["float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool"]
+)
+def test_tensors_of_every_dtype_go_there_and_back(name: str) -> None:
+    dtype = getattr(rustnn, name)
+    for shape in [(), (0,), (1,), (3,), (5, 7), (2, 0, 3), (1, 3, 1, 5)]:
+        x = (rustnn.arange(int(np.prod(shape))) % 2).reshape(shape).to(dtype)
+        there = x.to("gpu")
+        assert there.device.type == "gpu" and there.dtype == dtype and there.shape == x.shape
+        assert there.cpu().tolist() == x.tolist() and there.tolist() == x.tolist()
+        assert there.to("gpu") is there
+    x = rustnn.arange(12).reshape(3, 4).to(dtype).t()
+    there = x.to("gpu")
+    assert (
+        there.stride() == x.stride() and there.tolist() == x.tolist() and there[1:, ::2].tolist() == x[1:, ::2].tolist()
+    )
+
+
+def test_printing_reading_and_converting_bring_the_numbers() -> None:
+    x = rustnn.tensor([[1.0, 2.0], [3.0, 4.5]], device="gpu")
+    assert repr(x) == "tensor([[1.0000, 2.0000],\n        [3.0000, 4.5000]], device='gpu:0')"
+    assert x[1, 1].item() == 4.5 and float(x[0, 0]) == 1.0 and bool(x[0, 1] == 2) and len(x) == 2
+    assert [row.tolist() for row in x] == [[1.0, 2.0], [3.0, 4.5]]
+    with pytest.raises(TypeError, match="can't convert gpu:0 device type tensor to numpy"):
+        x.numpy()
+    assert x.numpy(force=True).tolist() == x.tolist()
+    assert copy.deepcopy(x).device == x.device and copy.deepcopy(x).tolist() == x.tolist()
+    assert pickle.loads(pickle.dumps(x)).tolist() == x.tolist()
+    assert x.nonzero().shape == (4, 2) and x[x > 2].tolist() == [3.0, 4.5]
+
+
+def test_tensors_of_two_devices_do_not_mix_but_numbers_do() -> None:
+    here, there = rustnn.ones(2), rustnn.ones(2, device="gpu")
+    for mixed in (
+        lambda: here + there,
+        lambda: there + here,
+        lambda: here @ there,
+        lambda: F.linear(there, rustnn.ones(3, 2)),
+        lambda: rustnn.cat([here, there]),
+        lambda: F.layer_norm(there, (2,), here),
+    ):
+        with pytest.raises(RuntimeError, match="same device"):
+            mixed()
+    assert (there + rustnn.tensor(2.0)).tolist() == [3.0, 3.0] and (there * 2 + 1).tolist() == [3.0, 3.0]
+    assert there[rustnn.tensor([1, 0, 1])].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_views_and_writes_share_device_memory() -> None:
+    x = rustnn.zeros(4, 4, device="gpu")
+    x[1] = 5
+    x[:, 2] += 1
+    x.t()[3, 0] = 9
+    assert x.tolist() == [[0, 0, 1, 9], [5, 5, 6, 5], [0, 0, 1, 0], [0, 0, 1, 0]]
+    x[x > 4] = -1
+    assert x.sum().item() == -4 * 1 - 1 + 1 + 1 + 1
+    y = x.view(16)
+    y[3] = 7
+    assert x[0, 3].item() == 7 and x.data_ptr() == y.data_ptr() and x.data_ptr() != x.clone().data_ptr()
+
+
+def test_an_index_out_of_range_raises_at_the_next_read_and_reaches_no_memory() -> None:
+    table = rustnn.ones(4, 3, device="gpu")
+    for bad in ([0, 4], [-1, 2], [2**40, 0]):
+        out = F.embedding(rustnn.tensor(bad, device="gpu"), table)
+        with pytest.raises(IndexError, match="out of bounds for dimension with size 4"):
+            out.tolist()
+        assert out.tolist() == [[1.0] * 3] * 2
+    loss = F.cross_entropy(rustnn.zeros(2, 3, device="gpu"), rustnn.tensor([1, 3], device="gpu"))
+    with pytest.raises(IndexError, match="index 3 is out of bounds"):
+        loss.item()
+    assert rustnn.ones(2, device="gpu").sum().item() == 2
+
+
+def test_memory_is_counted_pooled_and_given_back() -> None:
+    before = rustnn.gpu.memory_allocated()
+    x = rustnn.empty(1 << 20, device="gpu")
+    assert rustnn.gpu.memory_allocated() - before >= 4 << 20 and rustnn.gpu.max_memory_allocated() >= 4 << 20
+    del x
+    assert rustnn.gpu.memory_allocated() == before
+    rustnn.gpu.empty_cache()
+    rustnn.gpu.synchronize()
+    for _ in range(100):
+        y = rustnn.zeros(1000, device="gpu") + 1
+    assert y.sum().item() == 1000
+
+
+def test_too_much_memory_is_an_error_and_the_rest_goes_on() -> None:
+    with pytest.raises(RuntimeError):
+        rustnn.empty(1 << 40, device="gpu", dtype=rustnn.int8)
+    with pytest.raises(RuntimeError):
+        rustnn.zeros(10**15, device="gpu")
+    assert rustnn.ones(3, device="gpu").sum().item() == 3
+
+
+def test_an_op_without_a_kernel_runs_on_the_cpu_with_one_warning_that_names_it() -> None:
+    code = """
+        import warnings, rustnn
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            x = rustnn.tensor([3.0, 1.0, 2.0], device="gpu")
+            for _ in range(3):
+                values, places = x.sort()
+        assert values.tolist() == [1.0, 2.0, 3.0] and places.tolist() == [1, 2, 0] and values.device.type == "gpu"
+        assert [str(w.message) for w in said if "sort" in str(w.message)] == [
+            "sort of float32 has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"
+        ], [str(w.message) for w in said]
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_a_forked_child_gets_an_error_and_not_a_hang() -> None:
+    code = """
+        import os, rustnn
+        x = rustnn.ones(3, device="gpu")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                x.sum().item()
+            except RuntimeError as error:
+                os._exit(0 if "forked" in str(error) else 2)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert x.sum().item() == 3
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+# ------------------------------------------------------------------------------------------------------------- programs
+
+
+class Mlp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 32), nn.Tanh(), nn.Dropout(0.1), nn.Linear(32, 3))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Cnn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.last = nn.Linear(8 * 4 * 4, 3)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.norm(self.conv(x.view(-1, 1, 8, 8)))), 2)
+        return self.last(x.flatten(1))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x, mask):
+        b, t, c = x.shape
+        q, k, v = (part.view(b, t, self.heads, -1).transpose(1, 2) for part in self.mix(self.norm1(x)).chunk(3, -1))
+        scores = (q @ k.transpose(-1, -2)) * (c // self.heads) ** -0.5
+        weights = scores.masked_fill(mask, float("-inf")).softmax(-1)
+        x = x + self.out((weights @ v).transpose(1, 2).reshape(b, t, c))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Gpt(nn.Module):
+    def __init__(self, words: int = 17, width: int = 16, length: int = 12) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(words, width), nn.Embedding(length, width)
+        self.blocks = nn.ModuleList([Block(width, 2) for _ in range(2)])
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, words, bias=False)
+        self.register_buffer("mask", rustnn.ones(length, length, dtype=rustnn.bool).triu(1))
+        self.register_buffer("order", rustnn.arange(length))
+
+    def forward(self, tokens):
+        x = self.words(tokens) + self.places(self.order)
+        for block in self.blocks:
+            x = block(x, self.mask)
+        return self.head(self.norm(x)).flatten(0, 1)
+
+
+def program(kind: str):
+    """A model and batches of (input, target)."""
+    rustnn.manual_seed(11)
+    if kind == "gpt":
+        tokens = rustnn.randint(0, 17, (4, 6, 13))
+        return Gpt(), [(t[:, :-1].contiguous(), t[:, 1:].reshape(-1)) for t in tokens]
+    width = 8 if kind == "mlp" else 64
+    return (Mlp() if kind == "mlp" else Cnn()), [
+        (rustnn.randn(16, width), rustnn.randint(0, 3, (16,))) for _ in range(4)
+    ]
+
+
+OPTIMIZERS = {
+    "mlp": lambda p: rustnn.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "cnn": lambda p: rustnn.optim.Adam(p, lr=1e-2),
+    "gpt": lambda p: rustnn.optim.AdamW(p, lr=1e-3),
+}
+
+
+def step(model, optimizer, x, target):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), target)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def trained(kind: str, device: str):
+    model, batches = program(kind)
+    model.to(device)
+    optimizer = OPTIMIZERS[kind](model.parameters())
+    rustnn.manual_seed(12)
+    losses = []
+    for _ in range(3):
+        for x, target in batches:
+            losses.append(step(model, optimizer, x.to(device, non_blocking=True), target.to(device, non_blocking=True)))
+    return [loss.item() for loss in losses], model, optimizer
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_training_gives_the_cpus_losses_and_no_op_falls_back(kind: str) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        losses, model, _ = trained(kind, "gpu")
+    expected, reference, _ = trained(kind, "cpu")
+    assert not [str(w.message) for w in said if "GPU kernel" in str(w.message)]
+    assert max(abs(a - b) for a, b in zip(losses, expected, strict=True)) < LOSS_TOLERANCE
+    for (name, a), (_, b) in zip(model.state_dict().items(), reference.state_dict().items(), strict=True):
+        assert a.device.type == "gpu"
+        assert (a.cpu().double() - b.double()).abs().max().item() < 1e-2, name
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_training_step_never_waits_for_the_device(kind: str) -> None:
+    model, batches = program(kind)
+    model.to("gpu")
+    optimizer = OPTIMIZERS[kind](model.parameters())
+    x, target = (t.to("gpu") for t in batches[0])
+    step(model, optimizer, x, target)
+    rustnn.gpu.synchronize()
+    waits = rustnn.gpu._counts()[1]
+    for _ in range(5):
+        loss = step(model, optimizer, x, target)
+    assert rustnn.gpu._counts()[1] == waits
+    loss.item()
+    assert rustnn.gpu._counts()[1] == waits + 1
+
+
+def test_checkpoints_cross_devices(tmp_path) -> None:
+    _, model, optimizer = trained("mlp", "gpu")
+    path = tmp_path / "model.pt"
+    rustnn.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, path)
+    here = rustnn.load(path, map_location="cpu")
+    assert {t.device.type for t in here["model"].values()} == {"cpu"}
+    there = rustnn.load(path, map_location="gpu")
+    assert {t.device.type for t in there["model"].values()} == {"gpu"}
+    for name, t in model.state_dict().items():
+        assert here["model"][name].tolist() == t.tolist() == there["model"][name].tolist()
+    fresh = Mlp()
+    fresh.load_state_dict(there["model"])
+    assert (
+        fresh.layers[0].weight.device.type == "cpu"
+        and fresh.layers[0].weight.tolist() == model.layers[0].weight.tolist()
+    )
+    resumed = OPTIMIZERS["mlp"](model.parameters())
+    resumed.load_state_dict(here["optimizer"])
+    buffer = next(iter(resumed.state.values()))["momentum_buffer"]
+    assert buffer.device.type == "gpu"
+
+
+def test_gradients_flow_between_devices() -> None:
+    x = rustnn.tensor([1.0, 2.0], requires_grad=True)
+    (x.to("gpu") * 3).cpu().sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0] and x.grad.device.type == "cpu"
+    w = rustnn.ones(3, device="gpu", requires_grad=True)
+    (w * w).sum().backward()
+    assert w.grad.tolist() == [2.0] * 3 and w.grad.device.type == "gpu"
+    (second,) = rustnn.autograd.grad((w**3).sum(), w, create_graph=True)
+    (third,) = rustnn.autograd.grad(second.sum(), w)
+    assert third.tolist() == [6.0] * 3
+
+
+def test_modules_move_with_their_buffers() -> None:
+    module = nn.BatchNorm1d(3).to("gpu")
+    module(rustnn.randn(5, 3, device="gpu"))
+    assert {t.device.type for t in module.state_dict().values()} == {"gpu"} and module.num_batches_tracked.item() == 1
+    assert {t.device.type for t in module.cpu().state_dict().values()} == {"cpu"}
+
+
+def test_results_are_the_same_in_every_run() -> None:
+    first, second = trained("gpt", "gpu")[0], trained("gpt", "gpu")[0]
+    assert first == second

@@ -1,0 +1,304 @@
+"""Every line of the op table on the GPU device, gradients included, against the CPU's results; skipped with the reason
+where there is no adapter. What shaders may get wrong is WGSL's stated error, not the CPU's.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import rustnn
+from closeness import difference, dtype_name, numbers
+from references import OPS, Case, Op, cotangent, flatten
+
+pytestmark = pytest.mark.skipif(
+    not rustnn.gpu.is_available(), reason="no GPU adapter: install a Vulkan driver, such as Mesa's lavapipe"
+)
+
+# Units in the last place beside the table's own, on the scale of the largest number: WGSL allows exp 3 + 2|x|, log 3,
+# division 2.5 and builds tanh, pow and others from these; sums run in another order; 16-bit floats round once more.
+EXTRA_ULP = {"float32": 64.0, "float16": 2.0, "bfloat16": 2.0, "float64": 0.0}
+# WGSL: sin, cos and tan within 2^-11 absolutely; atan and its kin within 4096 units; pow as exp2(y log2(x)).
+WIDER = {"lgamma": 512, "digamma": 4096, "tan": 4096, "erfinv": 256, "sinc": 256, "polygamma": 4096}
+# The order in which equal values or random draws fall is not the op's to promise, or the result has no values at all.
+WITHOUT_VALUES = {"empty", "empty_like", "new_empty", "empty_strided"}
+
+
+# WGSL may take a subnormal number for 0, and sines lose all digits far from 0.
+LARGEST, LEAST = 1e4, 2.0**-126
+
+
+# Formulas that carry NaN by a product with 0, which a driver may take for 0.
+WITHOUT_NAN = {"softshrink"}
+
+
+def counts(line: Op, inputs: list, shape: tuple) -> np.ndarray:
+    """Where the inputs of an elementwise op are numbers that WGSL promises something about."""
+    mask = np.ones(shape, dtype=bool)
+    if line.name in WITHOUT_NAN:
+        for x in inputs:
+            mask &= np.broadcast_to(np.isfinite(numbers(x)), shape)
+    for x in inputs:
+        if x.is_floating_point():
+            size = np.abs(numbers(x))
+            with np.errstate(invalid="ignore"):
+                mask &= np.broadcast_to(
+                    ~(np.isfinite(size) & ((size > LARGEST) | ((size > 0) & (size < LEAST)))), shape
+                )
+    return mask
+
+
+def on_gpu(value):
+    return value.to("gpu") if isinstance(value, rustnn.Tensor) else value
+
+
+def run(case: Case, device: str, gradients: bool) -> tuple[list, list, list]:
+    """Results, gradients (None where there is none) and inputs of one call on a device."""
+    rustnn.manual_seed(1)
+    _, kwargs, built = case.build(rustnn, case.numbers(), requires_grad=False)
+    floats = [x.is_floating_point() and spec.grad for x, spec in zip(built, case.sample.inputs(), strict=True)]
+    if device == "gpu":
+        built = [x.to("gpu") for x in built]
+    leaves = []
+    if gradients:
+        for x, wanted in zip(built, floats, strict=True):
+            if wanted:
+                x.requires_grad_()
+                leaves.append(x)
+    moved = iter(built)
+    args, given = case.sample.map(lambda _: next(moved))
+    given = {k: kwargs[k] if isinstance(v, str) else v for k, v in given.items()}
+    results = flatten(case.op.call(rustnn, *args, **given))
+    for out in results:
+        if isinstance(out, rustnn.Tensor) and built and device == "gpu":
+            assert out.device.type in ("gpu", "cpu"), out.device
+    outputs = [out for out in results if isinstance(out, rustnn.Tensor) and out.requires_grad]
+    if not leaves or not outputs:
+        return results, [], built
+    dys = [rustnn.tensor(cotangent(tuple(out.shape))).to(out.dtype).to(out.device) for out in outputs]
+    return results, list(rustnn.autograd.grad(outputs, leaves, dys, allow_unused=True)), built
+
+
+def compare(what: str, found, expected, line: Op, ulp: float, inputs: tuple = ()) -> str | None:
+    if not isinstance(expected, rustnn.Tensor):
+        return None if found == expected or found != found else f"{what} is {found!r}, expected {expected!r}"
+    if found.dtype != expected.dtype or found.shape != expected.shape:
+        return f"{what} is {found.dtype} {tuple(found.shape)}, expected {expected.dtype} {tuple(expected.shape)}"
+    dtype = dtype_name(expected)
+    if "float" not in dtype:
+        wrong = difference(numbers(found), numbers(expected), dtype, 0)
+    else:
+        allowed = ulp + max(EXTRA_ULP[dtype], WIDER.get(line.name, 0) if dtype == "float32" else 0)
+        actual, wanted = numbers(found), numbers(expected)
+        if line.elementwise:
+            mask = counts(line, inputs, wanted.shape)
+            actual, wanted = np.where(mask, actual, 0.0), np.where(mask, wanted, 0.0)
+        wrong = difference(actual, wanted, dtype, allowed, "tensor", floor=1.0)
+    return f"{what}: {wrong}" if wrong else None
+
+
+@pytest.mark.parametrize("line", OPS.values(), ids=OPS.keys())
+def test_op_and_its_gradients_are_the_cpus(line: Op) -> None:
+    found = []
+    for case in line.cases():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected, expected_grads, inputs = run(case, "cpu", line.differentiable)
+            actual, grads, _ = run(case, "gpu", line.differentiable)
+        wrong = []
+        if line.name not in WITHOUT_VALUES:
+            wrong += [
+                compare(f"result {k}", a, b, line, line.ulp, inputs)
+                for k, (a, b) in enumerate(zip(actual, expected, strict=True))
+            ]
+        for k, (a, b) in enumerate(zip(grads, expected_grads, strict=True)):
+            if (a is None) != (b is None):
+                wrong.append(f"gradient {k} is {a}, expected {b}")
+            elif a is not None:
+                fits = [x for x in inputs if line.elementwise and len(x.shape) <= len(b.shape)]
+                wrong.append(
+                    compare(
+                        f"gradient {k}",
+                        a,
+                        b,
+                        line,
+                        line.grad_ulp,
+                        fits if all(x.shape == b.shape for x in inputs) else (),
+                    )
+                )
+        found += [f"{case.op.name}({case.sample.describe()}) [{case.key}]: {text}" for text in wrong if text]
+    assert not found, "\n" + "\n".join(text[:500] for text in found)
+
+
+IN_PLACE = [line for line in OPS.values() if "i" in line.forms]
+
+
+@pytest.mark.parametrize("line", IN_PLACE, ids=[line.name for line in IN_PLACE])
+def test_in_place_op_writes_what_the_op_returns(line: Op) -> None:
+    found = []
+    for case in line.cases():
+        args, kwargs, _ = case.build(rustnn, case.numbers())
+        if not isinstance(args[0], rustnn.Tensor) or case.sample.inputs()[0].layout == "expanded":
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = flatten(case.op.call(rustnn, *args, **kwargs))[0]
+            if expected.shape != args[0].shape or expected.dtype != args[0].dtype:
+                continue
+            x = args[0].clone().to("gpu")
+            getattr(x, f"{line.name}_")(*[on_gpu(a) for a in args[1:]], **{k: on_gpu(v) for k, v in kwargs.items()})
+        text = compare("the target", x, expected, line, line.ulp, case.build(rustnn, case.numbers())[2])
+        if text:
+            found.append(f"{case.key}: {text}")
+    assert not found, "\n" + "\n".join(text[:500] for text in found)
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool"])
+def test_views_of_every_width_are_read_and_written_where_they_lie(name: str) -> None:
+    dtype = getattr(rustnn, name)
+    for shape, view in [
+        ((5, 7), lambda t: t[1:4, 2:5]),
+        ((4, 6), lambda t: t.t()[1:5:2]),
+        ((3, 5, 2), lambda t: t[..., 0]),
+        ((9,), lambda t: t[1:8]),
+    ]:
+        base = (rustnn.arange(int(np.prod(shape))) % 5).reshape(shape).to(dtype)
+        there = base.to("gpu")
+        one = rustnn.ones((), dtype=dtype)
+        here_view, there_view = view(base), view(there)
+        assert there_view.tolist() == here_view.tolist()
+        if name == "bool":
+            here_view.logical_not_()
+            there_view.logical_not_()
+        else:
+            here_view.add_(one)
+            there_view.add_(one.to("gpu"))
+        assert there.tolist() == base.tolist()
+        here_view.copy_(here_view.flip(0))
+        there_view.copy_(there_view.flip(0))
+        assert there.tolist() == base.tolist()
+        here_view.fill_(1)
+        there_view.fill_(1)
+        assert there.tolist() == base.tolist()
+
+
+def test_int64_keeps_all_its_bits() -> None:
+    values = [2**53 + 1, -(2**63), 2**63 - 1, -1, 0, 2**32, 2**31, -(2**40) - 7]
+    others = [3, 7, -(2**33), 2**20 + 1, 5, -5, 2**31 - 1, 12345]
+    x, y = rustnn.tensor(values), rustnn.tensor(others)
+    gx, gy = x.to("gpu"), y.to("gpu")
+    for op in (
+        "add",
+        "sub",
+        "mul",
+        "floor_divide",
+        "remainder",
+        "fmod",
+        "maximum",
+        "minimum",
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "lt",
+        "eq",
+    ):
+        expected = getattr(rustnn, op)(x, y).tolist()
+        assert getattr(rustnn, op)(gx, gy).tolist() == expected, op
+    for shift in (0, 1, 31, 32, 33, 63):
+        assert (gx << shift).tolist() == (x << shift).tolist(), shift
+        assert (gx >> shift).tolist() == (x >> shift).tolist(), shift
+    assert (-gx).tolist() == (-x).tolist() and gx.abs().tolist() == x.abs().tolist()
+    assert gx.sum().item() == x.sum().item() and gx.max().item() == x.max().item()
+    assert gx.to(rustnn.float32).tolist() == x.to(rustnn.float32).tolist()
+    assert gx.to(rustnn.int32).tolist() == x.to(rustnn.int32).tolist()
+
+
+def test_halves_round_once_to_the_nearest_even() -> None:
+    x = rustnn.tensor(
+        [0.0, -0.0, 1.0, 65504.0, 65520.0, 1e6, 6e-8, 2.9e-8, 3.1e-8, 6.1e-5, 2049.0, 2051.0, 1.0 + 2**-11, 0.1, -7.3]
+    )
+    for dtype in (rustnn.float16, rustnn.bfloat16):
+        assert x.to("gpu").to(dtype).tolist() == x.to(dtype).tolist()
+        assert x.to(dtype).to("gpu").to(rustnn.float32).tolist() == x.to(dtype).to(rustnn.float32).tolist()
+
+
+def test_special_values_pass_through_formulas() -> None:
+    x = rustnn.tensor([0.0, -0.0, float("inf"), float("-inf"), float("nan"), 1e-40, 3.0, -2.0])
+    for op in ("isnan", "isinf", "isfinite", "neg", "abs", "sign", "relu", "exp", "sqrt", "signbit"):
+        expected, actual = getattr(rustnn, op)(x), getattr(rustnn, op)(x.to("gpu"))
+        # Subnormal numbers may count as 0 (WGSL).
+        keep = [i for i in range(8) if not (i == 5 and op in ("sign", "sqrt", "relu", "abs", "neg"))]
+        wrong = difference(numbers(actual)[keep], numbers(expected)[keep], dtype_name(expected), 4)
+        assert not wrong, (op, wrong)
+    a, b = x.to("gpu"), x.flip(0).to("gpu")
+    for op in ("maximum", "minimum", "fmax", "fmin"):
+        assert str(getattr(rustnn, op)(a, b).tolist()) == str(getattr(rustnn, op)(x, x.flip(0)).tolist()), op
+
+
+def test_random_numbers_are_the_cpus() -> None:
+    for name, args in [("rand", (1000,)), ("randn", (1000,)), ("randint", (0, 100, (1000,))), ("randperm", (100,))]:
+        rustnn.manual_seed(3)
+        expected = getattr(rustnn, name)(*args)
+        rustnn.manual_seed(3)
+        actual = getattr(rustnn, name)(*args, device="gpu")
+        assert actual.device.type == "gpu"
+        if name == "randn":
+            assert (actual.cpu() - expected).abs().max().item() < 1e-5
+        else:
+            assert actual.tolist() == expected.tolist()
+    x = rustnn.ones(500)
+    rustnn.manual_seed(5)
+    expected = rustnn.nn.functional.dropout(x, 0.3)
+    rustnn.manual_seed(5)
+    assert rustnn.nn.functional.dropout(x.to("gpu"), 0.3).tolist() == expected.tolist()
+    p = rustnn.linspace(0, 1, 300)
+    rustnn.manual_seed(7)
+    expected = rustnn.bernoulli(p)
+    rustnn.manual_seed(7)
+    assert rustnn.bernoulli(p.to("gpu")).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 64, 64), (70, 130, 33), (1, 300, 40), (200, 1, 9)]
+)
+def test_products_of_any_size_and_layout(shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    a, b = rustnn.randn(m, k), rustnn.randn(k, n)
+    expected = a @ b
+    for left, right in [(a, b), (a.t().contiguous().t(), b), (a, b.t().contiguous().t())]:
+        actual = (left.to("gpu") @ right.to("gpu")).cpu()
+        assert (actual - expected).abs().max().item() <= 1e-5 * max(k, 8)
+    c = rustnn.randn(n)
+    assert (
+        rustnn.addmm(c.to("gpu"), a.to("gpu"), b.to("gpu")).cpu() - (expected + c)
+    ).abs().max().item() <= 1e-5 * max(k, 8)
+    batch = rustnn.randn(3, 2, m, k), rustnn.randn(2, k, n)
+    assert ((batch[0].to("gpu") @ batch[1].to("gpu")).cpu() - batch[0] @ batch[1]).abs().max().item() <= 1e-5 * max(
+        k, 8
+    )
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 255, 257, 5000, 70000])
+def test_sums_softmax_and_extremes_of_any_length(count: int) -> None:
+    x = rustnn.randn(3, count)
+    g = x.to("gpu")
+    assert (g.sum(1).cpu() - x.sum(1)).abs().max().item() <= 1e-6 * count
+    assert (g.sum().cpu() - x.sum()).abs().item() <= 1e-6 * count * 3
+    assert (g.sum(0).cpu() - x.sum(0)).abs().max().item() <= 1e-5
+    assert g.argmax(1).tolist() == x.argmax(1).tolist() and g.max().item() == x.max().item()
+    assert (g.softmax(1).cpu() - x.softmax(1)).abs().max().item() <= 1e-6
+    assert (g.log_softmax(1).cpu() - x.log_softmax(1)).abs().max().item() <= 1e-5
+    if count > 1:
+        assert (g.var(1).cpu() - x.var(1)).abs().max().item() <= 1e-4
+
+
+def test_scattered_sums_have_one_order() -> None:
+    index = rustnn.randint(0, 7, (3000,))
+    values = rustnn.randn(3000)
+    first = rustnn.zeros(7, device="gpu").index_add(0, index.to("gpu"), values.to("gpu"))
+    assert (first.cpu() - rustnn.zeros(7).index_add(0, index, values)).abs().max().item() < 1e-3
+    for _ in range(3):
+        again = rustnn.zeros(7, device="gpu").scatter_add(0, index.to("gpu"), values.to("gpu"))
+        assert again.tolist() == first.tolist()
