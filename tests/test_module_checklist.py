@@ -165,6 +165,7 @@ BEHAVIOUR = {
         apply_visits_children_through_their_own_method to_reads_its_arguments to_refuses_what_it_cannot_do
         leaving_meta_needs_to_empty to_empty_may_stay_at_its_own_level cpu_and_share_memory_return_the_module
         channels_last_strides_are_kept_by_conversion_copy_and_loading
+        swapping_and_overwriting_parameters_is_not_to_be_had_and_says_so
         live conversions conversion_keeps_identities meta_modules memory_formats""",
     "10 every layer: factories, contexts, copies, strides, gradients": """
         layer_is_built_in_the_dtype_and_on_the_device_asked_for layer_is_built_on_the_device_of_the_context

@@ -1,6 +1,7 @@
 """Module: conversion, mode, gradients, text, copies and pickles (checklist sections 10 and 11)."""
 
 import copy
+import importlib
 import pickle
 from collections import OrderedDict
 
@@ -287,3 +288,17 @@ def test_old_pickles_get_the_registries_they_lack():
     module.__setstate__(state)
     assert module(3) == 3 and list(module.state_dict()) == []
     module.register_forward_hook(lambda *a: None, with_kwargs=True, always_call=True)
+
+
+def test_swapping_and_overwriting_parameters_is_not_to_be_had_and_says_so():
+    future = importlib.import_module("rustnn.__future__")
+    for kind in ("swap", "overwrite"):
+        name = f"{kind}_module_params_on_conversion"
+        assert getattr(future, f"get_{name}")() is False
+        getattr(future, f"set_{name}")(False)
+        with pytest.raises(NotImplementedError, match="parameters keep their identity"):
+            getattr(future, f"set_{name}")(True)
+    with pytest.raises(NotImplementedError, match="never swapped"):
+        rustnn.ones(1).module_load(rustnn.ones(1))
+    with pytest.raises(NotImplementedError, match="swap_tensors"):
+        rustnn.utils.swap_tensors(rustnn.ones(1), rustnn.ones(1))

@@ -32,6 +32,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
+        "__future__",
         "autograd",
         "datasets",
         "func",

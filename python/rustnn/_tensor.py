@@ -333,6 +333,11 @@ def _disabled_torch_function_impl(func, types, args=(), kwargs=None):
 _native_view = Tensor.view
 
 
+def module_load(self, other, assign=False):
+    """Raises NotImplementedError: loading here copies into parameters or assigns them, and never swaps."""
+    raise NotImplementedError("Tensor.module_load: rustnn loads parameters by copying or assignment, never swapped")
+
+
 def install():
     """Put the methods above on ``Tensor``."""
     for method in (
@@ -347,6 +352,7 @@ def install():
         is_shared,
         pin_memory,
         is_pinned,
+        module_load,
         cuda,
         get_device,
         untyped_storage,

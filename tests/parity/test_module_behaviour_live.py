@@ -1385,6 +1385,19 @@ def orthogonal_maps_of_given_numbers(t: Any) -> Any:
 
 
 @program
+def old_containers_and_factory_arguments(t: Any) -> Any:
+    made = t.nn.Container(a=t.nn.ReLU(), b=t.nn.Tanh())
+    factory = t.nn.factory_kwargs
+    return [
+        made,
+        factory({"device": "cpu", "factory_kwargs": {"dtype": 5}}),
+        factory(None),
+        attempt(lambda: factory({"zz": 1})),
+        attempt(lambda: factory({"dtype": 1, "factory_kwargs": {"dtype": 5}})),
+    ]
+
+
+@program
 def skipped_initialisation(t: Any) -> Any:
     made = t.nn.utils.skip_init(t.nn.Linear, 3, 2)
     return [

@@ -8,9 +8,32 @@ from collections import OrderedDict
 from rustnn import _core
 from rustnn._utils import _rebuild_parameter, _rebuild_parameter_with_state, _state
 
-__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "factory_kwargs", "is_lazy"]
 
 Tensor = _core.Tensor
+
+
+def factory_kwargs(kwargs):
+    """Of a constructor's keyword arguments, those for making tensors: device, dtype, memory_format.
+
+    Raises: TypeError for any others, and for one that also stands in ``kwargs["factory_kwargs"]``.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.factory_kwargs({"device": "cpu", "factory_kwargs": {"dtype": rustnn.float64}})
+        {'dtype': torch.float64, 'device': 'cpu'}
+    """
+    if kwargs is None:
+        return {}
+    known = {"device", "dtype", "memory_format"}
+    if not kwargs.keys() <= known | {"factory_kwargs"}:
+        raise TypeError(f"unexpected kwargs {kwargs.keys() - (known | {'factory_kwargs'})}")
+    made = dict(kwargs.get("factory_kwargs", {}))
+    for name in ("device", "dtype", "memory_format"):
+        if name in kwargs:
+            if name in made:
+                raise TypeError(f"{name} specified twice, in **kwargs and in factory_kwargs")
+            made[name] = kwargs[name]
+    return made
 
 
 class _ParameterMeta(type(Tensor)):

@@ -4,4 +4,4 @@ from rustnn._lazy import names_on_demand
 
 __all__ = ["checkpoint", "data", "hooks"]
 
-__getattr__, __dir__ = names_on_demand(__name__, modules=__all__)
+__getattr__, __dir__ = names_on_demand(__name__, modules=__all__, names={"swap_tensors": "_swap"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -11,7 +12,7 @@ from rustnn import _core
 from rustnn.nn.modules.module import Module, _indent, _typename
 from rustnn.nn.parameter import Parameter
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+__all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 Tensor = _core.Tensor
 
@@ -52,6 +53,25 @@ def _pairs(values, owner, caller):
         if len(pair) != 2:
             raise ValueError(f"{owner} update sequence element #{position} has length {len(pair)}; 2 is required")
         yield pair[0], pair[1]
+
+
+class Container(Module):
+    """A module of the modules that it is given by name; deprecated, as any Module can hold others.
+
+    Args: modules by name.
+    Source: behaviour of ``torch.nn.Container``.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        warnings.warn(
+            "nn.Container is deprecated. All of it's functionality is now implemented in nn.Module. Subclass that "
+            "instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__()
+        for name, module in kwargs.items():
+            self.add_module(name, module)
 
 
 class _NumberedModules(Module):

@@ -124,7 +124,7 @@ def replicate(network, devices, detach=False):
 
 
 def scatter(inputs, target_gpus, dim=0):
-    """Split the tensors in ``inputs`` (which may be nested) along ``dim``, one part per device; a list of such inputs."""
+    """A list of ``inputs``, one for each device: the tensors in them, nested or not, are split along ``dim``."""
     count = len(target_gpus)
     if isinstance(inputs, _core.Tensor):
         return list(inputs.chunk(count, dim))
