@@ -266,3 +266,117 @@ def test_a_summary_leaves_the_network_as_it_was():
     with pytest.raises(RuntimeError):
         rustnn.summary(net, (2, 3, 4, 4))
     assert not any(part._forward_hooks for part in net.modules())
+
+
+# ---- sequences, vectors, gradients, fusion ---------------------------------------------------------------------------
+
+
+def sequences():
+    return [rustnn.tensor([1.0, 2.0, 3.0]), rustnn.tensor([4.0, 5.0]), rustnn.tensor([6.0])]
+
+
+def test_padding_packing_and_their_inverses_fit_together():
+    rnn = nn.utils.rnn
+    padded = rnn.pad_sequence(sequences(), batch_first=True, padding_value=-1.0)
+    assert padded.tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, -1.0], [6.0, -1.0, -1.0]]
+    packed = rnn.pack_padded_sequence(padded, [3, 2, 1], batch_first=True)
+    assert packed.data.tolist() == [1.0, 4.0, 6.0, 2.0, 5.0, 3.0] and packed.batch_sizes.tolist() == [3, 2, 1]
+    back, lengths = rnn.pad_packed_sequence(packed, batch_first=True, padding_value=-1.0)
+    assert rustnn.equal(back, padded) and lengths.tolist() == [3, 2, 1]
+    parts = rnn.unpad_sequence(padded, rustnn.tensor([3, 2, 1]), batch_first=True)
+    assert [part.tolist() for part in parts] == [part.tolist() for part in sequences()]
+    left = rnn.pad_sequence(sequences(), batch_first=True, padding_side="left")
+    assert left[2].tolist() == [0.0, 0.0, 6.0]
+
+
+def test_unsorted_sequences_are_packed_sorted_and_come_back_in_their_order():
+    rnn = nn.utils.rnn
+    mixed = [sequences()[i] for i in (2, 0, 1)]
+    packed = rnn.pack_sequence(mixed, enforce_sorted=False)
+    assert packed.sorted_indices.tolist() == [1, 2, 0] and packed.unsorted_indices.tolist() == [2, 0, 1]
+    back, lengths = rnn.pad_packed_sequence(packed, batch_first=True)
+    assert lengths.tolist() == [1, 3, 2] and back[0].tolist() == [6.0, 0.0, 0.0]
+    with pytest.raises(RuntimeError, match="must be sorted in decreasing order"):
+        rnn.pack_sequence(mixed)
+    with pytest.raises(RuntimeError, match="greater than 0"):
+        rnn.pack_padded_sequence(back, [3, 2, 0], batch_first=True)
+
+
+def test_a_packed_sequence_through_an_lstm_is_each_sequence_by_itself():
+    rnn = nn.utils.rnn
+    lstm = nn.LSTM(1, 2, bidirectional=True)
+    mixed = [sequences()[i].unsqueeze(1) for i in (1, 2, 0)]
+    packed, (hidden, _) = lstm(rnn.pack_sequence(mixed, enforce_sorted=False))
+    outputs, lengths = rnn.pad_packed_sequence(packed)
+    for index, sequence in enumerate(mixed):
+        alone, (state, _) = lstm(sequence)
+        assert rustnn.allclose(outputs[: lengths[index], index], alone, atol=1e-6)
+        assert rustnn.allclose(hidden[:, index], state, atol=1e-6)
+
+
+def test_parameters_go_into_a_vector_and_back():
+    layer = nn.Linear(2, 1)
+    vector = nn.utils.parameters_to_vector(layer.parameters())
+    assert vector.tolist() == [*layer.weight.flatten().tolist(), layer.bias.item()]
+    nn.utils.vector_to_parameters(rustnn.tensor([1.0, 2.0, 3.0]), layer.parameters())
+    assert layer.weight.tolist() == [[1.0, 2.0]] and layer.bias.tolist() == [3.0]
+    with pytest.raises(TypeError, match=r"expected torch\.Tensor, but got: int"):
+        nn.utils.vector_to_parameters(5, layer.parameters())
+
+
+@pytest.mark.parametrize(("norm", "total"), [(1, 7.0), (2, 5.0), (float("inf"), 4.0)])
+def test_gradients_are_clipped_by_their_common_norm(norm, total):
+    first, second = (nn.Parameter(rustnn.zeros(1)) for _ in range(2))
+    first.grad, second.grad = rustnn.tensor([3.0]), rustnn.tensor([-4.0])
+    found = nn.utils.clip_grad_norm_([first, second], total / 2, norm)
+    assert found.item() == pytest.approx(total)
+    assert (first.grad.item(), second.grad.item()) == pytest.approx((1.5, -2.0), rel=1e-5)
+    nn.utils.clip_grad_value_([first, second], 1.0)
+    assert (first.grad.item(), second.grad.item()) == (1.0, -1.0)
+    second.grad.fill_(float("nan"))
+    with pytest.raises(RuntimeError, match="non-finite"):
+        nn.utils.clip_grad_norm_([first, second], 1.0, error_if_nonfinite=True)
+
+
+@pytest.mark.parametrize(
+    ("fuse", "layer", "norm", "shape"),
+    [
+        (nn.utils.fuse_conv_bn_eval, lambda: nn.Conv2d(3, 4, 3, bias=False), lambda: nn.BatchNorm2d(4), (2, 3, 5, 5)),
+        (nn.utils.fuse_conv_bn_eval, lambda: nn.Conv1d(3, 4, 3), lambda: nn.BatchNorm1d(4), (2, 3, 5)),
+        (nn.utils.fuse_linear_bn_eval, lambda: nn.Linear(3, 4), lambda: nn.BatchNorm1d(4), (2, 3)),
+    ],
+)
+def test_a_fused_layer_gives_what_the_two_give(fuse, layer, norm, shape):
+    first, second = layer(), norm()
+    for value in (second.weight, second.bias, second.running_mean, second.running_var):
+        nn.init.uniform_(value, 0.5, 2.0)
+    first.eval(), second.eval()
+    x = rustnn.randn(*shape)
+    fused = fuse(first, second)
+    assert type(fused) is type(first) and fused is not first
+    assert rustnn.allclose(fused(x), second(first(x)), atol=1e-5)
+
+
+def test_skip_init_builds_without_drawing():
+    rustnn.manual_seed(3)
+    before = rustnn.get_rng_state()
+    made = nn.utils.skip_init(nn.Linear, 3, 2)
+    assert rustnn.equal(rustnn.get_rng_state(), before)
+    assert made.weight.shape == (2, 3) and not made.weight.is_meta and made.weight.requires_grad
+    with pytest.raises(RuntimeError, match="Expected a Module"):
+        nn.utils.skip_init(dict)
+    with pytest.raises(RuntimeError, match="must support a 'device' arg"):
+        nn.utils.skip_init(nn.ReLU)
+
+
+def test_random_unstructured_and_global_pruning_remove_what_they_say():
+    prune = nn.utils.prune
+    first, second = nn.Linear(4, 5), nn.Linear(5, 4)
+    prune.random_unstructured(first, "weight", 7)
+    assert int((first.weight_mask == 0).sum()) == 7
+    prune.random_structured(second, "weight", 2, dim=1)
+    assert int((second.weight_mask == 0).all(0).sum()) == 2
+    third, fourth = nn.Linear(2, 2), nn.Linear(2, 2)
+    nn.init.constant_(third.weight, 0.1), nn.init.constant_(fourth.weight, 5.0)
+    prune.global_unstructured([(third, "weight"), (fourth, "weight")], prune.L1Unstructured, amount=4)
+    assert int((third.weight == 0).sum()) == 4 and int((fourth.weight == 0).sum()) == 0

@@ -72,6 +72,10 @@ fn stream(generator: Option<&Generator>, len: usize) -> Stream {
 
 /// Fills an array; strided ones through a dense copy, so that the numbers are the same.
 fn fill(law: Law, generator: Option<&Generator>, out: &Array) -> Result<()> {
+    if out.is_meta() {
+        // Nothing is drawn, so the generator stays where it is.
+        return Ok(());
+    }
     let stream = stream(generator, out.numel());
     if out.is_contiguous() {
         return layers::fill_random(law, stream, out);
