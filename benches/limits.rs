@@ -56,6 +56,7 @@ fn memory(len: usize) -> &'static mut [u64] {
         assert!(!ptr.is_null(), "no memory");
         #[cfg(target_os = "linux")]
         {
+            // SAFETY: the declaration is that of the C library.
             unsafe extern "C" {
                 fn madvise(address: *mut u8, len: usize, advice: i32) -> i32;
             }

@@ -101,17 +101,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<V: Variable> Notes<V> {
     /// Takes the node into the run; false if it is in already.
     fn claim(&mut self, node: &NodeRef<V>) -> bool {
+        let elsewhere = self.elsewhere.get_mut().unwrap_or_else(|e| e.into_inner());
         {
             let mut cell = lock(&node.scratch);
-            if cell.run == self.id {
+            // What was noted elsewhere stays there, though the other run may have freed the cell since.
+            if cell.run == self.id || elsewhere.contains_key(&address(node)) {
                 return false;
             }
+            let fresh = Scratch { run: self.id, ..Scratch::default() };
             if cell.run == 0 {
-                *cell = Scratch { run: self.id, ..Scratch::default() };
-            } else if lock(&self.elsewhere).contains_key(&address(node)) {
-                return false;
+                *cell = fresh;
             } else {
-                lock(&self.elsewhere).insert(address(node), Scratch { run: self.id, ..Scratch::default() });
+                elsewhere.insert(address(node), fresh);
             }
         }
         self.nodes.push(node.clone());
@@ -404,6 +405,19 @@ mod tests {
         let out = run(Run { inputs: Some(&inputs), accumulate: false, ..start(top) }).unwrap();
         assert_eq!(out, [Some(3.0), None]);
         assert_eq!(*leaf.payload.0.lock().unwrap(), 0.0);
+    }
+
+    #[test]
+    fn a_cell_that_another_run_frees_meanwhile_is_not_claimed_a_second_time() {
+        let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let node: NodeRef<f64> = leaf.clone();
+        let notes = |id| Notes { id, nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
+        let (mut first, mut second) = (notes(u64::MAX - 1), notes(u64::MAX));
+        assert!(first.claim(&node) && second.claim(&node));
+        second.with(&node, |s| s.dependencies += 1);
+        drop(first);
+        assert!(!second.claim(&node));
+        assert_eq!(second.with(&node, |s| s.dependencies), 1);
     }
 
     #[test]
