@@ -324,23 +324,42 @@ unsafe fn guarded(f: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) ->
     std::ptr::null_mut()
 }
 
-/// A module function; `slf` is the entry's number.
-unsafe extern "C" fn function(
-    slf: *mut ffi::PyObject,
+/// The entries behind module functions and behind methods. A definition carries no data and what a function is bound to must be
+/// its module (or it could not be pickled), so each has machine code of its own, which knows its number.
+static FUNCTIONS: OnceLock<Vec<usize>> = OnceLock::new();
+static METHODS: OnceLock<Vec<usize>> = OnceLock::new();
+
+/// # Safety
+/// As CPython calls a METH_FASTCALL | METH_KEYWORDS function that `install` made.
+unsafe fn enter(
+    numbers: &OnceLock<Vec<usize>>,
+    number: usize,
+    slf: Option<*mut ffi::PyObject>,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     kwnames: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // SAFETY: called by CPython with the int that `install` bound.
+    // SAFETY: the caller's promise.
     unsafe {
         guarded(|py| {
-            let at = ffi::PyLong_AsLong(slf) as usize;
-            dispatch(py, &table().entries[at], None, args, nargs, kwnames)
+            let at = numbers.get().and_then(|all| all.get(number)).copied().unwrap_or_default();
+            dispatch(py, &table().entries[at], slf, args, nargs, kwnames)
         })
     }
 }
 
-/// A method; `I` is its number among methods, which a descriptor cannot carry.
+/// Module function number `I`.
+unsafe extern "C" fn function<const I: usize>(
+    _module: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    nargs: ffi::Py_ssize_t,
+    kwnames: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: called by CPython.
+    unsafe { enter(&FUNCTIONS, I, None, args, nargs, kwnames) }
+}
+
+/// Method number `I`.
 unsafe extern "C" fn method<const I: usize>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -348,25 +367,24 @@ unsafe extern "C" fn method<const I: usize>(
     kwnames: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: called by CPython; descriptors check that `slf` is a Tensor.
-    unsafe {
-        guarded(|py| {
-            let at = METHODS.get().and_then(|m| m.get(I)).copied().unwrap_or_default();
-            dispatch(py, &table().entries[at], Some(slf), args, nargs, kwnames)
-        })
-    }
+    unsafe { enter(&METHODS, I, Some(slf), args, nargs, kwnames) }
 }
-
-static METHODS: OnceLock<Vec<usize>> = OnceLock::new();
 
 type Fast = unsafe extern "C" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject) -> *mut ffi::PyObject;
 
 macro_rules! trampolines {
-    ($($a:literal)*) => { &[$(
-        method::<{ $a * 8 }>, method::<{ $a * 8 + 1 }>, method::<{ $a * 8 + 2 }>, method::<{ $a * 8 + 3 }>,
-        method::<{ $a * 8 + 4 }>, method::<{ $a * 8 + 5 }>, method::<{ $a * 8 + 6 }>, method::<{ $a * 8 + 7 }>,
-    )*] };
+    ($($a:literal)*) => {
+        trampolines!(@table FUNCTION_TRAMPOLINES function $($a)*);
+        trampolines!(@table METHOD_TRAMPOLINES method $($a)*);
+    };
+    (@table $table:ident $f:ident $($a:literal)*) => {
+        static $table: &[Fast] = &[$(
+            $f::<{ $a * 8 }>, $f::<{ $a * 8 + 1 }>, $f::<{ $a * 8 + 2 }>, $f::<{ $a * 8 + 3 }>,
+            $f::<{ $a * 8 + 4 }>, $f::<{ $a * 8 + 5 }>, $f::<{ $a * 8 + 6 }>, $f::<{ $a * 8 + 7 }>,
+        )*];
+    };
 }
-static TRAMPOLINES: &[Fast] = trampolines!(
+trampolines!(
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
     40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79
 );
@@ -400,24 +418,25 @@ pub fn install(module: &Bound<PyModule>) -> PyResult<()> {
     let py = module.py();
     let table = table();
     let class = py.get_type::<PyTensor>();
-    let mut methods = Vec::new();
+    let name = PyString::new(py, "rustnn");
+    let (mut functions, mut methods) = (Vec::new(), Vec::new());
+    let next = |table: &'static [Fast], used: &Vec<usize>| {
+        let full = || PyRuntimeError::new_err("more ops than trampolines: add a line to `trampolines!` in src/python/call.rs");
+        table.get(used.len()).copied().ok_or_else(full)
+    };
     for (at, entry) in table.entries.iter().enumerate() {
         let text = doc(entry);
         if entry.place.0 {
-            let definition = definition(&entry.name, &text, function);
-            let number = at.into_pyobject(py)?;
-            let name = PyString::new(py, "rustnn");
+            let definition = definition(&entry.name, &text, next(FUNCTION_TRAMPOLINES, &functions)?);
+            functions.push(at);
             // SAFETY: the definition is never freed.
-            let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, number.as_ptr(), name.as_ptr()))? };
+            let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(definition, module.as_ptr(), name.as_ptr()))? };
             module.add(entry.name.as_str(), &object)?;
             let _ = entry.object.set(py, object.unbind());
         }
         if entry.place.1 {
-            let Some(&trampoline) = TRAMPOLINES.get(methods.len()) else {
-                return Err(PyRuntimeError::new_err("more methods than trampolines: add a line to TRAMPOLINES in src/python/call.rs"));
-            };
+            let definition = definition(&entry.name, &text, next(METHOD_TRAMPOLINES, &methods)?);
             methods.push(at);
-            let definition = definition(&entry.name, &text, trampoline);
             // SAFETY: the definition is never freed.
             let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
             class.setattr(entry.name.as_str(), &object)?;
@@ -426,6 +445,7 @@ pub fn install(module: &Bound<PyModule>) -> PyResult<()> {
             }
         }
     }
+    let _ = FUNCTIONS.set(functions);
     let _ = METHODS.set(methods);
     Ok(())
 }
