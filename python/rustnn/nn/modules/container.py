@@ -60,6 +60,15 @@ class Container(Module):
 
     Args: modules by name.
     Source: behaviour of ``torch.nn.Container``.
+    Example:
+        >>> import warnings
+        >>> from rustnn import nn
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     print(nn.Container(act=nn.ReLU()))
+        Container(
+          (act): ReLU()
+        )
     """
 
     def __init__(self, **kwargs) -> None:
