@@ -210,6 +210,7 @@ COMMON_DUNDERS = {
     "__module__",
     "__dict__",
     "__weakref__",
+    "__slotnames__",  # which copyreg leaves on classes it has copied
     "__annotations__",
     "__slots__",
     "__match_args__",
