@@ -268,7 +268,7 @@ unsafe fn sum_parts<L: Float>(
     dbias: Option<*mut L>,
     part: impl Fn(usize, usize, *mut L, *mut L) + Sync,
 ) {
-    let per_part = GRAIN.div_ceil(n).max(rows.div_ceil(PARTS));
+    let per_part = GRAIN.div_ceil(n.max(1)).max(rows.div_ceil(PARTS));
     let parts = rows.div_ceil(per_part).max(1);
     let stride = n.next_multiple_of(MAX_LANES);
     if parts == 1 && stride <= STACKED {

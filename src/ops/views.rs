@@ -259,6 +259,7 @@ pub fn flatten(x: &Tensor, start: i64, end: i64) -> Result<Tensor> {
 pub fn unflatten(x: &Tensor, dim: i64, sizes: &[i64]) -> Result<Tensor> {
     let d = wrap_dim(dim, x.rank())?;
     ensure!(!sizes.is_empty(), Runtime, "unflatten: sizes must be non-empty");
+    ensure!(x.rank() > 0, Index, "Dimension specified as {dim} but tensor has no dimensions");
     let inner = infer_size(sizes, x.shape()[d]).map_err(|_| {
         Error::Runtime(format!(
             "unflatten: Provided sizes {sizes:?} don't multiply up to the size of dim {d} ({}) in the input tensor",
@@ -499,6 +500,9 @@ pub fn movedim(x: &Tensor, source: &[i64], destination: &[i64]) -> Result<Tensor
         Runtime,
         "movedim: Invalid source or destination dims: source ({source:?} dims) should contain the same number of dims as destination ({destination:?} dims)"
     );
+    if x.rank() == 0 {
+        return Ok(alias(x));
+    }
     let wrap = |dims: &[i64]| dims.iter().map(|&d| wrap_dim(d, x.rank())).collect::<Result<Vec<usize>>>();
     let (from, to) = (wrap(source)?, wrap(destination)?);
     let mut order: SmallVec<[usize; 5]> = smallvec![usize::MAX; x.rank()];

@@ -64,6 +64,35 @@ fn cost(values: &Values) -> usize {
         .sum()
 }
 
+fn is_meta(value: &Arg) -> bool {
+    match value {
+        Arg::Tensor(t) => t.array().is_meta(),
+        Arg::Tensors(all) => all.iter().any(|t| t.array().is_meta()),
+        Arg::OptionalTensors(all) => all.iter().flatten().any(|t| t.array().is_meta()),
+        _ => false,
+    }
+}
+
+/// An error for tensors with and without data in one call: an op looks at one of them to see whether there is anything to compute.
+/// The table's rows and copies know better.
+#[cold]
+fn check_meta(schema: &Schema, values: &Values) -> rustnn_tensor::Result<()> {
+    let elementwise = schema.text.contains("Operand ") || schema.name == "copy_";
+    let has_data = |t: &rustnn_ops::Tensor| !t.array().is_meta();
+    let mixed = values.iter().any(|value| match value {
+        Arg::Tensor(t) => has_data(t),
+        Arg::Tensors(all) => all.iter().any(|t| has_data(t)),
+        Arg::OptionalTensors(all) => all.iter().flatten().any(|t| has_data(t)),
+        _ => false,
+    });
+    if mixed && !elementwise {
+        return Err(rustnn_tensor::Error::Runtime(
+            "Expected all tensors to be on the same device, but found at least two devices, cpu and meta!".into(),
+        ));
+    }
+    Ok(())
+}
+
 fn call<'py>(
     py: Python<'py>,
     entry: &Entry,
@@ -76,6 +105,9 @@ fn call<'py>(
         values.clear();
         match read(schema, args, kwargs, &mut values) {
             Ok(()) => {
+                if values.iter().any(is_meta) {
+                    check_meta(schema, &values).map_err(to_python)?;
+                }
                 let run = || schema.run.call(&Args(&values));
                 let result = if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
                 return output(py, result.map_err(to_python)?);

@@ -20,13 +20,34 @@ enum Item<'py> {
     Tensor(Tensor),
 }
 
-/// The items of an index; a list of anything but plain numbers is taken as a tuple, as PyTorch does no more, so a list is a
-/// tensor here.
+/// The items of an index.
 fn items<'py>(index: &Bound<'py, PyAny>) -> PyResult<Vec<Item<'py>>> {
-    match index.cast::<PyTuple>() {
-        Ok(tuple) => tuple.iter().map(|i| item(&i)).collect(),
-        Err(_) => Ok(vec![item(index)?]),
+    if let Ok(tuple) = index.cast::<PyTuple>() {
+        return tuple.iter().map(|i| item(&i)).collect();
     }
+    if let Ok(list) = index.cast::<PyList>()
+        && is_meant_as_tuple(list)
+    {
+        let text = "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; \
+                    use x[tuple(seq)] instead of x[seq].";
+        let py = index.py();
+        py.import("warnings")?.call_method1("warn", (text, py.get_type::<PyUserWarning>()))?;
+        return list.iter().map(|i| item(&i)).collect();
+    }
+    Ok(vec![item(index)?])
+}
+
+/// PyTorch's (and once NumPy's) rule: a short list that holds more than numbers is a tuple of indices, one for each dimension.
+fn is_meant_as_tuple(list: &Bound<PyList>) -> bool {
+    list.len() < 32
+        && list.iter().any(|i| {
+            i.is_none()
+                || i.is(PyEllipsis::get(i.py()))
+                || i.is_instance_of::<PySlice>()
+                || i.is_instance_of::<PyTensor>()
+                || i.is_instance_of::<PyList>()
+                || i.is_instance_of::<PyTuple>()
+        })
 }
 
 fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
