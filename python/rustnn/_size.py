@@ -1,5 +1,7 @@
 """``rustnn.Size``: the shape of a tensor."""
 
+from . import _core
+
 
 class Size(tuple):
     """A tuple of sizes; sums, slices and products of it are Sizes too.
@@ -21,9 +23,7 @@ class Size(tuple):
             product *= size
         return product
 
-    def __getitem__(self, index):
-        item = tuple.__getitem__(self, index)
-        return Size(item) if isinstance(index, slice) else item
+    __getitem__ = _core._size_getitem()
 
     def __add__(self, other):
         if not isinstance(other, tuple):

@@ -163,7 +163,7 @@ def _legacy_name(dtype):
 
 def _cast(name, dtype):
     def cast(self, memory_format=None):
-        return self._to(None, dtype)
+        return self if self.dtype is dtype else self._to(None, dtype)
 
     cast.__name__ = cast.__qualname__ = name
     cast.__doc__ = f"The tensor as {dtype}."

@@ -195,6 +195,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     construct::add_to(module)?;
     files::add_to(module)?;
     gpu::add_to(module)?;
+    module.add_function(wrap_pyfunction!(tensor::_size_getitem, module)?)?;
     module.add("_module_call", module_call::descriptor(py)?)?;
     module.add_function(wrap_pyfunction!(module_call::_set_global_hooks, module)?)?;
     module.add("_module_getattr", module_attribute::getter(py)?)?;

@@ -923,8 +923,62 @@ fn nested<'py>(py: Python<'py>, elements: &[Scalar], shape: &[usize]) -> PyResul
 
 static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// `Size.__getitem__`: as a tuple's, but a slice is a Size. Native, since programs read `x.shape[0]` all the time.
+///
+/// # Safety
+/// As CPython calls a METH_O method of `tuple`.
+unsafe extern "C" fn size_getitem(this: *mut ffi::PyObject, index: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: attached; `this` is a tuple, the descriptor sees to it; borrowed references are used at once.
+    unsafe {
+        if ffi::PyIndex_Check(index) != 0 {
+            let given = ffi::PyNumber_AsSsize_t(index, ffi::PyExc_IndexError);
+            if given == -1 && !ffi::PyErr_Occurred().is_null() {
+                return std::ptr::null_mut();
+            }
+            let at = if given < 0 { given + ffi::PyTuple_Size(this) } else { given };
+            // Raises IndexError out of range.
+            let item = ffi::PyTuple_GetItem(this, at);
+            ffi::Py_XINCREF(item);
+            return item;
+        }
+        let plain = ffi::PyTuple_GetSlice(this, 0, ffi::PyTuple_Size(this));
+        if plain.is_null() {
+            return plain;
+        }
+        let items = ffi::PyObject_GetItem(plain, index);
+        ffi::Py_DECREF(plain);
+        if items.is_null() {
+            return items;
+        }
+        let items = Bound::from_owned_ptr(Python::assume_attached(), items);
+        match size_class(items.py()).and_then(|class| class.call1((&items,))) {
+            Ok(size) => size.into_ptr(),
+            Err(error) => {
+                error.restore(items.py());
+                std::ptr::null_mut()
+            }
+        }
+    }
+}
+
+fn size_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    SIZE.get_or_try_init(py, || py.import("rustnn._size")?.getattr("Size").map(Bound::unbind)).map(|class| class.bind(py))
+}
+
+/// The descriptor that `rustnn.Size` takes as `__getitem__`.
+#[pyfunction]
+pub fn _size_getitem(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let method = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: c"__getitem__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: size_getitem },
+        ml_flags: ffi::METH_O,
+        ml_doc: c"The size at an index, or the Size of a slice.".as_ptr(),
+    }));
+    // SAFETY: the definition lives for ever.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(&raw mut ffi::PyTuple_Type, method)) }
+}
+
 /// `torch.Size`.
 pub fn size(py: Python<'_>, sizes: impl ExactSizeIterator<Item = i64>) -> PyResult<Bound<'_, PyAny>> {
-    let class = SIZE.get_or_try_init(py, || py.import("rustnn._size")?.getattr("Size").map(Bound::unbind))?;
-    class.bind(py).call1((PyTuple::new(py, sizes)?,))
+    size_class(py)?.call1((PyTuple::new(py, sizes)?,))
 }
