@@ -54,7 +54,13 @@ def _without_grad(fill, *args, **kwargs):
 
 
 def _no_grad_uniform_(tensor, a, b, generator=None):
-    return _without_grad(tensor.uniform_, a, b, generator=generator)
+    # As _without_grad, in one frame: most starting values are drawn here.
+    before = _core.is_grad_enabled()
+    _core._set_grad_enabled(False)
+    try:
+        return tensor.uniform_(a, b) if generator is None else tensor.uniform_(a, b, generator=generator)
+    finally:
+        _core._set_grad_enabled(before)
 
 
 def _no_grad_normal_(tensor, mean, std, generator=None):
