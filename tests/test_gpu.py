@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import pickle
 import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.skipif(
     not available, reason="no GPU adapter: install a Vulkan driver, such as Mesa's lavapipe"
 )
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # In f32, over some steps of training: what another order of sums may change.
 LOSS_TOLERANCE = 1e-3
 
@@ -331,3 +334,19 @@ def test_modules_move_with_their_buffers() -> None:
 def test_results_are_the_same_in_every_run() -> None:
     first, second = trained("gpt", "gpu")[0], trained("gpt", "gpu")[0]
     assert first == second
+
+
+def test_the_digits_are_learned_as_on_the_cpu() -> None:
+    spec = importlib.util.spec_from_file_location("train_digits", EXAMPLES / "train_digits.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    data, _ = rustnn.datasets.digits()
+    loader = rustnn.utils.data.DataLoader(data, batch_size=128)
+    losses = {}
+    for device in ("cpu", "gpu"):
+        rustnn.manual_seed(0)
+        network = example.DigitNet().to(device)
+        optimizer = rustnn.optim.Adam(network.parameters(), lr=3e-3)
+        scheduler = rustnn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
+        losses[device] = example.train_epoch(network, loader, optimizer, scheduler, device)
+    assert losses["cpu"] < 2.0 and abs(losses["gpu"] - losses["cpu"]) < LOSS_TOLERANCE

@@ -37,14 +37,12 @@ def _index(device):
 
 
 def _call(name, device):
-    if not _core._has_gpu:
-        raise RuntimeError("rustnn was built without the gpu feature")
     return getattr(_core, name)(_index(device))
 
 
 def device_count():
     """How many GPUs there are; adapters that the CPU imitates (lavapipe) count. 0 in a build without the feature."""
-    return _core._gpu_device_count() if _core._has_gpu else 0
+    return _core._gpu_device_count()
 
 
 def is_available():

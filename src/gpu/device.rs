@@ -129,6 +129,10 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
+            if self.gpu.process != std::process::id() {
+                // A forked child has no device; its lock may be another thread's for ever.
+                return std::mem::forget(raw);
+            }
             let bytes = raw.buffer.size();
             self.gpu.allocated_bytes.fetch_sub(bytes as usize, Relaxed);
             // Commands already recorded run before any that use the buffer next: one queue, one order.

@@ -113,7 +113,7 @@ pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<b
         return Ok(false);
     }
     let rank = c.rank();
-    if rank < 2 || rank > 5 {
+    if !(2..=5).contains(&rank) {
         return Ok(false);
     }
     let (rows, columns, depth) = (c.shape()[rank - 2], c.shape()[rank - 1], a.shape()[rank - 1]);

@@ -26,6 +26,44 @@ pub fn register() {
     rustnn_gpu::register();
 }
 
+/// What there is to know of GPUs and to ask of them. In a build without the feature there are none.
+pub mod gpus {
+    use rustnn_tensor::Result;
+
+    /// How many there are, those that the CPU imitates included.
+    pub fn count() -> usize {
+        #[cfg(feature = "gpu")]
+        return rustnn_gpu::device_count();
+        #[cfg(not(feature = "gpu"))]
+        0
+    }
+
+    macro_rules! asked {
+        ($($(#[$doc:meta])* $name:ident($index:ident) -> $result:ty $body:block)*) => { $(
+            $(#[$doc])*
+            pub fn $name($index: u16) -> Result<$result> {
+                #[cfg(feature = "gpu")]
+                return $body;
+                #[cfg(not(feature = "gpu"))]
+                rustnn_tensor::bail!(Runtime, "gpu:{}: rustnn was built without the gpu feature", $index)
+            }
+        )* };
+    }
+
+    asked! {
+        /// The adapter's name, its driver and the interface it is reached by.
+        name(index) -> String { rustnn_gpu::device_name(index) }
+        /// Waits until the device has done everything asked of it.
+        synchronize(index) -> () { rustnn_gpu::gpu(index)?.synchronize() }
+        /// Bytes of the buffers that tensors hold, and the most they have held.
+        memory(index) -> (usize, usize) { rustnn_gpu::gpu(index).map(|g| (g.memory_allocated(), g.max_memory_allocated())) }
+        /// Gives pooled buffers back to the driver.
+        empty_cache(index) -> () { rustnn_gpu::gpu(index)?.empty_cache() }
+        /// Dispatches, and how often the host waited, so far.
+        counts(index) -> (u64, u64) { rustnn_gpu::gpu(index).map(|g| (g.dispatches(), g.waits())) }
+    }
+}
+
 /// Where a kernel runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -1,10 +1,12 @@
 //! The functions behind `rustnn.gpu`.
 
+use crate::error::IntoPy;
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
+use rustnn_ops::device::gpus;
 
 /// Hands the ops' warnings to Python and makes the device known.
-pub fn install() {
+fn install() {
     rustnn_ops::device::register();
     rustnn_ops::device::on_warning(|text| {
         Python::attach(|py| {
@@ -17,60 +19,46 @@ pub fn install() {
     });
 }
 
-#[cfg(feature = "gpu")]
-mod built {
-    use super::*;
-    use crate::error::IntoPy;
-    use rustnn_gpu::gpu;
+/// How many GPUs there are, those that the CPU imitates included.
+#[pyfunction]
+fn _gpu_device_count(py: Python<'_>) -> usize {
+    py.detach(gpus::count)
+}
 
-    /// How many GPUs there are, those that the CPU imitates included.
-    #[pyfunction]
-    fn _gpu_device_count(py: Python<'_>) -> usize {
-        py.detach(rustnn_gpu::device_count)
-    }
+#[pyfunction]
+fn _gpu_device_name(py: Python<'_>, index: u16) -> PyResult<String> {
+    py.detach(|| gpus::name(index)).py()
+}
 
-    #[pyfunction]
-    fn _gpu_device_name(py: Python<'_>, index: u16) -> PyResult<String> {
-        py.detach(|| rustnn_gpu::device_name(index)).py()
-    }
+/// Waits until the device has done everything asked of it.
+#[pyfunction]
+fn _gpu_synchronize(py: Python<'_>, index: u16) -> PyResult<()> {
+    py.detach(|| gpus::synchronize(index)).py()
+}
 
-    /// Waits until the device has done everything asked of it.
-    #[pyfunction]
-    fn _gpu_synchronize(py: Python<'_>, index: u16) -> PyResult<()> {
-        py.detach(|| gpu(index)?.synchronize()).py()
-    }
+/// (bytes that tensors hold, the most they have held).
+#[pyfunction]
+fn _gpu_memory(py: Python<'_>, index: u16) -> PyResult<(usize, usize)> {
+    py.detach(|| gpus::memory(index)).py()
+}
 
-    /// (bytes that tensors hold, the most they have held).
-    #[pyfunction]
-    fn _gpu_memory(py: Python<'_>, index: u16) -> PyResult<(usize, usize)> {
-        py.detach(|| gpu(index).map(|g| (g.memory_allocated(), g.max_memory_allocated()))).py()
-    }
+#[pyfunction]
+fn _gpu_empty_cache(py: Python<'_>, index: u16) -> PyResult<()> {
+    py.detach(|| gpus::empty_cache(index)).py()
+}
 
-    #[pyfunction]
-    fn _gpu_empty_cache(py: Python<'_>, index: u16) -> PyResult<()> {
-        py.detach(|| gpu(index)?.empty_cache()).py()
-    }
-
-    /// (dispatches, times the host waited) so far.
-    #[pyfunction]
-    fn _gpu_counts(py: Python<'_>, index: u16) -> PyResult<(u64, u64)> {
-        py.detach(|| gpu(index).map(|g| (g.dispatches(), g.waits()))).py()
-    }
-
-    pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
-        module.add_function(wrap_pyfunction!(_gpu_device_count, module)?)?;
-        module.add_function(wrap_pyfunction!(_gpu_device_name, module)?)?;
-        module.add_function(wrap_pyfunction!(_gpu_synchronize, module)?)?;
-        module.add_function(wrap_pyfunction!(_gpu_memory, module)?)?;
-        module.add_function(wrap_pyfunction!(_gpu_empty_cache, module)?)?;
-        module.add_function(wrap_pyfunction!(_gpu_counts, module)?)?;
-        Ok(())
-    }
+/// (dispatches, times the host waited) so far.
+#[pyfunction]
+fn _gpu_counts(py: Python<'_>, index: u16) -> PyResult<(u64, u64)> {
+    py.detach(|| gpus::counts(index)).py()
 }
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     install();
-    #[cfg(feature = "gpu")]
-    built::add_to(module)?;
-    module.add("_has_gpu", cfg!(feature = "gpu"))
+    module.add_function(wrap_pyfunction!(_gpu_device_count, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_device_name, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_synchronize, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_empty_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_counts, module)?)
 }

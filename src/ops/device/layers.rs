@@ -207,6 +207,7 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
 /// The sum of the losses, and of the weights of the items that count: numbers, or on a GPU, which nobody waits for here, an
 /// array of the two.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "gpu"), allow(dead_code))]
 pub enum Totals {
     Numbers { loss: f64, weight: f64 },
     #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
