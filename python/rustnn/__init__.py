@@ -7,6 +7,8 @@ Importing it loads the core and what every program needs; ``rustnn.nn``, ``rustn
 program first names them.
 """
 
+from math import e, inf, nan, pi
+
 from . import _core
 
 globals().update({name: value for name, value in vars(_core).items() if not name.startswith("_")})
@@ -29,16 +31,26 @@ from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_stat
 
 __version__ = "0.1.0"
 
+newaxis = None
+
 __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "__future__",
+        "accelerator",
+        "amp",
         "autograd",
+        "backends",
+        "compiler",
+        "cpu",
+        "cuda",
         "datasets",
+        "distributed",
         "func",
         "functional",
         "gpu",
         "linalg",
+        "mps",
         "nn",
         "optim",
         "return_types",
@@ -46,8 +58,16 @@ __getattr__, __dir__ = names_on_demand(
         "serialization",
         "storage",
         "utils",
+        "version",
+        "xpu",
     ),
     names={
+        "GradScaler": "amp",
+        "autocast": "amp",
+        "compile": "compiler",
+        "finfo": "numeric_limits",
+        "fork_rng": "random",
+        "iinfo": "numeric_limits",
         "inspect_checkpoint": "serialization",
         "load": "serialization",
         "load_safetensors": "safetensors",
@@ -56,19 +76,27 @@ __getattr__, __dir__ = names_on_demand(
         "set_printoptions": "_tensor_str",
         "summary": "_summary",
     },
-    parts=("functional", "storage"),
+    parts=("functional", "settings", "storage", "tensor_types", "amp.autocast_mode"),
 )
 del names_on_demand
 
 TYPE_CHECKING = False  # as in typing, which is not worth importing for it
 if TYPE_CHECKING:
     from . import (
+        accelerator,
+        amp,
         autograd,
+        backends,
+        compiler,
+        cpu,
+        cuda,
         datasets,
+        distributed,
         func,
         functional,
         gpu,
         linalg,
+        mps,
         nn,
         optim,
         return_types,
@@ -76,10 +104,19 @@ if TYPE_CHECKING:
         serialization,
         storage,
         utils,
+        version,
+        xpu,
     )
     from ._summary import summary
     from ._tensor_str import set_printoptions
+    from .amp import GradScaler, autocast
+    from .amp.autocast_mode import *
+    from .compiler import compile
     from .functional import *
+    from .numeric_limits import finfo, iinfo
+    from .random import fork_rng
     from .safetensors import load_safetensors, save_safetensors
     from .serialization import inspect_checkpoint, load, save
+    from .settings import *
+    from .tensor_types import *
 del TYPE_CHECKING

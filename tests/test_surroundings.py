@@ -1,0 +1,208 @@
+"""What programs say around their models: dtypes' limits, old types, other devices, switches, mixed precision."""
+
+import math
+import pickle
+import warnings
+
+import pytest
+
+import rustnn
+
+
+def test_finfo_has_the_limits_that_arithmetic_shows():
+    for dtype in (rustnn.float16, rustnn.bfloat16, rustnn.float32, rustnn.float64):
+        limits = rustnn.finfo(dtype)
+        one = rustnn.ones((), dtype=dtype)
+        assert (one + limits.eps).item() == 1.0 + limits.eps
+        assert (one + limits.eps / 2).item() == 1.0
+        greatest = rustnn.tensor(limits.max, dtype=dtype)
+        assert greatest.item() == limits.max and math.isinf((greatest * 2).item())
+        assert limits.min == -limits.max and limits.bits == dtype.itemsize * 8
+
+
+def test_limits_show_themselves_as_in_pytorch():
+    assert repr(rustnn.finfo(rustnn.float16)) == (
+        "finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562, smallest_normal=6.10352e-05, "
+        "tiny=6.10352e-05, dtype=float16)"
+    )
+    assert repr(rustnn.iinfo(rustnn.int64)) == "iinfo(min=-9.22337e+18, max=9.22337e+18, dtype=int64)"
+    assert repr(rustnn.finfo()) == repr(rustnn.finfo(rustnn.complex64)) == repr(rustnn.finfo(rustnn.float32))
+
+
+def test_limits_are_compared_and_pickled_by_dtype():
+    limits = rustnn.iinfo(rustnn.uint16)
+    assert pickle.loads(pickle.dumps(limits)) == limits != rustnn.iinfo(rustnn.int16)
+    assert (limits.min, limits.max) == (0, 65535)
+
+
+def test_limits_of_the_wrong_kind_raise():
+    with pytest.raises(TypeError, match="requires a floating point input type"):
+        rustnn.finfo(rustnn.int32)
+    with pytest.raises(TypeError, match="requires an integer input type"):
+        rustnn.iinfo(rustnn.float32)
+
+
+def test_old_types_make_tensors_and_recognise_them():
+    assert rustnn.LongTensor([1.5, 2]).tolist() == [1, 2]
+    assert rustnn.FloatTensor(2, 3).shape == (2, 3) and rustnn.FloatTensor().shape == (0,)
+    assert isinstance(rustnn.ones(2), rustnn.FloatTensor) and not isinstance(rustnn.ones(2), rustnn.LongTensor)
+    assert rustnn.ones(2).type(rustnn.LongTensor).dtype is rustnn.int64
+    same = rustnn.ones(2)
+    rustnn.FloatTensor(same)[0] = 5
+    assert same.tolist() == [5, 1]
+
+
+def test_old_types_refuse_numbers_and_other_dtypes():
+    with pytest.raises(TypeError, match=r"new\(\): data must be a sequence \(got float\)"):
+        rustnn.FloatTensor(3.5)
+    with pytest.raises(TypeError, match="expected LongTensor"):
+        rustnn.LongTensor(rustnn.ones(1))
+
+
+def test_the_default_tensor_type_is_the_default_dtype():
+    try:
+        rustnn.set_default_tensor_type(rustnn.DoubleTensor)
+        assert rustnn.ones(1).dtype is rustnn.float64
+        rustnn.set_default_tensor_type("torch.FloatTensor")
+        assert rustnn.ones(1).dtype is rustnn.float32
+        with pytest.raises(TypeError, match="only floating-point types"):
+            rustnn.set_default_tensor_type(rustnn.IntTensor)
+    finally:
+        rustnn.set_default_dtype(rustnn.float32)
+
+
+def test_other_devices_are_absent_and_harmless_to_ask_for():
+    assert not rustnn.cuda.is_available() and rustnn.cuda.device_count() == 0
+    assert not rustnn.backends.mps.is_available() and not rustnn.xpu.is_available() and not rustnn.mps.is_available()
+    assert not rustnn.accelerator.is_available() and rustnn.accelerator.current_accelerator() is None
+    assert rustnn.cuda.manual_seed_all(3) is None and rustnn.cuda.empty_cache() is None
+    assert rustnn.cuda.max_memory_allocated() == 0 and rustnn.version.cuda is None
+    assert not rustnn.distributed.is_available() and not rustnn.distributed.is_initialized()
+
+
+@pytest.mark.parametrize("name", ["synchronize", "current_device", "get_device_name", "Stream", "Event", "FloatTensor"])
+def test_using_cuda_raises(name):
+    with pytest.raises(AssertionError, match="Torch not compiled with CUDA enabled"):
+        getattr(rustnn.cuda, name)()
+
+
+def test_using_other_devices_raises():
+    with pytest.raises(AssertionError, match="XPU"):
+        rustnn.xpu.synchronize()
+    with pytest.raises(RuntimeError, match="MPS"):
+        rustnn.mps.synchronize()
+    with pytest.raises(RuntimeError, match="accelerator"):
+        rustnn.accelerator.synchronize()
+    with pytest.raises(ValueError, match="init_process_group"):
+        rustnn.distributed.get_rank()
+    with pytest.raises(RuntimeError, match="one process"):
+        rustnn.distributed.init_process_group("gloo")
+
+
+def test_switches_are_remembered():
+    rustnn.backends.cudnn.benchmark = True
+    with rustnn.backends.cudnn.flags(benchmark=False):
+        assert not rustnn.backends.cudnn.benchmark
+    assert rustnn.backends.cudnn.benchmark
+    rustnn.backends.cudnn.benchmark = False
+    rustnn.set_float32_matmul_precision("high")
+    assert rustnn.get_float32_matmul_precision() == "high"
+    with pytest.warns(UserWarning, match="low is not one of"):
+        rustnn.set_float32_matmul_precision("low")
+    rustnn.set_float32_matmul_precision("highest")
+    rustnn.use_deterministic_algorithms(True, warn_only=True)
+    assert rustnn.are_deterministic_algorithms_enabled() and rustnn.get_deterministic_debug_mode() == 1
+    rustnn.set_deterministic_debug_mode("default")
+    assert not rustnn.are_deterministic_algorithms_enabled()
+
+
+def test_the_default_device_is_the_cpu():
+    rustnn.set_default_device("cpu")
+    assert rustnn.get_default_device() == rustnn.device("cpu")
+    with pytest.raises(NotImplementedError, match="made on the CPU"):
+        rustnn.set_default_device("meta")
+
+
+def test_compile_returns_what_it_is_given():
+    net = rustnn.nn.Linear(2, 1)
+    assert rustnn.compile(net, mode="max-autotune") is net
+    assert rustnn.compile(fullgraph=True)(len) is len
+    assert not rustnn.compiler.is_compiling()
+    with pytest.raises(RuntimeError, match="Either mode or options"):
+        rustnn.compile(net, mode="default", options={})
+
+
+def test_autocast_is_off_and_says_so():
+    with pytest.warns(UserWarning, match="Disabling autocast"), rustnn.autocast("cpu", dtype=rustnn.bfloat16):
+        assert not rustnn.is_autocast_enabled()
+        assert (rustnn.ones(2, 2) @ rustnn.ones(2, 2)).dtype is rustnn.float32
+    with pytest.warns(UserWarning, match="CUDA is not available"):
+        rustnn.cuda.amp.autocast()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rustnn.autocast("cuda", enabled=False)(len)([1]) == 1
+    with pytest.raises(RuntimeError, match="device type at start of device string: foo"):
+        rustnn.autocast("foo")
+
+
+def _scaled_weight():
+    weight = rustnn.nn.Parameter(rustnn.ones(2))
+    return weight, rustnn.optim.SGD([weight], lr=0.1), rustnn.amp.GradScaler("cpu")
+
+
+def test_a_grad_scaler_takes_its_factor_out_of_gradients():
+    weight, optimizer, scaler = _scaled_weight()
+    scaler.scale((weight * 2).sum()).backward()
+    assert weight.grad.tolist() == [131072.0, 131072.0]
+    scaler.unscale_(optimizer)
+    assert weight.grad.tolist() == [2.0, 2.0]
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.tolist() == pytest.approx([0.8, 0.8]) and scaler.state_dict()["_growth_tracker"] == 1
+
+
+def test_a_grad_scaler_leaves_out_steps_with_infinite_gradients():
+    weight, optimizer, scaler = _scaled_weight()
+    scaler.scale((weight * math.inf).sum()).backward()
+    assert scaler.step(optimizer) is None
+    scaler.update()
+    assert weight.tolist() == [1.0, 1.0] and scaler.get_scale() == 32768.0
+
+
+def test_a_grad_scaler_grows_after_its_interval_and_its_state_is_restored():
+    weight, optimizer, _ = _scaled_weight()
+    scaler = rustnn.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        scaler.scale(weight.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    assert scaler.get_scale() == 8.0
+    other = rustnn.amp.GradScaler("cpu")
+    other.load_state_dict(scaler.state_dict())
+    assert other.state_dict() == scaler.state_dict()
+
+
+def test_a_grad_scaler_refuses_a_wrong_order():
+    weight, optimizer, scaler = _scaled_weight()
+    with pytest.raises(AssertionError, match="Attempted step but _scale is None"):
+        scaler.step(optimizer)
+    scaler.scale(weight.sum()).backward()
+    scaler.unscale_(optimizer)
+    with pytest.raises(RuntimeError, match="already been called on this optimizer"):
+        scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    with pytest.raises(RuntimeError, match=r"step\(\) has already been called"):
+        scaler.step(optimizer)
+    with pytest.raises(RuntimeError, match=r"after step\(\)"):
+        scaler.unscale_(optimizer)
+
+
+def test_a_grad_scaler_that_is_off_only_steps():
+    weight, optimizer, _ = _scaled_weight()
+    with pytest.warns(UserWarning, match="Disabling"):
+        scaler = rustnn.amp.GradScaler()
+    scaler.scale(weight.sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.tolist() == pytest.approx([0.9, 0.9]) and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
