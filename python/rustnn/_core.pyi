@@ -797,6 +797,8 @@ class Tensor:
         """Product of two matrices."""
     def mode(self, dim: _int = -1, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The most frequent element along a dimension, and its last place."""
+    def module_load(self, other: Any, assign: Any = ...) -> Any:
+        """Raises NotImplementedError: loading here copies into parameters or assigns them, and never swaps."""
     def moveaxis(self, source: _IntList, destination: _IntList) -> Tensor:
         """Dimensions moved."""
     def movedim(self, source: _IntList, destination: _IntList) -> Tensor:
@@ -1254,7 +1256,16 @@ def _function_apply(cls: Any, ctx: Any, args: Any) -> Any:
 def _get_bytes(source: Any) -> Any:
     """The bytes of a tensor of bytes."""
 def _get_default_device() -> Any: ...
-_has_gpu: _bool
+def _gpu_counts(index: Any) -> Any:
+    """(dispatches, times the host waited) so far."""
+def _gpu_device_count() -> Any:
+    """How many GPUs there are, those that the CPU imitates included."""
+def _gpu_device_name(index: Any) -> Any: ...
+def _gpu_empty_cache(index: Any) -> Any: ...
+def _gpu_memory(index: Any) -> Any:
+    """(bytes that tensors hold, the most they have held)."""
+def _gpu_synchronize(index: Any) -> Any:
+    """Waits until the device has done everything asked of it."""
 def _identity_alias(tensors: Any, strict: Any) -> Any:
     """Passes tensors, which require grad, through one identity node; returns the aliases and the node. See `rustnn_ops::alias`."""
 def _increment_version(tensor: Any) -> Any: ...
@@ -1317,6 +1328,8 @@ def _sgd_step(params: Any, grads: Any, momentum_buffers: Any, lr: Any, momentum:
     """A step of SGD; `momentum_buffers` holds None where a parameter has none yet, and gets it."""
 def _simd_level() -> Any:
     """The vector instructions in use, as `RUSTNN_SIMD` names them."""
+def _size_getitem() -> Any:
+    """The descriptor that `rustnn.Size` takes as `__getitem__`."""
 def _storage_bytes(tensor: Any) -> Any:
     """All of a tensor's storage as a tensor of bytes."""
 def _tensor_over(bytes: Any, dtype: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = ...) -> Any:
