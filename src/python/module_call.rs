@@ -217,6 +217,19 @@ unsafe fn gather<'py>(
     nargs: isize,
     kwnames: *mut ffi::PyObject,
 ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
+    if kwnames.is_null() {
+        // SAFETY: as the caller promises; the fresh tuple gets a reference of its own to each argument.
+        let tuple = unsafe {
+            let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(nargs))?;
+            for i in 0..nargs {
+                let arg = *args.add(i as usize);
+                ffi::Py_INCREF(arg);
+                ffi::PyTuple_SetItem(tuple.as_ptr(), i, arg);
+            }
+            tuple
+        };
+        return Ok((tuple.cast_into()?, None));
+    }
     // SAFETY: as the caller promises.
     let (arguments, kwnames) = unsafe {
         let keywords = if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) };
