@@ -460,7 +460,7 @@ mod compose {
         let odd = y.eq(y.trunc()) & half.ne(half.trunc());
         let magnitude = V::select(x.abs().eq(one), one, (y * x.abs().log2()).exp2());
         let signed = V::select(x.lt(zero) & odd, -magnitude, magnitude);
-        let real = V::select(x.lt(zero) & y.ne(y.trunc()), x.lit(f64::NAN), signed);
+        let real = V::select(x.lt(zero) & !x.is_inf() & y.ne(y.trunc()), x.lit(f64::NAN), signed);
         let limit = V::select(y.lt(zero), x.lit(f64::INFINITY), zero);
         let limit = V::select(odd, limit.copysign(x), limit);
         let number = V::select(x.is_nan() | y.is_nan(), x + y, V::select(x.eq(zero), limit, real));
