@@ -206,3 +206,14 @@ def test_a_grad_scaler_that_is_off_only_steps():
     scaler.step(optimizer)
     scaler.update()
     assert weight.tolist() == pytest.approx([0.9, 0.9]) and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
+
+
+def test_zeros_and_infinities_alone_are_printed_unaligned():
+    assert repr(rustnn.tensor([0.0, -math.inf])) == "tensor([0., -inf])"
+    assert repr(rustnn.tensor([math.nan, 0.0])) == "tensor([nan, 0.])"
+
+
+def test_tensors_that_have_the_common_shape_are_broadcast_to_themselves():
+    matrix = rustnn.ones(2, 3)
+    row, same = rustnn.broadcast_tensors(rustnn.ones(3), matrix)
+    assert same is matrix and row.shape == (2, 3)

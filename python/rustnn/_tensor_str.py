@@ -74,10 +74,7 @@ class _Formatter:
             self.width = max((len(str(value)) for value in values), default=1)
             return
         finite = [value for value in values if math.isfinite(value) and value != 0]
-        if not finite:
-            # Zeros, infinities and NaN alone: as wide as the widest of them.
-            self.width = max([len(self.text(value)) for value in values if value == value], default=1)
-            self.width = max(self.width, max((len(str(value)) for value in values if value != value), default=1))
+        if not finite:  # zeros, infinities and NaN alone are not aligned
             return
         self.whole = all(value == math.ceil(value) for value in finite)
         magnitudes = [abs(value) for value in finite]
