@@ -3,13 +3,13 @@
 //! to any order.
 
 use crate::copy::contiguous_array;
+use crate::device::layers;
 use crate::matmul::{SavedSet, saved_if};
 use crate::registry::{Args, Output};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::conv::ConvShape;
-use crate::device::layers;
 use rustnn_tensor::{Array, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 

@@ -1,12 +1,12 @@
 //! Copies, casts and fills.
 
+use crate::device::arrays;
 use crate::mode;
 use crate::registry::Output;
 use crate::row::Scalar;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads, Node};
-use crate::device::arrays;
 use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, shape};
 use smallvec::{SmallVec, smallvec};
 

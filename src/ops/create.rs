@@ -1,9 +1,9 @@
 //! New tensors.
 
 use crate::copy;
+use crate::device::arrays;
 use crate::row::{Scalar, default_dtype};
 use crate::tensor::Tensor;
-use crate::device::arrays;
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, bail, ensure};
 
 /// Sizes as given by a caller, none of them negative.

@@ -1,12 +1,12 @@
 //! Embeddings: rows of a table looked up by index.
 
+use crate::device::indexing::{self, Indices};
 use crate::formula::{Formula, attach};
 use crate::index::index_select;
 use crate::mode;
 use crate::row::{Scalar, call};
 use crate::rows;
 use crate::tensor::Tensor;
-use crate::device::indexing::{self, Indices};
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 
 fn places(index: &Tensor, weight: &Tensor) -> Result<Indices> {

@@ -2,6 +2,8 @@
 //! `cumsum`, `cumprod`, `logcumsumexp`.
 
 use crate::copy;
+use crate::device::arrays::{self, Extreme, Fold};
+use crate::device::indexing::{self, Scan};
 use crate::formula::{Formula, as_vector, attach, zeros};
 use crate::index::{gather, scatter, scatter_add};
 use crate::reduce::{extreme, reduced};
@@ -11,8 +13,6 @@ use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::Tensor;
 use crate::views;
-use crate::device::arrays::{self, Extreme, Fold};
-use crate::device::indexing::{self, Scan};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Error, Result, Shape, bail, ensure};
 use smallvec::smallvec;

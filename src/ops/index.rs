@@ -1,13 +1,13 @@
 //! Reading and writing by indices and masks: `x[i]`, `gather`, `scatter`, `index_*`, `take`, `masked_*`, `nonzero`.
 
 use crate::copy;
+use crate::device::indexing::{self, Indices, Mask, Reduce};
 use crate::formula::{Formula, as_vector, attach, check_apart, if_wanted, on_contiguous, update, zeros};
 use crate::registry::{Args, Output, into_out};
 use crate::row::{Operand, Scalar, call, call_inplace};
 use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::Tensor;
-use crate::device::indexing::{self, Indices, Mask, Reduce};
 use rustnn_tensor::shape::{broadcast, wrap_dim};
 use rustnn_tensor::{Array, DType, Error, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
@@ -930,13 +930,7 @@ pub fn masked_scatter(x: &Tensor, in_place: bool, mask: &Tensor, source: &Tensor
                 let used = masked_select(dy, &saved[0])?;
                 let n: usize = shape.iter().product();
                 let base = zeros(dy, &[n])?;
-                let places = crate::create::arange(
-                    Scalar::Int(0),
-                    Scalar::Int(used.numel() as i64),
-                    Scalar::Int(1),
-                    None,
-                    dy.device(),
-                )?;
+                let places = crate::create::arange(Scalar::Int(0), Scalar::Int(used.numel() as i64), Scalar::Int(1), None, dy.device())?;
                 crate::views::reshape_to(&index_copy(&base, false, 0, &places, &used)?, &shape)
             })?;
             Ok(smallvec![dx, dsource])

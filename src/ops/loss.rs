@@ -1,6 +1,7 @@
 //! Losses.
 
 use crate::copy::{cast_array, contiguous_array};
+use crate::device::layers::{self, Entropy};
 use crate::matmul::SavedSet;
 use crate::norm::recorded_gradients;
 use crate::reduce;
@@ -10,7 +11,6 @@ use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::layers::{self, Entropy};
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
@@ -68,9 +68,7 @@ impl Total {
     fn divide(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Total::Number(total) => crate::mul_scalar(x, 1.0 / total),
-            Total::OnDevice(total) => {
-                call(&rows::DIV, &[x.into(), (&Tensor::from_array(cast_array(total, x.dtype())?)).into()], &[])
-            }
+            Total::OnDevice(total) => call(&rows::DIV, &[x.into(), (&Tensor::from_array(cast_array(total, x.dtype())?)).into()], &[]),
         }
     }
 }
@@ -347,8 +345,7 @@ fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Resul
     if !x.array().is_meta() && x.numel() > 0 {
         let all: SmallVec<[usize; 5]> = (0..x.rank()).collect();
         let extreme = |fold| -> Result<f64> {
-            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, crate::device::arrays::Finish::Plain, x.dtype())?)?
-                .to_f64())
+            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, crate::device::arrays::Finish::Plain, x.dtype())?)?.to_f64())
         };
         let (low, high) = (extreme(crate::device::arrays::Fold::Min)?, extreme(crate::device::arrays::Fold::Max)?);
         // NaN fails the test too.

@@ -1,5 +1,6 @@
 //! Matrix products: `matmul`, `linear`, `bmm`, `addmm`, `einsum` and relatives.
 
+use crate::device::layers;
 use crate::registry::into_out;
 use crate::row::{Scalar, call};
 use crate::rows;
@@ -8,7 +9,6 @@ use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use crate::views::{expand_to, permute_array, reshape_to};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::layers;
 use rustnn_tensor::shape::broadcast;
 use rustnn_tensor::{Array, Error, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};

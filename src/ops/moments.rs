@@ -1,5 +1,6 @@
 //! Products, variances and norms over dimensions.
 
+use crate::device::arrays::{self, Finish, Fold};
 use crate::matmul::SavedSet;
 use crate::reduce::{dims, fold, reduced, spread, sum};
 use crate::registry::into_out;
@@ -9,7 +10,6 @@ use crate::saved::Saved;
 use crate::tape::{named, record};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::arrays::{self, Finish, Fold};
 use rustnn_tensor::{Array, DType, Result, ensure};
 use smallvec::{SmallVec, smallvec};
 

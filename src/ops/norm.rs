@@ -2,6 +2,7 @@
 //! be differentiated runs the same formula as recorded ops.
 
 use crate::copy::{cast_array, contiguous_array};
+use crate::device::layers;
 use crate::matmul::SavedSet;
 use crate::reduce;
 use crate::row::{Operand, Scalar, call};
@@ -10,7 +11,6 @@ use crate::saved::Saved;
 use crate::tape::{Request, record, run_backward};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::layers;
 use rustnn_tensor::{Array, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 

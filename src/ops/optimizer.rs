@@ -1,7 +1,7 @@
 //! One step of an optimizer over all parameters in one call.
 
-use crate::tensor::Tensor;
 use crate::device::layers;
+use crate::tensor::Tensor;
 use rustnn_tensor::{Array, DType, Result, ensure};
 use smallvec::SmallVec;
 

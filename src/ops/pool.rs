@@ -2,11 +2,11 @@
 //! picking elements by index and putting them back.
 
 use crate::copy::contiguous_array;
+use crate::device::layers;
 use crate::registry::{Args, Output};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::layers;
 use rustnn_kernels::pool::{Adaptive, Divisor, Window};
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};

@@ -54,12 +54,12 @@ impl Generator {
 }
 
 use crate::copy::{contiguous_array, overwrite};
+use crate::device::layers::{self, Law};
 use crate::registry::{Args, Output, into_out};
 use crate::row::{Scalar, default_dtype};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::layers::{self, Law};
 use rustnn_kernels::rng::{BadWeights, Stream};
 use rustnn_tensor::{Array, DType, Device, Result, bail, ensure};
 use smallvec::smallvec;

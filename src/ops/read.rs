@@ -1,8 +1,8 @@
 //! Single elements read out.
 
+use crate::device::arrays;
 use crate::row::Scalar;
 use crate::tensor::Tensor;
-use crate::device::arrays;
 use rustnn_tensor::{Array, Result, bail};
 
 /// The only element of an array.

@@ -1,6 +1,7 @@
 //! Reductions over dimensions.
 
 use crate::copy;
+use crate::device::arrays::{self, Finish, Fold};
 use crate::registry::into_out;
 use crate::row::call;
 use crate::rows;
@@ -8,7 +9,6 @@ use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use crate::device::arrays::{self, Finish, Fold};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};

@@ -1,12 +1,12 @@
 //! The machinery of elementwise ops: what a [`Row`] of the table in [`crate::rows`] is, and how it is called. Promotion,
 //! broadcasting, casts, in-place and `out=` forms, recording and both kinds of backward live here, once.
 
+use crate::device::arrays;
 use crate::mode::{self, Mode};
 use crate::saved::Saved;
 use crate::tape::rebase;
 use crate::tensor::Tensor;
 use rustnn_autograd::{Backward, Context, Grads, Node};
-use crate::device::arrays;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::value::{Number, Value};
 use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides, bail, shape};

@@ -1,13 +1,13 @@
 //! Softmax and log-softmax.
 
 use crate::copy::contiguous_array;
+use crate::device::layers;
 use crate::matmul::SavedSet;
 use crate::row::{Scalar, call, default_dtype};
 use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Edge, Grads, Node};
-use crate::device::layers;
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Result};
 use smallvec::smallvec;
@@ -107,14 +107,8 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
             let shape = crate::reduce::reduced(x.shape(), &dims, true);
             return crate::create::full_array(&shape, Scalar::Int(0), x.dtype(), x.device()).map(Tensor::from_array);
         }
-        let m = crate::reduce::fold(
-            crate::device::arrays::Fold::Max,
-            x.array(),
-            &dims,
-            true,
-            crate::device::arrays::Finish::Plain,
-            x.dtype(),
-        )?;
+        let m =
+            crate::reduce::fold(crate::device::arrays::Fold::Max, x.array(), &dims, true, crate::device::arrays::Finish::Plain, x.dtype())?;
         let m = Tensor::from_array(m);
         // An infinite maximum is not subtracted: inf - inf is NaN.
         let finite = call(&rows::ISFINITE, &[(&m).into()], &[])?;

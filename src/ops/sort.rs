@@ -1,6 +1,7 @@
 //! Order and counts: `sort`, `topk`, `unique`, `searchsorted`, `bincount`, `histc`.
 
 use crate::copy;
+use crate::device::indexing::{self, Distinct, Indices};
 use crate::extremes::{chosen, line, lines, named, outputs, unlines};
 use crate::formula::as_vector;
 use crate::index::{index_add, index_select};
@@ -9,7 +10,6 @@ use crate::row::{Operand, Scalar, default_dtype};
 use crate::rows;
 use crate::tensor::Tensor;
 use crate::views;
-use crate::device::indexing::{self, Distinct, Indices};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 

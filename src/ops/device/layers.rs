@@ -209,7 +209,10 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
 #[derive(Debug)]
 #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
 pub enum Totals {
-    Numbers { loss: f64, weight: f64 },
+    Numbers {
+        loss: f64,
+        weight: f64,
+    },
     #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
     OnDevice(Array),
 }
