@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import os
 import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 from pathlib import Path
 
@@ -350,3 +352,41 @@ def test_the_digits_are_learned_as_on_the_cpu() -> None:
         scheduler = rustnn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
         losses[device] = example.train_epoch(network, loader, optimizer, scheduler, device)
     assert losses["cpu"] < 2.0 and abs(losses["gpu"] - losses["cpu"]) < LOSS_TOLERANCE
+
+
+def test_without_a_driver_there_is_no_gpu_and_everything_else_works() -> None:
+    code = """
+        import rustnn
+        assert not rustnn.gpu.is_available() and rustnn.gpu.device_count() == 0
+        for use in (lambda: rustnn.ones(2, device="gpu"), rustnn.gpu.synchronize, lambda: rustnn.ones(2).to("gpu")):
+            try:
+                use()
+            except RuntimeError as error:
+                assert "no GPU: no adapter was found" in str(error), error
+            else:
+                raise AssertionError("no error")
+        assert (rustnn.ones(2) + 1).tolist() == [2.0, 2.0]
+    """
+    environment = {**os.environ, "VK_DRIVER_FILES": "/nonexistent", "VK_ICD_FILENAMES": "/nonexistent"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120, env=environment)
+
+
+def test_threads_train_side_by_side() -> None:
+    inputs = [(rustnn.randn(16, 8), rustnn.randn(8, 4)) for _ in range(4)]
+    grads: dict = {}
+
+    def work(k: int) -> None:
+        x, w = inputs[k][0].to("gpu"), inputs[k][1].to("gpu").requires_grad_()
+        for _ in range(20):
+            (x @ w).tanh().sum().backward()
+        grads[k] = w.grad.cpu() / 20
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k, (x, w) in enumerate(inputs):
+        w.requires_grad_()
+        (x @ w).tanh().sum().backward()
+        assert (grads[k] - w.grad).abs().max().item() < 1e-4
