@@ -63,6 +63,13 @@ __getattr__, __dir__ = names_on_demand(
         "xpu",
     ),
     names={
+        **dict.fromkeys(("det", "inverse", "logdet", "pinverse", "qr", "slogdet"), "linalg"),
+        **dict.fromkeys(
+            """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag
+            hinge_embedding_loss margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle
+            poisson_nll_loss triplet_margin_loss""".split(),
+            "nn.functional",
+        ),
         "GradScaler": "amp",
         "autocast": "amp",
         "compile": "compiler",

@@ -286,6 +286,95 @@ def where(self, condition, other):
     return self._where(condition, other)
 
 
+def _of_module(module, name):
+    def method(self, *args, **kwargs):
+        function = getattr(__import__(f"{__package__}.{module}", fromlist=[name]), name)
+        return function(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"See :func:`rustnn.{name}`."
+    return method
+
+
+def record_stream(self, stream):
+    """Accepted for compatibility: there are no streams that memory could be in use on."""
+
+
+def _reshape_in_place(name):
+    def method(self, *args, **kwargs):
+        if self.requires_grad and _core.is_grad_enabled():
+            if self.is_leaf:
+                raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            raise NotImplementedError(f"{name}_ of a tensor with a history: use {name}")
+        self.data = getattr(self.data, name)(*args, **kwargs)
+        return self
+
+    method.__name__ = method.__qualname__ = name + "_"
+    method.__doc__ = f"""The tensor itself in the shape that ``{name}`` gives, over the same memory.
+
+    Raises: RuntimeError for a leaf that requires a gradient; NotImplementedError for a tensor with a history.
+    """
+    return method
+
+
+def apply_(self, callable):
+    """Each element replaced by what a function makes of it: slow."""
+    flat = [callable(value) for value in self.detach().reshape(-1).tolist()]
+    with _core.no_grad():
+        self.copy_(_core.tensor(flat, dtype=self.dtype).reshape(self.shape))
+    return self
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Fill the main diagonal; of a tall matrix from its start again after each row left out, if ``wrap``.
+
+    Raises: RuntimeError for fewer than two dimensions, and for more unless all sizes are equal.
+    """
+    if self.dim() < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.dim() > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step, least = sum(self.stride()), min(self.shape)
+    self.as_strided((least,), (step,), self.storage_offset()).fill_(fill_value)
+    if wrap and self.dim() == 2:
+        height, width = self.shape
+        for start in range(width + 1, height, width + 1):
+            self[start : start + width].diagonal().fill_(fill_value)
+    return self
+
+
+def resize_as_(self, the_template, *, memory_format=None):
+    """:meth:`resize_` to the shape of another tensor."""
+    return self.resize_(the_template.shape)
+
+
+def resize_(self, *sizes, memory_format=None):
+    """Another shape over the same memory; where that is too small, over new memory that begins with what was there.
+
+    Other tensors over the old memory keep it then (in PyTorch they see the new).
+
+    Raises: RuntimeError if the tensor requires a gradient.
+    """
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    if tuple(sizes) == tuple(self.shape):
+        return self
+    count, strides = 1, []
+    for size in reversed(sizes):
+        strides.insert(0, count)
+        count *= size
+    offset = self.storage_offset()
+    room = self.untyped_storage().nbytes() // self.element_size() - offset
+    source = self.data
+    if count > room:
+        grown = _core.empty(count, dtype=self.dtype, device=self.device)
+        grown[:room].copy_(source.as_strided((room,), (1,), offset))
+        source, offset = grown, 0
+    self.data = source.as_strided(tuple(sizes), tuple(strides), offset)
+    return self
+
+
 def norm(self, p="fro", dim=None, keepdim=False, dtype=None):
     """See :func:`rustnn.norm`."""
     from . import functional
@@ -338,6 +427,15 @@ def module_load(self, other, assign=False):
     raise NotImplementedError("Tensor.module_load: rustnn loads parameters by copying or assignment, never swapped")
 
 
+# Methods that are functions of a module's, on the tensor.
+_FUNCTIONS = {
+    "functional": """addbmm addr angle conj corrcoef cov diagonal_scatter diff dist dsplit float_power hsplit
+        isreal is_nonzero kron nanquantile quantile renorm resolve_conj resolve_neg select_scatter slice_scatter vdot
+        vsplit""",
+    "linalg": "det inverse logdet pinverse qr slogdet",
+}
+
+
 def install():
     """Put the methods above on ``Tensor``."""
     for method in (
@@ -360,8 +458,19 @@ def install():
         where,
         view,
         norm,
+        record_stream,
+        apply_,
+        fill_diagonal_,
+        resize_,
+        resize_as_,
+        *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
     ):
         setattr(Tensor, method.__name__, method)
+    for module, names in _FUNCTIONS.items():
+        for name in names.split():
+            setattr(Tensor, name, _of_module(module, name))
+    Tensor.real = property(lambda self: self)
+    Tensor.mH = property(lambda self: self.mT)
     Tensor.type = type_
     for name, dtype in {
         "float": _core.float32,

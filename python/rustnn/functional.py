@@ -245,3 +245,425 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
     if out is not None:
         return out.copy_(result)
     return result.requires_grad_(requires_grad)
+
+
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False):
+    """A tensor without dimensions, of the default dtype unless one is given."""
+    return _core.tensor(s, dtype=dtype or _core.get_default_dtype(), device=device)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """A tensor of ``obj``: of its memory where that is possible, copied if ``copy``.
+
+    Raises: ValueError if copy is False and the memory cannot be shared.
+    """
+    shared = _core.as_tensor(obj, dtype=dtype, device=device)
+    if copy is False and not (isinstance(obj, Tensor) and shared is obj) and not hasattr(obj, "__array_interface__"):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    result = shared.clone() if copy else shared
+    if not requires_grad:
+        return result.detach() if result.requires_grad else result
+    return (result.detach() if result is obj else result).requires_grad_()
+
+
+def is_nonzero(input):
+    """Whether a tensor of one element is not zero.
+
+    Raises: RuntimeError for more elements, or none.
+    """
+    if input.numel() != 1:
+        count = "no values" if input.numel() == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
+    return bool(input.item() != 0)
+
+
+def typename(obj):
+    """The name of an object's type: of a tensor that of its legacy type, ``torch.FloatTensor``."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(kind, "__module__", "") or ""
+    return kind.__qualname__ if module in ("", "builtins") else f"{module}.{kind.__qualname__}"
+
+
+def isin(elements, test_elements, *, assume_unique=False, invert=False):
+    """Which elements are among the test elements (not, if ``invert``): bool, of the shape of ``elements``.
+
+    Example:
+        >>> rustnn.isin(rustnn.tensor([1, 2, 3]), rustnn.tensor([3, 1]))
+        tensor([ True, False,  True])
+    """
+    elements, test_elements = _core.as_tensor(elements), _core.as_tensor(test_elements)
+    dtype = _core.promote_types(elements.dtype, test_elements.dtype)
+    known = test_elements.reshape(-1).to(dtype).sort().values
+    if not known.numel():
+        found = _core.zeros(elements.shape, dtype=_core.bool)
+    else:
+        values = elements.to(dtype)
+        at = _core.searchsorted(known, values.contiguous()).clamp(max=known.numel() - 1)
+        found = known[at] == values
+    return ~found if invert else found
+
+
+def combinations(input, r=2, with_replacement=False):
+    """The combinations of ``r`` elements of a vector, one a row, in the order of their indices."""
+    if input.dim() != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return input.new_empty(0)
+    import itertools
+
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = list(choose(range(input.numel()), r))
+    return input[_core.tensor(rows, dtype=_core.int64).reshape(-1, r)]
+
+
+def diff(input, n=1, dim=-1, prepend=None, append=None):
+    """Differences of neighbours along a dimension, ``n`` times; exclusive or for bool."""
+    if input.dim() == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    parts = [part for part in (prepend, input, append) if part is not None]
+    result = _core.cat(parts, dim) if len(parts) > 1 else input
+    for _ in range(min(n, result.shape[dim])):
+        count = result.shape[dim]
+        after, before = result.narrow(dim, min(1, count), max(count - 1, 0)), result.narrow(dim, 0, max(count - 1, 0))
+        result = after ^ before if result.dtype is _core.bool else after - before
+    return result.clone() if result is input else result
+
+
+def trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral along a dimension by the trapezoidal rule, at positions ``x`` or in steps of ``dx``."""
+    return _trapezoids(y, x, dx, dim).sum(dim)
+
+
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral from the first position to each later one, by the trapezoidal rule."""
+    return _trapezoids(y, x, dx, dim).cumsum(dim)
+
+
+trapz = trapezoid
+
+
+def _trapezoids(y, x, dx, dim):
+    if y.dim() == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    count = y.shape[dim]
+    if not count:
+        return y * 1.0
+    means = (y.narrow(dim, 1, count - 1) + y.narrow(dim, 0, count - 1)) / 2
+    if x is None:
+        return means * dx
+    if x.dim() == 1 and y.dim() > 1:
+        sizes = [1] * y.dim()
+        sizes[dim] = -1
+        x = x.reshape(sizes)
+    return means * diff(x, dim=dim if x.dim() == y.dim() else -1)
+
+
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+    """The values below which the shares ``q`` of the elements lie, of all or along a dimension; NaN if one is NaN.
+
+    Args:
+        q: a number or a vector in [0, 1]; a vector adds a first dimension.
+        interpolation: between neighbours: "linear", "lower", "higher", "midpoint" or "nearest".
+    Example:
+        >>> rustnn.quantile(rustnn.tensor([1.0, 2.0, 4.0, 8.0]), 0.5)
+        tensor(3.)
+    """
+    return _quantile("quantile", input, q, dim, keepdim, interpolation, out)
+
+
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+    """:func:`quantile` of the elements that are not NaN."""
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, out)
+
+
+def _quantile(name, input, q, dim, keepdim, interpolation, out):
+    if not input.numel():
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if input.dtype not in (_core.float32, _core.float64):
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
+    if not isinstance(q, Tensor):
+        if not 0 <= q <= 1:
+            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+        q = _core.tensor(float(q), dtype=input.dtype, device=input.device)
+    if q.dim() > 1:
+        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+    if q.dtype is not input.dtype:
+        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+    if not ((q >= 0) & (q <= 1)).all():
+        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+    rank = input.dim()
+    if dim is not None and rank and not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    rows = input.reshape(-1) if dim is None or rank == 0 else input.movedim(dim, -1)
+    ranked = rows.sort(-1).values  # NaN last
+    empty = ranked.isnan()
+    counts = (~empty).sum(-1, keepdim=True)
+    last = (counts - 1).clamp(min=0).to(input.dtype) if name == "nanquantile" else ranked.shape[-1] - 1.0
+    at = q.reshape(-1) * last if isinstance(last, float) else last * q.reshape(-1)
+    at = at.expand(*ranked.shape[:-1], q.numel())
+    if interpolation == "lower":
+        at = at.floor()
+    elif interpolation == "higher":
+        at = at.ceil()
+    elif interpolation == "nearest":
+        at = at.round()
+    below = at.floor()
+    low = ranked.gather(-1, below.long())
+    result = low
+    if interpolation in ("linear", "midpoint"):
+        weight = at - below if interpolation == "linear" else 0.5
+        result = low.lerp(ranked.gather(-1, at.ceil().long()), weight)
+    if name == "quantile":
+        result = result.masked_fill(empty.any(-1, keepdim=True), float("nan"))
+    result = result.movedim(-1, 0)
+    if keepdim:
+        result = result.reshape(-1, *[1] * rank) if dim is None else result.unsqueeze(dim if dim < 0 else dim + 1)
+    result = result.squeeze(0) if q.dim() == 0 else result
+    return result if out is None else out.copy_(result)
+
+
+def dist(input, other, p=2):
+    """The p-norm of the difference."""
+    return norm(input - other, p)
+
+
+def cov(input, *, correction=1, fweights=None, aweights=None):
+    """Covariances of the rows of a matrix: variables; its columns are observations.
+
+    Args:
+        correction: taken from the number of observations.
+        fweights: how often each observation counts, integers. aweights: how much.
+    """
+    if input.dim() > 2:
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
+        )
+    values = input.reshape(1, -1) if input.dim() < 2 else input
+    weights = None
+    for weight in (fweights, aweights):
+        if weight is not None:
+            weights = weight if weights is None else weights * weight
+    total = values.shape[1] if weights is None else weights.sum()
+    mean = values.mean(1, keepdim=True) if weights is None else (values * weights).sum(1, keepdim=True) / total
+    centred = values - mean
+    if weights is None or aweights is None or correction == 0:
+        scale = total - correction
+    else:
+        scale = total - correction * (weights * aweights).sum() / total
+    weighted = centred if weights is None else centred * weights
+    result = weighted.mm(centred.t()) / (scale.clamp(min=0) if isinstance(scale, Tensor) else max(scale, 0))
+    return result if input.dim() == 2 else result.reshape(())
+
+
+def corrcoef(input):
+    """Correlations of the rows of a matrix, between -1 and 1."""
+    covariance = cov(input)
+    if covariance.dim() == 0:
+        return covariance / covariance
+    deviation = covariance.diagonal().sqrt()
+    return (covariance / deviation.unsqueeze(1) / deviation).clamp(-1, 1)
+
+
+def vander(x, N=None, increasing=False):
+    """Powers of the elements of a vector, one a row: falling to 0, or rising from it."""
+    if x.dim() != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    count = x.numel() if N is None else N
+    powers = _core.arange(count, device=x.device)
+    return x.unsqueeze(1) ** (powers if increasing else powers.flip(0))
+
+
+def kron(input, other):
+    """Kronecker's product: the elements of ``input``, each times ``other``."""
+    rank = max(input.dim(), other.dim())
+    a = input.reshape([1] * (rank - input.dim()) + list(input.shape))
+    b = other.reshape([1] * (rank - other.dim()) + list(other.shape))
+    sizes = [m * n for m, n in zip(a.shape, b.shape, strict=True)]
+    left = [size for m in a.shape for size in (m, 1)]
+    right = [size for n in b.shape for size in (1, n)]
+    return (a.reshape(left) * b.reshape(right)).reshape(sizes)
+
+
+def vdot(input, other):
+    """The dot product of two vectors."""
+    return input.dot(other)
+
+
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta input + alpha vec1 vec2ᵀ; input is not looked at if beta is 0."""
+    product = vec1.outer(vec2) * alpha
+    return product.expand(broadcast_shapes(input.shape, product.shape)) if beta == 0 else input * beta + product
+
+
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta input + alpha Σ batch1_i batch2_i."""
+    product = batch1.bmm(batch2).sum(0) * alpha
+    return product.expand(broadcast_shapes(input.shape, product.shape)) if beta == 0 else input * beta + product
+
+
+def _split_along(name, least, dim_of):
+    def function(input, indices_or_sections):
+        if input.dim() < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with "
+                f"{input.dim()} dimensions!"
+            )
+        dim = dim_of(input)
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections <= 0 or input.shape[dim] % indices_or_sections
+        ):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension "
+                f"{input.shape[dim]} is not divisible by the split_size {indices_or_sections}!"
+            )
+        return input.tensor_split(indices_or_sections, dim)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = "Equal sections, or those between indices, as views."
+    return function
+
+
+hsplit = _split_along("hsplit", 1, lambda input: 0 if input.dim() == 1 else 1)
+vsplit = _split_along("vsplit", 2, lambda input: 0)
+dsplit = _split_along("dsplit", 3, lambda input: 2)
+row_stack = vstack
+
+
+def float_power(input, exponent):
+    """Powers, computed in float64."""
+    input = input.double() if isinstance(input, Tensor) else float(input)
+    return _core.pow(input, exponent.double() if isinstance(exponent, Tensor) else float(exponent))
+
+
+def real(input):
+    """The tensor itself: complex numbers are not computed with."""
+    return input
+
+
+conj = resolve_conj = resolve_neg = conj_physical = real
+
+
+def isreal(input):
+    """Which elements are real: all."""
+    return _core.ones_like(input, dtype=_core.bool)
+
+
+def angle(input):
+    """0 for numbers that are not negative, π for negative ones, NaN for NaN."""
+    dtype = input.dtype if input.is_floating_point() else _core.get_default_dtype()
+    angles = _core.zeros_like(input, dtype=dtype).masked_fill(input < 0, 3.141592653589793)
+    return angles.masked_fill(input.isnan(), float("nan")) if input.is_floating_point() else angles
+
+
+def unravel_index(indices, shape):
+    """Indices into a flat array as indices into one of a shape, one tensor for each dimension."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    result = []
+    for size in reversed(shape):
+        result.append(indices % size)
+        indices = indices // size
+    return tuple(reversed(result))
+
+
+def _scattered(name, view, doc):
+    def function(input, src, *args, **kwargs):
+        result = input.clone()
+        target = view(result, *args, **kwargs)
+        if target.shape != src.shape:
+            raise RuntimeError(
+                f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, "
+                f"slice size = {list(target.shape)}"
+            )
+        target.copy_(src)
+        return result
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def _slice_of(tensor, dim=0, start=None, end=None, step=1):
+    return tensor[(slice(None),) * (dim % tensor.dim()) + (slice(start, end, step),)]
+
+
+select_scatter = _scattered(
+    "select_scatter",
+    lambda tensor, dim, index: tensor.select(dim, index),
+    "A copy with one index along ``dim`` replaced.",
+)
+slice_scatter = _scattered("slice_scatter", _slice_of, "A copy with the elements of a slice along ``dim`` replaced.")
+diagonal_scatter = _scattered(
+    "diagonal_scatter",
+    lambda tensor, offset=0, dim1=0, dim2=1: tensor.diagonal(offset, dim1, dim2),
+    "A copy with a diagonal replaced.",
+)
+
+
+def renorm(input, p, dim, maxnorm):
+    """The slices along ``dim``, those with a larger p-norm scaled down to ``maxnorm``."""
+    others = [d for d in range(input.dim()) if d != dim % input.dim()]
+    norms = _core._vector_norm(input, float(p), others, True)
+    return input * _core.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
+
+
+def _window(name, values):
+    def window(
+        window_length,
+        periodic=True,
+        *parameters,
+        dtype=None,
+        layout=None,
+        device=None,
+        pin_memory=False,
+        requires_grad=False,
+    ):
+        dtype = dtype or _core.get_default_dtype()
+        if not dtype.is_floating_point:
+            raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
+        if window_length < 0:
+            raise RuntimeError(f"{name} requires non-negative window_length, got window_length={window_length}")
+        if window_length <= 1:
+            return _core.ones(window_length, dtype=dtype, device=device, requires_grad=requires_grad)
+        steps = window_length if periodic else window_length - 1
+        phase = _core.arange(window_length, dtype=_core.float64, device=device) / steps
+        return values(phase, *parameters).to(dtype).requires_grad_(requires_grad)
+
+    window.__name__ = window.__qualname__ = name
+    window.__doc__ = f"""The weights of {name.partition("_")[0].capitalize()}'s window.
+
+    Args:
+        window_length: their number.
+        periodic: the next weight would be the first again; False for a symmetric window.
+    """
+    return window
+
+
+def _cosines(*weights):
+    def values(phase):
+        return sum(weight * (2 * 3.141592653589793 * i * phase).cos() for i, weight in enumerate(weights))
+
+    return values
+
+
+hann_window = _window("hann_window", _cosines(0.5, -0.5))
+blackman_window = _window("blackman_window", _cosines(0.42, -0.5, 0.08))
+hamming_window = _window("hamming_window", lambda phase, alpha=0.54, beta=0.46: _cosines(alpha, -beta)(phase))
+bartlett_window = _window("bartlett_window", lambda phase: 1 - (2 * phase - 1).abs())
+
+
+__all__ += """
+    addbmm addr angle asarray bartlett_window blackman_window combinations conj conj_physical corrcoef cov
+    cumulative_trapezoid diagonal_scatter diff dist dsplit float_power hamming_window hann_window hsplit is_nonzero isin
+    isreal kron nanquantile quantile real renorm resolve_conj resolve_neg row_stack scalar_tensor select_scatter
+    slice_scatter trapezoid trapz typename unravel_index vander vdot vsplit
+""".split()

@@ -1,8 +1,8 @@
 """Sets that parameters and values of distributions are in."""
 
 __all__ = """
-    Constraint boolean greater_than independent integer_interval interval less_than nonnegative positive real real_vector simplex
-    unit_interval
+    Constraint boolean greater_than independent integer_interval interval less_than nonnegative positive real
+    real_vector simplex unit_interval
 """.split()
 
 

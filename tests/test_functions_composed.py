@@ -1,0 +1,194 @@
+"""Functions of the top level and of ``linalg`` that are composed of ops, and the methods that call them."""
+
+import math
+
+import pytest
+
+import rustnn
+
+
+def test_isin_finds_elements_among_others():
+    elements = rustnn.tensor([[1, 2], [3, 4]])
+    assert rustnn.isin(elements, rustnn.tensor([2, 3])).tolist() == [[False, True], [True, False]]
+    assert rustnn.isin(elements, 4, invert=True).tolist() == [[True, True], [True, False]]
+    assert not rustnn.isin(elements, rustnn.tensor([])).any()
+
+
+def test_combinations_come_in_the_order_of_their_indices():
+    assert rustnn.combinations(rustnn.tensor([5, 6, 7])).tolist() == [[5, 6], [5, 7], [6, 7]]
+    assert rustnn.combinations(rustnn.tensor([1, 2, 3]), 3, with_replacement=True).shape == (10, 3)
+    assert rustnn.combinations(rustnn.tensor([1]), 2).shape == (0, 2)
+
+
+def test_diff_takes_neighbours_apart():
+    x = rustnn.tensor([1, 3, 7])
+    assert x.diff().tolist() == [2, 4]
+    assert x.diff(n=2, prepend=rustnn.tensor([0])).tolist() == [1, 2]
+    assert rustnn.diff(rustnn.tensor([True, False, True])).tolist() == [True, True]
+    assert rustnn.diff(x, n=5).shape == (0,)
+
+
+def test_trapezoids_integrate_lines_exactly():
+    x = rustnn.tensor([0.0, 1.0, 3.0])
+    assert rustnn.trapezoid(2 * x + 1, x).item() == 12.0
+    assert rustnn.cumulative_trapezoid(2 * x + 1, x).tolist() == [2.0, 12.0]
+    assert rustnn.trapezoid(rustnn.ones(2, 4), dx=0.5).tolist() == [1.5, 1.5]
+
+
+def test_quantiles_lie_between_ranked_elements():
+    x = rustnn.tensor([8.0, 1.0, 4.0, 2.0])
+    assert x.quantile(0.3).item() == pytest.approx(1.9)
+    found = {kind: x.quantile(0.3, interpolation=kind).item() for kind in ("lower", "higher", "midpoint", "nearest")}
+    assert found == {"lower": 1.0, "higher": 2.0, "midpoint": 1.5, "nearest": 2.0}
+    grid = rustnn.arange(6.0).reshape(2, 3)
+    assert rustnn.quantile(grid, rustnn.tensor([0.5, 1.0]), dim=1).tolist() == [[1.0, 4.0], [2.0, 5.0]]
+    assert rustnn.quantile(grid, rustnn.tensor([0.5, 1.0]), dim=1, keepdim=True).shape == (2, 2, 1)
+
+
+def test_quantiles_are_nan_where_an_element_is_unless_those_are_left_out():
+    x = rustnn.tensor([[1.0, math.nan, 3.0], [1.0, 2.0, 4.0]])
+    assert math.isnan(rustnn.quantile(x, 0.5, dim=1)[0].item())
+    assert rustnn.nanquantile(x, 0.5, dim=1).tolist() == [2.0, 2.0]
+
+
+def test_the_gradient_of_a_quantile_goes_to_its_neighbours():
+    x = rustnn.tensor([3.0, 1.0, 2.0], requires_grad=True)
+    x.quantile(0.25).backward()
+    assert x.grad.tolist() == [0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: rustnn.tensor([1, 2]).quantile(0.5), "either float or double"),
+        (lambda: rustnn.ones(2).quantile(1.5), r"range \[0, 1\] but got 1.5"),
+        (lambda: rustnn.tensor([]).quantile(0.5), "must be non-empty"),
+        (lambda: rustnn.ones(2).quantile(0.5, interpolation="cubic"), "interpolation must be one of"),
+        (lambda: rustnn.is_nonzero(rustnn.ones(2)), "more than one value"),
+        (lambda: rustnn.combinations(rustnn.ones(1, 2)), "Expect a 1D vector"),
+        (lambda: rustnn.vsplit(rustnn.ones(4), 2), "at least 2 dimension"),
+        (lambda: rustnn.hsplit(rustnn.ones(4), 3), "not divisible"),
+        (lambda: rustnn.hann_window(-1), "non-negative window_length"),
+        (lambda: rustnn.linalg.inv(rustnn.ones(2, 3)), "must be batches of square matrices"),
+        (lambda: rustnn.linalg.inv(rustnn.zeros(2, 2)), "Singular matrix"),
+        (lambda: rustnn.ones(2, requires_grad=True).unsqueeze_(0), "a leaf Variable that requires grad"),
+        (lambda: rustnn.ones(2, requires_grad=True).resize_(1), "cannot resize variables"),
+        (lambda: rustnn.ones(2).fill_diagonal_(1), "dimensions must larger than 1"),
+    ],
+)
+def test_bad_input_raises(call, message):
+    with pytest.raises(RuntimeError, match=message):
+        call()
+
+
+def test_covariances_weigh_observations():
+    x = rustnn.tensor([[1.0, 2.0, 4.0], [4.0, 3.0, 1.0]])
+    repeated = rustnn.tensor([[1.0, 2.0, 2.0, 4.0], [4.0, 3.0, 3.0, 1.0]])
+    weighted = rustnn.cov(x, fweights=rustnn.tensor([1, 2, 1]))
+    assert rustnn.allclose(weighted, repeated.cov())
+    assert rustnn.allclose(x.corrcoef(), rustnn.tensor([[1.0, -1.0], [-1.0, 1.0]]), atol=1e-6)
+    assert x[0].cov().item() == pytest.approx(7 / 3)
+
+
+def test_kron_repeats_the_second_in_the_first():
+    assert rustnn.kron(rustnn.tensor([1, 2]), rustnn.tensor([[1], [3]])).tolist() == [[1, 2], [3, 6]]
+
+
+def test_vander_holds_powers():
+    assert rustnn.vander(rustnn.tensor([2, 3])).tolist() == [[2, 1], [3, 1]]
+    assert rustnn.vander(rustnn.tensor([2, 3]), 3, increasing=True).tolist() == [[1, 2, 4], [1, 3, 9]]
+
+
+def test_windows_are_symmetric_or_periodic():
+    assert rustnn.hann_window(4, periodic=False).tolist() == pytest.approx([0.0, 0.75, 0.75, 0.0])
+    assert rustnn.hann_window(4).tolist() == pytest.approx([0.0, 0.5, 1.0, 0.5])
+    assert rustnn.hamming_window(4).tolist() == pytest.approx([0.08, 0.54, 1.0, 0.54])
+    assert rustnn.blackman_window(4).tolist() == pytest.approx([0.0, 0.34, 1.0, 0.34], abs=1e-6)
+    assert rustnn.bartlett_window(5, False).tolist() == [0.0, 0.5, 1.0, 0.5, 0.0]
+
+
+def test_scattered_slices_leave_the_input_alone():
+    zeros = rustnn.zeros(3, 2)
+    assert rustnn.select_scatter(zeros, rustnn.ones(2), 0, 1).tolist() == [[0, 0], [1, 1], [0, 0]]
+    assert rustnn.slice_scatter(zeros, rustnn.ones(1, 2), 0, 1, 2).tolist() == [[0, 0], [1, 1], [0, 0]]
+    assert rustnn.diagonal_scatter(zeros, rustnn.ones(2)).tolist() == [[1, 0], [0, 1], [0, 0]]
+    assert not zeros.any()
+
+
+def test_products_of_vectors_and_batches_are_added():
+    assert rustnn.addr(rustnn.ones(2, 2), rustnn.ones(2), rustnn.ones(2), beta=0.5, alpha=2).tolist() == [[2.5] * 2] * 2
+    batch = rustnn.ones(3, 2, 2)
+    assert rustnn.addbmm(rustnn.full((2, 2), math.nan), batch, batch, beta=0).tolist() == [[6.0, 6.0]] * 2
+
+
+def test_renorm_scales_long_slices_down():
+    x = rustnn.tensor([[3.0, 4.0], [0.3, 0.4]])
+    assert rustnn.renorm(x, 2, 0, 1.0).norm(dim=1).tolist() == pytest.approx([1.0, 0.5], abs=1e-6)
+
+
+def test_indices_are_unravelled():
+    assert [index.tolist() for index in rustnn.unravel_index(rustnn.tensor([5, 3]), (2, 3))] == [[1, 1], [2, 0]]
+
+
+def test_typename_says_what_a_thing_is():
+    assert rustnn.typename(rustnn.ones(1)) == "torch.FloatTensor" and rustnn.typename(3) == "int"
+
+
+def test_shapes_change_in_place_over_the_same_memory():
+    x = rustnn.arange(6.0)
+    seen = x.view(2, 3)
+    assert x.unsqueeze_(0) is x and x.shape == (1, 6)
+    assert x.squeeze_(0).shape == (6,)
+    seen[0, 0] = 9
+    assert x[0].item() == 9
+    assert rustnn.ones(2, 3).t_().shape == rustnn.ones(2, 3).transpose_(0, 1).shape == (3, 2)
+
+
+def test_resizing_keeps_what_fits():
+    x = rustnn.arange(6.0)
+    assert x.resize_(2, 2).tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    assert x.resize_(8)[:6].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert x.resize_as_(rustnn.ones(1, 3)).shape == (1, 3)
+
+
+def test_diagonals_are_filled_and_wrap():
+    assert rustnn.zeros(3, 2).fill_diagonal_(5).tolist() == [[5, 0], [0, 5], [0, 0]]
+    assert rustnn.zeros(6, 2).fill_diagonal_(5, wrap=True).tolist() == [[5, 0], [0, 5], [0, 0], [5, 0], [0, 5], [0, 0]]
+    assert rustnn.zeros(2, 2, 2).fill_diagonal_(1).sum().item() == 2
+
+
+def test_apply_calls_a_function_on_each_element():
+    assert rustnn.arange(4).reshape(2, 2).t().apply_(lambda value: value * 10).tolist() == [[0, 20], [10, 30]]
+
+
+def _matrix():
+    return rustnn.tensor([[2.0, 0.3], [1.0, 4.0]], dtype=rustnn.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("name", ["inv", "det", "logdet"])
+def test_gradients_of_matrix_functions_are_right(name):
+    function = getattr(rustnn.linalg, name)
+    assert rustnn.autograd.gradcheck(function, (_matrix(),))
+    assert rustnn.autograd.gradcheck(function, (rustnn.stack([_matrix().detach()] * 2).requires_grad_(),))
+
+
+def test_second_derivatives_of_the_inverse_are_right():
+    assert rustnn.autograd.gradgradcheck(rustnn.linalg.inv, (_matrix(),))
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3)])
+def test_gradients_of_solutions_are_right(shape):
+    right = rustnn.ones(shape, dtype=rustnn.float64, requires_grad=True)
+    assert rustnn.autograd.gradcheck(rustnn.linalg.solve, (_matrix(), right))
+
+
+def test_determinants_of_a_matrix_have_no_dimensions():
+    sign, logarithm = rustnn.slogdet(-2 * rustnn.eye(3))
+    assert sign.item() == -1 and logarithm.item() == pytest.approx(3 * math.log(2))
+    assert rustnn.eye(2).det().shape == () and math.isnan(rustnn.logdet(-rustnn.eye(1)).item())
+
+
+def test_functions_of_layers_are_at_the_top_level_too():
+    x = rustnn.ones(1, 4, 2, 2)
+    assert rustnn.pixel_shuffle(x, 2).shape == (1, 1, 4, 4)
+    assert rustnn.cosine_similarity(rustnn.ones(1, 2), rustnn.ones(1, 2)).item() == pytest.approx(1.0)
