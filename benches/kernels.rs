@@ -96,7 +96,7 @@ fn convolution(c: &mut Criterion) {
 
 fn rows(c: &mut Criterion) {
     let shape = [1024, 1024];
-    let bytes = |passes: u64| Throughput::Bytes(passes * 4 << 20);
+    let bytes = |passes: u64| Throughput::Bytes(passes * (4 << 20));
     let layer_norm = vec![tensor(&shape), ints(&[1024]), tensor(&[1024]), tensor(&[1024]), Arg::Float(1e-5)];
     let calls = vec![
         ("softmax".into(), bytes(2), Call::new("softmax(Tensor self, int dim,", vec![tensor(&shape), Arg::Int(1), Arg::None])),

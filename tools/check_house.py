@@ -44,7 +44,7 @@ ONLY_IN = {
     "rayon": {"rustnn-kernels"},
     "fearless_simd": {"rustnn-kernels"},
 }
-# Where `unsafe` may stand: the rooms of design §1, with the tests and benches inside them, and the program that measures
+# Where `unsafe` may stand: the rooms of design §1 with the tests and benches inside them, and the program that measures
 # the bare machine, which depends on no crate.
 UNSAFE_ROOMS = ("src/tensor/", "src/kernels/", "src/gpu/", "src/python/", "benches/limits.rs")
 # The one file that may name rayon: a forked child and a caller's own pool are handled there.

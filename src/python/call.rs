@@ -81,8 +81,8 @@ fn check_meta(schema: &Schema, values: &Values) -> rustnn_tensor::Result<()> {
     let has_data = |t: &rustnn_ops::Tensor| !t.array().is_meta();
     let mixed = values.iter().any(|value| match value {
         Arg::Tensor(t) => has_data(t),
-        Arg::Tensors(all) => all.iter().any(|t| has_data(t)),
-        Arg::OptionalTensors(all) => all.iter().flatten().any(|t| has_data(t)),
+        Arg::Tensors(all) => all.iter().any(&has_data),
+        Arg::OptionalTensors(all) => all.iter().flatten().any(&has_data),
         _ => false,
     });
     if mixed && !elementwise {
