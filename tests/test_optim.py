@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pickle
 from pathlib import Path
 
@@ -421,3 +422,78 @@ def test_an_optimizer_minimizes_the_rosenbrock_valley():
         loss.backward()
         optimizer.step()
     assert point.tolist() == pytest.approx([1.0, 1.0], abs=1e-2)
+
+
+FURTHER = [
+    ("Adadelta", {"lr": 20.0}),
+    ("Adagrad", {"lr": 0.5}),
+    ("RMSprop", {"lr": 0.05}),
+    ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True}),
+    ("LBFGS", {}),
+    ("LBFGS", {"line_search_fn": "strong_wolfe"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), FURTHER)
+def test_further_optimizers_descend_into_a_valley_and_go_on_from_their_state(kind, options):
+    def descend(count, weight, optimizer):
+        def closure():
+            optimizer.zero_grad()
+            loss = ((weight - rustnn.tensor([1.0, -2.0])) ** 2 * rustnn.tensor([1.0, 10.0])).sum()
+            loss.backward()
+            return loss
+
+        return [optimizer.step(closure).item() for _ in range(count)]
+
+    def begin():
+        weight = rustnn.nn.Parameter(rustnn.tensor([3.0, 2.0]))
+        return weight, getattr(rustnn.optim, kind)([weight], **options)
+
+    weight, optimizer = begin()
+    losses = descend(150, weight, optimizer)
+    assert losses[0] == 164.0 and losses[-1] < 1.0
+
+    first, optimizer = begin()
+    descend(3, first, optimizer)
+    second, other = begin()
+    second.data.copy_(first.data)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert descend(3, first, optimizer) == descend(3, second, other)
+
+
+def test_rmsprop_and_adagrad_begin_with_steps_of_known_length():
+    for kind, length in (("RMSprop", 0.1 / math.sqrt(0.01)), ("Adagrad", 0.1), ("Adadelta", None)):
+        weight = rustnn.nn.Parameter(rustnn.zeros(1))
+        optimizer = getattr(rustnn.optim, kind)([weight], lr=0.1)
+        (weight * 5).sum().backward()
+        optimizer.step()
+        expected = 0.1 * math.sqrt(1e-6 / (2.5 + 1e-6)) * 5 if length is None else length
+        assert weight.item() == pytest.approx(-expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: rustnn.optim.Adadelta(p, rho=2), "Invalid rho value: 2"),
+        (lambda p: rustnn.optim.RMSprop(p, alpha=-1), "Invalid alpha value: -1"),
+        (lambda p: rustnn.optim.Adagrad(p, lr_decay=-1), "Invalid lr_decay value: -1"),
+        (lambda p: rustnn.optim.LBFGS(p, lr=-1), "Invalid learning rate: -1"),
+        (lambda p: rustnn.optim.LBFGS([{"params": p}, {"params": [rustnn.nn.Parameter(rustnn.ones(1))]}]), "groups"),
+    ],
+)
+def test_further_optimizers_refuse_options_outside_their_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make([rustnn.nn.Parameter(rustnn.ones(1))])
+
+
+def test_lbfgs_without_a_closure_raises_and_so_does_an_unknown_line_search():
+    weight = rustnn.nn.Parameter(rustnn.ones(1))
+    with pytest.raises(TypeError, match="closure"):
+        rustnn.optim.LBFGS([weight]).step()
+
+    def closure():
+        weight.grad = rustnn.ones(1)
+        return weight.sum()
+
+    with pytest.raises(RuntimeError, match="only 'strong_wolfe' is supported"):
+        rustnn.optim.LBFGS([weight], line_search_fn="golden").step(closure)

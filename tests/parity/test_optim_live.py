@@ -25,6 +25,12 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"lr": 0.02, "amsgrad": True, "maximize": True}),
     ("AdamW", {}),
     ("AdamW", {"lr": 0.02, "weight_decay": 0.3, "amsgrad": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.7, "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
+    ("RMSprop", {}),
+    ("RMSprop", {"lr": 0.02, "alpha": 0.8, "momentum": 0.9, "centered": True, "eps": 1e-2, "weight_decay": 0.1}),
 ]
 each_optimizer = pytest.mark.parametrize(
     ("kind", "options"), OPTIMIZERS, ids=[f"{i}-{o[0]}" for i, o in enumerate(OPTIMIZERS)]
@@ -129,7 +135,7 @@ def test_every_optimizer_is_compared() -> None:
         found = {name: getattr(t.optim, name) for name in dir(t.optim)}
         return {name for name, c in found.items() if isinstance(c, type) and issubclass(c, base) and c is not base}
 
-    assert (kinds(rustnn) & kinds(torch)) - {kind for kind, _ in OPTIMIZERS} == set()
+    assert (kinds(rustnn) & kinds(torch)) - {kind for kind, _ in OPTIMIZERS} == {"LBFGS"}  # below
 
 
 # ----------------------------------------------------------------------------------------------------------- schedulers
@@ -247,3 +253,23 @@ def test_every_scheduler_is_compared() -> None:
 
     assert kinds(rustnn) == kinds(torch)
     assert kinds(torch) - {kind for kind, *_ in SCHEDULERS} == set()
+
+
+@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
+@pytest.mark.parametrize("lr", [1, 0.1])
+def test_lbfgs_takes_the_same_path_through_rosenbrocks_valley(line_search: str | None, lr: float) -> None:
+    def path(t: Any) -> list[float]:
+        p = t.nn.Parameter(t.tensor([-1.2, 1.0], dtype=t.float64))
+        optimizer = t.optim.LBFGS([p], lr=lr, line_search_fn=line_search)
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2
+            loss.backward()
+            return loss
+
+        losses = [optimizer.step(closure).item() for _ in range(4)]
+        state = optimizer.state[p]
+        return [*losses, *p.tolist(), state["func_evals"], state["n_iter"]]
+
+    np.testing.assert_allclose(path(rustnn), path(torch), rtol=1e-5)

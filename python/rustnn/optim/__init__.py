@@ -6,6 +6,10 @@ from .adamw import AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+__all__ = ["LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
 
-__getattr__, __dir__ = names_on_demand(__name__, modules=("lr_scheduler",))
+__getattr__, __dir__ = names_on_demand(
+    __name__,
+    modules=("lr_scheduler",),
+    names={"Adadelta": "adadelta", "Adagrad": "adagrad", "LBFGS": "lbfgs", "RMSprop": "rmsprop"},
+)
