@@ -179,6 +179,8 @@ class Tensor:
         """Sum: `input + alpha * other`."""
     def add_(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """Sum: `input + alpha * other`."""
+    def addbmm(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.addbmm`."""
     def addcdiv(self, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`input + value * tensor1 / tensor2`."""
     def addcdiv_(self, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1) -> Tensor:
@@ -191,6 +193,8 @@ class Tensor:
         """`beta * self + alpha * mat1 @ mat2`."""
     def addmv(self, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * mat @ vec`."""
+    def addr(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.addr`."""
     def adjoint(self) -> Tensor:
         """The last two dimensions exchanged (numbers here are real)."""
     @overload
@@ -206,11 +210,15 @@ class Tensor:
         """Least over dimensions; equal ones share the gradient."""
     def aminmax(self, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Least and greatest."""
+    def angle(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.angle`."""
     @overload
     def any(self) -> Tensor:
         """Whether any element is not zero."""
     @overload
     def any(self, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+    def apply_(self, callable: Any) -> Any:
+        """Each element replaced by what a function makes of it: slow."""
     def arccos(self, *, out: Tensor | None = None) -> Tensor:
         """Inverse cosine; radians."""
     def arccos_(self) -> Tensor:
@@ -361,6 +369,8 @@ class Tensor:
     def clip_(self, min: Tensor | None = None, max: Tensor | None = None) -> Tensor: ...
     def clone(self, *, memory_format: Any | None = None) -> Tensor:
         """A copy with memory of its own."""
+    def conj(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.conj`."""
     def contiguous(self, *, memory_format: Any | None = None) -> Tensor:
         """The tensor itself if it is dense in the order of the format, else a copy that is."""
     def copy_(self, src: Tensor, non_blocking: _bool = False) -> Tensor:
@@ -369,6 +379,8 @@ class Tensor:
         """The magnitude of `input` with the sign of `other`."""
     def copysign_(self, other: Tensor | _Number) -> Tensor:
         """The magnitude of `input` with the sign of `other`."""
+    def corrcoef(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.corrcoef`."""
     def cos(self, *, out: Tensor | None = None) -> Tensor:
         """Cosine; radians."""
     def cos_(self) -> Tensor:
@@ -379,6 +391,8 @@ class Tensor:
         """Hyperbolic cosine."""
     def count_nonzero(self, dim: _IntList | None = None) -> Tensor:
         """How many elements are not zero."""
+    def cov(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.cov`."""
     def cpu(self, memory_format: Any = ...) -> Any:
         """The tensor on the CPU; itself if it is there."""
     def cross(self, other: Tensor | _Number, dim: _int | None = None) -> Tensor:
@@ -406,6 +420,8 @@ class Tensor:
         """Degrees to radians."""
     def deg2rad_(self) -> Tensor:
         """Degrees to radians."""
+    def det(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.det`."""
     def detach(self) -> Tensor:
         """The same memory without history."""
     def detach_(self) -> Tensor:
@@ -422,6 +438,10 @@ class Tensor:
         """A matrix with all elements on its diagonal."""
     def diagonal(self, offset: _int = 0, dim1: _int = 0, dim2: _int = 1) -> Tensor:
         """The diagonal of two dimensions."""
+    def diagonal_scatter(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.diagonal_scatter`."""
+    def diff(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.diff`."""
     def digamma(self, *, out: Tensor | None = None) -> Tensor:
         """Derivative of `ln Γ`."""
     def digamma_(self) -> Tensor:
@@ -429,6 +449,8 @@ class Tensor:
     def dim(self) -> Any: ...
     def dim_order(self) -> Any:
         """The dimensions from the largest stride to the smallest."""
+    def dist(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.dist`."""
     def div(self, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Tensor | None = None) -> Tensor:
         """Quotient, a float for integers too; rounded by `floor` or `trunc` if asked."""
     def div_(self, other: Tensor | _Number, *, rounding_mode: _str | None = None) -> Tensor:
@@ -441,6 +463,8 @@ class Tensor:
         """Inner product of two vectors."""
     def double(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.float64."""
+    def dsplit(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.dsplit`."""
     @property
     def dtype(self) -> Any: ...
     @dtype.setter
@@ -487,6 +511,8 @@ class Tensor:
         """Exponential, in place."""
     def fill_(self, value: Tensor | _Number) -> Tensor:
         """Writes one value everywhere."""
+    def fill_diagonal_(self, fill_value: Any, wrap: Any = ...) -> Any:
+        """Fill the main diagonal; of a tall matrix from its start again after each row left out, if ``wrap``."""
     def fix(self, *, out: Tensor | None = None) -> Tensor:
         """The integer part."""
     def fix_(self) -> Tensor:
@@ -504,6 +530,8 @@ class Tensor:
         """Rows in reverse order."""
     def float(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.float32."""
+    def float_power(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.float_power`."""
     def floor(self, *, out: Tensor | None = None) -> Tensor:
         """Largest integer not above."""
     def floor_(self) -> Tensor:
@@ -570,6 +598,8 @@ class Tensor:
         """0 below zero, 1 above, `values` at zero."""
     def histc(self, bins: _int = 100, min: _Number = 0, max: _Number = 0, *, out: Tensor | None = None) -> Tensor:
         """Counts of elements in equal bins."""
+    def hsplit(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.hsplit`."""
     def hypot(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Length of the hypotenuse, `sqrt(a² + b²)`."""
     def hypot_(self, other: Tensor | _Number) -> Tensor:
@@ -596,6 +626,8 @@ class Tensor:
         """Sums of products over the last dimensions."""
     def int(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int32."""
+    def inverse(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.inverse`."""
     def is_complex(self) -> _bool:
         """Whether the dtype is complex."""
     def is_contiguous(self, memory_format: Any = ...) -> Any: ...
@@ -628,6 +660,8 @@ class Tensor:
     def is_nested(self) -> Any: ...
     @is_nested.setter
     def is_nested(self, value: Any) -> None: ...
+    def is_nonzero(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.is_nonzero`."""
     def is_pinned(self, device: Any = ...) -> Any:
         """Whether the memory is pinned: never."""
     @property
@@ -658,11 +692,15 @@ class Tensor:
         """Whether -inf."""
     def isposinf(self, *, out: Tensor | None = None) -> Tensor:
         """Whether +inf."""
+    def isreal(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.isreal`."""
     def item(self) -> Any: ...
     @property
     def itemsize(self) -> Any: ...
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
+    def kron(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.kron`."""
     def kthvalue(self, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The k-th least along a dimension, and its place."""
     @property
@@ -713,6 +751,8 @@ class Tensor:
         """`ln(exp(a) + exp(b))`, without overflow."""
     def logcumsumexp(self, dim: _int, *, out: Tensor | None = None) -> Tensor:
         """Logarithms of the sums of exponentials so far along a dimension."""
+    def logdet(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.logdet`."""
     def logical_and(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Whether both are non-zero."""
     def logical_and_(self, other: Tensor | _Number) -> Tensor:
@@ -745,6 +785,8 @@ class Tensor:
         """Whether less."""
     def lt_(self, other: Tensor | _Number) -> Tensor:
         """Whether less."""
+    @property
+    def mH(self) -> Any: ...
     @property
     def mT(self) -> Any: ...
     @mT.setter
@@ -830,6 +872,8 @@ class Tensor:
         """The lower median of all elements but NaN."""
     @overload
     def nanmedian(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
+    def nanquantile(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.nanquantile`."""
     def nansum(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """Sum, NaN counted as 0."""
     def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
@@ -904,6 +948,8 @@ class Tensor:
     def permute(self, *dims: _int) -> Tensor: ...
     def pin_memory(self, device: Any = ...) -> Any:
         """Accepted for compatibility: there is nothing to pin for."""
+    def pinverse(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.pinverse`."""
     def positive(self) -> Tensor:
         """The tensor itself."""
     def pow(self, exponent: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -921,6 +967,10 @@ class Tensor:
         """Writes to places of the flattened tensor."""
     def put_(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
         """Writes to places of the flattened tensor, in place."""
+    def qr(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.qr`."""
+    def quantile(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.quantile`."""
     def rad2deg(self, *, out: Tensor | None = None) -> Tensor:
         """Radians to degrees."""
     def rad2deg_(self) -> Tensor:
@@ -934,10 +984,14 @@ class Tensor:
     def random_(self, from_: _int, to: _int, *, generator: Generator | None = None) -> Tensor: ...
     def ravel(self) -> Tensor:
         """All dimensions made one."""
+    @property
+    def real(self) -> Any: ...
     def reciprocal(self, *, out: Tensor | None = None) -> Tensor:
         """Reciprocal: `1 / input`."""
     def reciprocal_(self) -> Tensor:
         """Reciprocal: `1 / input`."""
+    def record_stream(self, stream: Any) -> Any:
+        """Accepted for compatibility: there are no streams that memory could be in use on."""
     def register_hook(self, hook: Any) -> Any: ...
     def register_post_accumulate_grad_hook(self, hook: Any) -> Any: ...
     def relu(self, inplace: _bool = False) -> Tensor:
@@ -948,6 +1002,8 @@ class Tensor:
         """Remainder with the sign of the divisor, as Python's `%`."""
     def remainder_(self, other: Tensor | _Number) -> Tensor:
         """Remainder with the sign of the divisor, as Python's `%`."""
+    def renorm(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.renorm`."""
     @overload
     def repeat(self, repeats: Sequence[_int]) -> Tensor:
         """The tensor repeated along each dimension."""
@@ -972,6 +1028,14 @@ class Tensor:
     def reshape(self, *shape: _int) -> Tensor: ...
     def reshape_as(self, other: Tensor | _Number) -> Tensor:
         """The elements in the shape of `other`."""
+    def resize_(self, *sizes: Any, memory_format: Any = ...) -> Any:
+        """Another shape over the same memory; where that is too small, over new memory that begins with what was there."""
+    def resize_as_(self, the_template: Any, *, memory_format: Any = ...) -> Any:
+        """:meth:`resize_` to the shape of another tensor."""
+    def resolve_conj(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.resolve_conj`."""
+    def resolve_neg(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.resolve_neg`."""
     def retain_grad(self) -> Any: ...
     @property
     def retains_grad(self) -> Any: ...
@@ -1017,6 +1081,8 @@ class Tensor:
         """Reduces the elements of `src` that an index sends to one place, in place."""
     def select(self, dim: _int, index: _int) -> Tensor:
         """One index of a dimension."""
+    def select_scatter(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.select_scatter`."""
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
         """Sign: -1, 0 or 1."""
     def sgn_(self) -> Tensor:
@@ -1052,6 +1118,10 @@ class Tensor:
     def sinh_(self) -> Tensor:
         """Hyperbolic sine."""
     def size(self, dim: Any = ...) -> Any: ...
+    def slice_scatter(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.slice_scatter`."""
+    def slogdet(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.slogdet`."""
     def softmax(self, dim: _int, dtype: _dtype | None = None) -> Tensor:
         """exp(x) divided by its sum along a dimension."""
     def softplus(self, beta: _Number = 1, threshold: _Number = 20, *, out: Tensor | None = None) -> Tensor:
@@ -1088,6 +1158,8 @@ class Tensor:
         """All sizes of 1 dropped."""
     @overload
     def squeeze(self, dim: _IntList) -> Tensor: ...
+    def squeeze_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``squeeze`` gives, over the same memory."""
     @overload
     def std(self, unbiased: _bool = True) -> Tensor:
         """Standard deviation of all elements."""
@@ -1114,10 +1186,16 @@ class Tensor:
     def sum(self, dim: _IntList | None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor: ...
     def swapaxes(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
+    def swapaxes_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``swapaxes`` gives, over the same memory."""
     def swapdims(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
+    def swapdims_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``swapdims`` gives, over the same memory."""
     def t(self) -> Tensor:
         """The transpose of a matrix."""
+    def t_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``t`` gives, over the same memory."""
     def take(self, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Elements of the flattened tensor."""
     def take_along_dim(self, indices: Tensor, dim: _int | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -1153,6 +1231,8 @@ class Tensor:
         """Sum of a matrix's diagonal."""
     def transpose(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
+    def transpose_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``transpose`` gives, over the same memory."""
     def tril(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """The lower triangle of matrices, zeros above."""
     def tril_(self, diagonal: _int = 0) -> Tensor:
@@ -1187,6 +1267,8 @@ class Tensor:
         """The first of each run of equal neighbours."""
     def unsqueeze(self, dim: _int) -> Tensor:
         """A size of 1 put in."""
+    def unsqueeze_(self, *args: Any, **kwargs: Any) -> Any:
+        """The tensor itself in the shape that ``unsqueeze`` gives, over the same memory."""
     def untyped_storage(self) -> Any:
         """The storage behind the tensor: one object for all tensors over the same memory."""
     @overload
@@ -1196,10 +1278,14 @@ class Tensor:
     def var(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
     @overload
     def var(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+    def vdot(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.vdot`."""
     def view(self, *size: Any) -> Any:
         """The same memory in another shape, or read as another dtype."""
     def view_as(self, other: Tensor | _Number) -> Tensor:
         """A view in the shape of `other`."""
+    def vsplit(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.vsplit`."""
     def where(self, condition: Any, other: Any) -> Any:
         """Not PyTorch's argument order of the function: ``self`` where ``condition`` holds, else ``other``."""
     def xlogy(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
