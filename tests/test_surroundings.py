@@ -217,3 +217,52 @@ def test_tensors_that_have_the_common_shape_are_broadcast_to_themselves():
     matrix = rustnn.ones(2, 3)
     row, same = rustnn.broadcast_tensors(rustnn.ones(3), matrix)
     assert same is matrix and row.shape == (2, 3)
+
+
+def test_scripts_stay_python_and_traces_raise():
+    net = rustnn.nn.Linear(2, 1)
+    assert rustnn.jit.script(net) is net and rustnn.jit.ignore(len) is len and rustnn.jit.ignore(drop=True)(len) is len
+    assert not rustnn.jit.is_scripting() and not rustnn.onnx.is_in_onnx_export()
+    with pytest.raises(NotImplementedError, match=r"jit\.trace: rustnn has no TorchScript"):
+        rustnn.jit.trace(net, rustnn.ones(1, 2))
+    with pytest.raises(NotImplementedError, match=r"onnx\.export"):
+        rustnn.onnx.export(net, rustnn.ones(1, 2), "net.onnx")
+
+
+def test_close_tensors_pass_and_others_say_where_they_differ():
+    close = rustnn.testing.assert_close
+    close(rustnn.ones(2) + 1e-7, rustnn.ones(2))
+    close({"a": [1.0, None]}, {"a": [1.0, None]})
+    close(rustnn.tensor([math.nan]), rustnn.tensor([math.nan]), equal_nan=True)
+    with pytest.raises(AssertionError) as error:
+        close(rustnn.tensor([[1.0, 2.0], [3.0, 5.0]]), rustnn.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    assert str(error.value) == (
+        "Tensor-likes are not close!\n\nMismatched elements: 1 / 4 (25.0%)\n"
+        "Greatest absolute difference: 1.0 at index (1, 1) (up to 1e-05 allowed)\n"
+        "Greatest relative difference: 0.25 at index (1, 1) (up to 1.3e-06 allowed)"
+    )
+    with pytest.raises(AssertionError, match="NaN"):
+        close(rustnn.tensor([math.nan]), rustnn.tensor([math.nan]), msg=lambda text: "NaN: " + text)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "message"),
+    [
+        (rustnn.ones(2), rustnn.ones(3), r"attribute 'shape' do not match: torch.Size\(\[2\]\) != torch.Size\(\[3\]\)"),
+        (rustnn.ones(2), rustnn.ones(2).double(), "attribute 'dtype' do not match: torch.float32 != torch.float64"),
+        (rustnn.tensor([1, 2]), rustnn.tensor([1, 3]), "Tensor-likes are not equal!"),
+        (1.0, 2.0, "Scalars are not close!\n\nExpected 2.0 but got 1.0."),
+        ([1.0], [1.0, 2.0], "length of the sequences mismatch: 1 != 2"),
+        ({"a": 1.0}, {"b": 1.0}, "keys of the mappings do not match"),
+        ([rustnn.ones(2), 1.0], [rustnn.ones(2), 2.0], r"The failure occurred for item \[1\]"),
+        ([None], [1.0], "None mismatch"),
+    ],
+)
+def test_values_that_are_not_close_raise(actual, expected, message):
+    with pytest.raises(AssertionError, match=message):
+        rustnn.testing.assert_close(actual, expected)
+
+
+def test_one_tolerance_alone_raises():
+    with pytest.raises(ValueError, match="must both be specified"):
+        rustnn.testing.assert_close(1.0, 1.0, rtol=0.1)

@@ -1,0 +1,104 @@
+"""TorchScript is not here: what a program scripts stays the Python it was; traces and script files raise."""
+
+
+__all__ = """
+    Final annotate export fork freeze ignore interface is_scripting is_tracing isinstance load optimize_for_inference
+    save script script_if_tracing set_fusion_strategy trace trace_module unused wait
+""".split()
+
+
+def script(obj=None, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):
+    """The function, class or module itself; without one, a decorator. It has no ``save``."""
+    return obj if obj is not None else lambda function: function
+
+
+def script_if_tracing(fn):
+    """The function itself."""
+    return fn
+
+
+def export(fn):
+    """The function itself."""
+    return fn
+
+
+def interface(obj):
+    """The class itself."""
+    return obj
+
+
+def ignore(drop=False, **kwargs):
+    """The function itself; with an option, a decorator."""
+    return drop if callable(drop) else lambda function: function
+
+
+def unused(fn):
+    """The function itself."""
+    return fn
+
+
+def freeze(mod, preserved_attrs=None, optimize_numerics=True):
+    """The module itself.
+
+    Raises: RuntimeError if it is in training mode.
+    """
+    if mod.training:
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module "
+            "before freezing."
+        )
+    return mod
+
+
+def optimize_for_inference(mod, other_methods=None):
+    """The module itself."""
+    return mod
+
+
+def is_scripting():
+    """Whether this runs inside TorchScript: never."""
+    return False
+
+
+def is_tracing():
+    """Whether a trace is being recorded: never."""
+    return False
+
+
+def annotate(the_type, the_value):
+    """The value itself."""
+    return the_value
+
+
+def isinstance(obj, target_type):
+    """Whether an object is of a type or of one in a tuple."""
+    import builtins
+
+    return builtins.isinstance(obj, target_type)
+
+
+def fork(func, *args, **kwargs):
+    """What the function returns: it is called at once."""
+    return func(*args, **kwargs)
+
+
+def wait(future):
+    """What :func:`fork` returned."""
+    return future
+
+
+def set_fusion_strategy(strategy):
+    """Accepted for compatibility: there is nothing to fuse. Returns the former strategy: none."""
+    return []
+
+
+def _refused(name):
+    def function(*args, **kwargs):
+        raise NotImplementedError(f"jit.{name}: rustnn has no TorchScript; keep the module and its state dict")
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = "Raises NotImplementedError: there is no TorchScript."
+    return function
+
+
+load, save, trace, trace_module = map(_refused, ("load", "save", "trace", "trace_module"))
