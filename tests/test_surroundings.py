@@ -266,3 +266,66 @@ def test_values_that_are_not_close_raise(actual, expected, message):
 def test_one_tolerance_alone_raises():
     with pytest.raises(ValueError, match="must both be specified"):
         rustnn.testing.assert_close(1.0, 1.0, rtol=0.1)
+
+
+def test_foreach_functions_do_an_op_on_each_tensor_of_a_list():
+    tensors = [rustnn.ones(2), rustnn.full((1,), 4.0)]
+    assert [t.tolist() for t in rustnn._foreach_mul(tensors, 3)] == [[3.0, 3.0], [12.0]]
+    assert rustnn._foreach_add_(tensors, [rustnn.ones(2), rustnn.ones(1)], alpha=2) is None
+    assert [t.tolist() for t in tensors] == [[3.0, 3.0], [6.0]]
+    rustnn._foreach_addcdiv_(tensors, tensors, tensors, value=2)
+    assert [t.tolist() for t in tensors] == [[5.0, 5.0], [8.0]]
+    rustnn._foreach_lerp_(tensors, [rustnn.zeros(2), rustnn.zeros(1)], 0.5)
+    assert [norm.item() for norm in rustnn._foreach_norm(tensors)] == pytest.approx([2.5 * math.sqrt(2), 4.0])
+    rustnn._foreach_zero_(tensors)
+    assert not any(t.any() for t in tensors)
+    with pytest.raises(RuntimeError, match="same number of tensors, got 2 and 1"):
+        rustnn._foreach_add(tensors, [rustnn.ones(2)])
+    with pytest.raises(RuntimeError, match="at least one tensor"):
+        rustnn._foreach_sqrt([])
+
+
+def test_every_foreach_function_is_reached_from_the_top_level():
+    from rustnn import foreach
+
+    assert foreach.__all__ == [name for name in foreach.__all__ if getattr(rustnn, name) is getattr(foreach, name)]
+
+
+def test_a_kernel_of_attention_is_chosen_without_effect():
+    from rustnn.nn.attention import SDPBackend, sdpa_kernel
+
+    q = rustnn.randn(1, 3, 4)
+    attend = rustnn.nn.functional.scaled_dot_product_attention
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+        inside = attend(q, q, q)
+    assert inside.equal(attend(q, q, q))
+    with pytest.raises(TypeError, match="instance of SDPBackend"), sdpa_kernel("flash"):
+        pass
+
+
+def test_weights_are_fetched_once_and_checked(tmp_path, capsys):
+    import hashlib
+
+    source = tmp_path / "source.pt"
+    rustnn.save({"weight": rustnn.ones(2)}, source)
+    digits = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
+    named = source.rename(tmp_path / f"net-{digits}.pth")
+    url, folder = named.as_uri(), str(tmp_path / "kept")
+    load = rustnn.hub.load_state_dict_from_url
+    assert load(url, folder, check_hash=True)["weight"].tolist() == [1.0, 1.0]
+    assert "Downloading" in capsys.readouterr().err
+    named.unlink()
+    assert load(url, folder, check_hash=True)["weight"].tolist() == [1.0, 1.0]
+    wrong = tmp_path / "net-00000000.pth"
+    wrong.write_bytes(b"other")
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        load(wrong.as_uri(), folder, check_hash=True, progress=False)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [f"net-{digits}.pth"]
+
+
+def test_the_folder_for_downloads_can_be_set(monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", "/somewhere")
+    monkeypatch.setattr(rustnn.hub, "_folder", None)
+    assert rustnn.hub.get_dir() == "/somewhere/hub"
+    rustnn.hub.set_dir("/elsewhere")
+    assert rustnn.hub.get_dir() == "/elsewhere"

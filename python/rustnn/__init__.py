@@ -50,6 +50,7 @@ __getattr__, __dir__ = names_on_demand(
         "func",
         "functional",
         "gpu",
+        "hub",
         "jit",
         "linalg",
         "mps",
@@ -73,6 +74,17 @@ __getattr__, __dir__ = names_on_demand(
             poisson_nll_loss triplet_margin_loss""".split(),
             "nn.functional",
         ),
+        **{
+            f"_foreach_{name}": "foreach"
+            for name in """
+                abs abs_ add add_ addcdiv addcdiv_ addcmul addcmul_ ceil ceil_ clamp_max clamp_max_
+                clamp_min clamp_min_ copy_ cos cos_ div div_ erf erf_ exp exp_ expm1 expm1_ floor
+                floor_ lerp lerp_ log log10 log10_ log1p log1p_ log2 log2_ log_ maximum maximum_
+                minimum minimum_ mul mul_ neg neg_ norm pow pow_ reciprocal reciprocal_ round round_
+                rsqrt rsqrt_ sigmoid sigmoid_ sign sign_ sin sin_ sqrt sqrt_ sub sub_ tan tan_ tanh
+                tanh_ trunc trunc_ zero_
+            """.split()
+        },
         "GradScaler": "amp",
         "autocast": "amp",
         "compile": "compiler",
@@ -107,6 +119,7 @@ if TYPE_CHECKING:
         func,
         functional,
         gpu,
+        hub,
         jit,
         linalg,
         mps,

@@ -1,10 +1,21 @@
 """TorchScript is not here: what a program scripts stays the Python it was; traces and script files raise."""
 
+import typing
 
 __all__ = """
     Final annotate export fork freeze ignore interface is_scripting is_tracing isinstance load optimize_for_inference
     save script script_if_tracing set_fusion_strategy trace trace_module unused wait
 """.split()
+
+Final = typing.Final  # of attributes that TorchScript would take for constants
+
+
+def _overload(func):
+    """The function itself."""
+    return func
+
+
+_overload_method = _overload
 
 
 def script(obj=None, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):
