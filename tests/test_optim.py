@@ -427,6 +427,9 @@ def test_an_optimizer_minimizes_the_rosenbrock_valley():
 FURTHER = [
     ("Adadelta", {"lr": 20.0}),
     ("Adagrad", {"lr": 0.5}),
+    ("Adamax", {"lr": 0.1}),
+    ("NAdam", {"lr": 0.1}),
+    ("RAdam", {"lr": 0.06}),
     ("RMSprop", {"lr": 0.05}),
     ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True}),
     ("LBFGS", {}),

@@ -29,6 +29,15 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("Adadelta", {"lr": 0.5, "rho": 0.7, "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    # Loading widens its float32 product of momenta to the parameter's dtype, so that steps in float64 part at 1e-9.
+    ("NAdam", {"lr": 1e-4, "betas": (0.8, 0.9), "weight_decay": 0.1, "momentum_decay": 0.1}),
+    ("NAdam", {"lr": 1e-4, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.7), "weight_decay": 0.1, "maximize": True}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1, "decoupled_weight_decay": True}),
     ("RMSprop", {}),
     ("RMSprop", {"lr": 0.02, "alpha": 0.8, "momentum": 0.9, "centered": True, "eps": 1e-2, "weight_decay": 0.1}),
 ]

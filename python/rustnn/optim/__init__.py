@@ -6,10 +6,12 @@ from .adamw import AdamW
 from .optimizer import Optimizer
 from .sgd import SGD
 
-__all__ = ["LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = """
+    LBFGS SGD Adadelta Adagrad Adam AdamW Adamax NAdam Optimizer RAdam RMSprop lr_scheduler
+""".split()
 
 __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=("lr_scheduler",),
-    names={"Adadelta": "adadelta", "Adagrad": "adagrad", "LBFGS": "lbfgs", "RMSprop": "rmsprop"},
+    names={name: name.lower() for name in ("Adadelta", "Adagrad", "Adamax", "LBFGS", "NAdam", "RAdam", "RMSprop")},
 )
