@@ -28,8 +28,10 @@ for _name in ("enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "S
 del _name
 
 from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
+from .torch_version import TorchVersion  # noqa: E402
 
-__version__ = "0.1.0"
+# The version of PyTorch whose names and semantics these are, which programs ask for; the package's own behind it.
+__version__ = TorchVersion("2.13.0+rustnn.0.1.0")
 
 newaxis = None
 
