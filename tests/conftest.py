@@ -1,7 +1,12 @@
 """Settings for all Python tests."""
 
+import signal
+
 import hypothesis
 import pytest
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and so would the programs be that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Same examples in every run: a failure is the change's, not the draw's. Time limits are pytest-timeout's.
 hypothesis.settings.register_profile("house", derandomize=True, deadline=None, max_examples=60)
