@@ -165,8 +165,8 @@ def machine(measured: dict[str, float]) -> list[str]:
         f"- processor: {processor} ({', '.join(features)}), {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
         f"- memory: {memory_gb:.0f} GiB; transparent huge pages: `{huge_pages}`",
         f"- {platform.system()} {platform.release()}, Python {platform.python_version()}, PyTorch {torch.__version__} "
-        f"with {torch.get_num_threads()} threads, rustnn {rustnn.version.rustnn} with {rustnn.get_num_threads()} threads, "
-        f"SIMD level {level}",
+        f"with {torch.get_num_threads()} threads, rustnn {rustnn.version.rustnn} with "
+        f"{rustnn.get_num_threads()} threads, SIMD level {level}",
         f"- limits measured by `limits.rs` in the same run: {measured['fma_gflop_s']:.0f} GFLOP/s of f32 "
         f"multiply-adds, {measured['memory_gb_s']:.1f} GB/s of memory traffic on all cores; a float addition in the "
         f"interpreter takes {measured['python_call_ns']:.0f} ns, "
