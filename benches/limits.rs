@@ -50,7 +50,7 @@ fn best(cores: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
 fn memory(len: usize) -> &'static mut [u64] {
     const HUGE_BYTES: usize = 2 << 20;
     let layout = Layout::from_size_align(len * 8, HUGE_BYTES).expect("a valid layout");
-    // SAFETY: the memory is fresh, zeroed, aligned, of `len` words, and never freed.
+    // SAFETY: the memory is fresh, aligned, of `len` words, written before it is read, and never freed.
     unsafe {
         let ptr = std::alloc::alloc(layout);
         assert!(!ptr.is_null(), "no memory");
