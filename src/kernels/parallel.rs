@@ -9,7 +9,7 @@
 //! inside a loop, run serially.
 
 use crate::interrupt;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+pub use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ops::Range;

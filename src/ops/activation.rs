@@ -35,7 +35,7 @@ pub fn gelu(x: &Tensor, approximate: &str) -> Result<Tensor> {
 }
 
 /// The weight has one number, or one for each channel (dimension 1).
-fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     ensure!(weight.rank() <= 1, Runtime, "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}", weight.rank());
     ensure!(
         x.dtype() == weight.dtype(),
@@ -62,6 +62,17 @@ fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     call(&rows::PRELU, &[x.into(), (&weight).into()], &[])
 }
 
+/// The first half of a dimension times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083.
+pub fn glu(x: &Tensor, dim: i64) -> Result<Tensor> {
+    ensure!(x.rank() > 0, Runtime, "glu does not support 0-dimensional tensors");
+    let d = rustnn_tensor::shape::wrap_dim(dim, x.rank())?;
+    let n = x.shape()[d];
+    ensure!(n % 2 == 0, Runtime, "Halving dimension must be even, but dimension {d} is size {n}");
+    let half = |i: usize| crate::views::narrow(x, d as i64, (i * n / 2) as i64, (n / 2) as i64);
+    let gate = call(&rows::SIGMOID, &[(&half(1)?).into()], &[])?;
+    Ok(crate::tape::named(crate::mul(&half(0)?, &gate)?, "GluBackward0"))
+}
+
 crate::ops! {
     "relu(Tensor self, bool inplace=False)" Both "Rectified linear unit, `max(x, 0)`." => |a| either(&rows::RELU, a.tensor(0)?, &[], a.bool(1)?)?;
     "relu_(Tensor self)" Both "Rectified linear unit, in place." => |a| either(&rows::RELU, a.tensor(0)?, &[], true)?;
@@ -75,16 +86,7 @@ crate::ops! {
     "leaky_relu(Tensor self, Scalar negative_slope=0.01, bool inplace=False)" Function "`x` above 0, a slope below." => |a| either(&rows::LEAKY_RELU, a.tensor(0)?, &[a.scalar(1)?], a.bool(2)?)?;
     "leaky_relu_(Tensor self, Scalar negative_slope=0.01)" Function "`x` above 0, a slope below, in place." => |a| either(&rows::LEAKY_RELU, a.tensor(0)?, &[a.scalar(1)?], true)?;
     "prelu(Tensor self, Tensor weight)" Both "`x` above 0, a learned slope below." => |a| prelu(a.tensor(0)?, a.tensor(1)?)?;
-    "glu(Tensor self, int dim=-1)" Function "The first half times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083." => |a| {
-        let x = a.tensor(0)?;
-        ensure!(x.rank() > 0, Runtime, "glu does not support 0-dimensional tensors");
-        let d = rustnn_tensor::shape::wrap_dim(a.int(1)?, x.rank())?;
-        let n = x.shape()[d];
-        ensure!(n % 2 == 0, Runtime, "Halving dimension must be even, but dimension {d} is size {n}");
-        let half = |i: usize| crate::views::narrow(x, d as i64, (i * n / 2) as i64, (n / 2) as i64);
-        let gate = call(&rows::SIGMOID, &[(&half(1)?).into()], &[])?;
-        crate::tape::named(crate::mul(&half(0)?, &gate)?, "GluBackward0")
-    };
+    "glu(Tensor self, int dim=-1)" Function "The first half times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083." => |a| glu(a.tensor(0)?, a.int(1)?)?;
     "gelu(Tensor self, *, str approximate='none')" Function "Gaussian error linear unit." => |a| gelu(a.tensor(0)?, a.str(1)?)?;
     "silu(Tensor self, bool inplace=False)" Function "`x * sigmoid(x)`." => |a| either(&rows::SILU, a.tensor(0)?, &[], a.bool(1)?)?;
     "mish(Tensor self, bool inplace=False)" Function "`x * tanh(softplus(x))`." => |a| either(&rows::MISH, a.tensor(0)?, &[], a.bool(1)?)?;

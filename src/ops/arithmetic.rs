@@ -141,9 +141,10 @@ fn as_named(out: Output, name: &'static str) -> Output {
     }
 }
 
-fn clamp(x: &Tensor, a: &Args, out: Option<&Tensor>) -> Result<Output> {
-    let x = &with_bounds(x, &[a.opt_scalar(1)?, a.opt_scalar(2)?])?;
-    match (a.opt_scalar(1)?, a.opt_scalar(2)?) {
+/// Elements held between two numbers, at least one of which is given.
+pub fn clamp(x: &Tensor, min: Option<Scalar>, max: Option<Scalar>, out: Option<&Tensor>) -> Result<Output> {
+    let x = &with_bounds(x, &[min, max])?;
+    match (min, max) {
         (Some(min), Some(max)) => into(&rows::CLAMP, &[x.into()], &[min, max], out),
         (Some(min), None) => into(&rows::CLAMP_MIN, &[x.into()], &[min], out).map(as_clamp),
         (None, Some(max)) => into(&rows::CLAMP_MAX, &[x.into()], &[max], out).map(as_clamp),
@@ -207,15 +208,15 @@ fn lerp(a: &Args, out: Option<&Tensor>) -> Result<Output> {
     into(&rows::LERP, &[a.operand(0)?, a.operand(1)?, a.operand(2)?], &[], out)
 }
 
-fn condition(a: &Args) -> Result<Output> {
-    let (c, x, y) = (a.tensor(0)?, a.operand(1)?, a.operand(2)?);
+/// `x` where `c` holds, else `y`.
+pub fn choose(c: &Tensor, x: Operand, y: Operand, out: Option<&Tensor>) -> Result<Output> {
     // Two numbers decide the dtype between themselves.
     if let (Operand::Scalar(x), Operand::Scalar(y)) = (x, y) {
         let dtype = crate::row::result_type(&[Operand::Scalar(x), Operand::Scalar(y)])?;
         let (x, y) = (crate::create::full(&[], x, dtype)?, crate::create::full(&[], y, dtype)?);
         return call(&rows::WHERE, &[c.into(), (&x).into(), (&y).into()], &[]).map(Output::Tensor);
     }
-    into(&rows::WHERE, &[c.into(), x, y], &[], a.opt_tensor(3)?)
+    into(&rows::WHERE, &[c.into(), x, y], &[], out)
 }
 
 fn masked_fill_value(value: Operand) -> Result<Scalar> {
@@ -228,7 +229,7 @@ fn masked_fill_value(value: Operand) -> Result<Scalar> {
     }
 }
 
-fn masked_fill(x: &Tensor, mask: &Tensor, value: Operand) -> Result<Tensor> {
+pub fn masked_fill(x: &Tensor, mask: &Tensor, value: Operand) -> Result<Tensor> {
     // A value that requires a gradient is chosen, not written.
     if let Operand::Tensor(v) = value
         && v.rank() == 0
@@ -339,7 +340,7 @@ crate::ops! {
         }
         written(x)
     };
-    "clamp(Tensor self, Scalar? min=None, Scalar? max=None, *, Tensor? out=None)" Both "Held between `min` and `max`." => |a| clamp(a.tensor(0)?, a, a.opt_tensor(3)?)?;
+    "clamp(Tensor self, Scalar? min=None, Scalar? max=None, *, Tensor? out=None)" Both "Held between `min` and `max`." => |a| clamp(a.tensor(0)?, a.opt_scalar(1)?, a.opt_scalar(2)?, a.opt_tensor(3)?)?;
     "clamp(Tensor self, Tensor? min=None, Tensor? max=None, *, Tensor? out=None)" Both "Held between the tensors `min` and `max`." => |a| clamp_tensors(a, a.opt_tensor(3)?)?;
     "clamp_(Tensor self, Scalar? min=None, Scalar? max=None)" Both "Held between `min` and `max`, in place." => |a| {
         let x = a.tensor(0)?;
@@ -386,7 +387,7 @@ crate::ops! {
         call_inplace(&rows::LERP, a.tensor(0)?, &[a.operand(1)?, a.operand(2)?], &[])?;
         written(a.tensor(0)?)
     };
-    "where(Tensor condition, Operand input, Operand other, *, Tensor? out=None)" Function "`input` where the condition holds, else `other`." => |a| condition(a)?;
+    "where(Tensor condition, Operand input, Operand other, *, Tensor? out=None)" Function "`input` where the condition holds, else `other`." => |a| choose(a.tensor(0)?, a.operand(1)?, a.operand(2)?, a.opt_tensor(3)?)?;
     "_where(Tensor self, Tensor condition, Operand other)" Method "`self` where the condition holds, else `other`." =>
         |a| call(&rows::WHERE, &[a.operand(1)?, a.operand(0)?, a.operand(2)?], &[])?;
     "masked_fill(Tensor self, Tensor mask, Operand value)" Both "`value` where the mask holds." => |a| masked_fill(a.tensor(0)?, a.tensor(1)?, a.operand(2)?)?;

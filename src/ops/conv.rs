@@ -134,7 +134,9 @@ fn three_padding(sizes: &[usize]) -> [usize; 3] {
     out
 }
 
-enum Padding<'a> {
+/// Zeros around the input.
+#[derive(Clone, Copy, Debug)]
+pub enum Padding<'a> {
     Sizes(&'a [i64]),
     /// `same` or `valid`.
     Named(&'a str),
@@ -180,7 +182,9 @@ fn check_operands(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, n: usize, trans
     Ok(())
 }
 
-fn conv(
+/// The convolution of (N, C, …) or (C, …) with a weight (O, C / groups, K, …) over `n` spatial dimensions; sizes are one number for
+/// all or `n` numbers.
+pub fn conv(
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,
@@ -272,8 +276,9 @@ fn conv(
     call(Product::Forward, &sizes, x, w, bias)
 }
 
+/// The gradient of [`conv`] with respect to its input, as an op; the weight is (C, O / groups, K, …), `extra` the output padding.
 #[allow(clippy::too_many_arguments)]
-fn conv_transpose(
+pub fn conv_transpose(
     x: &Tensor,
     w: &Tensor,
     bias: Option<&Tensor>,

@@ -2,7 +2,8 @@
 //! `cumsum`, `cumprod`, `logcumsumexp`.
 
 use crate::copy;
-use crate::device::arrays::{self, Extreme, Fold};
+pub use crate::device::arrays::Extreme;
+use crate::device::arrays::{self, Fold};
 use crate::device::indexing::{self, Scan};
 use crate::formula::{Formula, as_vector, attach, zeros};
 use crate::index::{gather, scatter, scatter_add};

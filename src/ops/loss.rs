@@ -42,6 +42,27 @@ fn elementwise(row: &'static Row, x: &Tensor, y: &Tensor, scalars: &[Scalar], ho
     reduced(&call(row, &[x.into(), y.into()], scalars)?, reduction(how)?)
 }
 
+/// `how` is `"none"`, `"mean"` or `"sum"`, in all losses.
+pub fn squared_error(x: &Tensor, y: &Tensor, how: &str) -> Result<Tensor> {
+    elementwise(&rows::SQUARED_ERROR, x, y, &[], how)
+}
+
+pub fn absolute_error(x: &Tensor, y: &Tensor, how: &str) -> Result<Tensor> {
+    elementwise(&rows::ABSOLUTE_ERROR, x, y, &[], how)
+}
+
+/// Squared below `beta`, absolute above.
+pub fn smooth_error(x: &Tensor, y: &Tensor, how: &str, beta: f64) -> Result<Tensor> {
+    ensure!(beta >= 0.0, Runtime, "smooth_l1_loss does not support negative values for beta.");
+    if beta == 0.0 { absolute_error(x, y, how) } else { elementwise(&rows::SMOOTH_ERROR, x, y, &[Scalar::Float(beta)], how) }
+}
+
+/// Squared below `delta`, linear above.
+pub fn huber_error(x: &Tensor, y: &Tensor, how: &str, delta: f64) -> Result<Tensor> {
+    ensure!(delta > 0.0, Runtime, "huber_loss does not support non-positive values for delta.");
+    elementwise(&rows::HUBER_ERROR, x, y, &[Scalar::Float(delta)], how)
+}
+
 /// A loss of classes: the same payload for log-probabilities and logits.
 struct ClassLoss {
     logits: bool,
@@ -163,7 +184,7 @@ impl Backward<Tensor> for ClassLoss {
 
 /// Cross-entropy of logits, or the negative log-likelihood of log-probabilities; (C) or (N, C, …).
 #[allow(clippy::too_many_arguments)]
-fn class_loss(
+pub fn class_loss(
     x: &Tensor,
     target: &Tensor,
     weight: Option<&Tensor>,
@@ -320,7 +341,7 @@ fn weighed(loss: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-fn kl_div(x: &Tensor, target: &Tensor, how: &str, log_target: bool) -> Result<Tensor> {
+pub fn kl_div(x: &Tensor, target: &Tensor, how: &str, log_target: bool) -> Result<Tensor> {
     let sub = |a: &Tensor, b: &Tensor| call(&rows::SUB, &[a.into(), b.into()], &[Scalar::Int(1)]);
     let loss = if log_target {
         crate::mul(&call(&rows::EXP, &[target.into()], &[])?, &sub(target, x)?)?
@@ -334,7 +355,7 @@ fn kl_div(x: &Tensor, target: &Tensor, how: &str, log_target: bool) -> Result<Te
     reduced(&loss, reduction(how)?)
 }
 
-fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Result<Tensor> {
+pub fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Result<Tensor> {
     ensure!(
         x.shape() == target.shape(),
         Value,
@@ -356,7 +377,7 @@ fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> Resul
     reduced(&weighed(&call(&rows::BINARY_CROSS_ENTROPY, &[x.into(), target.into()], &[])?, weight)?, reduction(how)?)
 }
 
-fn bce_logits(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, pos_weight: Option<&Tensor>, how: &str) -> Result<Tensor> {
+pub fn bce_logits(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, pos_weight: Option<&Tensor>, how: &str) -> Result<Tensor> {
     ensure!(
         x.shape() == target.shape(),
         Value,
@@ -376,18 +397,10 @@ crate::ops! {
         |a| class_loss(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.int(3)?, a.str(4)?, a.float(5)?, true)?;
     "nll_loss(Tensor self, Tensor target, Tensor? weight=None, int ignore_index=-100, str reduction='mean')" Function "Negative log-likelihood of log-probabilities (N, C, …)." =>
         |a| class_loss(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.int(3)?, a.str(4)?, 0.0, false)?;
-    "mse_loss(Tensor self, Tensor target, *, str reduction='mean')" Function "Squared error." => |a| elementwise(&rows::SQUARED_ERROR, a.tensor(0)?, a.tensor(1)?, &[], a.str(2)?)?;
-    "l1_loss(Tensor self, Tensor target, *, str reduction='mean')" Function "Absolute error." => |a| elementwise(&rows::ABSOLUTE_ERROR, a.tensor(0)?, a.tensor(1)?, &[], a.str(2)?)?;
-    "smooth_l1_loss(Tensor self, Tensor target, *, str reduction='mean', float beta=1.0)" Function "Squared error below beta, absolute above." => |a| {
-        let beta = a.float(3)?;
-        ensure!(beta >= 0.0, Runtime, "smooth_l1_loss does not support negative values for beta.");
-        if beta == 0.0 { elementwise(&rows::ABSOLUTE_ERROR, a.tensor(0)?, a.tensor(1)?, &[], a.str(2)?)? }
-        else { elementwise(&rows::SMOOTH_ERROR, a.tensor(0)?, a.tensor(1)?, &[Scalar::Float(beta)], a.str(2)?)? }
-    };
-    "huber_loss(Tensor self, Tensor target, *, str reduction='mean', float delta=1.0)" Function "Huber's loss." => |a| {
-        ensure!(a.float(3)? > 0.0, Runtime, "huber_loss does not support non-positive values for delta.");
-        elementwise(&rows::HUBER_ERROR, a.tensor(0)?, a.tensor(1)?, &[a.scalar(3)?], a.str(2)?)?
-    };
+    "mse_loss(Tensor self, Tensor target, *, str reduction='mean')" Function "Squared error." => |a| squared_error(a.tensor(0)?, a.tensor(1)?, a.str(2)?)?;
+    "l1_loss(Tensor self, Tensor target, *, str reduction='mean')" Function "Absolute error." => |a| absolute_error(a.tensor(0)?, a.tensor(1)?, a.str(2)?)?;
+    "smooth_l1_loss(Tensor self, Tensor target, *, str reduction='mean', float beta=1.0)" Function "Squared error below beta, absolute above." => |a| smooth_error(a.tensor(0)?, a.tensor(1)?, a.str(2)?, a.float(3)?)?;
+    "huber_loss(Tensor self, Tensor target, *, str reduction='mean', float delta=1.0)" Function "Huber's loss." => |a| huber_error(a.tensor(0)?, a.tensor(1)?, a.str(2)?, a.float(3)?)?;
     "binary_cross_entropy(Tensor self, Tensor target, *, Tensor? weight=None, str reduction='mean')" Function "Cross-entropy of probabilities." => |a| bce(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.str(3)?)?;
     "binary_cross_entropy_with_logits(Tensor self, Tensor target, *, Tensor? weight=None, str reduction='mean', Tensor? pos_weight=None)" Function "Cross-entropy of logits of probabilities." =>
         |a| bce_logits(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.opt_tensor(4)?, a.str(3)?)?;

@@ -30,7 +30,7 @@ fn float_only(x: &Tensor, op: &str) -> Result<()> {
 }
 
 /// Variance (its root if `root`), and the mean.
-fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, root: bool, op: &str) -> Result<(Tensor, Tensor)> {
+pub fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, root: bool, op: &str) -> Result<(Tensor, Tensor)> {
     ensure!(x.dtype().is_float(), Runtime, "std and var only support floating point and complex dtypes");
     let over = dims(over, x.rank())?;
     let shape = reduced(x.shape(), &over, keep);

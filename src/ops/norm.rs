@@ -11,7 +11,7 @@ use crate::saved::Saved;
 use crate::tape::{Request, record, run_backward};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_tensor::{Array, Result, Shape, bail, ensure};
+use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
 /// Gradients of `f(inputs)` by recording it: the twin of a fused backward, for gradients of gradients. `wanted` says which.
@@ -50,7 +50,7 @@ fn parameter(t: Option<&Tensor>, x: &Tensor) -> Result<Option<Array>> {
 fn same_dtype(x: &Tensor, t: Option<&Tensor>) -> Result<()> {
     if let Some(t) = t
         && t.dtype() != x.dtype()
-        && !(x.dtype().size_bytes() == 2 && t.dtype() == rustnn_tensor::DType::F32)
+        && !(x.dtype().size_bytes() == 2 && t.dtype() == DType::F32)
     {
         bail!(
             Runtime,
@@ -278,6 +278,23 @@ fn finish(
     Ok(record(out, &inputs, payload))
 }
 
+/// Normalisation over the last dimensions, of sizes `shape`. Ba et al. 2016, arXiv:1607.06450.
+pub fn layer_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+    row_norm(x, shape, weight, bias, eps, true)
+}
+
+/// Division by the root mean square of the last dimensions; `eps` is by default that of the dtype. Zhang and Sennrich 2019,
+/// arXiv:1910.07467.
+pub fn rms_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, eps: Option<f64>) -> Result<Tensor> {
+    let own = match x.dtype() {
+        DType::F64 => f64::EPSILON,
+        DType::F16 => 9.765_625e-4,
+        DType::BF16 => 0.007_812_5,
+        _ => f32::EPSILON as f64,
+    };
+    row_norm(x, shape, weight, None, eps.unwrap_or(own), false)
+}
+
 fn row_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64, centred: bool) -> Result<Tensor> {
     let op = if centred { "layer_norm" } else { "rms_norm" };
     ensure!(
@@ -321,7 +338,8 @@ fn row_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, bias: Option<&Te
     finish(x, weight, bias, out, kind, mean, rstd)
 }
 
-fn group_norm(x: &Tensor, groups: i64, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+/// Groups of channels of each sample normalised. Wu and He 2018, arXiv:1803.08494.
+pub fn group_norm(x: &Tensor, groups: i64, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Result<Tensor> {
     ensure!(x.rank() >= 2, Runtime, "Expected at least 2 dimensions for input tensor but received {}", x.rank());
     ensure!(groups > 0, Runtime, "Expected num groups to be greater than 0, got {groups}");
     let channels = x.shape()[1];
@@ -355,12 +373,15 @@ fn group_norm(x: &Tensor, groups: i64, weight: Option<&Tensor>, bias: Option<&Te
     finish(x, weight, bias, out, Kind::Group { groups: groups as usize, eps }, Some(mean), rstd)
 }
 
-struct Running<'a> {
-    mean: Option<&'a Tensor>,
-    var: Option<&'a Tensor>,
+/// Running statistics of each channel: read in evaluation, moved in place in training.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'a> {
+    pub mean: Option<&'a Tensor>,
+    pub var: Option<&'a Tensor>,
 }
 
-fn batch_norm(
+/// Each channel (dimension 1) normalised over all else. Ioffe and Szegedy 2015, arXiv:1502.03167.
+pub fn batch_norm(
     x: &Tensor,
     running: Running,
     weight: Option<&Tensor>,
@@ -425,7 +446,7 @@ fn batch_norm(
 }
 
 /// Each sample's channels normalised by themselves: batch_norm of (1, N C, …).
-fn instance_norm(
+pub fn instance_norm(
     x: &Tensor,
     running: Running,
     weight: Option<&Tensor>,
@@ -458,12 +479,9 @@ fn instance_norm(
 
 crate::ops! {
     "layer_norm(Tensor self, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05)" Function "Normalisation over the last dimensions. Ba et al. 2016, arXiv:1607.06450." =>
-        |a| row_norm(a.tensor(0)?, a.ints(1)?, a.opt_tensor(2)?, a.opt_tensor(3)?, a.float(4)?, true)?;
-    "rms_norm(Tensor self, int[] normalized_shape, Tensor? weight=None, float? eps=None)" Function "Division by the root mean square of the last dimensions. Zhang and Sennrich 2019, arXiv:1910.07467." => |a| {
-        let x = a.tensor(0)?;
-        let own = match x.dtype() { rustnn_tensor::DType::F64 => f64::EPSILON, rustnn_tensor::DType::F16 => 9.765_625e-4, rustnn_tensor::DType::BF16 => 0.007_812_5, _ => f32::EPSILON as f64 };
-        row_norm(x, a.ints(1)?, a.opt_tensor(2)?, None, a.opt_float(3)?.unwrap_or(own), false)?
-    };
+        |a| layer_norm(a.tensor(0)?, a.ints(1)?, a.opt_tensor(2)?, a.opt_tensor(3)?, a.float(4)?)?;
+    "rms_norm(Tensor self, int[] normalized_shape, Tensor? weight=None, float? eps=None)" Function "Division by the root mean square of the last dimensions. Zhang and Sennrich 2019, arXiv:1910.07467." =>
+        |a| rms_norm(a.tensor(0)?, a.ints(1)?, a.opt_tensor(2)?, a.opt_float(3)?)?;
     "group_norm(Tensor self, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05)" Function "Normalisation over groups of channels. Wu and He 2018, arXiv:1803.08494." =>
         |a| group_norm(a.tensor(0)?, a.int(1)?, a.opt_tensor(2)?, a.opt_tensor(3)?, a.float(4)?)?;
     "batch_norm(Tensor self, Tensor? running_mean, Tensor? running_var, Tensor? weight=None, Tensor? bias=None, bool training=False, float momentum=0.1, float eps=1e-05)" Function "Normalisation of each channel over all else. Ioffe and Szegedy 2015, arXiv:1502.03167." =>

@@ -101,17 +101,7 @@ fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3]
 }
 
 /// The window of a call over the last `n` dimensions, and the output's shape.
-#[allow(clippy::too_many_arguments)]
-fn window(
-    x: &Tensor,
-    n: usize,
-    op: &str,
-    kernel: &[i64],
-    stride: Option<&[i64]>,
-    padding: &[i64],
-    dilation: &[i64],
-    ceil: bool,
-) -> Result<(Window, Shape)> {
+fn window(x: &Tensor, n: usize, op: &str, &Pooling { kernel, stride, padding, dilation, ceil }: &Pooling) -> Result<(Window, Shape)> {
     ensure!(
         x.rank() == n + 1 || x.rank() == n + 2,
         Runtime,
@@ -188,11 +178,22 @@ fn refuse_integers(x: &Tensor, op: &str) -> Result<()> {
 const MAX_NAMES: [&str; 3] = ["MaxPool1DWithIndicesBackward0", "MaxPool2DWithIndicesBackward0", "MaxPool3DWithIndicesBackward0"];
 const AVERAGE_NAMES: [&str; 3] = ["AvgPool1DBackward0", "AvgPool2DBackward0", "AvgPool3DBackward0"];
 
-fn max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
-    let x = a.tensor(0)?;
+/// A window of pooling over `n` dimensions; sizes are one number for all or `n` numbers, the stride is by default the kernel's size.
+#[derive(Clone, Copy, Debug)]
+pub struct Pooling<'a> {
+    pub kernel: &'a [i64],
+    pub stride: Option<&'a [i64]>,
+    pub padding: &'a [i64],
+    pub dilation: &'a [i64],
+    /// Windows that reach over the end count too.
+    pub ceil: bool,
+}
+
+/// The greatest of each window, and with `keep` its places.
+pub fn max_pool(x: &Tensor, n: usize, pooling: &Pooling, keep: bool) -> Result<Pooled> {
     let op = format!("max_pool{n}d");
     refuse_integers(x, &op)?;
-    let (window, shape) = window(x, n, &op, a.ints(1)?, a.opt_ints(2)?, a.ints(3)?, a.ints(4)?, a.bool(5)?)?;
+    let (window, shape) = window(x, n, &op, pooling)?;
     let record = needs_grad(&[x]);
     let dense = contiguous_array(x.array())?;
     let out = Array::empty(&shape, x.dtype(), x.device())?;
@@ -201,8 +202,11 @@ fn max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
     finish_max(x, n, out, indices, shape, keep)
 }
 
-fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool) -> Result<Output> {
-    let Some(indices) = indices else { return Ok(Output::Tensor(Tensor::from_array(out))) };
+/// A pooled tensor, and the places of the greatest if asked for.
+pub type Pooled = (Tensor, Option<Tensor>);
+
+fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool) -> Result<Pooled> {
+    let Some(indices) = indices else { return Ok((Tensor::from_array(out), None)) };
     let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
     let map = Linear {
         map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
@@ -212,19 +216,25 @@ fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: S
         name: MAX_NAMES[n - 1],
     };
     let y = linear(x, &map, false, Some(out))?;
-    Ok(if keep { Output::Tensors(vec![y, Tensor::from_array(indices)]) } else { Output::Tensor(y) })
+    Ok((y, keep.then(|| Tensor::from_array(indices))))
 }
 
-fn avg_pool(a: &Args, n: usize) -> Result<Output> {
-    let x = a.tensor(0)?;
+fn pooled((y, indices): Pooled) -> Output {
+    match indices {
+        Some(indices) => Output::Tensors(vec![y, indices]),
+        None => Output::Tensor(y),
+    }
+}
+
+/// The mean of each window; `with_padding` counts padded zeros, `fixed` divides by that number instead.
+pub fn avg_pool(x: &Tensor, n: usize, pooling: &Pooling, with_padding: bool, fixed: Option<i64>) -> Result<Tensor> {
     let op = format!("avg_pool{n}d");
     refuse_integers(x, &op)?;
-    let (window, shape) = window(x, n, &op, a.ints(1)?, a.opt_ints(2)?, a.ints(3)?, &[1], a.bool(4)?)?;
-    let fixed = if n == 1 { None } else { a.opt_int(6)? };
+    let (window, shape) = window(x, n, &op, pooling)?;
     ensure!(fixed != Some(0), Runtime, "divisor must be not zero");
     let divisor = match fixed {
         Some(d) => Divisor::Fixed(d),
-        None if a.bool(5)? => Divisor::WithPadding,
+        None if with_padding => Divisor::WithPadding,
         None => Divisor::Inside,
     };
     let map = Linear {
@@ -234,7 +244,7 @@ fn avg_pool(a: &Args, n: usize) -> Result<Output> {
         output: shape,
         name: AVERAGE_NAMES[n - 1],
     };
-    linear(x, &map, false, None).map(Output::Tensor)
+    linear(x, &map, false, None)
 }
 
 /// The sizes of an adaptive pooling; -1 (for None) keeps one.
@@ -260,21 +270,21 @@ fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, 
     Ok((sizes, shape))
 }
 
-fn adaptive_avg_pool(a: &Args, n: usize) -> Result<Output> {
-    let x = a.tensor(0)?;
+/// The means of as many windows as asked for; -1 keeps a size.
+pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
     let op = format!("adaptive_avg_pool{n}d");
     refuse_integers(x, &op)?;
-    let (sizes, shape) = adaptive(x, a.ints(1)?, n, &op)?;
+    let (sizes, shape) = adaptive(x, size, n, &op)?;
     let name = ["AdaptiveAvgPool1DBackward0", "AdaptiveAvgPool2DBackward0", "AdaptiveAvgPool3DBackward0"][n - 1];
     let map = Linear { map: Map::Adaptive(sizes), planes: planes(x, n), input: x.shape_owned(), output: shape, name };
-    linear(x, &map, false, None).map(Output::Tensor)
+    linear(x, &map, false, None)
 }
 
-fn adaptive_max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
-    let x = a.tensor(0)?;
+/// The greatest of as many windows as asked for; -1 keeps a size.
+pub fn adaptive_max_pool(x: &Tensor, size: &[i64], n: usize, keep: bool) -> Result<Pooled> {
     let op = format!("adaptive_max_pool{n}d");
     refuse_integers(x, &op)?;
-    let (sizes, shape) = adaptive(x, a.ints(1)?, n, &op)?;
+    let (sizes, shape) = adaptive(x, size, n, &op)?;
     let dense = contiguous_array(x.array())?;
     let out = Array::empty(&shape, x.dtype(), x.device())?;
     let indices = Array::empty(&shape, DType::I64, x.device())?;
@@ -282,22 +292,27 @@ fn adaptive_max_pool(a: &Args, n: usize, keep: bool) -> Result<Output> {
     finish_max(x, n, out, Some(indices), shape, keep)
 }
 
-/// The boolean `return_indices` decides what comes back.
-fn max_either(a: &Args, n: usize) -> Result<Output> {
-    max_pool(a, n, a.bool(6)?)
+fn max_called(a: &Args, n: usize) -> Result<Output> {
+    let pooling = Pooling { kernel: a.ints(1)?, stride: a.opt_ints(2)?, padding: a.ints(3)?, dilation: a.ints(4)?, ceil: a.bool(5)? };
+    max_pool(a.tensor(0)?, n, &pooling, a.bool(6)?).map(pooled)
+}
+
+fn avg_called(a: &Args, n: usize) -> Result<Tensor> {
+    let pooling = Pooling { kernel: a.ints(1)?, stride: a.opt_ints(2)?, padding: a.ints(3)?, dilation: &[1], ceil: a.bool(4)? };
+    avg_pool(a.tensor(0)?, n, &pooling, a.bool(5)?, if n == 1 { None } else { a.opt_int(6)? })
 }
 
 crate::ops! {
-    "max_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, int[1] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 1)?;
-    "max_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 2)?;
-    "max_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, int[3] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_either(a, 3)?;
-    "avg_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True)" Function "The mean of each window." => |a| avg_pool(a, 1)?;
-    "avg_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_pool(a, 2)?;
-    "avg_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_pool(a, 3)?;
-    "adaptive_avg_pool1d(Tensor self, int?[1] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 1)?;
-    "adaptive_avg_pool2d(Tensor self, int?[2] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 2)?;
-    "adaptive_avg_pool3d(Tensor self, int?[3] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a, 3)?;
-    "adaptive_max_pool1d(Tensor self, int?[1] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 1, a.bool(2)?)?;
-    "adaptive_max_pool2d(Tensor self, int?[2] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 2, a.bool(2)?)?;
-    "adaptive_max_pool3d(Tensor self, int?[3] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| adaptive_max_pool(a, 3, a.bool(2)?)?;
+    "max_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, int[1] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_called(a, 1)?;
+    "max_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_called(a, 2)?;
+    "max_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, int[3] dilation=1, bool ceil_mode=False, bool return_indices=False)" Function "The greatest of each window." => |a| max_called(a, 3)?;
+    "avg_pool1d(Tensor self, int[1] kernel_size, int[1]? stride=None, int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True)" Function "The mean of each window." => |a| avg_called(a, 1)?;
+    "avg_pool2d(Tensor self, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_called(a, 2)?;
+    "avg_pool3d(Tensor self, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None)" Function "The mean of each window." => |a| avg_called(a, 3)?;
+    "adaptive_avg_pool1d(Tensor self, int?[1] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a.tensor(0)?, a.ints(1)?, 1)?;
+    "adaptive_avg_pool2d(Tensor self, int?[2] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a.tensor(0)?, a.ints(1)?, 2)?;
+    "adaptive_avg_pool3d(Tensor self, int?[3] output_size)" Function "The means of as many windows as asked for; None keeps a size." => |a| adaptive_avg_pool(a.tensor(0)?, a.ints(1)?, 3)?;
+    "adaptive_max_pool1d(Tensor self, int?[1] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| pooled(adaptive_max_pool(a.tensor(0)?, a.ints(1)?, 1, a.bool(2)?)?);
+    "adaptive_max_pool2d(Tensor self, int?[2] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| pooled(adaptive_max_pool(a.tensor(0)?, a.ints(1)?, 2, a.bool(2)?)?);
+    "adaptive_max_pool3d(Tensor self, int?[3] output_size, bool return_indices=False)" Function "The greatest of as many windows as asked for; None keeps a size." => |a| pooled(adaptive_max_pool(a.tensor(0)?, a.ints(1)?, 3, a.bool(2)?)?);
 }

@@ -1,5 +1,6 @@
 //! Generators of random numbers: a seed and a position in its stream.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// A position in the stream of a seed, shared by clones. Numbers come from Philox, so a value depends on the seed, the
@@ -12,10 +13,15 @@ impl Generator {
         Generator(Arc::new(Mutex::new((seed, 0))))
     }
 
-    /// The generator that ops use when none is given.
+    /// The generator that ops use when none is given, unless the thread has one [of its own](with_generator).
     pub fn global() -> &'static Generator {
         static GLOBAL: OnceLock<Generator> = OnceLock::new();
         GLOBAL.get_or_init(|| Generator::new(67_280_421_310_721))
+    }
+
+    /// The one that ops called now on this thread use.
+    pub fn current() -> Generator {
+        CURRENT.with_borrow(|current| current.as_ref().unwrap_or(Generator::global()).clone())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (u64, u64)> {
@@ -53,6 +59,23 @@ impl Generator {
     }
 }
 
+thread_local! {
+    static CURRENT: RefCell<Option<Generator>> = const { RefCell::new(None) };
+}
+
+/// Calls `f`; ops that it calls on this thread draw from `generator` where none is given.
+pub fn with_generator<R>(generator: &Generator, f: impl FnOnce() -> R) -> R {
+    /// Puts the former one back, also when `f` panics.
+    struct Restore(Option<Generator>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(generator.clone())));
+    f()
+}
+
 use crate::copy::{contiguous_array, overwrite};
 use crate::device::layers::{self, Law};
 use crate::registry::{Args, Output, into_out};
@@ -66,7 +89,11 @@ use smallvec::smallvec;
 
 /// The stream for a fill of `len` values, which the generator then leaves behind.
 fn stream(generator: Option<&Generator>, len: usize) -> Stream {
-    let (seed, offset) = generator.unwrap_or(Generator::global()).take(layers::blocks(len));
+    let count = layers::blocks(len);
+    let (seed, offset) = match generator {
+        Some(generator) => generator.take(count),
+        None => CURRENT.with_borrow(|current| current.as_ref().unwrap_or(Generator::global()).take(count)),
+    };
     Stream { seed, offset }
 }
 
@@ -89,6 +116,49 @@ fn sample(law: Law, generator: Option<&Generator>, shape: &[usize], dtype: DType
     let out = Array::empty(shape, dtype, device)?;
     fill(law, generator, &out)?;
     Ok(Tensor::from_array(out))
+}
+
+/// Uniform in [0, 1).
+pub fn rand(shape: &[usize], dtype: DType) -> Result<Tensor> {
+    floating(dtype, "rand")?;
+    sample(UNIT, None, shape, dtype, crate::default_device())
+}
+
+/// Normal with mean 0 and variance 1.
+pub fn randn(shape: &[usize], dtype: DType) -> Result<Tensor> {
+    floating(dtype, "randn")?;
+    sample(STANDARD, None, shape, dtype, crate::default_device())
+}
+
+/// Integers in [low, high), int64.
+pub fn integers_between(low: i64, high: i64, shape: &[usize]) -> Result<Tensor> {
+    sample(integers(low, high)?, None, shape, DType::I64, crate::default_device())
+}
+
+/// A random order of the integers below `n`.
+pub fn permutation(n: usize, generator: Option<&Generator>) -> Result<Tensor> {
+    let out = Array::empty(&[n], DType::I64, crate::default_device())?;
+    layers::randperm(stream(generator, n), &out)?;
+    Ok(Tensor::from_array(out))
+}
+
+/// Overwrites `x` with values uniform in [low, high).
+pub fn uniform_(x: &Tensor, low: f64, high: f64, generator: Option<&Generator>) -> Result<()> {
+    ensure!(low <= high, Runtime, "uniform_ expects to return a [from, to) range, but found from={low} > to={high}");
+    write(x, "UniformBackward0", Law::Uniform { low, high }, generator)
+}
+
+/// Overwrites `x` with normal values.
+pub fn normal_(x: &Tensor, mean: f64, std: f64, generator: Option<&Generator>) -> Result<()> {
+    ensure!(std >= 0.0, Runtime, "normal expects std >= 0.0, but found std {std}");
+    write(x, "NormalBackward0", Law::Normal { mean, std }, generator)
+}
+
+fn write(x: &Tensor, name: &'static str, law: Law, generator: Option<&Generator>) -> Result<()> {
+    if !matches!(law, Law::Integers { .. } | Law::Bernoulli { .. }) {
+        floating(x.dtype(), name)?;
+    }
+    overwrite(x, name, |array| fill(law, generator, array))
 }
 
 const UNIT: Law = Law::Uniform { low: 0.0, high: 1.0 };
@@ -206,7 +276,7 @@ pub fn dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result<Ten
 }
 
 /// Zeros whole channels of (N, C, …).
-fn feature_dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result<Tensor> {
+pub fn feature_dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result<Tensor> {
     check_probability(p)?;
     if !training || p == 0.0 || x.numel() == 0 {
         return Ok(x.clone());
@@ -222,7 +292,7 @@ fn feature_dropout(x: &Tensor, p: f64, training: bool, in_place: bool) -> Result
     crate::mul(x, &mask)
 }
 
-fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<Tensor> {
+pub fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Result<Tensor> {
     use crate::row::call;
     check_probability(p)?;
     if !training || p == 0.0 || x.numel() == 0 {
@@ -290,10 +360,7 @@ fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Opt
 
 fn in_place(a: &Args, name: &'static str, law: Law, generator: usize) -> Result<Tensor> {
     let x = a.tensor(0)?;
-    if !matches!(law, Law::Integers { .. } | Law::Bernoulli { .. }) {
-        floating(x.dtype(), name)?;
-    }
-    overwrite(x, name, |array| fill(law, a.generator(generator)?, array))?;
+    write(x, name, law, a.generator(generator)?)?;
     Ok(x.clone())
 }
 
@@ -360,13 +427,12 @@ crate::ops! {
     "multinomial(Tensor self, int num_samples, bool replacement=False, *, Generator? generator=None)" Both "Categories drawn by weight." =>
         |a| multinomial(a.tensor(0)?, a.int(1)?, a.bool(2)?, a.generator(3)?)?;
     "uniform_(Tensor self, float from=0, float to=1, *, Generator? generator=None)" Method "Uniform in [from, to), in place." => |a| {
-        let (low, high) = (a.float(1)?, a.float(2)?);
-        ensure!(low <= high, Runtime, "uniform_ expects to return a [from, to) range, but found from={low} > to={high}");
-        in_place(a, "UniformBackward0", Law::Uniform { low, high }, 3)?
+        uniform_(a.tensor(0)?, a.float(1)?, a.float(2)?, a.generator(3)?)?;
+        a.tensor(0)?.clone()
     };
     "normal_(Tensor self, float mean=0, float std=1, *, Generator? generator=None)" Method "Normal, in place." => |a| {
-        ensure!(a.float(2)? >= 0.0, Runtime, "normal expects std >= 0.0, but found std {}", a.float(2)?);
-        in_place(a, "NormalBackward0", Law::Normal { mean: a.float(1)?, std: a.float(2)? }, 3)?
+        normal_(a.tensor(0)?, a.float(1)?, a.float(2)?, a.generator(3)?)?;
+        a.tensor(0)?.clone()
     };
     "exponential_(Tensor self, float lambd=1, *, Generator? generator=None)" Method "Exponential, in place." => |a| {
         ensure!(a.float(1)? > 0.0, Runtime, "exponential_ expects lambda > 0.0, but found lambda={}", a.float(1)?);

@@ -1,1 +1,36 @@
-//! Neural networks in Rust.
+//! Neural networks in Rust: PyTorch's `nn` world on a small engine, without Python.
+//!
+//! ```
+//! use rustnn::nn::{self, Forward, Module};
+//! use rustnn::Tensor;
+//!
+//! # fn main() -> rustnn::Result<()> {
+//! rustnn::random::manual_seed(0);
+//! let net = nn::Sequential::new().add(nn::Linear::new(4, 16)?).add(nn::ReLU).add(nn::Linear::new(16, 2)?);
+//! let scores = net.forward(&Tensor::rand([8, 4])?)?;
+//! nn::cross_entropy(&scores, &Tensor::new(&[0i64, 1, 0, 1, 0, 1, 0, 1], [8])?)?.backward()?;
+//! assert!(net.parameters().iter().all(|p| p.grad().is_some()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here panics on what a caller or a file gives: what can go wrong comes back as an [`Error`].
+#![deny(missing_docs)]
+
+extern crate self as rustnn;
+
+pub mod autograd;
+#[cfg(feature = "train")]
+pub mod data;
+mod error;
+pub mod io;
+pub mod nn;
+#[cfg(feature = "train")]
+pub mod optim;
+pub mod random;
+mod tensor;
+pub mod threads;
+
+pub use error::{Error, Mismatch, Result};
+pub use rustnn_tensor::{DType, Device, Element};
+pub use tensor::{Tensor, TensorOrNumber};

@@ -43,6 +43,13 @@ fn len_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
         .ok_or_else(|| Error::Runtime(format!("Storage size calculation overflowed with sizes={shape:?}")))
 }
 
+/// Makes every byte of bools 0 or 1.
+fn settle(bytes: &mut [u8], dtype: DType) {
+    if dtype == DType::Bool {
+        bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
+    }
+}
+
 impl Array {
     /// A contiguous array with arbitrary contents.
     #[inline]
@@ -75,6 +82,51 @@ impl Array {
         let out = Array::empty(shape, T::DTYPE, Device::Cpu)?;
         // SAFETY: `out` is fresh, contiguous and of `data.len()` elements of T.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), out.ptr().cast(), data.len()) };
+        Ok(out)
+    }
+
+    /// An array of little-endian bytes in row-major order; a bool is true where its byte is not 0.
+    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Array> {
+        ensure!(
+            len_bytes(shape, dtype)? == bytes.len(),
+            Runtime,
+            "shape '{}' of {} is invalid for {} bytes",
+            crate::error::sizes(shape),
+            dtype.name(),
+            bytes.len()
+        );
+        let out = Array::empty(shape, dtype, Device::Cpu)?;
+        // SAFETY: `out` is fresh and of as many bytes; what a bool's byte may be is seen to below.
+        let target = unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.ptr(), bytes.len());
+            std::slice::from_raw_parts_mut(out.ptr(), bytes.len())
+        };
+        settle(target, dtype);
+        Ok(out)
+    }
+
+    /// The bytes of a contiguous array that the CPU can address, little-endian.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        ensure!(self.is_host() && self.is_contiguous(), Runtime, "bytes are read only of contiguous arrays on the CPU");
+        let mut out = vec![0u8; self.len_bytes()];
+        // SAFETY: both are that long, and `out` is fresh.
+        unsafe { std::ptr::copy_nonoverlapping(self.ptr(), out.as_mut_ptr(), out.len()) };
+        settle(&mut out, self.dtype);
+        Ok(out)
+    }
+
+    /// The elements of a contiguous array of `T` that the CPU can address.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        if self.dtype != T::DTYPE {
+            return Err(Error::same_dtype(T::DTYPE, self.dtype));
+        }
+        let bytes = self.to_bytes()?;
+        let mut out: Vec<T> = Vec::with_capacity(self.numel());
+        // SAFETY: `out` has room for as many bytes, which are values of T: any bits of a number, and 0 or 1 of a bool.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.as_mut_ptr().cast(), bytes.len());
+            out.set_len(self.numel());
+        }
         Ok(out)
     }
 

@@ -1,0 +1,119 @@
+//! `#[derive(Module)]`: see `rustnn::nn::Module`.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::{format_ident, quote};
+use syn::{Data, DeriveInput, Error, Fields, LitStr, Result, parse_macro_input, parse_quote};
+
+/// Implements `rustnn::nn::Module` for a struct, whose fields are its members: parameters, buffers, modules, options and
+/// lists of these, the training flag, and settings (numbers, strings), which hold nothing.
+///
+/// - `#[module(skip)]` on a field of another type: it holds no parameters.
+/// - `#[module(rename = "name")]`: the field's name in state dicts.
+#[proc_macro_derive(Module, attributes(module))]
+pub fn derive_module(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand(input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// A field that counts: how it is reached, and its name in state dicts.
+struct Member {
+    place: syn::Member,
+    name: String,
+    kind: syn::Type,
+}
+
+fn expand(mut input: DeriveInput) -> Result<Tokens> {
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new_spanned(&input.ident, "Module can be derived for structs; implement it by hand for an enum"));
+    };
+    let members = members(&data.fields)?;
+    // A generic field is a member if its type is: the bounds say so.
+    let generic: Vec<syn::Type> = {
+        let parameters: Vec<_> = input.generics.type_params().map(|p| p.ident.clone()).collect();
+        members.iter().filter(|m| mentions(&m.kind, &parameters)).map(|m| m.kind.clone()).collect()
+    };
+    let bounds = input.generics.make_where_clause();
+    for kind in generic {
+        bounds.predicates.push(parse_quote!(#kind: ::rustnn::nn::Member));
+    }
+    let parameters: Vec<_> = input.generics.type_params().map(|p| p.ident.clone()).collect();
+    let bounds = input.generics.make_where_clause();
+    for parameter in parameters {
+        bounds.predicates.push(parse_quote!(#parameter: ::core::marker::Send + ::core::marker::Sync));
+    }
+    let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
+    let ident = &input.ident;
+    let class = ident.to_string();
+    let visit = members.iter().map(|Member { place, name, .. }| quote!(::rustnn::nn::Member::visit(&self.#place, #name, visit);));
+    let visit_mut =
+        members.iter().map(|Member { place, name, .. }| quote!(::rustnn::nn::Member::visit_mut(&mut self.#place, #name, visit);));
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::rustnn::nn::Module for #ident #type_generics #bounds {
+            fn class_name(&self) -> &str {
+                #class
+            }
+
+            fn members<'module>(&'module self, visit: &mut dyn FnMut(&str, ::rustnn::nn::Part<'module>)) {
+                let _ = &visit;
+                #(#visit)*
+            }
+
+            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, ::rustnn::nn::PartMut<'_>)) {
+                let _ = &visit;
+                #(#visit_mut)*
+            }
+        }
+    })
+}
+
+fn members(fields: &Fields) -> Result<Vec<Member>> {
+    let mut out: Vec<Member> = Vec::new();
+    for (number, field) in fields.iter().enumerate() {
+        let (place, mut name) = match &field.ident {
+            Some(ident) => (syn::Member::from(ident.clone()), ident.to_string().trim_start_matches("r#").to_string()),
+            None => (syn::Member::from(number), number.to_string()),
+        };
+        let mut skip = false;
+        for attribute in field.attrs.iter().filter(|a| a.path().is_ident("module")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("skip") {
+                    skip = true;
+                    return Ok(());
+                }
+                if !meta.path.is_ident("rename") {
+                    return Err(meta.error("expected `skip` or `rename = \"name\"`"));
+                }
+                let given: LitStr = meta.value()?.parse()?;
+                name = given.value();
+                if name.is_empty() || name.contains('.') {
+                    return Err(Error::new(given.span(), "a name in a state dict is not empty and has no dot"));
+                }
+                Ok(())
+            })?;
+        }
+        if skip {
+            continue;
+        }
+        if out.iter().any(|m| m.name == name) {
+            return Err(Error::new_spanned(field, format_args!("two fields are called {name:?} in state dicts")));
+        }
+        out.push(Member { place, name, kind: field.ty.clone() });
+    }
+    Ok(out)
+}
+
+/// Whether a type names one of the generic parameters.
+fn mentions(kind: &syn::Type, parameters: &[syn::Ident]) -> bool {
+    let named: Vec<_> = parameters.iter().map(|p| format_ident!("{p}")).collect();
+    quote!(#kind).into_iter().any(|token| names(token, &named))
+}
+
+fn names(token: proc_macro2::TokenTree, parameters: &[syn::Ident]) -> bool {
+    match token {
+        proc_macro2::TokenTree::Ident(ident) => parameters.contains(&ident),
+        proc_macro2::TokenTree::Group(group) => group.stream().into_iter().any(|token| names(token, parameters)),
+        _ => false,
+    }
+}

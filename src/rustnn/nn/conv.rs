@@ -1,0 +1,254 @@
+//! Convolutions.
+
+use super::{Forward, Member, Module, Parameter, Part, PartMut, init};
+use crate::tensor::signed;
+use crate::{Error, Result, Tensor};
+use rustnn_ops::conv;
+
+/// One number for each of `N` dimensions, or one for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes<const N: usize>(pub [usize; N]);
+
+impl<const N: usize> From<usize> for Sizes<N> {
+    fn from(all: usize) -> Sizes<N> {
+        Sizes([all; N])
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Sizes<N> {
+    fn from(each: [usize; N]) -> Sizes<N> {
+        Sizes(each)
+    }
+}
+
+impl<const N: usize> Sizes<N> {
+    pub(super) fn signed(&self) -> Vec<i64> {
+        signed(&self.0)
+    }
+}
+
+impl<const N: usize> Member for Sizes<N> {
+    fn visit<'a>(&'a self, _: &str, _: &mut dyn FnMut(&str, Part<'a>)) {}
+    fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, PartMut<'_>)) {}
+}
+
+/// Zeros around the input of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding<const N: usize> {
+    /// As many on both sides of each dimension.
+    Zeros(Sizes<N>),
+    /// As many as keep the sizes, for stride 1.
+    Same,
+}
+
+impl<const N: usize> From<usize> for Padding<N> {
+    fn from(all: usize) -> Padding<N> {
+        Padding::Zeros(all.into())
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Padding<N> {
+    fn from(each: [usize; N]) -> Padding<N> {
+        Padding::Zeros(each.into())
+    }
+}
+
+/// The settings of a convolution beside channels and kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvOptions<const N: usize> {
+    /// Steps of the kernel.
+    pub stride: Sizes<N>,
+    /// Zeros around the input.
+    pub padding: Padding<N>,
+    /// Steps between the kernel's elements.
+    pub dilation: Sizes<N>,
+    /// Groups of channels, each convolved by itself.
+    pub groups: usize,
+    /// Whether to add a bias.
+    pub bias: bool,
+}
+
+impl<const N: usize> Default for ConvOptions<N> {
+    fn default() -> Self {
+        ConvOptions { stride: 1.into(), padding: 0.into(), dilation: 1.into(), groups: 1, bias: true }
+    }
+}
+
+fn grouped(channels: usize, groups: usize, name: &str) -> Result<usize> {
+    if groups == 0 {
+        return Err(Error::value("groups must be a positive integer"));
+    }
+    if channels % groups != 0 {
+        return Err(Error::value(format!("{name} must be divisible by groups")));
+    }
+    Ok(channels / groups)
+}
+
+/// A convolution over `N` dimensions: (N, in_channels, …) or (in_channels, …) -> (N, out_channels, …).
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::{Conv2d, ConvOptions, Forward}};
+/// let layer = Conv2d::with(16, 33, 3, ConvOptions { stride: 2.into(), padding: [4, 2].into(), ..Default::default() })?;
+/// assert_eq!(layer.forward(&Tensor::ones([1, 16, 50, 100])?)?.shape(), [1, 33, 28, 51]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Conv<const N: usize> {
+    /// (out_channels, in_channels / groups, kernel …).
+    pub weight: Parameter,
+    /// (out_channels).
+    pub bias: Option<Parameter>,
+    options: ConvOptions<N>,
+}
+
+/// [`Conv`] over one dimension.
+pub type Conv1d = Conv<1>;
+/// [`Conv`] over two dimensions.
+pub type Conv2d = Conv<2>;
+/// [`Conv`] over three dimensions.
+pub type Conv3d = Conv<3>;
+
+impl<const N: usize> Conv<N> {
+    /// Stride 1, no padding, with a bias; weights uniform in ±1/√fan_in.
+    ///
+    /// # Errors
+    /// As [`with`](Conv::with).
+    pub fn new(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>) -> Result<Self> {
+        Self::with(in_channels, out_channels, kernel, ConvOptions::default())
+    }
+
+    /// [`new`](Conv::new) with other settings.
+    ///
+    /// # Errors
+    /// If the groups do not divide the channels.
+    pub fn with(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>, options: ConvOptions<N>) -> Result<Self> {
+        grouped(out_channels, options.groups, "out_channels")?;
+        let shape = [&[out_channels, grouped(in_channels, options.groups, "in_channels")?], &kernel.into().0[..]].concat();
+        let weight = init::weight(&shape)?;
+        let bias = if options.bias { Some(init::bias(out_channels, &weight)?) } else { None };
+        Ok(Conv { weight, bias, options })
+    }
+}
+
+/// Weight and bias, for layers whose other fields are settings of one const parameter.
+macro_rules! weight_and_bias {
+    ($name:ident) => {
+        impl<const N: usize> Module for $name<N> {
+            fn class_name(&self) -> &str {
+                stringify!($name)
+            }
+
+            fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
+                self.weight.visit("weight", visit);
+                self.bias.visit("bias", visit);
+            }
+
+            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, PartMut<'_>)) {
+                self.weight.visit_mut("weight", visit);
+                self.bias.visit_mut("bias", visit);
+            }
+        }
+    };
+}
+weight_and_bias!(Conv);
+weight_and_bias!(ConvTranspose);
+
+impl<const N: usize> Forward for Conv<N> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let ConvOptions { stride, padding, dilation, groups, .. } = &self.options;
+        let sizes;
+        let padding = match padding {
+            Padding::Same => conv::Padding::Named("same"),
+            Padding::Zeros(each) => {
+                sizes = each.signed();
+                conv::Padding::Sizes(&sizes)
+            }
+        };
+        let bias = self.bias.as_ref().map(|b| b.as_op());
+        let groups = signed(&[*groups])[0];
+        Ok(conv::conv(x.as_op(), self.weight.as_op(), bias, &stride.signed(), padding, &dilation.signed(), groups, N)?.into())
+    }
+}
+
+/// The settings of a transposed convolution beside channels and kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTransposeOptions<const N: usize> {
+    /// Steps of the kernel over the output.
+    pub stride: Sizes<N>,
+    /// What the output lacks at both ends of each dimension.
+    pub padding: Sizes<N>,
+    /// What the output has besides at the end of each dimension.
+    pub output_padding: Sizes<N>,
+    /// Steps between the kernel's elements.
+    pub dilation: Sizes<N>,
+    /// Groups of channels, each by itself.
+    pub groups: usize,
+    /// Whether to add a bias.
+    pub bias: bool,
+}
+
+impl<const N: usize> Default for ConvTransposeOptions<N> {
+    fn default() -> Self {
+        let (zero, one) = (0.into(), 1.into());
+        ConvTransposeOptions { stride: one, padding: zero, output_padding: zero, dilation: one, groups: 1, bias: true }
+    }
+}
+
+/// The gradient of a convolution as a layer: (N, in_channels, …) -> (N, out_channels, …), larger by the stride.
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::{ConvTranspose2d, ConvTransposeOptions, Forward}};
+/// let layer = ConvTranspose2d::with(16, 8, 2, ConvTransposeOptions { stride: 2.into(), ..Default::default() })?;
+/// assert_eq!(layer.forward(&Tensor::ones([1, 16, 7, 7])?)?.shape(), [1, 8, 14, 14]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ConvTranspose<const N: usize> {
+    /// (in_channels, out_channels / groups, kernel …).
+    pub weight: Parameter,
+    /// (out_channels).
+    pub bias: Option<Parameter>,
+    options: ConvTransposeOptions<N>,
+}
+
+/// [`ConvTranspose`] over one dimension.
+pub type ConvTranspose1d = ConvTranspose<1>;
+/// [`ConvTranspose`] over two dimensions.
+pub type ConvTranspose2d = ConvTranspose<2>;
+/// [`ConvTranspose`] over three dimensions.
+pub type ConvTranspose3d = ConvTranspose<3>;
+
+impl<const N: usize> ConvTranspose<N> {
+    /// Stride 1, no padding, with a bias; weights uniform in ±1/√fan_in.
+    ///
+    /// # Errors
+    /// As [`with`](ConvTranspose::with).
+    pub fn new(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>) -> Result<Self> {
+        Self::with(in_channels, out_channels, kernel, ConvTransposeOptions::default())
+    }
+
+    /// [`new`](ConvTranspose::new) with other settings.
+    ///
+    /// # Errors
+    /// If the groups do not divide the channels.
+    pub fn with(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>, options: ConvTransposeOptions<N>) -> Result<Self> {
+        grouped(in_channels, options.groups, "in_channels")?;
+        let shape = [&[in_channels, grouped(out_channels, options.groups, "out_channels")?], &kernel.into().0[..]].concat();
+        let weight = init::weight(&shape)?;
+        let bias = if options.bias { Some(init::bias(out_channels, &weight)?) } else { None };
+        Ok(ConvTranspose { weight, bias, options })
+    }
+}
+
+impl<const N: usize> Forward for ConvTranspose<N> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let o = &self.options;
+        let bias = self.bias.as_ref().map(|b| b.as_op());
+        let (stride, padding, extra) = (o.stride.signed(), o.padding.signed(), o.output_padding.signed());
+        let groups = signed(&[o.groups])[0];
+        let out = conv::conv_transpose(x.as_op(), self.weight.as_op(), bias, &stride, &padding, &extra, groups, &o.dilation.signed(), N)?;
+        Ok(out.into())
+    }
+}

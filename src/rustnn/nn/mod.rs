@@ -1,0 +1,25 @@
+//! Layers, losses and starting values. Names, shapes and starting values are PyTorch's and those of the Python package, whose
+//! ops the layers call.
+
+mod activation;
+mod container;
+mod conv;
+mod dropout;
+mod embedding;
+pub mod init;
+mod linear;
+mod loss;
+mod module;
+mod norm;
+mod pool;
+
+pub use activation::*;
+pub use container::*;
+pub use conv::*;
+pub use dropout::*;
+pub use embedding::*;
+pub use linear::*;
+pub use loss::*;
+pub use module::*;
+pub use norm::*;
+pub use pool::*;
