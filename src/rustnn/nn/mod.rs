@@ -2,6 +2,7 @@
 //! ops the layers call.
 
 mod activation;
+mod attention;
 mod container;
 mod conv;
 mod dropout;
@@ -12,8 +13,10 @@ mod loss;
 mod module;
 mod norm;
 mod pool;
+mod recurrent;
 
 pub use activation::*;
+pub use attention::*;
 pub use container::*;
 pub use conv::*;
 pub use dropout::*;
@@ -23,3 +26,4 @@ pub use loss::*;
 pub use module::*;
 pub use norm::*;
 pub use pool::*;
+pub use recurrent::*;
