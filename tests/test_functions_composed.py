@@ -144,6 +144,94 @@ def test_shapes_change_in_place_over_the_same_memory():
     assert rustnn.ones(2, 3).t_().shape == rustnn.ones(2, 3).transpose_(0, 1).shape == (3, 2)
 
 
+def test_shapes_of_recorded_tensors_change_in_place_and_gradients_flow():
+    for name, args, shape in (
+        ("unsqueeze_", (0,), (1, 2, 1)),
+        ("squeeze_", (), (2,)),
+        ("t_", (), (1, 2)),
+        ("transpose_", (0, 1), (1, 2)),
+        ("swapaxes_", (0, 1), (1, 2)),
+        ("swapdims_", (0, 1), (1, 2)),
+    ):
+        leaf = rustnn.tensor([[1.0], [2.0]], requires_grad=True)
+        x = leaf * 3
+        before, version = x.grad_fn, x._version
+        assert getattr(x, name)(*args) is x and x.shape == shape
+        assert x.grad_fn is not before and x._version == version + 1
+        (x * rustnn.arange(2.0).reshape(shape)).sum().backward()
+        assert leaf.grad.tolist() == [[0.0], [3.0]]
+
+
+def test_a_view_reshaped_in_place_still_writes_into_its_base():
+    leaf = rustnn.ones(2, 3, requires_grad=True)
+    base = leaf * 2
+    row = base[0]
+    row.unsqueeze_(1)
+    row.mul_(3)
+    assert row._base is base and base[0].tolist() == [6, 6, 6]
+    base.sum().backward()
+    assert leaf.grad.tolist() == [[6, 6, 6], [2, 2, 2]]
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):
+        leaf[0].unsqueeze_(0)
+
+
+def test_numbers_may_stand_before_tensors_as_in_old_programs():
+    a, b, c = rustnn.ones(2), rustnn.full((2,), 2.0), rustnn.full((2,), 4.0)
+    assert a.clone().add_(2, b).tolist() == rustnn.add(a, 2, b).tolist() == [5, 5]
+    assert a.sub(2, b).tolist() == [-3, -3]
+    assert a.clone().addcmul_(2, b, c).tolist() == rustnn.addcmul(a, 2, b, c).tolist() == [17, 17]
+    assert a.clone().addcdiv_(-2, b, c).tolist() == [0, 0]
+    with pytest.raises(TypeError, match="positional"):
+        a.add(b, 2, c)
+
+
+def test_a_tensor_is_set_to_other_memory():
+    source = rustnn.arange(4.0)
+    x = rustnn.ones(2)
+    assert x.set_(source) is x and x.data_ptr() == source.data_ptr() and x.shape == (4,)
+    x.set_(source.untyped_storage(), 1, (2,), (2,))
+    assert x.tolist() == [1, 3]
+    assert x.set_().shape == (0,)
+    with pytest.raises(RuntimeError, match="int64 to a tensor of type float32"):
+        x.set_(rustnn.arange(2))
+
+
+def test_elements_are_mapped_with_those_of_other_tensors():
+    x = rustnn.ones(2)
+    x.map_(rustnn.tensor([1.0, 2.0]), lambda a, b: a + b)
+    assert x.tolist() == [2, 3]
+    x.map2_(x, rustnn.tensor(10.0), lambda a, b, c: a + b + c)
+    assert x.tolist() == [14, 16]
+
+
+def test_a_tensor_reversed_is_flipped_and_compares_sizes():
+    assert [int(i) for i in reversed(rustnn.arange(3))] == [2, 1, 0]
+    assert rustnn.ones(2).is_same_size(rustnn.zeros(2)) and not rustnn.ones(2).is_same_size(rustnn.ones(1, 2))
+
+
+def test_products_are_added_in_place():
+    a, b = rustnn.ones(2, 2), rustnn.eye(2)
+    assert a.addmm_(b, b, beta=2, alpha=3).tolist() == [[5, 2], [2, 5]]
+
+
+def test_a_size_takes_whole_numbers_only():
+    assert rustnn.Size(rustnn.tensor([1, 2])) == (1, 2) and type(rustnn.Size([True])[0]) is int
+    with pytest.raises(TypeError, match="item 1 is 'float'"):
+        rustnn.Size([1, 2.0])
+    with pytest.raises(TypeError, match="not list"):
+        rustnn.Size([1]) + [2]
+
+
+def test_devices_that_are_not_here_have_names_and_take_no_tensors():
+    there = rustnn.device("cuda:1")
+    assert (there.type, there.index, str(there)) == ("cuda", 1, "cuda:1")
+    assert there != rustnn.device("cuda") and rustnn.device("cuda", 1) == there != rustnn.device("cpu")
+    with pytest.raises(RuntimeError, match="no 'cuda' device"):
+        rustnn.ones(1, device=there)
+    with pytest.raises(RuntimeError, match="no 'mps' device"):
+        rustnn.ones(1).to(rustnn.device("mps"))
+
+
 def test_resizing_keeps_what_fits():
     x = rustnn.arange(6.0)
     assert x.resize_(2, 2).tolist() == [[0.0, 1.0], [2.0, 3.0]]

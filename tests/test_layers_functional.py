@@ -236,3 +236,50 @@ def test_lp_pool_and_local_response_follow_their_formulas():
     padded = np.pad(n**2, ((0, 0), (1, 1), (0, 0)))
     mean = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3
     close(F.local_response_norm(x, 3, 0.5, 0.75, 2.0), n / (2.0 + 0.5 * mean) ** 0.75)
+
+
+def test_batches_of_nothing_pass_through():
+    none = rustnn.zeros(0, 4, 2, 2)
+    for out, shape in (
+        (F.pixel_shuffle(none, 2), (0, 1, 4, 4)),
+        (F.channel_shuffle(none, 2), (0, 4, 2, 2)),
+        (F.unfold(none, 2), (0, 16, 1)),
+        (F.fold(rustnn.zeros(0, 4, 1), 2, 2), (0, 1, 2, 2)),
+        (F.grid_sample(none, rustnn.zeros(0, 3, 3, 2), align_corners=False), (0, 4, 3, 3)),
+        (F.bilinear(rustnn.zeros(0, 2), rustnn.zeros(0, 3), rustnn.zeros(4, 2, 3)), (0, 4)),
+        (F.max_unpool2d(none, none.long(), 2), (0, 4, 4, 4)),
+        (rustnn.nn.RNN(2, 3)(rustnn.zeros(2, 0, 2))[0], (2, 0, 3)),
+        (rustnn.nn.BatchNorm2d(4)(none), (0, 4, 2, 2)),
+    ):
+        assert out.shape == shape
+
+
+def test_positions_that_are_no_numbers_sample_zeros():
+    grid = rustnn.tensor([float("nan"), float("inf"), 0.0, float("-inf")]).reshape(1, 1, 2, 2)
+    assert F.grid_sample(rustnn.ones(1, 1, 2, 2), grid, mode="nearest", align_corners=False).tolist() == [[[[0, 0]]]]
+
+
+def test_cosine_similarity_of_integers_is_a_float():
+    out = F.cosine_similarity(rustnn.tensor([[3, 4]]), rustnn.tensor([[4, 3]]))
+    assert out.dtype is rustnn.float32 and out.item() == pytest.approx(24 / 25)
+
+
+def test_indices_behind_the_last_offset_belong_to_no_bag():
+    table = rustnn.arange(8.0).reshape(4, 2)
+    index, offsets = rustnn.tensor([0, 1, 2, 3]), rustnn.tensor([0, 2, 3])
+    out = F.embedding_bag(index, table, offsets, mode="sum", include_last_offset=True)
+    assert out.tolist() == [[2, 4], [4, 5]]
+
+
+def test_a_repeated_index_without_memory_of_its_own_is_added_and_embedded():
+    once = rustnn.zeros(1, dtype=rustnn.int64)
+    assert rustnn.zeros(2).index_add(0, once.expand(3), rustnn.ones(3)).tolist() == [3, 0]
+    table = rustnn.ones(2, 1, requires_grad=True)
+    F.embedding(once.unsqueeze(0).expand(2, 3).t(), table).sum().backward()
+    assert table.grad.tolist() == [[6], [0]]
+
+
+def test_a_gradient_given_in_another_dtype_is_cast():
+    layer = rustnn.nn.Conv2d(1, 1, 2).to(rustnn.float64)
+    layer(rustnn.ones(1, 1, 2, 2, dtype=rustnn.float64)).backward(rustnn.full((1, 1, 1, 1), 2.0))
+    assert layer.bias.grad.dtype is rustnn.float64 and layer.bias.grad.item() == 2

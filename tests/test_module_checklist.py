@@ -165,7 +165,10 @@ BEHAVIOUR = {
         apply_visits_children_through_their_own_method to_reads_its_arguments to_refuses_what_it_cannot_do
         leaving_meta_needs_to_empty to_empty_may_stay_at_its_own_level cpu_and_share_memory_return_the_module
         channels_last_strides_are_kept_by_conversion_copy_and_loading
-        swapping_and_overwriting_parameters_is_not_to_be_had_and_says_so
+        swapped_tensors_exchange_values_classes_attributes_and_gradients tensors_that_others_hold_are_not_swapped
+        a_graph_through_a_swapped_leaf_refuses_to_run swapping_conversion_keeps_the_objects
+        swapping_load_asks_module_load_and_keeps_the_objects a_module_load_that_returns_its_argument_is_named
+        overwriting_conversion_makes_new_parameters
         live conversions conversion_keeps_identities meta_modules memory_formats""",
     "10 every layer: factories, contexts, copies, strides, gradients": """
         layer_is_built_in_the_dtype_and_on_the_device_asked_for layer_is_built_on_the_device_of_the_context

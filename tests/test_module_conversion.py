@@ -3,6 +3,7 @@
 import copy
 import importlib
 import pickle
+import weakref
 from collections import OrderedDict
 
 import pytest
@@ -290,15 +291,84 @@ def test_old_pickles_get_the_registries_they_lack():
     module.register_forward_hook(lambda *a: None, with_kwargs=True, always_call=True)
 
 
-def test_swapping_and_overwriting_parameters_is_not_to_be_had_and_says_so():
+@pytest.fixture
+def future():
     future = importlib.import_module("rustnn.__future__")
-    for kind in ("swap", "overwrite"):
-        name = f"{kind}_module_params_on_conversion"
-        assert getattr(future, f"get_{name}")() is False
-        getattr(future, f"set_{name}")(False)
-        with pytest.raises(NotImplementedError, match="parameters keep their identity"):
-            getattr(future, f"set_{name}")(True)
-    with pytest.raises(NotImplementedError, match="never swapped"):
-        rustnn.ones(1).module_load(rustnn.ones(1))
-    with pytest.raises(NotImplementedError, match="swap_tensors"):
-        rustnn.utils.swap_tensors(rustnn.ones(1), rustnn.ones(1))
+    yield future
+    future.set_swap_module_params_on_conversion(False)
+    future.set_overwrite_module_params_on_conversion(False)
+
+
+def test_swapped_tensors_exchange_values_classes_attributes_and_gradients():
+    a, b = nn.Parameter(rustnn.ones(2)), rustnn.zeros(3)
+    a.mark, a.grad = "of a", rustnn.full((2,), 5.0)
+    rustnn.utils.swap_tensors(a, b)
+    assert type(a) is rustnn.Tensor and a.tolist() == [0, 0, 0] and a.grad is None and not hasattr(a, "mark")
+    assert type(b) is nn.Parameter and b.tolist() == [1, 1] and b.grad.tolist() == [5, 5] and b.mark == "of a"
+    (b * 2).sum().backward()
+    assert b.grad.tolist() == [7, 7]
+
+
+def test_tensors_that_others_hold_are_not_swapped():
+    a, b = rustnn.ones(2), rustnn.zeros(2)
+    view = a[0]
+    with pytest.raises(RuntimeError, match="use_count of t1"):
+        rustnn.utils.swap_tensors(a, b)
+    del view
+    watch = weakref.ref(b)
+    with pytest.raises(RuntimeError, match="Cannot swap t2"):
+        rustnn.utils.swap_tensors(a, b)
+    assert watch() is b
+
+
+def test_a_graph_through_a_swapped_leaf_refuses_to_run():
+    a, b = rustnn.ones(2, requires_grad=True), rustnn.zeros(2)
+    out = a.sum()
+    rustnn.utils.swap_tensors(a, b)
+    with pytest.raises(RuntimeError, match="poisoned by swap_tensors"):
+        out.backward()
+
+
+def test_swapping_conversion_keeps_the_objects(future):
+    net = nn.Linear(2, 2)
+    weight, memory = net.weight, net.weight.data_ptr()
+    net(rustnn.ones(1, 2)).sum().backward()
+    grad = weight.grad
+    future.set_swap_module_params_on_conversion(True)
+    assert future.get_swap_module_params_on_conversion()
+    net.double()
+    assert net.weight is weight and weight.dtype is rustnn.float64 and weight.data_ptr() != memory
+    assert weight.grad is grad and grad.dtype is rustnn.float64
+
+
+def test_swapping_load_asks_module_load_and_keeps_the_objects(future):
+    source, net = nn.Linear(2, 2), nn.Linear(2, 2)
+    weight = net.weight
+    future.set_swap_module_params_on_conversion(True)
+    net.load_state_dict(source.state_dict())
+    assert net.weight is weight and isinstance(weight, nn.Parameter) and weight.requires_grad
+    assert weight.equal(source.weight) and weight.data_ptr() != source.weight.data_ptr()
+    net.load_state_dict(source.state_dict(), assign=True)
+    assert net.weight is weight and weight.data_ptr() == source.weight.data_ptr()
+
+
+def test_a_module_load_that_returns_its_argument_is_named(future):
+    class Careless(rustnn.Tensor):
+        def module_load(self, other, assign=False):
+            return other
+
+    net = nn.Module()
+    net.register_buffer("b", rustnn.ones(2).as_subclass(Careless))
+    future.set_swap_module_params_on_conversion(True)
+    with pytest.raises(
+        RuntimeError, match=r"While swapping the parameter named.*module_load returned one of self or other"
+    ):
+        net.load_state_dict({"b": rustnn.zeros(2)})
+
+
+def test_overwriting_conversion_makes_new_parameters(future):
+    net = nn.Linear(2, 2)
+    weight = net.weight
+    future.set_overwrite_module_params_on_conversion(True)
+    net.double()
+    assert net.weight is not weight and net.weight.dtype is rustnn.float64 and weight.dtype is rustnn.float32

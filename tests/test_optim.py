@@ -432,6 +432,9 @@ FURTHER = [
     ("RAdam", {"lr": 0.06}),
     ("RMSprop", {"lr": 0.05}),
     ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True}),
+    ("ASGD", {"lr": 0.02}),
+    ("Adafactor", {"lr": 0.3}),
+    ("Rprop", {"lr": 0.1}),
     ("LBFGS", {}),
     ("LBFGS", {"line_search_fn": "strong_wolfe"}),
 ]
@@ -464,6 +467,40 @@ def test_further_optimizers_descend_into_a_valley_and_go_on_from_their_state(kin
     assert descend(3, first, optimizer) == descend(3, second, other)
 
 
+def test_muon_makes_every_direction_of_a_matrix_step_alike():
+    weight = rustnn.nn.Parameter(rustnn.zeros(4, 4))
+    optimizer = rustnn.optim.Muon([weight], lr=1.0, weight_decay=0.0)
+    weight.grad = rustnn.diag(rustnn.tensor([4.0, 2.0, 1.0, 0.5]))
+    optimizer.step()
+    steps = -weight.detach().diag()
+    assert 0.6 < steps.min().item() and steps.max().item() < 1.3
+    assert (weight.detach() - weight.detach().diag().diag()).abs().max().item() < 1e-6
+    assert set(optimizer.state[weight]) == {"momentum_buffer"}
+
+
+def test_asgd_averages_from_a_step_on():
+    weight = rustnn.nn.Parameter(rustnn.zeros(1))
+    optimizer = rustnn.optim.ASGD([weight], lr=1.0, lambd=0.0, t0=2)
+    seen = []
+    for _ in range(5):
+        weight.grad = rustnn.full((1,), -1.0)
+        optimizer.step()
+        seen.append(optimizer.state[weight]["ax"].item())
+    # θ is 1, 2, 3, 4, 5; from the fourth step on 1/2, 1/3 ... of the way to it is gone, the one before counted full.
+    assert seen == pytest.approx([1.0, 2.0, 3.0, 4.0, 4.5])
+
+
+def test_rprop_grows_its_steps_shrinks_them_after_a_turn_and_then_waits():
+    weight = rustnn.nn.Parameter(rustnn.zeros(1))
+    optimizer = rustnn.optim.Rprop([weight], lr=1.0)
+    seen = []
+    for grad in (-1.0, -3.0, 2.0, 2.0):
+        weight.grad = rustnn.full((1,), grad)
+        optimizer.step()
+        seen.append(weight.item())
+    assert seen == pytest.approx([1.0, 2.2, 2.2, 1.6])
+
+
 def test_rmsprop_and_adagrad_begin_with_steps_of_known_length():
     for kind, length in (("RMSprop", 0.1 / math.sqrt(0.01)), ("Adagrad", 0.1), ("Adadelta", None)):
         weight = rustnn.nn.Parameter(rustnn.zeros(1))
@@ -480,6 +517,10 @@ def test_rmsprop_and_adagrad_begin_with_steps_of_known_length():
         (lambda p: rustnn.optim.Adadelta(p, rho=2), "Invalid rho value: 2"),
         (lambda p: rustnn.optim.RMSprop(p, alpha=-1), "Invalid alpha value: -1"),
         (lambda p: rustnn.optim.Adagrad(p, lr_decay=-1), "Invalid lr_decay value: -1"),
+        (lambda p: rustnn.optim.Rprop(p, etas=(2, 3)), "Invalid eta values: 2, 3"),
+        (lambda p: rustnn.optim.Adafactor(p, d=0.5), "Clipping threshold d should be >= 1 but is: 0.5"),
+        (lambda p: rustnn.optim.ASGD(p, weight_decay=-1), "Invalid weight_decay value: -1"),
+        (lambda p: rustnn.optim.Muon(p), "only supports 2D parameters"),
         (lambda p: rustnn.optim.LBFGS(p, lr=-1), "Invalid learning rate: -1"),
         (lambda p: rustnn.optim.LBFGS([{"params": p}, {"params": [rustnn.nn.Parameter(rustnn.ones(1))]}]), "groups"),
     ],

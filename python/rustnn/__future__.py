@@ -1,7 +1,8 @@
-"""Ways of converting a module's parameters that PyTorch may have as its default one day, by PyTorch's names.
+"""How ``Module._apply`` and ``load_state_dict`` put new values into parameters, by PyTorch's names.
 
-``Module._apply`` and ``load_state_dict`` here keep each parameter's identity and replace its data. Asking for another
-way raises; saying that the present one is wanted does nothing.
+As they stand, each parameter keeps its identity and its data is replaced. ``overwrite`` makes new parameters;
+``swap`` keeps
+the objects and exchanges what they stand for (:func:`rustnn.utils.swap_tensors`), which suits tensor subclasses.
 """
 
 __all__ = [
@@ -11,27 +12,26 @@ __all__ = [
     "set_swap_module_params_on_conversion",
 ]
 
-
-def _only_false(name, value) -> None:
-    if value:
-        raise NotImplementedError(f"{name}: parameters keep their identity in rustnn, it can only be False")
+_overwrite = _swap = False
 
 
 def set_overwrite_module_params_on_conversion(value) -> None:
-    """Accept False, the present way; raises NotImplementedError for True."""
-    _only_false("set_overwrite_module_params_on_conversion", value)
+    """Whether conversions such as ``module.half()`` put new parameters in the place of the old ones."""
+    global _overwrite
+    _overwrite = value
 
 
 def get_overwrite_module_params_on_conversion() -> bool:
-    """False: conversion changes the data of parameters, not the parameters."""
-    return False
+    """See :func:`set_overwrite_module_params_on_conversion`; False unless set."""
+    return _overwrite
 
 
 def set_swap_module_params_on_conversion(value) -> None:
-    """Accept False, the present way; raises NotImplementedError for True."""
-    _only_false("set_swap_module_params_on_conversion", value)
+    """Whether conversions and ``load_state_dict`` swap parameters with new ones behind the same objects."""
+    global _swap
+    _swap = value
 
 
 def get_swap_module_params_on_conversion() -> bool:
-    """False: conversion changes the data of parameters, and swaps nothing."""
-    return False
+    """See :func:`set_swap_module_params_on_conversion`; False unless set."""
+    return _swap

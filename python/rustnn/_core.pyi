@@ -116,6 +116,8 @@ class Tensor:
     def __pow__(self, other: Any, mod: Any = None, /) -> Tensor: ...
     def __radd__(self, other: Any, /) -> Tensor: ...
     def __rand__(self, other: Any, /) -> Tensor: ...
+    def __reversed__(self) -> Any:
+        """What ``reversed`` gives: the tensor flipped along its first dimension."""
     def __rfloordiv__(self, other: Any, /) -> Tensor: ...
     def __rlshift__(self, other: Any, /) -> Tensor: ...
     def __rmatmul__(self, other: Any, /) -> Tensor: ...
@@ -140,8 +142,14 @@ class Tensor:
     def _base(self) -> Any: ...
     @_base.setter
     def _base(self, value: Any) -> None: ...
+    def _become_view(self, view: Any) -> Any:
+        """Takes over the shape and the place on the tape of `view`, a view of this tensor."""
+    def _exchange(self, other: Any) -> Any:
+        """Exchanges what two objects stand for: memory, history, gradient, hooks."""
     def _in_format(self, memory_format: Any | None = None) -> Tensor:
         """Dense in the order of the format."""
+    def _is_in_a_graph(self) -> Any:
+        """Whether a graph would add up gradients in this leaf."""
     def _is_view(self) -> Any: ...
     def _mT(self) -> Tensor:
         """The last two dimensions exchanged."""
@@ -153,6 +161,8 @@ class Tensor:
         """Address, length in bytes and identity of the storage."""
     def _to(self, device: _DeviceLike | None = None, dtype: _dtype | None = None, copy: _bool = False) -> Tensor:
         """Another device or dtype."""
+    def _use_count(self) -> Any:
+        """How many hold this tensor: the object, views and saved tensors, a gradient's owner."""
     @property
     def _version(self) -> Any: ...
     @_version.setter
@@ -181,6 +191,8 @@ class Tensor:
         """Sum: `input + alpha * other`."""
     def addbmm(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.addbmm`."""
+    def addbmm_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`addbmm`; the result replaces the values of this tensor."""
     def addcdiv(self, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`input + value * tensor1 / tensor2`."""
     def addcdiv_(self, tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, value: _Number = 1) -> Tensor:
@@ -191,10 +203,16 @@ class Tensor:
         """`input + value * tensor1 * tensor2`."""
     def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * mat1 @ mat2`."""
+    def addmm_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`addmm`; the result replaces the values of this tensor."""
     def addmv(self, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * mat @ vec`."""
+    def addmv_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`addmv`; the result replaces the values of this tensor."""
     def addr(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.addr`."""
+    def addr_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`addr`; the result replaces the values of this tensor."""
     def adjoint(self) -> Tensor:
         """The last two dimensions exchanged (numbers here are real)."""
     @overload
@@ -282,6 +300,8 @@ class Tensor:
     def backward(self, gradient: Any = ..., retain_graph: Any = ..., create_graph: Any = ..., inputs: Any = ...) -> Any: ...
     def baddbmm(self, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """`beta * self + alpha * batch1 @ batch2`."""
+    def baddbmm_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`baddbmm`; the result replaces the values of this tensor."""
     @overload
     def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
         """1 with each element's probability."""
@@ -532,6 +552,8 @@ class Tensor:
         """The tensor as torch.float32."""
     def float_power(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.float_power`."""
+    def float_power_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`float_power`; the result replaces the values of this tensor."""
     def floor(self, *, out: Tensor | None = None) -> Tensor:
         """Largest integer not above."""
     def floor_(self) -> Tensor:
@@ -668,6 +690,8 @@ class Tensor:
     def is_quantized(self) -> Any: ...
     @is_quantized.setter
     def is_quantized(self, value: Any) -> None: ...
+    def is_same_size(self, other: Any) -> Any:
+        """Whether both tensors have the same shape."""
     def is_shared(self) -> Any:
         """Whether the memory is shared between processes: never."""
     def is_signed(self) -> _bool:
@@ -791,6 +815,10 @@ class Tensor:
     def mT(self) -> Any: ...
     @mT.setter
     def mT(self, value: Any) -> None: ...
+    def map2_(self, x: Any, y: Any, callable: Any) -> Any:
+        """Each element replaced by what a function makes of it and of those in ``x`` and ``y``: slow."""
+    def map_(self, tensor: Any, callable: Any) -> Any:
+        """Each element replaced by what a function makes of it and of the one in ``tensor``: slow."""
     def masked_fill(self, mask: Tensor, value: Tensor | _Number) -> Tensor:
         """`value` where the mask holds."""
     def masked_fill_(self, mask: Tensor, value: Tensor | _Number) -> Tensor:
@@ -840,7 +868,7 @@ class Tensor:
     def mode(self, dim: _int = -1, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The most frequent element along a dimension, and its last place."""
     def module_load(self, other: Any, assign: Any = ...) -> Any:
-        """Raises NotImplementedError: loading here copies into parameters or assigns them, and never swaps."""
+        """What ``load_state_dict`` is to swap this parameter or buffer with, see :mod:`rustnn.__future__`."""
     def moveaxis(self, source: _IntList, destination: _IntList) -> Tensor:
         """Dimensions moved."""
     def movedim(self, source: _IntList, destination: _IntList) -> Tensor:
@@ -900,7 +928,7 @@ class Tensor:
     def negative_(self) -> Tensor:
         """Negation: `-input`."""
     def nelement(self) -> Any: ...
-    def new(self, *args: Any) -> Any:
+    def new(self, *args: Any, size: Any = ..., device: Any = ...) -> Any:
         """A tensor of the same dtype, of a size or of data."""
     @overload
     def new_empty(self, size: Sequence[_int], *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
@@ -1004,6 +1032,8 @@ class Tensor:
         """Remainder with the sign of the divisor, as Python's `%`."""
     def renorm(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.renorm`."""
+    def renorm_(self, p: Any, dim: Any, maxnorm: Any) -> Any:
+        """See :func:`rustnn.renorm`; in place."""
     @overload
     def repeat(self, repeats: Sequence[_int]) -> Tensor:
         """The tensor repeated along each dimension."""
@@ -1083,6 +1113,8 @@ class Tensor:
         """One index of a dimension."""
     def select_scatter(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.select_scatter`."""
+    def set_(self, source: Any = ..., storage_offset: Any = ..., size: Any = ..., stride: Any = ...) -> Any:
+        """Look at the memory of a tensor or storage, from an offset on, in a given shape; without a source at none."""
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
         """Sign: -1, 0 or 1."""
     def sgn_(self) -> Tensor:
@@ -1159,7 +1191,7 @@ class Tensor:
     @overload
     def squeeze(self, dim: _IntList) -> Tensor: ...
     def squeeze_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``squeeze`` gives, over the same memory."""
+        """The tensor itself in the shape that ``squeeze`` gives, over the same memory; gradients flow     through."""
     @overload
     def std(self, unbiased: _bool = True) -> Tensor:
         """Standard deviation of all elements."""
@@ -1187,15 +1219,15 @@ class Tensor:
     def swapaxes(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
     def swapaxes_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``swapaxes`` gives, over the same memory."""
+        """The tensor itself in the shape that ``swapaxes`` gives, over the same memory; gradients flow     through."""
     def swapdims(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
     def swapdims_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``swapdims`` gives, over the same memory."""
+        """The tensor itself in the shape that ``swapdims`` gives, over the same memory; gradients flow     through."""
     def t(self) -> Tensor:
         """The transpose of a matrix."""
     def t_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``t`` gives, over the same memory."""
+        """The tensor itself in the shape that ``t`` gives, over the same memory; gradients flow     through."""
     def take(self, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Elements of the flattened tensor."""
     def take_along_dim(self, indices: Tensor, dim: _int | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -1224,6 +1256,8 @@ class Tensor:
     def tile(self, *dims: _int) -> Tensor: ...
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """The tensor with another dtype or on another device; itself where nothing changes."""
+    def to_dense(self, dtype: Any = ..., *, masked_grad: Any = ...) -> Any:
+        """The tensor itself, which is dense, in another dtype if that is given."""
     def tolist(self) -> Any: ...
     def topk(self, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The k greatest or least of a dimension, in order, and their places."""
@@ -1232,7 +1266,7 @@ class Tensor:
     def transpose(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
     def transpose_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``transpose`` gives, over the same memory."""
+        """The tensor itself in the shape that ``transpose`` gives, over the same memory; gradients flow     through."""
     def tril(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """The lower triangle of matrices, zeros above."""
     def tril_(self, diagonal: _int = 0) -> Tensor:
@@ -1268,7 +1302,7 @@ class Tensor:
     def unsqueeze(self, dim: _int) -> Tensor:
         """A size of 1 put in."""
     def unsqueeze_(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensor itself in the shape that ``unsqueeze`` gives, over the same memory."""
+        """The tensor itself in the shape that ``unsqueeze`` gives, over the same memory; gradients flow     through."""
     def untyped_storage(self) -> Any:
         """The storage behind the tensor: one object for all tensors over the same memory."""
     @overload
@@ -1369,7 +1403,7 @@ def _module_call(*args: Any, **kwargs: Any) -> Any:
     """Run the module's hooks and forward."""
 def _module_getattr(*args: Any, **kwargs: Any) -> Any:
     """A parameter, buffer or submodule."""
-def _module_load(module: Any, entries: Any, metadata: Any, assign: Any, keys: Any, errors: Any) -> Any:
+def _module_load(module: Any, entries: Any, metadata: Any, assign: Any, keys: Any, errors: Any, swap: Any) -> Any:
     """Loads `module` and everything below it; a child sees only the entries under its own prefix."""
 def _module_setattr(*args: Any, **kwargs: Any) -> Any:
     """Register a parameter, buffer or submodule, or set a plain attribute."""

@@ -1,5 +1,7 @@
 """``rustnn.Size``: the shape of a tensor."""
 
+import operator
+
 from . import _core
 
 
@@ -12,6 +14,13 @@ class Size(tuple):
     """
 
     __slots__ = ()
+
+    def __new__(cls, sizes=()):
+        sizes = tuple(sizes)
+        for position, size in enumerate(sizes):
+            if type(size) is not int:
+                return tuple.__new__(cls, _whole(sizes, position))
+        return tuple.__new__(cls, sizes)
 
     def __repr__(self):
         return f"torch.Size([{', '.join(map(str, self))}])"
@@ -27,7 +36,7 @@ class Size(tuple):
 
     def __add__(self, other):
         if not isinstance(other, tuple):
-            return NotImplemented
+            raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
         return Size(tuple.__add__(self, other))
 
     def __radd__(self, other):
@@ -42,3 +51,16 @@ class Size(tuple):
 
     def __reduce__(self):
         return Size, (tuple(self),)
+
+
+def _whole(sizes, start):
+    """The sizes from ``start`` on as ints where they are such; bools and numbers of NumPy are."""
+    whole = list(sizes)
+    for position in range(start, len(whole)):
+        size = whole[position]
+        try:
+            whole[position] = operator.index(size)
+        except TypeError:
+            kind = type(size).__name__
+            raise TypeError(f"torch.Size() takes an iterable of 'int' (item {position} is '{kind}')") from None
+    return whole

@@ -1,5 +1,6 @@
 """Parts of ``Tensor`` that run seldom and read better in Python: pickling, copying, NumPy, legacy methods."""
 
+import math
 from collections import OrderedDict
 
 from . import _core
@@ -224,9 +225,93 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     return _core.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
-def new(self, *args):
+def new(self, *args, size=None, device=None):
     """A tensor of the same dtype, of a size or of data."""
-    return Tensor(*args).to(self.dtype)
+    return Tensor(*(args if size is None else size)).to(self.dtype)
+
+
+def is_same_size(self, other):
+    """Whether both tensors have the same shape."""
+    return self.shape == other.shape
+
+
+def reversed_(self):
+    """What ``reversed`` gives: the tensor flipped along its first dimension."""
+    return self.flip(0) if self.dim() else self
+
+
+def to_dense(self, dtype=None, *, masked_grad=None):
+    """The tensor itself, which is dense, in another dtype if that is given."""
+    return self if dtype is None else self.to(dtype)
+
+
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Look at the memory of a tensor or storage, from an offset on, in a given shape; without a source at none.
+
+    Raises: RuntimeError for a source of another dtype.
+    """
+    if source is None:
+        source = _core.empty(0, dtype=self.dtype, device=self.device)
+    elif not isinstance(source, Tensor):
+        source = _over_storage(source, self.dtype)
+    if source.dtype is not self.dtype:
+        raise RuntimeError(
+            "Could not set tensor of type " + f"{source.dtype} to a tensor of type {self.dtype}".replace("torch.", "")
+        )
+    if size is not None:
+        source = source.detach()
+        strides = stride if stride is not None else _contiguous_strides(size)
+        source = source.as_strided(tuple(size), tuple(strides), storage_offset)
+    self.data = source
+    return self
+
+
+def _over_storage(storage, dtype):
+    memory = getattr(storage, "_untyped_storage", storage)._bytes
+    count = memory.numel() // dtype.itemsize
+    return _core._tensor_over(memory, dtype, 0, (count,), (1,))
+
+
+def _contiguous_strides(sizes):
+    count, strides = 1, []
+    for size in reversed(sizes):
+        strides.insert(0, count)
+        count *= size
+    return strides
+
+
+def map_(self, tensor, callable):
+    """Each element replaced by what a function makes of it and of the one in ``tensor``: slow."""
+    return _mapped(self, callable, tensor)
+
+
+def map2_(self, x, y, callable):
+    """Each element replaced by what a function makes of it and of those in ``x`` and ``y``: slow."""
+    return _mapped(self, callable, x, y)
+
+
+def _mapped(self, callable, *others):
+    if self.requires_grad or any(other.requires_grad for other in others):
+        raise TypeError("Can't call map_() on a Variable that requires grad. Use var.detach().map_() instead.")
+    columns = [other.expand(self.shape).reshape(-1).tolist() for other in (self, *others)]
+    flat = [callable(*values) for values in zip(*columns, strict=True)]
+    return self.copy_(_core.tensor(flat, dtype=self.dtype).reshape(self.shape))
+
+
+def renorm_(self, p, dim, maxnorm):
+    """See :func:`rustnn.renorm`; in place."""
+    from . import functional
+
+    return self.copy_(functional.renorm(self, p, dim, maxnorm))
+
+
+def _in_place_of(name):
+    def method(self, *args, **kwargs):
+        return self.copy_(getattr(self, name)(*args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    method.__doc__ = f"See :meth:`{name}`; the result replaces the values of this tensor."
+    return method
 
 
 def dim_order(self):
@@ -302,17 +387,14 @@ def record_stream(self, stream):
 
 def _reshape_in_place(name):
     def method(self, *args, **kwargs):
-        if self.requires_grad and _core.is_grad_enabled():
-            if self.is_leaf:
-                raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-            raise NotImplementedError(f"{name}_ of a tensor with a history: use {name}")
-        self.data = getattr(self.data, name)(*args, **kwargs)
+        self._become_view(getattr(self, name)(*args, **kwargs))
         return self
 
     method.__name__ = method.__qualname__ = name + "_"
-    method.__doc__ = f"""The tensor itself in the shape that ``{name}`` gives, over the same memory.
+    method.__doc__ = f"""The tensor itself in the shape that ``{name}`` gives, over the same memory; gradients flow
+    through.
 
-    Raises: RuntimeError for a leaf that requires a gradient; NotImplementedError for a tensor with a history.
+    Raises: RuntimeError for a leaf that requires a gradient, and a view of one.
     """
     return method
 
@@ -360,10 +442,7 @@ def resize_(self, *sizes, memory_format=None):
     sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     if tuple(sizes) == tuple(self.shape):
         return self
-    count, strides = 1, []
-    for size in reversed(sizes):
-        strides.insert(0, count)
-        count *= size
+    strides, count = _contiguous_strides(sizes), math.prod(sizes)
     offset = self.storage_offset()
     room = self.untyped_storage().nbytes() // self.element_size() - offset
     source = self.data
@@ -423,8 +502,12 @@ _native_view = Tensor.view
 
 
 def module_load(self, other, assign=False):
-    """Raises NotImplementedError: loading here copies into parameters or assigns them, and never swaps."""
-    raise NotImplementedError("Tensor.module_load: rustnn loads parameters by copying or assignment, never swapped")
+    """What ``load_state_dict`` is to swap this parameter or buffer with, see :mod:`rustnn.__future__`.
+
+    The values of ``other`` in this tensor's place and dtype, or with ``assign`` ``other`` as it is: a new object,
+    always.
+    """
+    return other.detach() if assign else self.copy_(other).detach()
 
 
 # Methods that are functions of a module's, on the tensor.
@@ -463,12 +546,20 @@ def install():
         fill_diagonal_,
         resize_,
         resize_as_,
+        is_same_size,
+        to_dense,
+        set_,
+        map_,
+        map2_,
+        renorm_,
+        *map(_in_place_of, "addmm addbmm addmv addr baddbmm float_power".split()),
         *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
     ):
         setattr(Tensor, method.__name__, method)
     for module, names in _FUNCTIONS.items():
         for name in names.split():
             setattr(Tensor, name, _of_module(module, name))
+    Tensor.__reversed__ = reversed_
     Tensor.real = property(lambda self: self)
     Tensor.mH = property(lambda self: self.mT)
     Tensor.type = type_

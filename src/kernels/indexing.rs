@@ -10,6 +10,7 @@ use crate::{index as kernels, running, sort as sorts, with_float, with_number};
 use rustnn_tensor::shape::broadcast_strides;
 use rustnn_tensor::{Array, DType, Error, Result, Shape, Strides};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 pub use crate::index::{Half, Reduce};
 pub use crate::sort::Distinct;
@@ -85,8 +86,9 @@ impl Indices {
         Array::from_slice(&list, &compact)
     }
 
-    fn list(&self) -> &[i64] {
-        int64s(&self.array)
+    /// One index after the other, repetitions written out.
+    fn list(&self) -> Result<Cow<'_, [i64]>> {
+        Ok(if self.array.is_contiguous() { Cow::Borrowed(int64s(&self.array)) } else { Cow::Owned(integers(&self.array)?) })
     }
 }
 
@@ -129,8 +131,9 @@ pub fn index_select(x: &Array, dim: usize, index: &Indices, out: &Array) -> Resu
     assert!(out.numel() == outer * count * inner && index.size == size && !index.negative);
     assert_writable(out);
     let row = (inner * x.dtype().size_bytes()) as isize;
+    let list = index.list()?;
     // SAFETY: the sizes have just been compared; the indices are rows of `x`.
-    unsafe { kernels::index_select(x.ptr(), outer, row * size as isize, row, row as usize, index.list(), out.ptr()) };
+    unsafe { kernels::index_select(x.ptr(), outer, row * size as isize, row, row as usize, &list, out.ptr()) };
     Ok(())
 }
 
@@ -185,8 +188,9 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     assert!(alpha.is_none_or(|a| a.dtype() == target.dtype() && a.numel() == 1));
     assert_writable(target);
     let alpha = alpha.map(|a| a.ptr().cast_const());
+    let list = index.list()?;
     // SAFETY: the sizes have just been compared.
-    unsafe { kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, index.list(), None, values.ptr(), target.ptr()) };
+    unsafe { kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, &list, None, values.ptr(), target.ptr()) };
     Ok(())
 }
 
@@ -335,8 +339,9 @@ pub fn one_hot(index: &Indices, out: &Array) -> Result<()> {
     }
     assert!(out.dtype() == DType::I64 && out.is_contiguous() && !index.negative && out.numel() == index.numel() * index.size);
     assert_writable(out);
+    let list = index.list()?;
     // SAFETY: `out` has room; the indices are below the number of classes.
-    unsafe { kernels::one_hot(index.list(), index.size, out.ptr().cast()) };
+    unsafe { kernels::one_hot(&list, index.size, out.ptr().cast()) };
     Ok(())
 }
 
@@ -350,8 +355,9 @@ pub fn embedding_backward(dy: &Array, index: &Indices, padding: Option<i64>, by_
     assert!(dy.is_contiguous() && dweight.is_contiguous() && dy.dtype() == dweight.dtype());
     assert!(dy.numel() == index.numel() * columns && index.size == rows && !index.negative);
     assert_writable(dweight);
+    let list = index.list()?;
     // SAFETY: sizes have just been compared.
-    unsafe { kernels::embedding_backward(dy.dtype(), dy.ptr(), index.list(), padding, by_frequency, rows, columns, dweight.ptr()) };
+    unsafe { kernels::embedding_backward(dy.dtype(), dy.ptr(), &list, padding, by_frequency, rows, columns, dweight.ptr()) };
     Ok(())
 }
 
@@ -422,7 +428,8 @@ pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Indices>, val
     assert!(out.dtype() == DType::I64 && out.numel() == values.numel() && values.numel() == count * per_row);
     assert!(sorter.is_none_or(|s| s.shape() == sequence.shape() && s.size == len && !s.negative));
     assert_writable(out);
-    let sorter = sorter.map(|s| s.list().as_ptr());
+    let sorter = sorter.map(Indices::list).transpose()?;
+    let sorter = sorter.as_ref().map(|list| list.as_ptr());
     // SAFETY: the arrays are as large as stated; the sorter's indices are inside.
     unsafe {
         sorts::searchsorted(sequence.dtype(), right, count, len, per_row, shared, sequence.ptr(), sorter, values.ptr(), out.ptr().cast())

@@ -639,7 +639,8 @@ pub fn run_backward(
                         crate::views::size_text(root.shape())
                     );
                 }
-                seed
+                // Backward formulas count on gradients of the output's dtype.
+                if seed.dtype() == root.dtype() { seed } else { crate::copy::to_dtype(&seed, root.dtype())? }
             }
             None => {
                 if root.numel() != 1 {

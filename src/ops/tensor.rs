@@ -265,6 +265,21 @@ impl Tensor {
         }
     }
 
+    /// Takes over the header of `view`, a view of this very tensor, and its place on the tape: `unsqueeze_`, `t_`.
+    pub fn become_view(&mut self, view: &Tensor) -> Result<()> {
+        self.check_rebasable()?;
+        let recorded = view.requires_grad().then(|| view.edge()).flatten().filter(|_| mode::grad_enabled());
+        self.bump_version();
+        self.set_array(view.array.clone());
+        match recorded {
+            Some(edge) if self.is_view() => self.set_edge(edge),
+            Some(edge) => self.set_written_edge(edge),
+            None => {}
+        }
+        self.set_view_version();
+        Ok(())
+    }
+
     /// A tensor of the identity `meta`.
     pub(crate) fn with_meta(array: Array, counter: Option<Arc<AtomicU32>>, meta: Arc<Meta>) -> Tensor {
         Tensor { array, counter, meta }
@@ -389,6 +404,11 @@ impl Tensor {
             alias.written(&edge);
         }
         self.set_edge(edge);
+    }
+
+    /// Whether nodes of a graph send gradients to this leaf.
+    pub fn is_in_a_graph(&self) -> bool {
+        self.meta.read_rest(Rest::in_a_graph).unwrap_or(false)
     }
 
     fn alias(&self) -> Option<Arc<Alias>> {
@@ -668,15 +688,20 @@ impl Tensor {
         if !self.array.storage().is_writable() {
             bail!(Runtime, "the tensor's memory is read-only; clone() it before writing");
         }
+        if self.array.has_internal_overlap() {
+            return Err(Error::memory_overlap());
+        }
+        self.check_rebasable()
+    }
+
+    /// Whether autograd allows that this tensor becomes the result of an op in place.
+    fn check_rebasable(&self) -> Result<()> {
         if self.is_inference() && !mode::is_on(Mode::Inference) {
             bail!(
                 Runtime,
                 "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal \
                  tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
             );
-        }
-        if self.array.has_internal_overlap() {
-            return Err(Error::memory_overlap());
         }
         if !mode::grad_enabled() {
             return Ok(());

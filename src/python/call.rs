@@ -116,6 +116,12 @@ fn call<'py>(
             Err(Mismatch::Raised(error)) => return Err(error),
         }
     }
+    if kwargs.is_empty()
+        && let Some((positional, number)) = number_first(&entry.name, args)
+    {
+        let kind = if positional.len() == 2 { "alpha" } else { "value" };
+        return call(py, entry, &positional, &[(PyString::new(py, kind), number)]);
+    }
     if failures.len() == 1 {
         return Err(PyTypeError::new_err(failures.remove(0)));
     }
@@ -127,6 +133,20 @@ fn call<'py>(
         got.join(", "),
         expected.join("\n")
     )))
+}
+
+/// The arguments of `add(input, alpha, other)` and `addcmul(input, value, tensor1, tensor2)`, orders that old programs use, and the
+/// number among them.
+#[cold]
+fn number_first<'py>(name: &str, args: &[Bound<'py, PyAny>]) -> Option<(Vec<Bound<'py, PyAny>>, Bound<'py, PyAny>)> {
+    let tensors = match name.trim_end_matches('_') {
+        "add" | "sub" => 1,
+        "addcmul" | "addcdiv" => 2,
+        _ => return None,
+    };
+    let [own, number, rest @ ..] = args else { return None };
+    let fits = rest.len() == tensors && rest.iter().chain([own]).all(|t| t.cast::<PyTensor>().is_ok());
+    (fits && number.cast::<PyTensor>().is_err()).then(|| ([own].into_iter().chain(rest).cloned().collect(), number.clone()))
 }
 
 /// A `torch.return_types` tuple.

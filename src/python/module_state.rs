@@ -246,6 +246,8 @@ fn last_cut(prefix: &str) -> &str {
 struct Loading<'py> {
     metadata: Option<Bound<'py, PyAny>>,
     assign: bool,
+    /// Each tensor is `_load_one`'s: parameters are swapped, not written.
+    swap: bool,
     /// The named tuple that `load_state_dict` returns, and the lists in it.
     keys: Bound<'py, PyAny>,
     missing: Bound<'py, PyList>,
@@ -264,12 +266,14 @@ pub fn _module_load<'py>(
     assign: bool,
     keys: &Bound<'py, PyAny>,
     errors: &Bound<'py, PyList>,
+    swap: bool,
 ) -> PyResult<()> {
     let py = module.py();
     let list = |name: &str| -> PyResult<Bound<'py, PyList>> { Ok(keys.getattr(name)?.cast_into()?) };
     let mut loading = Loading {
         metadata,
         assign,
+        swap,
         keys: keys.clone(),
         missing: list("missing_keys")?,
         unexpected: list("unexpected_keys")?,
@@ -386,7 +390,7 @@ fn load_own<'py>(
         match given.get_item(&key)? {
             None => loading.missing.append(key)?,
             Some(source) => {
-                if loading.assign || !copied(loading, target, &source)? {
+                if loading.assign || loading.swap || !copied(loading, target, &source)? {
                     let arguments = (name, key, target, source, loading.assign, &loading.errors);
                     module.call_method1(intern!(py, "_load_one"), arguments)?;
                 }

@@ -167,6 +167,8 @@ fn alias(name: &str) -> &str {
         "x1" => "self",
         "x2" => "other",
         "input" | "x" | "a" => "self",
+        "axis0" => "dim0",
+        "axis1" => "dim1",
         other => other,
     }
 }

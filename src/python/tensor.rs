@@ -320,6 +320,35 @@ impl PyTensor {
         make_subclass(cls, data, require_grad)
     }
 
+    /// Takes over the shape and the place on the tape of `view`, a view of this tensor.
+    fn _become_view(&self, py: Python<'_>, view: &Bound<PyAny>) -> PyResult<()> {
+        let Some(view) = cast_tensor(view) else { return Err(PyTypeError::new_err("_become_view(): a view is a Tensor")) };
+        let mut own = self.get(py);
+        own.become_view(&view).py()?;
+        self.set(py, own);
+        Ok(())
+    }
+
+    /// How many hold this tensor: the object, views and saved tensors, a gradient's owner.
+    fn _use_count(&self, py: Python<'_>) -> usize {
+        self.with(py, |t| std::sync::Arc::strong_count(t.meta()))
+    }
+
+    /// Whether a graph would add up gradients in this leaf.
+    fn _is_in_a_graph(&self, py: Python<'_>) -> bool {
+        self.with(py, |t| t.is_in_a_graph())
+    }
+
+    /// Exchanges what two objects stand for: memory, history, gradient, hooks.
+    fn _exchange(slf: &Bound<Self>, other: &Bound<Self>) {
+        let py = slf.py();
+        let (a, b) = (slf.get().get(py), other.get().get(py));
+        slf.get().set(py, b);
+        other.get().set(py, a);
+        settle(slf);
+        settle(other);
+    }
+
     /// The tensor, its history included, as an object of a subclass.
     fn as_subclass<'py>(slf: &Bound<'py, Self>, cls: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
         wrap_as(cls, rustnn_ops::views::alias(&slf.get().get(slf.py())))

@@ -75,6 +75,38 @@ pub struct PyDevice {
     pub device: Device,
     /// Whether an index was named: `device("cpu")` has none.
     pub index: Option<u16>,
+    /// A kind that PyTorch knows and that is not here: such a device has a name, and no tensor can be put there.
+    foreign: Option<&'static str>,
+}
+
+const FOREIGN: &[&str] = &[
+    "cuda",
+    "mps",
+    "xpu",
+    "hip",
+    "hpu",
+    "xla",
+    "vulkan",
+    "ipu",
+    "mtia",
+    "maia",
+    "mkldnn",
+    "opengl",
+    "opencl",
+    "ideep",
+    "ve",
+    "fpga",
+    "lazy",
+    "privateuseone",
+];
+
+/// The foreign kind that a name begins with, and its index.
+fn foreign(text: &str) -> Option<(&'static str, Option<u16>)> {
+    let (kind, index) = match text.split_once(':') {
+        None => (text, None),
+        Some((kind, index)) => (kind, Some(index.parse().ok()?)),
+    };
+    FOREIGN.iter().find(|&&known| known == kind).map(|&known| (known, index))
 }
 
 impl PyDevice {
@@ -83,14 +115,21 @@ impl PyDevice {
             Device::Gpu(i) => Some(i),
             _ => None,
         };
-        PyDevice { device, index }
+        PyDevice { device, index, foreign: None }
+    }
+
+    fn kind(&self) -> &'static str {
+        self.foreign.unwrap_or_else(|| self.device.kind())
     }
 }
 
 /// A device given as an object, a string or an index of a gpu.
 pub fn parse_device(object: &Bound<PyAny>) -> PyResult<Device> {
     if let Ok(device) = object.cast::<PyDevice>() {
-        return Ok(device.get().device);
+        return match device.get().foreign {
+            None => Ok(device.get().device),
+            Some(kind) => Device::parse(kind).py(),
+        };
     }
     if let Ok(text) = object.cast::<PyString>() {
         return Device::parse(&text.to_cow()?).py();
@@ -115,8 +154,19 @@ impl PyDevice {
                     "type (string) must not include an index because index was passed explicitly: {text}"
                 )));
             }
+            if let Some((kind, index)) = foreign(&format!("{text}:{i}")) {
+                return Ok(PyDevice { device: Device::Cpu, index, foreign: Some(kind) });
+            }
             let device = Device::parse(&format!("{text}:{i}")).py();
             return Ok(PyDevice { index: u16::try_from(i).ok(), ..PyDevice::new(device?) });
+        }
+        if let Ok(device) = r#type.cast::<PyDevice>() {
+            return Ok(PyDevice { ..*device.get() });
+        }
+        if let Ok(text) = r#type.cast::<PyString>()
+            && let Some((kind, index)) = foreign(&text.to_cow()?)
+        {
+            return Ok(PyDevice { device: Device::Cpu, index, foreign: Some(kind) });
         }
         let device = parse_device(r#type)?;
         let named = r#type.cast::<PyString>().is_ok_and(|t| t.to_string().contains(':'));
@@ -125,7 +175,7 @@ impl PyDevice {
 
     #[getter]
     fn r#type(&self) -> &'static str {
-        self.device.kind()
+        self.kind()
     }
 
     #[getter]
@@ -135,40 +185,42 @@ impl PyDevice {
 
     fn __repr__(&self) -> String {
         match self.index {
-            None => format!("device(type='{}')", self.device.kind()),
-            Some(i) => format!("device(type='{}', index={i})", self.device.kind()),
+            None => format!("device(type='{}')", self.kind()),
+            Some(i) => format!("device(type='{}', index={i})", self.kind()),
         }
     }
 
     fn __str__(&self) -> String {
         match self.index {
-            None => self.device.kind().into(),
-            Some(i) => format!("{}:{i}", self.device.kind()),
+            None => self.kind().into(),
+            Some(i) => format!("{}:{i}", self.kind()),
         }
     }
 
     fn __hash__(&self) -> isize {
-        self.device.kind().len() as isize * 1009 + self.index.map_or(-2, |i| i as isize)
+        self.kind().len() as isize * 1009 + self.index.map_or(-2, |i| i as isize)
     }
 
     fn __eq__(&self, other: &Bound<PyAny>) -> bool {
-        other.cast::<PyDevice>().is_ok_and(|o| o.get().device == self.device && o.get().index == self.index)
+        other
+            .cast::<PyDevice>()
+            .is_ok_and(|o| o.get().device == self.device && o.get().index == self.index && o.get().foreign == self.foreign)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
         let py = slf.py();
         let this = slf.get();
         let args = match this.index {
-            None => PyTuple::new(py, [this.device.kind()])?,
-            Some(i) => PyTuple::new(py, [this.device.kind().into_pyobject(py)?.into_any(), i.into_pyobject(py)?.into_any()])?,
+            None => PyTuple::new(py, [this.kind()])?,
+            Some(i) => PyTuple::new(py, [this.kind().into_pyobject(py)?.into_any(), i.into_pyobject(py)?.into_any()])?,
         };
         Ok((slf.get_type(), args))
     }
 
-    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        let before = rustnn_ops::set_default_device(slf.get().device);
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        let before = rustnn_ops::set_default_device(parse_device(slf)?);
         DEVICE_STACK.with(|s| s.borrow_mut().push(before));
-        slf.clone()
+        Ok(slf.clone())
     }
 
     #[pyo3(signature = (*_args))]

@@ -63,7 +63,9 @@ def pixel_shuffle(input, upscale_factor):
         )
     out = channels // (r * r)
     return (
-        input.reshape(-1, out, r, r, height, width).permute(0, 1, 4, 2, 5, 3).reshape(*lead, out, height * r, width * r)
+        input.reshape(math.prod(lead), out, r, r, height, width)
+        .permute(0, 1, 4, 2, 5, 3)
+        .reshape(*lead, out, height * r, width * r)
     )
 
 
@@ -82,7 +84,7 @@ def pixel_unshuffle(input, downscale_factor):
             )
     height, width = height // r, width // r
     return (
-        input.reshape(-1, channels, height, r, width, r)
+        input.reshape(math.prod(lead), channels, height, r, width, r)
         .permute(0, 1, 3, 5, 2, 4)
         .reshape(*lead, channels * r * r, height, width)
     )
@@ -99,7 +101,8 @@ def channel_shuffle(input, groups):
         raise RuntimeError(
             f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
         )
-    return input.reshape(batch, groups, channels // groups, -1).transpose(1, 2).reshape(batch, channels, *rest)
+    split = input.reshape(batch, groups, channels // groups, math.prod(rest))
+    return split.transpose(1, 2).reshape(batch, channels, *rest)
 
 
 native_channel_shuffle = channel_shuffle
@@ -258,8 +261,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     if any(padding):
         x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     places = _window_places(kernel, dilation, stride, counts, x.shape[3], x.device)
-    columns = x.reshape(*x.shape[:2], -1).index_select(2, places)
-    columns = columns.reshape(x.shape[0], -1, counts[0] * counts[1])
+    columns = x.flatten(2).index_select(2, places)
+    columns = columns.reshape(x.shape[0], x.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1])
     return columns if batched else columns.squeeze(0)
 
 
@@ -282,6 +285,12 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"input.size(1)={x.shape[1]} and kernel_size={kernel}."
         )
     rows, columns = _window_counts(size, kernel, dilation, padding, stride)
+    if min(rows, columns) < 1:
+        raise RuntimeError(
+            f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, "
+            f"calculated shape of the array of sliding blocks as ({rows}, {columns}), but its components must be at "
+            "least one."
+        )
     if x.shape[2] != rows * columns:
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, "
@@ -293,8 +302,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
 
     places = _window_places(kernel, dilation, stride, (rows, columns), width, x.device)
     image = x.new_zeros(x.shape[0], channels, height * width)
-    image = image.index_add(2, places, x.reshape(x.shape[0], channels, -1))
-    image = image.reshape(-1, channels, height, width)
+    image = image.index_add(2, places, x.reshape(x.shape[0], channels, len(places)))
+    image = image.reshape(x.shape[0], channels, height, width)
     image = image[:, :, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
     return image if batched else image.squeeze(0)
 
@@ -319,10 +328,10 @@ def bilinear(input1, input2, weight, bias=None):
                 f"{weight.size(dim)}"
             )
     out, left, right = weight.shape
-    lead = input1.shape[:-1]
+    lead, count = input1.shape[:-1], math.prod(input1.shape[:-1])
     # x1 times all A_k at once, (n, out, right), then the product with x2.
-    halves = input1.reshape(-1, left) @ weight.permute(1, 0, 2).reshape(left, out * right)
-    result = (halves.reshape(-1, out, right) * input2.reshape(-1, 1, right)).sum(-1)
+    halves = input1.reshape(count, left) @ weight.permute(1, 0, 2).reshape(left, out * right)
+    result = (halves.reshape(count, out, right) * input2.reshape(count, 1, right)).sum(-1)
     if bias is not None:
         result = result + bias
     return result.reshape(*lead, out)
@@ -330,8 +339,10 @@ def bilinear(input1, input2, weight, bias=None):
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """The cosine of the angle between vectors along ``dim``; see ``rustnn.nn.CosineSimilarity``."""
-    if not (x1.is_floating_point() and x2.is_floating_point()):
-        raise RuntimeError("expected common dtype to be floating point, yet common dtype is Long")
+    common = _core.promote_types(x1.dtype, x2.dtype)
+    if not (common.is_floating_point or common.is_complex):
+        common = _core.get_default_dtype()
+    x1, x2 = x1.to(common), x2.to(common)
     lengths = (x.norm(2, dim, keepdim=True).clamp_min(eps) for x in (x1, x2))
     return ((x1 / next(lengths)) * (x2 / next(lengths))).sum(dim)
 
@@ -482,6 +493,7 @@ def embedding_bag(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got "
             f"mode='{mode}'). Please open a feature request on GitHub."
         )
+    _check_bags(input, weight, per_sample_weights, padding_idx)
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
@@ -498,6 +510,9 @@ def embedding_bag(
         if offsets.dim() != 1:
             raise ValueError("offsets has to be a 1D Tensor")
         bag, bags = _bag_of_each(offsets.tolist(), input, include_last_offset)
+        # What lies behind the last offset belongs to no bag.
+        input = input[: len(bag)]
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights[: len(bag)]
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
 
@@ -508,19 +523,46 @@ def embedding_bag(
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.index_select(0, counted)
     rows = F.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+    if rows.dtype in (_core.float16, _core.bfloat16):
+        rows = rows.to(_core.float32)  # sums of halves
     if per_sample_weights is not None:
-        rows = rows * per_sample_weights.unsqueeze(1)
+        rows = rows * per_sample_weights.unsqueeze(1).to(rows.dtype)
     result = rows.new_zeros(bags, weight.size(1))
     if mode == "max":
         index = bag.unsqueeze(1).expand(-1, weight.size(1))
         # An empty bag stays zero.
-        return result.scatter_reduce(0, index, rows, "amax", include_self=False)
+        return result.scatter_reduce(0, index, rows, "amax", include_self=False).to(weight.dtype)
     result = result.index_add(0, bag, rows)
     if mode == "mean":
         ones = rows.new_ones(bag.numel()).detach()
         counts = rows.new_zeros(bags).detach().index_add(0, bag, ones).clamp_min(1)
         result = result / counts.unsqueeze(1)
-    return result
+    return result.to(weight.dtype)
+
+
+def _check_bags(input, weight, per_sample_weights, padding_idx) -> None:
+    count = weight.size(0)
+    if input.dtype not in (_core.int32, _core.int64):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"{input.type()} instead (while checking arguments for embedding_bag)"
+        )
+    if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have the same type as tensor for argument #1 "
+            "'per_sample_weights'; "
+            f"but type {weight.type()} does not equal {per_sample_weights.type()} (while checking arguments for "
+            "embedding_bag)"
+        )
+    if padding_idx is not None and not -count <= padding_idx < count:
+        raise RuntimeError(
+            f"padding_idx must be within the number of embeddings, {-count} through {count - 1}, but got {padding_idx}"
+        )
+    if input.numel() and not input.is_meta:
+        low, high = (int(value) for value in input.aminmax())
+        if low < 0 or high >= count:
+            bad = low if low < 0 else high
+            raise RuntimeError(f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {bad}")
 
 
 def _bag_of_each(offsets, input, include_last_offset):
@@ -533,7 +575,7 @@ def _bag_of_each(offsets, input, include_last_offset):
         )
     if offsets and offsets[-1] > total:
         raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length({total}) but got offsets[-1] of {offsets[-1]}"
+            f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {offsets[-1]}"
         )
     ends = [*offsets[1:]] if include_last_offset else [*offsets[1:], total]
     starts = offsets[: len(ends)]
@@ -552,6 +594,16 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     batched = log_probs.dim() == 3
     logs = log_probs if batched else log_probs.unsqueeze(1)
     steps, batch, classes = logs.shape
+
+    for name, values in (("input_lengths", input_lengths), ("target_lengths", target_lengths)):
+        if isinstance(values, _core.Tensor) and values.is_floating_point():
+            raise RuntimeError(f"{name} must be integral")
+        if isinstance(values, (list, tuple)) and not all(isinstance(value, int) for value in values):
+            raise TypeError(
+                f"ctc_loss() received an invalid combination of arguments: {name} must be a tensor or a tuple of "
+                "ints, not "
+                f"{values}"
+            )
 
     def lengths(values):
         values = values.reshape(-1).tolist() if isinstance(values, _core.Tensor) else values
@@ -819,8 +871,14 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     if mode == "bicubic" and spatial != 2:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     lengths = input.shape[2:]
+    for dim, length in enumerate(lengths, 2):
+        if length == 0:
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+                f"{list(input.shape)} with dimension {dim} being empty"
+            )
     batch, channels = input.shape[:2]
-    flat = input.reshape(batch, channels, -1)
+    flat = input.flatten(2)
 
     # Coordinates in pixels, first spatial dimension first.
     places = []
@@ -850,13 +908,13 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         for (place, part), length in zip(corner, lengths, strict=True):
             ok = (place >= 0) & (place <= length - 1)
             inside = ok if inside is None else inside & ok
-            whole = place.clamp(0, length - 1).to(_core.int64)
+            whole = place.masked_fill(ok.logical_not(), 0).to(_core.int64)
             index = whole if index is None else index * length + whole
             if part is not None:
                 weight = part if weight is None else weight * part
-        values = flat.gather(2, index.reshape(batch, 1, -1).expand(batch, channels, -1))
+        values = flat.gather(2, index.flatten(1).unsqueeze(1).expand(batch, channels, -1))
         values = values.reshape(batch, channels, *index.shape[1:])
-        values = values * inside.unsqueeze(1).to(values.dtype)
+        values = values.masked_fill(inside.unsqueeze(1).logical_not(), 0)
         if weight is not None:
             values = values * weight.unsqueeze(1)
         result = values if result is None else result + values
@@ -1007,11 +1065,13 @@ def _make_recurrent(kind):
                 x = x.transpose(0, 1)
             length, batch = x.shape[:2]
             sizes = [batch] * length
-            x = x.reshape(length * batch, -1)
+            if length == 0:
+                raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+            x = x.reshape(length * batch, x.size(2))
         states = tuple(hx) if kind == "lstm" else (hx,)
         output, last = _recurrent(kind, x, sizes, states, *options)
         if not packed:
-            output = output.reshape(length, batch, -1)
+            output = output.reshape(length, batch, output.size(-1))
             if batch_first:
                 output = output.transpose(0, 1)
         return (output, *last)

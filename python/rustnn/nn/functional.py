@@ -38,7 +38,6 @@ from rustnn._core import (
     feature_alpha_dropout,
     gelu,
     glu,
-    group_norm,
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -361,12 +360,23 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
 # ---- normalisation ---------------------------------------------------------------------------------------------------
 
 
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
+    """Normalise each sample over groups of channels; see ``rustnn.nn.GroupNorm``.
+
+    Raises: RuntimeError for fewer than two dimensions; ValueError for one value in a group.
+    """
+    if input.dim() < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+    _verify_batch_size([input.size(0) * input.size(1) // num_groups, num_groups, *input.shape[2:]])
+    return _core.group_norm(input, num_groups, weight, bias, eps)
+
+
 def _verify_batch_size(size) -> None:
     count = size[0]
     for length in size[2:]:
         count *= length
     if count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(size)}")
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -504,13 +514,13 @@ def _max_unpool(input, indices, output_size):
     spatial = len(output_size)
     lead = input.shape[:-spatial]
     total = math.prod(output_size)
-    flat_indices = indices.reshape(*lead, -1)
+    flat_indices = indices.flatten(len(lead))
     if flat_indices.numel() and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
         raise RuntimeError(
             f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size {total})"
         )
     flat = _core.zeros(*lead, total, dtype=input.dtype, device=input.device)
-    return flat.scatter(-1, flat_indices, input.reshape(*lead, -1)).reshape(*lead, *output_size)
+    return flat.scatter(-1, flat_indices, input.flatten(len(lead))).reshape(*lead, *output_size)
 
 
 def _unpool(input, indices, kernel_size, stride, padding, output_size, as_tuple):
@@ -837,6 +847,13 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
     return _reduce(loss.sum(dim=class_dim) / input.size(class_dim), reduction)
 
 
+def _check_classes(input) -> None:
+    if input.dim() > 2 or (input.dim() and input.size(-1) == 0):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: " + str(list(input.shape))
+        )
+
+
 def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Σ over the wrong classes of max(0, margin - x[target] + x[class])^p, divided by the number of classes.
 
@@ -848,7 +865,14 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
     batched = input.dim() == 2
-    rows = input if batched else input.unsqueeze(0)
+    _check_classes(input)
+    rows = input if batched else input.reshape(1, -1)
+    if target.dim() > 1 or target.numel() != rows.size(0):
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch "
+            "size). "
+            f"Expected target size [{rows.size(0)}], but got {list(target.shape)}. Input has shape {list(input.shape)}."
+        )
     index = target.reshape(-1, 1)
     terms = (margin - rows.gather(1, index) + rows).clamp_min(0)
     if p == 2:
@@ -869,8 +893,11 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     """
     reduction = _reduction_of(size_average, reduce, reduction)
     batched = input.dim() == 2
-    rows = input if batched else input.unsqueeze(0)
-    labels = target if batched else target.unsqueeze(0)
+    _check_classes(input)
+    rows = input if batched else input.reshape(1, -1)
+    labels = target if batched else target.reshape(1, -1)
+    if labels.shape != rows.shape or (target.dim() != input.dim() and input.numel() > 1):
+        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
     # 1 up to the first -1.
     valid = ((labels < 0).cumsum(1) == 0).to(rows.dtype)
     index = labels.clamp(min=0)

@@ -7,11 +7,14 @@ from .optimizer import Optimizer
 from .sgd import SGD
 
 __all__ = """
-    LBFGS SGD Adadelta Adagrad Adam AdamW Adamax NAdam Optimizer RAdam RMSprop lr_scheduler
+    ASGD LBFGS SGD Adadelta Adafactor Adagrad Adam AdamW Adamax Muon NAdam Optimizer RAdam RMSprop Rprop lr_scheduler
 """.split()
 
 __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=("lr_scheduler",),
-    names={name: name.lower() for name in ("Adadelta", "Adagrad", "Adamax", "LBFGS", "NAdam", "RAdam", "RMSprop")},
+    names={
+        name: name.lower()
+        for name in "ASGD Adadelta Adafactor Adagrad Adamax LBFGS Muon NAdam RAdam RMSprop Rprop".split()
+    },
 )

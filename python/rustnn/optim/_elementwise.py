@@ -11,8 +11,10 @@ class ElementwiseOptimizer(Optimizer):
     """A subclass says what state a parameter begins with, and how a gradient updates both.
 
     Options that all have: ``foreach``, ``maximize``, ``capturable`` and ``differentiable``; the first and third are
-    accepted as torch accepts them and change nothing.
+    accepted as torch accepts them and change nothing. An optimizer that lacks one never does what it says.
     """
+
+    _counts_steps = True
 
     def __init__(self, params, defaults, checks):
         lr = defaults["lr"]
@@ -41,15 +43,17 @@ class ElementwiseOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            with set_grad_enabled(bool(group["differentiable"])):
+            with set_grad_enabled(bool(group.get("differentiable"))):
                 for p in group["params"]:
                     if p.grad is None:
                         continue
                     p_state = self.state[p]
                     if not p_state:
-                        p_state["step"] = _core.tensor(0.0)
+                        if self._counts_steps:
+                            p_state["step"] = _core.tensor(0.0)
                         self._begin(p, p_state, group)
-                    p_state["step"] += 1
-                    grad = -p.grad if group["maximize"] else p.grad
+                    if self._counts_steps:
+                        p_state["step"] += 1
+                    grad = -p.grad if group.get("maximize") else p.grad
                     self._update(p, grad, p_state, group, _to_scalar(group["lr"]))
         return loss

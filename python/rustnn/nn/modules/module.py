@@ -14,8 +14,10 @@ import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 
+from rustnn import __future__ as conversion
 from rustnn import _core
 from rustnn.nn.parameter import Buffer, Parameter, is_lazy
+from rustnn.utils._swap import swap_tensors
 from rustnn.utils.hooks import BackwardHook, RemovableHandle, _NestedHook
 
 __all__ = [
@@ -1185,6 +1187,7 @@ class Module:
                         unexpected_keys.append(key)
 
     def _load_one(self, name, key, param, input_param, assign, error_msgs) -> None:
+        swap = conversion.get_swap_module_params_on_conversion()
         if not _is_tensor_like(input_param):
             error_msgs.append(
                 f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
@@ -1213,6 +1216,9 @@ class Module:
                 )
         try:
             with _core.no_grad():
+                if swap:
+                    _load_swapped(param, input_param, assign)
+                    return
                 if not assign:
                     param.copy_(input_param)
                     return
@@ -1224,7 +1230,8 @@ class Module:
                 setattr(self, name, input_param)
         except Exception as error:
             error_msgs.append(
-                f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} and '
+                f'While {"swapping" if swap else "copying"} the parameter named "{key}", whose dimensions in the '
+                f"model are {param.size()} and "
                 f"whose dimensions in the checkpoint are {input_param.size()}, an exception occurred : {error.args}."
             )
 
@@ -1261,7 +1268,8 @@ class Module:
         error_msgs: list = []
         undo = _snapshot(self, assign, state_dict) if atomic else None
         try:
-            _core._module_load(self, state_dict, metadata, assign, keys, error_msgs)
+            swap = conversion.get_swap_module_params_on_conversion()
+            _core._module_load(self, state_dict, metadata, assign, keys, error_msgs, swap)
             if on_mismatch == "skip":
                 keys.mismatched_keys = [error.mismatch for error in error_msgs if isinstance(error, _SizeMismatch)]
                 error_msgs = [error for error in error_msgs if not isinstance(error, _SizeMismatch)]
@@ -1390,13 +1398,18 @@ class Module:
         if recurse:
             for module in self.children():
                 module._apply(fn)
+        swap = conversion.get_swap_module_params_on_conversion()
+        overwrite = conversion.get_overwrite_module_params_on_conversion()
         for name, param in self._parameters.items():
             if param is None:
                 continue
             grad = param.grad
             with _core.no_grad():
                 applied = fn(param)
-            if applied.is_meta == param.is_meta:
+            if swap:
+                self._apply_swapped(name, param, grad, applied, fn)
+                continue
+            if applied.is_meta == param.is_meta and not overwrite:
                 param.data = applied
                 target = param
             else:
@@ -1405,7 +1418,7 @@ class Module:
                 continue
             with _core.no_grad():
                 applied = fn(grad)
-            if target.grad is not None and applied.is_meta == grad.is_meta:
+            if target.grad is not None and applied.is_meta == grad.is_meta and not overwrite:
                 target.grad.data = applied
             else:
                 target.grad = applied.requires_grad_(grad.requires_grad)
@@ -1413,6 +1426,28 @@ class Module:
             if buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
+
+    def _apply_swapped(self, name, param, grad, applied, fn) -> None:
+        """Put ``applied`` in the place of a parameter, whose object stays, and ``fn(grad)`` in that of its gradient."""
+        path = f"{self._get_name()}.{name}"
+        applied = Parameter(applied, requires_grad=param.requires_grad)
+        # A gradient is held by its parameter too, and what others hold cannot be swapped.
+        param.grad = None
+        try:
+            swap_tensors(param, applied)
+        except Exception as error:
+            param.grad = grad
+            raise RuntimeError(f"_apply(): Couldn't swap {path}") from error
+        if grad is None:
+            return
+        with _core.no_grad():
+            applied = fn(grad)
+        applied.requires_grad_(grad.requires_grad)
+        try:
+            swap_tensors(grad, applied)
+        except Exception as error:
+            raise RuntimeError(f"_apply(): Couldn't swap {path}.grad") from error
+        param.grad = grad
 
     def to(self, *args, **kwargs):
         """Move parameters and buffers to a device and/or cast the floating point ones, in place; returns this module.
@@ -1667,6 +1702,22 @@ class Module:
 
 
 _core._set_module_classes(Module, Parameter)
+
+
+def _load_swapped(param, given, assign) -> None:
+    """Swap a parameter or buffer with what its ``module_load`` makes of a state dict's entry."""
+    loaded = param.module_load(given, assign=assign)
+    if loaded is given or loaded is param:
+        raise RuntimeError(
+            "module_load returned one of self or other, please .detach() the result if returning one of the inputs in "
+            "module_load"
+        )
+    if isinstance(param, Parameter):
+        if isinstance(loaded, Parameter):
+            loaded.requires_grad_(param.requires_grad)
+        else:
+            loaded = Parameter(loaded, requires_grad=param.requires_grad)
+    swap_tensors(param, loaded)
 
 
 def _snapshot(module, assign, given):
