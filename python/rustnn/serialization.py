@@ -163,7 +163,7 @@ def _dotted(found, name):
 
 
 def _device(*parts):
-    """A device; one that only PyTorch has stays a text that says which it was."""
+    """A device; of a kind unknown to this version, a text that says which it was."""
     try:
         return _core.device(*parts)
     except RuntimeError:

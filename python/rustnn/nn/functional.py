@@ -376,7 +376,7 @@ def _verify_batch_size(size) -> None:
     for length in size[2:]:
         count *= length
     if count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(size)}")
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -394,6 +394,10 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         if eps <= 0.0:
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
         _verify_batch_size(input.size())
+        if input.numel() == 0 and input.dim() > 1 and input.size(1):
+            # There is nothing to learn statistics from.
+            mean, var = input.new_zeros(input.size(1)), input.new_ones(input.size(1))
+            return _core.batch_norm(input, mean, var, weight, bias, False, momentum, eps)
     elif eps < 0.0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     return _core.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
