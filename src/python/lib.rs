@@ -20,6 +20,9 @@ use error::IntoPy;
 use pyo3::prelude::*;
 use types::PyDType;
 
+#[global_allocator]
+static OBJECTS: rustnn_tensor::objects::Objects = rustnn_tensor::objects::Objects;
+
 #[pyfunction]
 fn get_default_dtype(py: Python<'_>) -> PyResult<Bound<'_, PyDType>> {
     types::dtype(py, rustnn_ops::row::default_dtype())

@@ -5,6 +5,7 @@ pub mod array;
 pub mod device;
 pub mod dtype;
 pub mod error;
+pub mod objects;
 pub mod shape;
 pub mod storage;
 
