@@ -69,6 +69,7 @@ __getattr__, __dir__ = names_on_demand(
         "xpu",
     ),
     names={
+        "vmap": "_vmap",
         **dict.fromkeys(("det", "inverse", "logdet", "pinverse", "qr", "slogdet"), "linalg"),
         **dict.fromkeys(
             """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag
