@@ -7,14 +7,16 @@ from .optimizer import Optimizer
 from .sgd import SGD
 
 __all__ = """
-    ASGD LBFGS SGD Adadelta Adafactor Adagrad Adam AdamW Adamax Muon NAdam Optimizer RAdam RMSprop Rprop lr_scheduler
+    ASGD LBFGS SGD Adadelta Adafactor Adagrad Adam AdamW Adamax Muon NAdam Optimizer RAdam RMSprop Rprop SparseAdam
+    lr_scheduler swa_utils
 """.split()
 
 __getattr__, __dir__ = names_on_demand(
     __name__,
-    modules=("lr_scheduler",),
+    modules=("lr_scheduler", "swa_utils"),
     names={
         name: name.lower()
-        for name in "ASGD Adadelta Adafactor Adagrad Adamax LBFGS Muon NAdam RAdam RMSprop Rprop".split()
+        for name in __all__
+        if name not in ("Adam", "AdamW", "Optimizer", "SGD", "lr_scheduler", "swa_utils")
     },
 )
