@@ -329,6 +329,30 @@ def is_shared(self):
     return False
 
 
+def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    """The memory for another library, by the DLPack protocol.
+
+    Raises: BufferError for tensors that require grad, are not on the CPU, or of dtypes that NumPy lacks.
+    """
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if self.device.type != "cpu" or self.dtype == _core.bfloat16:
+        raise BufferError(f"Can't export a tensor of {self.dtype} on {self.device}: it goes through NumPy, on the CPU")
+    wishes = {"stream": stream, "max_version": max_version, "dl_device": dl_device}  # older NumPy knows fewer
+    array = (self.clone() if copy else self).numpy()
+    return array.__dlpack__(**{name: wish for name, wish in wishes.items() if wish is not None})
+
+
+def __dlpack_device__(self):
+    """(kind of device, its index): (1, 0), the CPU.
+
+    Raises: BufferError elsewhere.
+    """
+    if self.device.type != "cpu":
+        raise BufferError(f"a tensor on {self.device} cannot be exported: copy it to the CPU first")
+    return 1, 0
+
+
 def pin_memory(self, device=None):
     """Accepted for compatibility: there is nothing to pin for."""
     return self
@@ -529,6 +553,8 @@ def install():
         new_tensor,
         new,
         dim_order,
+        __dlpack__,
+        __dlpack_device__,
         share_memory_,
         is_shared,
         pin_memory,

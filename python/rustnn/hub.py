@@ -13,13 +13,17 @@ HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # resnet18-bf5a9dd.pth holds the fir
 _folder = None
 
 
+def _get_torch_home():
+    """PyTorch's folder: ``$TORCH_HOME``, or ``torch`` in the cache."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
+
+
 def get_dir():
     """The folder for downloads: what :func:`set_dir` set, or ``hub`` in ``$TORCH_HOME`` or in the cache's ``torch``."""
     if _folder is not None:
         return _folder
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.join(_get_torch_home(), "hub")
 
 
 def set_dir(d):

@@ -14,6 +14,8 @@ from ..utils.hooks import RemovableHandle
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 Tensor = _core.Tensor
+ParamsT = Iterable  # of parameters, of pairs of names and parameters, or of groups
+_params_t = ParamsT
 
 _global_optimizer_pre_hooks = OrderedDict()
 _global_optimizer_post_hooks = OrderedDict()
@@ -70,6 +72,21 @@ def _use_grad_for_differentiable(step):
             return step(self, *args, **kwargs)
 
     return step_in_grad_mode
+
+
+def _get_value(x):
+    """A step count or rate as a number."""
+    return x.item() if isinstance(x, Tensor) else x
+
+
+def _default_to_fused_or_foreach(params, differentiable, use_fused=False):
+    """(fused, foreach) where neither is asked for: optimizers written elsewhere run their plain loop."""
+    return False, False
+
+
+def _get_capturable_supported_devices(supports_xla=True):
+    """The devices on which steps are captured in graphs: none."""
+    return []
 
 
 def _check_fused(parameter):

@@ -5,6 +5,7 @@ import typing
 __all__ = """
     Final annotate export fork freeze ignore interface is_scripting is_tracing isinstance load optimize_for_inference
     save script script_if_tracing set_fusion_strategy trace trace_module unused wait
+    RecursiveScriptModule ScriptFunction ScriptModule TracerWarning TracingCheckError
 """.split()
 
 Final = typing.Final  # of attributes that TorchScript would take for constants
@@ -113,3 +114,45 @@ def _refused(name):
 
 
 load, save, trace, trace_module = map(_refused, ("load", "save", "trace", "trace_module"))
+
+
+def script_method(fn):
+    """The method itself."""
+    return fn
+
+
+def enable_onednn_fusion(enabled):
+    """Accepted for compatibility: there is nothing to fuse."""
+
+
+def onednn_fusion_enabled():
+    """Whether graphs are fused: never."""
+    return False
+
+
+class TracerWarning(Warning):
+    """What a trace would warn of."""
+
+
+class TracingCheckError(Exception):
+    """What checking a trace would raise."""
+
+
+class ScriptFunction:
+    """The class of compiled functions, of which there are none."""
+
+
+def __getattr__(name):
+    # Made on demand: `nn` is not imported for the names alone.
+    if name not in ("ScriptModule", "RecursiveScriptModule"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..nn import Module
+
+    class ScriptModule(Module):
+        """A module; the base of classes that programs write for TorchScript. Nothing is compiled."""
+
+    class RecursiveScriptModule(ScriptModule):
+        """The class of compiled modules, of which there are none."""
+
+    globals().update(ScriptModule=ScriptModule, RecursiveScriptModule=RecursiveScriptModule)
+    return globals()[name]

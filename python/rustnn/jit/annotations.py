@@ -1,0 +1,6 @@
+"""Types for annotations, as old programs import them from here."""
+
+from concurrent.futures import Future  # noqa: F401
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union  # noqa: F401, UP035
+
+from rustnn._core import Tensor  # noqa: F401
