@@ -7,6 +7,32 @@ from urllib.parse import urlparse
 
 from . import serialization
 
+try:
+    from tqdm import tqdm
+except ImportError:
+
+    class tqdm:
+        """What programs need of tqdm where it is not installed; it shows nothing."""
+
+        def __init__(self, iterable=None, *args, **kwargs):
+            self._iterable = iterable
+
+        def __iter__(self):
+            return iter(self._iterable)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            return False
+
+        def update(self, n=1):
+            """One step more."""
+
+        def close(self):
+            """The end."""
+
+
 __all__ = ["download_url_to_file", "get_dir", "load_state_dict_from_url", "set_dir"]
 
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # resnet18-bf5a9dd.pth holds the first digits of its SHA-256

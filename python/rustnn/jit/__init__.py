@@ -29,6 +29,9 @@ def script_if_tracing(fn):
     return fn
 
 
+_script_if_tracing = script_if_tracing
+
+
 def export(fn):
     """The function itself."""
     return fn

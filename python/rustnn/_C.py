@@ -1,0 +1,88 @@
+"""The names of PyTorch's native module that programs use though they are not its interface. Every other name raises
+AttributeError."""
+
+from . import _core
+from ._size import Size
+from ._tensor import _FunctionOff as DisableTorchFunctionSubclass
+
+__all__ = ["DisableTorchFunctionSubclass", "DispatchKey", "DispatchKeySet", "Generator", "Size", "TensorBase"]
+
+Generator, TensorBase, device, dtype = _core.Generator, _core.Tensor, _core.device, _core.dtype
+_TensorBase = TensorBase
+
+
+class _Keys(type):
+    def __getattr__(cls, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return cls._made.setdefault(name, cls(name))
+
+
+class DispatchKey(metaclass=_Keys):
+    """A name; every name is one. Nothing is dispatched by it."""
+
+    _made = {}
+
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return f"DispatchKey.{self.name}"
+
+
+class DispatchKeySet:
+    """A set of keys, which nothing looks at."""
+
+    def __init__(self, *keys):
+        self._keys = frozenset(keys)
+
+    def __or__(self, other):
+        return DispatchKeySet(*self._keys, *other._keys)
+
+    def has(self, key):
+        return key in self._keys
+
+
+class _ExcludeDispatchKeyGuard:
+    """A context that changes nothing: there are no dispatch keys to leave out."""
+
+    def __init__(self, keys):
+        self._keys = keys
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return False
+
+
+def _get_tracing_state():
+    """The trace being recorded: none."""
+    return
+
+
+def _log_api_usage_once(name):
+    """Nothing is logged."""
+
+
+def _are_functorch_transforms_active():
+    """Whether tensors are batches of ``vmap``: it calls functions sample by sample, so never."""
+    return False
+
+
+def _cuda_isInBadFork():
+    """Whether CUDA was lost in a fork: there is none."""
+    return False
+
+
+def _get_accelerator(check=False):
+    """The device that ``rustnn.accelerator`` finds, or the CPU."""
+    from . import accelerator
+
+    return accelerator.current_accelerator() or _core.device("cpu")
+
+
+def __getattr__(name):
+    if name.startswith(("_jit_set_", "_jit_override_", "_jit_can_")):
+        return lambda *args: False  # settings of a compiler that is not here
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
