@@ -27,7 +27,7 @@ def test_an_op_is_found_by_its_name_and_has_kernels_by_device():
     assert twice(x).tolist() == [20, 20]
     assert rustnn.ops.testing.twice.overloads() == ["default"]
     with pytest.raises(AttributeError, match="'testing' object has no attribute 'never'"):
-        rustnn.ops.testing.never
+        _ = rustnn.ops.testing.never
     with pytest.raises(ValueError, match="namespace::name"):
         library.custom_op("twice", lambda x: x, mutates_args=(), schema="(Tensor x) -> Tensor")
 
@@ -71,7 +71,7 @@ def test_aten_names_are_the_packages_functions():
     x = rustnn.tensor([-1.0, 1.0])
     assert rustnn.ops.aten.relu(x).tolist() == rustnn.ops.aten.relu.default(x).tolist() == [0, 1]
     with pytest.raises(AttributeError, match="no attribute 'no_such_op'"):
-        rustnn.ops.aten.no_such_op
+        _ = rustnn.ops.aten.no_such_op
 
 
 def test_compiled_libraries_and_kernels_that_are_missing_raise():

@@ -65,9 +65,10 @@ class Rprop(ElementwiseOptimizer):
         smaller, larger = group["etas"]
         # A recorded step must not find what it saved overwritten below.
         turn = g * (state["prev"].clone() if group["differentiable"] else state["prev"])
-        factor = _core.where(turn > 0, larger, 1.0) * _core.where(turn < 0, smaller, 1.0)
         size = state["step_size"]
-        size.mul_(factor.to(size.dtype)).clamp_(*group["step_sizes"])
+        # In the steps' own dtype: numbers alone would meet in the default one.
+        factor = _core.ones_like(size).masked_fill(turn > 0, larger).masked_fill(turn < 0, smaller)
+        size.mul_(factor).clamp_(*group["step_sizes"])
         g = g.masked_fill(turn < 0, 0)
         p.addcmul_(g.sign(), size, value=-1)
         state["prev"].copy_(g)
