@@ -77,6 +77,11 @@ __getattr__, __dir__ = names_on_demand(
     ),
     names={
         "vmap": "_vmap",
+        **dict.fromkeys(
+            """_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type _check_value
+            _check_with""".split(),
+            "_checks",
+        ),
         **dict.fromkeys(("det", "inverse", "logdet", "pinverse", "qr", "slogdet"), "linalg"),
         **dict.fromkeys(
             """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag

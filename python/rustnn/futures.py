@@ -12,6 +12,9 @@ class Future:
         devices: accepted; values are of any kind.
     """
 
+    def __class_getitem__(cls, item):
+        return cls
+
     def __init__(self, *, devices=None):
         self._condition = threading.Condition()
         self._done = False

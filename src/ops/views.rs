@@ -562,14 +562,14 @@ crate::ops! {
     "split_with_sizes(Tensor self, int[] split_sizes, int dim=0)" Both "Pieces of the given sizes along a dimension." =>
         |a| split_sizes(a.tensor(0)?, a.ints(1)?, a.int(2)?, "SplitWithSizesBackward0")?;
     "chunk(Tensor self, int chunks, int dim=0)" Both "That many pieces along a dimension." => |a| chunk(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
-    "tensor_split(Tensor self, int indices_or_sections, int dim=0)" Both "That many pieces of nearly equal size." => |a| {
+    "tensor_split(Tensor self, int sections, int dim=0)" Both "That many pieces of nearly equal size." => |a| {
         let (x, n) = (a.tensor(0)?, a.int(1)?);
         ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
         ensure!(n > 0, Runtime, "number of sections must be larger than 0, got {n}");
         let size = x.shape()[wrap_dim(a.int(2)?, x.rank())?] as i64;
         slices(x, &nearly_equal(size, n)?, a.int(2)?)?
     };
-    "tensor_split(Tensor self, int[] indices_or_sections, int dim=0)" Both "Pieces that end at the given indices." => |a| {
+    "tensor_split(Tensor self, int[] indices, int dim=0)" Both "Pieces that end at the given indices." => |a| {
         let x = a.tensor(0)?;
         ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
         let mut out = Vec::new();
