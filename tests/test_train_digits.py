@@ -1,5 +1,8 @@
 """The first lesson, run as it stands, and the summary table."""
 
+import json
+import os
+import platform
 import runpy
 import subprocess
 import sys
@@ -53,6 +56,20 @@ def test_the_lesson_runs_from_the_command_line(tmp_path):
     assert "strokes (Conv2d)" in done.stdout
     assert done.stderr == ""  # no progress bar where nobody looks on
     assert (tmp_path / "digits.png").exists() or "matplotlib is not installed" in done.stdout
+
+
+def test_the_losses_are_those_recorded_for_the_twin_in_rust():
+    # tests/rust/digits.rs holds the Rust lesson to the same file.
+    recorder = runpy.run_path(str(LESSON.parents[1] / "tests/golden/record_rust_digits.py"))
+    code = f"import json, runpy; print(json.dumps(runpy.run_path({recorder['__file__']!r})['record']()['losses']))"
+    environment = {**os.environ, "RUSTNN_SIMD": recorder["LEVEL"]}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    losses, recorded = json.loads(done.stdout), rustnn.load(recorder["TARGET"])["losses"]
+    assert len(losses) == len(recorded) == 46
+    # Machines of other families have other levels, whose rounding training amplifies.
+    comparable = 46 if platform.machine() in ("x86_64", "AMD64") else 1
+    assert losses[:comparable] == pytest.approx(recorded[:comparable], abs=1e-6)
 
 
 def test_the_median_of_five_seeds_reads_98_percent(lesson):

@@ -209,7 +209,8 @@ impl Tensor {
     /// # Errors
     /// If there is no such dimension.
     pub fn size(&self, dim: i64) -> Result<usize> {
-        Ok(self.shape()[rustnn_tensor::shape::wrap_dim(dim, self.rank())?.min(self.rank().wrapping_sub(1))])
+        let dim = rustnn_tensor::shape::wrap_dim(dim, self.rank())?;
+        self.shape().get(dim).copied().ok_or_else(|| Error::value("a tensor without dimensions has no sizes"))
     }
 
     /// The number of dimensions.

@@ -1,0 +1,160 @@
+//! The derived tree: names, modes, state dicts, conversion.
+
+use crate::{floats, refused};
+use rustnn::io::StateDict;
+use rustnn::nn::{self, Buffer, Forward, Module, Parameter, Training};
+use rustnn::{DType, Device, Error, Result, Tensor};
+use std::collections::BTreeMap;
+
+#[derive(Module)]
+struct Block {
+    scale: Parameter,
+    #[module(rename = "type")]
+    kind: Parameter,
+    count: Buffer,
+    scratch: Buffer,
+    training: Training,
+}
+
+impl Block {
+    fn new() -> Result<Block> {
+        Ok(Block {
+            scale: Parameter::new(Tensor::ones([2])?)?,
+            kind: Parameter::new(Tensor::zeros([1])?)?,
+            count: Buffer::new(Tensor::scalar(0i64)?),
+            scratch: Buffer::transient(Tensor::ones([3])?),
+            training: Training::default(),
+        })
+    }
+}
+
+/// What a derive that knows nothing of it would take for a member.
+struct Foreign;
+
+#[derive(Module)]
+struct Net<F> {
+    first: F,
+    blocks: Vec<Block>,
+    pair: [nn::Linear; 2],
+    named: BTreeMap<String, nn::Linear>,
+    absent: Option<nn::Linear>,
+    any: Box<dyn Forward>,
+    width: usize,
+    #[module(skip)]
+    _foreign: Foreign,
+}
+
+#[derive(Module)]
+struct Wrapper(nn::Linear, Option<Parameter>);
+
+fn net() -> Result<Net<nn::Linear>> {
+    Ok(Net {
+        first: nn::Linear::new(2, 2)?,
+        blocks: vec![Block::new()?, Block::new()?],
+        pair: [nn::Linear::with(1, 1, false)?, nn::Linear::with(1, 1, false)?],
+        named: [("a".to_string(), nn::Linear::with(1, 1, false)?)].into(),
+        absent: None,
+        any: Box::new(nn::Sequential::new().add(nn::ReLU).add(nn::BatchNorm1d::new(2)?)),
+        width: 2,
+        _foreign: Foreign,
+    })
+}
+
+#[test]
+fn names_are_those_of_pytorchs_containers() {
+    let net = net().unwrap();
+    let names = |list: Vec<String>| list.join(" ");
+    assert_eq!(
+        names(net.named_parameters().into_iter().map(|(n, _)| n).collect()),
+        "first.weight first.bias blocks.0.scale blocks.0.type blocks.1.scale blocks.1.type pair.0.weight pair.1.weight named.a.weight \
+         any.1.weight any.1.bias"
+    );
+    assert_eq!(
+        names(net.state_dict().unwrap().names().map(String::from).collect()),
+        "first.weight first.bias blocks.0.scale blocks.0.type blocks.0.count blocks.1.scale blocks.1.type blocks.1.count pair.0.weight \
+         pair.1.weight named.a.weight any.1.weight any.1.bias any.1.running_mean any.1.running_var any.1.num_batches_tracked"
+    );
+    assert_eq!(names(net.named_children().into_iter().map(|(n, _)| n).collect()), "first blocks.0 blocks.1 pair.0 pair.1 named.a any");
+    assert!(net.named_modules().iter().any(|(name, module)| name == "any.1" && module.class_name() == "BatchNorm"));
+    assert_eq!(net.named_buffers().len(), 7);
+    assert_eq!(net.num_parameters(), 6 + 6 + 3 + 4);
+    assert_eq!(net.width, 2);
+    let wrapper = Wrapper(nn::Linear::new(1, 1).unwrap(), None);
+    assert_eq!(names(wrapper.state_dict().unwrap().names().map(String::from).collect()), "0.weight 0.bias");
+}
+
+#[test]
+fn modes_reach_every_module_below() {
+    let mut net = net().unwrap();
+    net.eval();
+    assert!(net.blocks.iter().all(|block| !block.training.is_on()));
+    // Batch statistics of one row would be refused in training.
+    assert!(net.any.forward(&Tensor::ones([1, 2]).unwrap()).is_ok());
+    net.train();
+    assert!(net.blocks[1].training.is_on());
+    assert!(net.any.forward(&Tensor::ones([1, 2]).unwrap()).is_err());
+}
+
+#[test]
+fn a_state_dict_goes_from_one_module_to_another_bit_by_bit() {
+    let (a, b) = (net().unwrap(), net().unwrap());
+    b.load_state_dict(&a.state_dict().unwrap()).unwrap();
+    for ((name, x), (_, y)) in a.state_dict().unwrap().iter().zip(b.state_dict().unwrap().iter()) {
+        assert_eq!(floats(x), floats(y), "{name}");
+        assert!(!x.same(y));
+    }
+    let snapshot = a.state_dict().unwrap().snapshot().unwrap();
+    a.first.bias.as_ref().unwrap().set(&Tensor::ones([2]).unwrap()).unwrap();
+    assert_ne!(floats(snapshot.get("first.bias").unwrap()), [1.0, 1.0]);
+    assert_eq!(snapshot.under("any").names().next(), Some("1.weight"));
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_changes_nothing() {
+    let layer = nn::Linear::new(2, 3).unwrap();
+    let before = floats(&layer.weight);
+    let mut state = StateDict::new();
+    state.insert("weight", Tensor::ones([3, 2]).unwrap()).unwrap();
+    state.insert("extra", Tensor::ones([1]).unwrap()).unwrap();
+    let text = refused(layer.load_state_dict(&state));
+    assert_eq!(
+        text,
+        "Error(s) in loading state_dict for Linear:\n\tUnexpected key(s) in state_dict: \"extra\". \n\tMissing key(s) in state_dict: \"bias\". "
+    );
+    assert_eq!(floats(&layer.weight), before);
+    let mismatch = layer.load_state_dict_partly(&state).unwrap();
+    assert_eq!((mismatch.missing, mismatch.unexpected), (vec!["bias".to_string()], vec!["extra".to_string()]));
+    assert_eq!(floats(&layer.weight), [1.0; 6]);
+    let mut state = StateDict::new();
+    state.insert("weight", Tensor::ones([2, 2]).unwrap()).unwrap();
+    let error = layer.load_state_dict_partly(&state).unwrap_err();
+    assert!(matches!(&error, Error::StateDict { mismatch, .. } if mismatch.incompatible.len() == 1), "{error}");
+    assert!(error.to_string().contains("size mismatch for weight: copying a param with shape torch.Size([2, 2])"), "{error}");
+}
+
+#[test]
+fn conversion_keeps_identity_and_sharing() {
+    let mut net = net().unwrap();
+    let shared = net.first.weight.clone();
+    net.any = Box::new(nn::Identity);
+    net.blocks[0].scale = shared.clone();
+    net.to_dtype(DType::F64).unwrap();
+    assert_eq!(net.first.weight.dtype(), DType::F64);
+    assert!(net.first.weight.same(&shared) && net.blocks[0].scale.same(&net.first.weight));
+    assert_eq!(net.blocks[0].count.dtype(), DType::I64);
+    assert_eq!(net.named_parameters().iter().filter(|(_, p)| p.same(&shared)).count(), 1);
+    assert!(net.first.weight.requires_grad() && net.first.weight.is_leaf());
+    net.to_device(Device::Cpu).unwrap();
+    assert!(refused(net.to_dtype(DType::I64)).contains("int64"));
+}
+
+#[test]
+fn freezing_and_clearing_gradients_reach_every_parameter() {
+    let layer = nn::Sequential::new().add(nn::Linear::new(2, 2).unwrap());
+    layer.forward(&Tensor::ones([1, 2]).unwrap()).unwrap().sum().unwrap().backward().unwrap();
+    assert!(layer.parameters().iter().all(|p| p.grad().is_some()));
+    layer.zero_grad();
+    assert!(layer.parameters().iter().all(|p| p.grad().is_none()));
+    layer.set_requires_grad(false).unwrap();
+    assert!(!layer.forward(&Tensor::ones([1, 2]).unwrap()).unwrap().requires_grad());
+}

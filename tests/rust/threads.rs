@@ -1,0 +1,125 @@
+//! Many threads at once, pools of the caller's, and threads that panic.
+
+use crate::floats;
+use rustnn::nn::{self, Forward, Module};
+use rustnn::random::Generator;
+use rustnn::{Tensor, autograd, threads};
+use std::sync::Arc;
+use std::thread;
+
+fn network() -> nn::Sequential {
+    let layers = nn::Sequential::new().add(nn::Conv2d::new(1, 4, 3).unwrap()).add(nn::BatchNorm2d::new(4).unwrap());
+    let mut net = layers.add(nn::ReLU).add(nn::Flatten).add(nn::Dropout::new(0.5).unwrap()).add(nn::Linear::new(4 * 36, 10).unwrap());
+    net.eval();
+    net
+}
+
+#[test]
+fn what_programs_share_is_send_and_sync() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Tensor>();
+    shared::<nn::Sequential>();
+    shared::<nn::LSTM>();
+    shared::<nn::TransformerEncoderLayer>();
+    shared::<rustnn::io::StateDict>();
+    shared::<Generator>();
+    shared::<rustnn::Error>();
+    shared::<rustnn::optim::AdamW>();
+    shared::<rustnn::data::DataLoader<rustnn::data::TensorDataset>>();
+}
+
+#[test]
+fn one_network_answers_many_threads_with_the_same_bits() {
+    let net = Arc::new(network());
+    let x = Tensor::rand([8, 1, 8, 8]).unwrap();
+    let wanted = floats(&net.forward(&x).unwrap());
+    let workers: Vec<_> = (0..8)
+        .map(|i| {
+            let (net, x) = (net.clone(), x.clone());
+            thread::spawn(move || {
+                // Half of them record, half do not: the mode is each thread's own.
+                let quiet = (i % 2 == 0).then(autograd::no_grad);
+                let found: Vec<Tensor> = (0..20).map(|_| net.forward(&x).unwrap()).collect();
+                assert!(found.iter().all(|y| y.requires_grad() == quiet.is_none()));
+                found.iter().map(floats).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    for worker in workers {
+        assert!(worker.join().unwrap().iter().all(|found| *found == wanted));
+    }
+}
+
+#[test]
+fn gradients_of_several_threads_add_up_in_one_network() {
+    let layer = Arc::new(nn::Linear::with(3, 1, false).unwrap());
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let layer = layer.clone();
+            thread::spawn(move || layer.forward(&Tensor::ones([1, 3]).unwrap()).unwrap().sum().unwrap().backward().unwrap())
+        })
+        .collect();
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    assert_eq!(floats(&layer.weight.grad().unwrap()), [8.0; 3]);
+}
+
+#[test]
+fn a_pool_of_the_callers_is_used_and_gives_the_same_bits() {
+    let pool = threads::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let net = network();
+    let x = Tensor::rand([64, 1, 8, 8]).unwrap();
+    let own = floats(&net.forward(&x).unwrap());
+    let (threads, lent) = threads::with_pool(&pool, || (threads::num_threads(), floats(&net.forward(&x).unwrap())));
+    assert_eq!(threads, 3);
+    assert_eq!(lent, own);
+    let inside = pool.install(|| floats(&net.forward(&x).unwrap()));
+    assert_eq!(inside, own);
+}
+
+#[test]
+fn a_thread_that_panics_leaves_the_others_what_they_share() {
+    let net = Arc::new(network());
+    let generator = Generator::new(5);
+    let pool = Arc::new(threads::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    let x = Tensor::rand([64, 1, 8, 8]).unwrap();
+    let wanted = floats(&net.forward(&x).unwrap());
+    let worker = {
+        let (net, generator, pool, x) = (net.clone(), generator.clone(), pool.clone(), x.clone());
+        thread::spawn(move || {
+            let _quiet = autograd::no_grad();
+            generator.scope(|| {
+                threads::with_pool(&pool, || {
+                    let _ = net.forward(&x);
+                    let _ = Tensor::rand([3]);
+                    std::panic::resume_unwind(Box::new("on purpose"))
+                })
+            })
+        })
+    };
+    assert!(worker.join().is_err());
+    assert_eq!(floats(&net.forward(&x).unwrap()), wanted);
+    assert_eq!(threads::with_pool(&pool, || floats(&net.forward(&x).unwrap())), wanted);
+    assert!(generator.scope(|| Tensor::rand([3])).is_ok());
+    net.forward(&x).unwrap().sum().unwrap().backward().unwrap();
+
+    // The same on one thread, caught: its modes are as before.
+    let caught = std::panic::catch_unwind(|| {
+        let _quiet = autograd::no_grad();
+        Generator::new(1).scope(|| std::panic::resume_unwind(Box::new("on purpose")))
+    });
+    assert!(caught.is_err() && autograd::is_enabled());
+}
+
+#[test]
+fn a_generators_numbers_depend_on_its_seed_alone() {
+    let draw = |seed| floats(&Generator::new(seed).scope(|| Tensor::randn([5])).unwrap());
+    let workers: Vec<_> = (0..4).map(|_| thread::spawn(move || draw(9))).collect();
+    let wanted = draw(9);
+    assert!(workers.into_iter().all(|worker| worker.join().unwrap() == wanted));
+    assert_ne!(draw(10), wanted);
+    let generator = Generator::new(2);
+    let state = generator.state();
+    let first = floats(&generator.scope(|| Tensor::rand([4])).unwrap());
+    generator.set_state(state);
+    assert_eq!(floats(&generator.scope(|| Tensor::rand([4])).unwrap()), first);
+}
