@@ -70,7 +70,7 @@ def test_the_gradient_of_a_quantile_goes_to_its_neighbours():
         (lambda: rustnn.hsplit(rustnn.ones(4), 3), "not divisible"),
         (lambda: rustnn.hann_window(-1), "non-negative window_length"),
         (lambda: rustnn.linalg.inv(rustnn.ones(2, 3)), "must be batches of square matrices"),
-        (lambda: rustnn.linalg.inv(rustnn.zeros(2, 2)), "Singular matrix"),
+        (lambda: rustnn.linalg.inv(rustnn.zeros(2, 2)), "input matrix is singular"),
         (lambda: rustnn.ones(2, requires_grad=True).unsqueeze_(0), "a leaf Variable that requires grad"),
         (lambda: rustnn.ones(2, requires_grad=True).resize_(1), "cannot resize variables"),
         (lambda: rustnn.ones(2).fill_diagonal_(1), "dimensions must larger than 1"),
@@ -253,9 +253,9 @@ def _matrix():
     return rustnn.tensor([[2.0, 0.3], [1.0, 4.0]], dtype=rustnn.float64, requires_grad=True)
 
 
-@pytest.mark.parametrize("name", ["inv", "det", "logdet"])
+@pytest.mark.parametrize("name", ["inverse", "det", "logdet"])
 def test_gradients_of_matrix_functions_are_right(name):
-    function = getattr(rustnn.linalg, name)
+    function = getattr(rustnn, name)
     assert rustnn.autograd.gradcheck(function, (_matrix(),))
     assert rustnn.autograd.gradcheck(function, (rustnn.stack([_matrix().detach()] * 2).requires_grad_(),))
 

@@ -82,7 +82,7 @@ __getattr__, __dir__ = names_on_demand(
             _check_with""".split(),
             "_checks",
         ),
-        **dict.fromkeys(("det", "inverse", "logdet", "pinverse", "qr", "slogdet"), "linalg"),
+        **dict.fromkeys(("det", "matrix_exp", "matrix_power"), "linalg"),
         **dict.fromkeys(
             """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag
             hinge_embedding_loss margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle
@@ -116,7 +116,7 @@ __getattr__, __dir__ = names_on_demand(
         "summary": "_summary",
         "to_dlpack": "utils.dlpack",
     },
-    parts=("functional", "settings", "storage", "tensor_types", "amp.autocast_mode"),
+    parts=("functional", "_matrix_functions", "settings", "storage", "tensor_types", "amp.autocast_mode"),
 )
 del names_on_demand
 
@@ -158,12 +158,14 @@ if TYPE_CHECKING:
         version,
         xpu,
     )
+    from ._matrix_functions import *
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .amp import GradScaler, autocast
     from .amp.autocast_mode import *
     from .compiler import compile
     from .functional import *
+    from .linalg import det, matrix_exp, matrix_power
     from .numeric_limits import finfo, iinfo
     from .random import fork_rng
     from .safetensors import load_safetensors, save_safetensors

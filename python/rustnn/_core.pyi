@@ -79,6 +79,8 @@ class Tensor:
     def __deepcopy__(self, memo: Any) -> Self: ...
     def __delitem__(self, key: Any, /) -> Any:
         """Delete self[key]."""
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[_int, _int]: ...
     def __eq__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
     def __float__(self) -> _float: ...
     def __floordiv__(self, other: Any, /) -> Tensor: ...
@@ -351,6 +353,12 @@ class Tensor:
         """Rounds up in place."""
     def char(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int8."""
+    def cholesky(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.cholesky`."""
+    def cholesky_inverse(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.cholesky_inverse`."""
+    def cholesky_solve(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.cholesky_solve`."""
     def chunk(self, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """That many pieces along a dimension."""
     @overload
@@ -489,6 +497,8 @@ class Tensor:
     def dtype(self) -> Any: ...
     @dtype.setter
     def dtype(self, value: Any) -> None: ...
+    def eig(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.eig`."""
     def element_size(self) -> Any: ...
     def eq(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Whether equal."""
@@ -584,6 +594,8 @@ class Tensor:
         """Whether greater or equal."""
     def ge_(self, other: Tensor | _Number) -> Tensor:
         """Whether greater or equal."""
+    def geqrf(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.geqrf`."""
     def ger(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Products of all pairs of two vectors' elements."""
     def get_device(self) -> Any:
@@ -805,10 +817,16 @@ class Tensor:
         """ln Σ exp(x) over dimensions, without overflow."""
     def long(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int64."""
+    def lstsq(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.lstsq`."""
     def lt(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Whether less."""
     def lt_(self, other: Tensor | _Number) -> Tensor:
         """Whether less."""
+    def lu(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.lu`."""
+    def lu_solve(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.lu_solve`."""
     @property
     def mH(self) -> Any: ...
     @property
@@ -831,6 +849,10 @@ class Tensor:
         """The elements where a mask is true, as a vector."""
     def matmul(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Product of vectors, matrices or stacks of matrices."""
+    def matrix_exp(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.matrix_exp`."""
+    def matrix_power(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.matrix_power`."""
     @overload
     def max(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Greatest along a dimension, and the place of the first."""
@@ -963,6 +985,10 @@ class Tensor:
         """Number of elements."""
     def numpy(self, *, force: Any = ...) -> Any:
         """The values as a NumPy array over the same memory."""
+    def orgqr(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.orgqr`."""
+    def ormqr(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.ormqr`."""
     def outer(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Products of all pairs of two vectors' elements."""
     @property
@@ -1168,6 +1194,8 @@ class Tensor:
         """`x / (1 + |x|)`."""
     def softsign_(self) -> Tensor:
         """`x / (1 + |x|)`."""
+    def solve(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.solve`."""
     def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Sorted along a dimension (always stably), and the places the elements came from."""
     @overload
@@ -1216,6 +1244,8 @@ class Tensor:
         """Sum of all elements; integers are counted in int64."""
     @overload
     def sum(self, dim: _IntList | None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor: ...
+    def svd(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.svd`."""
     def swapaxes(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions exchanged."""
     def swapaxes_(self, *args: Any, **kwargs: Any) -> Any:
@@ -1224,6 +1254,8 @@ class Tensor:
         """Two dimensions exchanged."""
     def swapdims_(self, *args: Any, **kwargs: Any) -> Any:
         """The tensor itself in the shape that ``swapdims`` gives, over the same memory; gradients flow     through."""
+    def symeig(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.symeig`."""
     def t(self) -> Tensor:
         """The transpose of a matrix."""
     def t_(self, *args: Any, **kwargs: Any) -> Any:
@@ -1267,6 +1299,8 @@ class Tensor:
         """Two dimensions exchanged."""
     def transpose_(self, *args: Any, **kwargs: Any) -> Any:
         """The tensor itself in the shape that ``transpose`` gives, over the same memory; gradients flow     through."""
+    def triangular_solve(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.triangular_solve`."""
     def tril(self, diagonal: _int = 0, *, out: Tensor | None = None) -> Tensor:
         """The lower triangle of matrices, zeros above."""
     def tril_(self, diagonal: _int = 0) -> Tensor:

@@ -83,9 +83,9 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p is None or p == "fro":
         p = 2.0
     if isinstance(p, str):
-        if p == "nuc":
-            raise NotImplementedError("norm: the nuclear norm needs singular values, which rustnn does not compute")
-        raise RuntimeError(f"norm: unknown norm {p!r}")
+        from .linalg import matrix_norm
+
+        return matrix_norm(input, p, tuple(range(input.dim())) if dim is None else dim, keepdim, out=out, dtype=dtype)
     result = _core._vector_norm(input, float(p), dim, keepdim, dtype=dtype)
     return result if out is None else out.copy_(result)
 

@@ -3,6 +3,15 @@
 _made = {}
 
 
+def __getattr__(name):
+    if not name.startswith("_"):
+        from . import linalg  # which makes those of its functions  # noqa: F401
+
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _make(name, fields):
     """The class for the results of op ``name``; one per name."""
     key = (name, fields)

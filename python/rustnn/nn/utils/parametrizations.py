@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from rustnn import _core, linalg
-from rustnn.autograd import Function
+from rustnn._matrix_functions import geqrf
 from rustnn.nn import functional as F
 from rustnn.nn.modules.module import Module
 from rustnn.nn.utils import parametrize
@@ -134,51 +132,6 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
 _ROUNDING = {_core.float64: 2.0**-52, _core.float32: 2.0**-23, _core.float16: 2.0**-10, _core.bfloat16: 2.0**-7}
 
 
-class _Solve(Function):
-    """A⁻¹ B with its gradient."""
-
-    @staticmethod
-    def forward(ctx, a, b):
-        x = linalg.solve(a, b)
-        ctx.save_for_backward(a, x)
-        return x
-
-    @staticmethod
-    def backward(ctx, grad):
-        a, x = ctx.saved_tensors
-        db = _Solve.apply(a.mT, grad)
-        return -(db @ x.mT), db
-
-
-def _matrix_exp(a):
-    """exp(A) by its Taylor series, after halving A until the series is short.
-
-    With ‖A‖₁ ≤ 1/2 the 12th term is below 1e-12 of the result.
-    """
-    norm = a.detach().abs().sum(-2).max().item() if a.numel() else 0.0
-    halvings = max(0, math.ceil(math.log2(norm)) + 1) if norm > 0 and math.isfinite(norm) else 0
-    a = a / 2.0**halvings
-    unit = _core.eye(a.size(-1), dtype=a.dtype, device=a.device)
-    # Horner: I + A(I + A/2(I + A/3(...)))
-    out = unit + a / 12
-    for term in range(11, 0, -1):
-        out = unit + (a @ out) / term
-    for _ in range(halvings):
-        out = out @ out
-    return out
-
-
-def _reflected(a, tau):
-    """The first columns of H₀ H₁ … with Hᵢ = I - τᵢ vᵢ vᵢᵀ, vᵢ being column i of A below its diagonal, one on it."""
-    n, k = a.size(-2), a.size(-1)
-    v = a.tril(-1) + _core.eye(n, k, dtype=a.dtype, device=a.device)
-    out = _core.eye(n, k, dtype=a.dtype, device=a.device).expand(*a.shape[:-2], n, k)
-    for i in reversed(range(k)):
-        column = v[..., i : i + 1]
-        out = out - tau[..., i, None, None] * (column @ (column.mT @ out))
-    return out
-
-
 def _with_orthonormal_columns(matrix):
     """Q of the QR decomposition whose R has a positive diagonal."""
     q, r = linalg.qr(matrix)
@@ -211,7 +164,7 @@ class _Orthogonal(Module):
             x, n, k = x.mT, k, n
         if self.orthogonal_map == "householder":
             a = x.tril(-1)
-            q = _reflected(a, 2.0 / (1.0 + (a * a).sum(-2)))
+            q = linalg.householder_product(a, 2.0 / (1.0 + (a * a).sum(-2)))
             # The diagonal holds signs: constants, not to be trained.
             q = q * x.diagonal(dim1=-2, dim2=-1).detach().trunc().unsqueeze(-2)
         else:
@@ -220,11 +173,11 @@ class _Orthogonal(Module):
                 x = _core.cat([x, x.new_zeros(n, n - k).expand(*x.shape[:-2], -1, -1)], -1)
             skew = x - x.mT
             if self.orthogonal_map == "matrix_exp":
-                q = _matrix_exp(skew)
+                q = linalg.matrix_exp(skew)
             else:
                 # Cayley: (I - A/2)⁻¹ (I + A/2)
                 unit = _core.eye(n, dtype=skew.dtype, device=skew.device)
-                q = _Solve.apply(unit - skew / 2, unit + skew / 2)
+                q = linalg.solve(unit - skew / 2, unit + skew / 2)
             if n != k:
                 q = q[..., :k]
         if hasattr(self, "base"):
@@ -258,13 +211,10 @@ class _Orthogonal(Module):
                 "It is not possible to assign to the matrix exponential or the Cayley parametrizations when "
                 "use_trivialization=False."
             )
-        import numpy
-
-        h, tau = numpy.linalg.qr(q.numpy(), mode="raw")
-        a = _core.tensor(numpy.ascontiguousarray(numpy.swapaxes(h, -1, -2)))
+        a, tau = geqrf(q)
         diagonal = a.diagonal(dim1=-2, dim2=-1)
         # The signs of R; where no reflection was needed, the reflection by zero turns the sign once more.
-        signs = _core.where(_core.tensor(tau) == 0, -diagonal.sign(), diagonal.sign())
+        signs = _core.where(tau == 0, -diagonal.sign(), diagonal.sign())
         diagonal.copy_(signs)
         return a.mT.contiguous() if is_wide else a
 
