@@ -310,7 +310,11 @@ def test_norms_of_matrices():
         stacked = rustnn.stack([A, 2 * A], dim=1)
         assert linalg.matrix_norm(stacked, ord, dim=(0, 2)).tolist() == pytest.approx([value, 2 * value])
         assert linalg.matrix_norm(stacked, ord, dim=(-1, 0), keepdim=True).shape == (1, 2, 1)
-        assert linalg.matrix_norm(rustnn.zeros(2, 0, 3), ord).tolist() == [0.0, 0.0]
+        if isinstance(ord, str) or ord > 0:
+            assert linalg.matrix_norm(rustnn.zeros(2, 0, 3), ord).tolist() == [0.0, 0.0]
+        elif ord != -1:
+            with pytest.raises(IndexError, match="non-zero size"):
+                linalg.matrix_norm(rustnn.zeros(2, 0, 3), ord)
     assert rustnn.norm(A, "nuc").item() == pytest.approx(expected["nuc"])
     assert linalg.norm(A.flatten(), 1).item() == 12.0 and linalg.norm(A, 1, dim=0).tolist() == [7.0, 5.0]
 
@@ -389,6 +393,14 @@ def test_named_results_survive_a_copy():
     found = linalg.svd(rustnn.eye(2))
     assert type(copy.deepcopy(found)) is type(found) is rustnn.return_types.linalg_svd
     assert repr(found).startswith("torch.return_types.linalg_svd(\nU=tensor")
+
+
+def test_arguments_and_nodes_have_pytorchs_names():
+    x = rustnn.tensor([[3.0, 4.0]], requires_grad=True)
+    assert linalg.norm(x, axis=1, keepdims=True).tolist() == [[5.0]]
+    assert linalg.vector_norm(x=x).item() == linalg.matrix_norm(input=x).item() == 5.0
+    assert linalg.svdvals(x).grad_fn.name() == "LinalgSvdBackward0"
+    assert rustnn._C._LinAlgError is linalg.LinAlgError
 
 
 # Derivatives.

@@ -83,7 +83,7 @@ DUNDERS = {
     "__hash__": "(self) -> _int",
     "__deepcopy__": "(self, memo: Any) -> Self",
     "__array__": "(self, dtype: Any = None, copy: _bool | None = None) -> Any",
-    "__dlpack__": "(self, *args: Any, **kwargs: Any) -> Any",
+    "__dlpack__": "(self, *, stream: Any = ..., max_version: Any = ..., dl_device: Any = ..., copy: Any = ...) -> Any",
     "__dlpack_device__": "(self) -> tuple[_int, _int]",
 }
 

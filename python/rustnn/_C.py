@@ -83,6 +83,10 @@ def _get_accelerator(check=False):
 
 
 def __getattr__(name):
+    if name == "_LinAlgError":
+        from .linalg import LinAlgError
+
+        return LinAlgError
     if name.startswith(("_jit_set_", "_jit_override_", "_jit_can_")):
         return lambda *args: False  # settings of a compiler that is not here
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,7 +82,7 @@ __getattr__, __dir__ = names_on_demand(
             _check_with""".split(),
             "_checks",
         ),
-        **dict.fromkeys(("det", "matrix_exp", "matrix_power"), "linalg"),
+        **dict.fromkeys(("matrix_exp", "matrix_power"), "linalg"),
         **dict.fromkeys(
             """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag
             hinge_embedding_loss margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle
@@ -165,7 +165,7 @@ if TYPE_CHECKING:
     from .amp.autocast_mode import *
     from .compiler import compile
     from .functional import *
-    from .linalg import det, matrix_exp, matrix_power
+    from .linalg import matrix_exp, matrix_power
     from .numeric_limits import finfo, iinfo
     from .random import fork_rng
     from .safetensors import load_safetensors, save_safetensors

@@ -29,9 +29,14 @@ def _lapack(name, *matrices, **options):
         found = getattr(numpy.linalg, name)(*(matrix.numpy() for matrix in matrices), **options)
     except numpy.linalg.LinAlgError:
         return None
-    dtype = matrices[0].dtype
-    wrap = lambda array: _core.tensor(numpy.asarray(array, order="C")).to(dtype)  # noqa: E731
-    return tuple(wrap(array) for array in found) if isinstance(found, tuple) else wrap(found)
+    return tuple(_tensor_over(part) for part in found) if isinstance(found, tuple) else _tensor_over(found)
+
+
+def _tensor_over(found):
+    """A tensor over the memory of an array; a number is an array of no dimensions."""
+    import numpy
+
+    return _core.from_numpy(numpy.ascontiguousarray(found) if found.ndim else numpy.array(found))
 
 
 def _on_cpu(function):

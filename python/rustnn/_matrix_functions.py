@@ -7,7 +7,7 @@ from . import _factorizations as factors
 from ._tensor import _kind
 
 __all__ = """
-    chain_matmul cholesky cholesky_inverse cholesky_solve eig frobenius_norm geqrf inverse logdet lstsq lu lu_solve
+    chain_matmul cholesky cholesky_inverse cholesky_solve det eig frobenius_norm geqrf inverse logdet lstsq lu lu_solve
     lu_unpack matrix_rank nuclear_norm orgqr ormqr pca_lowrank pinverse qr slogdet solve svd svd_lowrank symeig
     triangular_solve
 """.split()
@@ -29,6 +29,11 @@ def _deprecated(name, other):
 def inverse(input, *, out=None):
     """See :func:`rustnn.linalg.inv`."""
     return linalg.inv(input, out=out)
+
+
+def det(input):
+    """See :func:`rustnn.linalg.det`."""
+    return linalg.det(input)
 
 
 def pinverse(input, rcond=1e-15):
@@ -196,6 +201,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
     return linalg._named("svd", (zeros(m), S, zeros(n)), out)
 
 
+@linalg._node("GeqrfBackward0")
 class _Householder(linalg.Function):
     @staticmethod
     def forward(ctx, A):

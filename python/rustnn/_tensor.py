@@ -539,9 +539,9 @@ _FUNCTIONS = {
     "functional": """addbmm addr angle conj corrcoef cov diagonal_scatter diff dist dsplit float_power hsplit
         isreal is_nonzero kron nanquantile quantile renorm resolve_conj resolve_neg select_scatter slice_scatter vdot
         vsplit""",
-    "linalg": "det matrix_exp matrix_power",
-    "_matrix_functions": """cholesky cholesky_inverse cholesky_solve eig geqrf inverse logdet lstsq lu lu_solve orgqr
-        ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
+    "linalg": "matrix_exp matrix_power",
+    "_matrix_functions": """cholesky cholesky_inverse cholesky_solve det eig geqrf inverse logdet lstsq lu lu_solve
+        orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
 }
 
 

@@ -85,9 +85,13 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if isinstance(p, str):
         from .linalg import matrix_norm
 
-        return matrix_norm(input, p, tuple(range(input.dim())) if dim is None else dim, keepdim, out=out, dtype=dtype)
-    result = _core._vector_norm(input, float(p), dim, keepdim, dtype=dtype)
-    return result if out is None else out.copy_(result)
+        dim = (dim,) if isinstance(dim, int) else tuple(range(input.dim())) if dim is None else dim
+        return matrix_norm(input, p, dim, keepdim, out=out, dtype=dtype)
+    if out is not None or not input.numel():
+        from .linalg import vector_norm
+
+        return vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
+    return _core._vector_norm(input, float(p), dim, keepdim, dtype=dtype)
 
 
 def meshgrid(*tensors, indexing=None):
@@ -483,7 +487,7 @@ def vander(x, N=None, increasing=False):
     return x.unsqueeze(1) ** (powers if increasing else powers.flip(0))
 
 
-def kron(input, other):
+def kron(input, other, *, out=None):
     """Kronecker's product: the elements of ``input``, each times ``other``."""
     rank = max(input.dim(), other.dim())
     a = input.reshape([1] * (rank - input.dim()) + list(input.shape))
@@ -491,7 +495,8 @@ def kron(input, other):
     sizes = [m * n for m, n in zip(a.shape, b.shape, strict=True)]
     left = [size for m in a.shape for size in (m, 1)]
     right = [size for n in b.shape for size in (1, n)]
-    return (a.reshape(left) * b.reshape(right)).reshape(sizes)
+    result = (a.reshape(left) * b.reshape(right)).reshape(sizes)
+    return result if out is None else out.resize_(result.shape).copy_(result)
 
 
 def vdot(input, other):

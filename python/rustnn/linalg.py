@@ -10,6 +10,7 @@ symmetric are complex, and there are no complex tensors: :func:`eig` raises.
 
 import math
 import warnings
+from functools import wraps
 
 from . import _core, return_types
 from . import _factorizations as factors
@@ -25,6 +26,21 @@ __all__ = """
 """.split()
 
 matmul = _core.matmul
+
+
+_NUMPY_NAMES = {"a": "input", "x": "input", "axis": "dim", "keepdims": "keepdim"}
+
+
+def _numpy_names(function):
+    """Take arguments by NumPy's names too."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        if not _NUMPY_NAMES.keys().isdisjoint(kwargs):
+            kwargs = {_NUMPY_NAMES.get(name, name): value for name, value in kwargs.items()}
+        return function(*args, **kwargs)
+
+    return call
 
 
 class LinAlgError(RuntimeError):
@@ -207,6 +223,16 @@ def _raise_if_singular(name, info):
         raise LinAlgError(f"{name}:{failure[0]} The solver failed because the input matrix is singular.")
 
 
+def _node(name):
+    """Name the node of a :class:`Function` in the graph as PyTorch does."""
+
+    def named(function):
+        function._backward_cls.__name__ = name
+        return function
+
+    return named
+
+
 def _unit_like(A, rows, columns=None):
     return _core.eye(rows, rows if columns is None else columns, dtype=A.dtype, device=A.device)
 
@@ -214,6 +240,7 @@ def _unit_like(A, rows, columns=None):
 # Triangular systems and factors of symmetric matrices.
 
 
+@_node("LinalgSolveTriangularBackward0")
 class _SolveTriangular(Function):
     @staticmethod
     def forward(ctx, A, B, upper, unit):
@@ -256,6 +283,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     return _into("linalg_solve_triangular", X, out)
 
 
+@_node("LinalgCholeskyExBackward0")
 class _Cholesky(Function):
     @staticmethod
     def forward(ctx, A):
@@ -282,7 +310,7 @@ def _cholesky_ex(name, A, upper):
     return (L.mT if upper else L), info
 
 
-def cholesky(A, *, upper=False, out=None):
+def cholesky(input, *, upper=False, out=None):
     """Lower triangular L with A = L Lᵀ, from the lower triangle of a symmetric matrix; U with A = Uᵀ U if ``upper``.
 
     Raises: LinAlgError for a matrix that is not positive-definite.
@@ -291,15 +319,15 @@ def cholesky(A, *, upper=False, out=None):
         tensor([[2., 0.],
                 [1., 2.]])
     """
-    L, info = _cholesky_ex("linalg.cholesky", A, upper)
+    L, info = _cholesky_ex("linalg.cholesky", input, upper)
     _raise_if_not_positive("linalg.cholesky", info)
     return _into("linalg_cholesky_ex", L, out)
 
 
-def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
+def cholesky_ex(input, *, upper=False, check_errors=False, out=None):
     """:func:`cholesky` and ``info``: 0, or the order of the leading minor that is not positive. It raises only if
     ``check_errors``."""
-    L, info = _cholesky_ex("linalg.cholesky", A, upper)
+    L, info = _cholesky_ex("linalg.cholesky", input, upper)
     if check_errors:
         _raise_if_not_positive("linalg.cholesky_ex", info)
     return _named("linalg_cholesky_ex", (L, info), out)
@@ -308,6 +336,7 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
 # LU: systems, inverses and determinants.
 
 
+@_node("LinalgLuFactorExBackward0")
 class _LU(Function):
     @staticmethod
     def forward(ctx, A):
@@ -445,6 +474,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     return _into("linalg_lu_solve", X if left else X.mT, out)
 
 
+@_node("LinalgSolveExBackward0")
 class _Solve(Function):
     @staticmethod
     def forward(ctx, A, B):
@@ -502,6 +532,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
     return _named("linalg_solve_ex", (X, info), out)
 
 
+@_node("LinalgInvExBackward0")
 class _Inverse(Function):
     @staticmethod
     def forward(ctx, A):
@@ -554,6 +585,7 @@ def _cofactors(A):
     return det(minors) * signs.to(A.dtype)
 
 
+@_node("LinalgDetBackward0")
 class _Det(Function):
     @staticmethod
     def forward(ctx, A):
@@ -599,6 +631,7 @@ def det(A, *, out=None):
     return _into("linalg_det", _Det.apply(A), out)
 
 
+@_node("LinalgSlogdetBackward0")
 class _Slogdet(Function):
     @staticmethod
     def forward(ctx, A):
@@ -634,13 +667,14 @@ def _reflections(A, tau):
     return V, solve_triangular(system, _core.diag_embed(tau), upper=True, unitriangular=True)
 
 
-def householder_product(A, tau, *, out=None):
+def householder_product(input, tau, *, out=None):
     """The first n columns of H₀ H₁ … with Hᵢ = I - τᵢ vᵢ vᵢᵀ.
 
     Args:
-        A: (*, m, n), m ≥ n: vᵢ in column i below the diagonal, after a one on it.
+        input: A, (*, m, n), m ≥ n: vᵢ in column i below the diagonal, after a one on it.
         tau: (*, k), k ≤ n.
     """
+    A = input
     name = "torch.linalg.householder_product"
     if A.dim() < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
@@ -665,6 +699,7 @@ def householder_product(A, tau, *, out=None):
     return _into("linalg_householder_product", Q, out)
 
 
+@_node("LinalgQrBackward0")
 class _QR(Function):
     @staticmethod
     def forward(ctx, A, mode):
@@ -737,6 +772,7 @@ def qr(A, mode="reduced", *, out=None):
 # Eigenvalues and singular values.
 
 
+@_node("LinalgEighBackward0")
 class _Eigh(Function):
     @staticmethod
     def forward(ctx, A, UPLO):
@@ -774,7 +810,7 @@ def _eigh(name, A, UPLO):
     return _Eigh.apply(A, UPLO)
 
 
-def eigh(A, UPLO="L", *, out=None):
+def eigh(input, UPLO="L", *, out=None):
     """(eigenvalues (*, n), rising; eigenvectors (*, n, n), as columns) of a symmetric matrix; needs NumPy.
 
     Args:
@@ -783,12 +819,12 @@ def eigh(A, UPLO="L", *, out=None):
     The signs of eigenvectors are arbitrary, and so is their basis where eigenvalues are equal: gradients are finite and
     of use only for functions that do not depend on that.
     """
-    return _named("linalg_eigh", _eigh("eigh", A, UPLO), out)
+    return _named("linalg_eigh", _eigh("eigh", input, UPLO), out)
 
 
-def eigvalsh(A, UPLO="L", *, out=None):
+def eigvalsh(input, UPLO="L", *, out=None):
     """The eigenvalues of a symmetric matrix, rising; needs NumPy."""
-    return _into("linalg_eigvalsh", _eigh("eigvalsh", A, UPLO)[0], out)
+    return _into("linalg_eigvalsh", _eigh("eigvalsh", input, UPLO)[0], out)
 
 
 def _no_complex(name, A):
@@ -799,16 +835,17 @@ def _no_complex(name, A):
     )
 
 
-def eig(A, *, out=None):
+def eig(input, *, out=None):
     """Raises NotImplementedError: there are no complex tensors."""
-    _no_complex("eig", A)
+    _no_complex("eig", input)
 
 
-def eigvals(A, *, out=None):
+def eigvals(input, *, out=None):
     """Raises NotImplementedError: there are no complex tensors."""
-    _no_complex("eigvals", A)
+    _no_complex("eigvals", input)
 
 
+@_node("LinalgSvdBackward0")
 class _SVD(Function):
     @staticmethod
     def forward(ctx, A, full_matrices):
@@ -900,9 +937,10 @@ def _tolerance(A, greatest, atol, rtol):
 
 
 def _greatest(values):
-    return values.amax(-1) if values.size(-1) else values.new_zeros(values.shape[:-1])
+    return _extreme(values, 2, -1, False)
 
 
+@_node("LinalgPinvBackward0")
 class _Pinv(Function):
     @staticmethod
     def forward(ctx, A, atol, rtol, hermitian):
@@ -931,7 +969,7 @@ def _pinv_gradient(A, P, dP):
     return left - A @ (P @ left) + right - (right @ P) @ A - P.mT @ dP @ P.mT
 
 
-def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
+def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     """The pseudo-inverse (*, n, m) of matrices (*, m, n); needs NumPy.
 
     Args:
@@ -939,6 +977,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
         rcond: an older name for rtol.
         hermitian: the matrices are symmetric; their lower triangle is looked at.
     """
+    A = input
     if not isinstance(A, Tensor):
         _check_matrix("linalg.pinv", A)
     if A.dim() < 2 or A.dtype not in (_core.float32, _core.float64):
@@ -952,7 +991,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     return _into("linalg_pinv", _Pinv.apply(A, atol, rtol, hermitian), out)
 
 
-def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
+def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
     """How many singular values exceed max(atol, rtol · the greatest), as int64; needs NumPy.
 
     Args:
@@ -960,6 +999,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
         tol: an older way to give atol with rtol = 0.
         hermitian: the matrices are symmetric; their lower triangle is looked at.
     """
+    A = input
     name = "torch.linalg.matrix_rank"
     _check_matrix(name, A, "input")
     if A.dtype not in (_core.float32, _core.float64):
@@ -968,9 +1008,11 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
         atol, rtol = tol, 0.0
     A = A.detach()
     S = eigvalsh(A).abs() if hermitian else factors.singular_values(A)
-    return _into("linalg_matrix_rank", (S > _tolerance(A, _greatest(S), atol, rtol).unsqueeze(-1)).sum(-1), out)
+    rank = (S > _tolerance(A, _greatest(S), atol, rtol).unsqueeze(-1)).sum(-1)
+    return _into("linalg_matrix_rank", rank if out is None else rank.to(out.dtype), out)
 
 
+@_node("LinalgLstsqBackward0")
 class _LeastSquares(Function):
     @staticmethod
     def forward(ctx, A, B, rcond, rank_needed):
@@ -1004,11 +1046,11 @@ def _raise_if_rank_is_low(kept, size):
         )
 
 
-def lstsq(A, B, rcond=None, *, driver=None):
+def lstsq(input, b, rcond=None, *, driver=None, out=None):
     """X that makes ‖A X - B‖ least, and is the shortest such; needs NumPy.
 
     Args:
-        A: (*, m, n). B: (*, m, k), or vectors (*, m).
+        input: A, (*, m, n). b: B, (*, m, k), or vectors (*, m).
         rcond: singular values up to rcond · the greatest count for zero; by default max(m, n) ε.
         driver: "gelsy" (default), "gels", "gelsd" or "gelss", which say what is returned; all are computed from
             singular values.
@@ -1017,6 +1059,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         "gelss".
     Raises: LinAlgError for "gels" if a matrix does not have full rank.
     """
+    A, B = input, b
     name = "torch.linalg.lstsq"
     if A.dim() < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
@@ -1027,18 +1070,19 @@ def lstsq(A, B, rcond=None, *, driver=None):
             f"{name}: Expected input and other to have the same dtype, but got input's dtype {_kind(A.dtype)} and "
             f"other's dtype {_kind(B.dtype)}"
         )
-    is_vector = B.dim() + 1 == A.dim()
     if not 0 <= A.dim() - B.dim() <= 1:
         raise RuntimeError(
             f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1"
         )
-    if A.size(-2) != B.size(-1 if is_vector else -2):
-        raise RuntimeError(f"{name}: input.size(-2) should match other.size(-{1 if is_vector else 2})")
+    length = -1 if _is_vector(A, B) else -2
+    if A.size(-2) != B.size(length):
+        raise RuntimeError(f"{name}: input.size(-2) should match other.size({length})")
     driver = "gelsy" if driver is None else driver
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
     if A.dtype not in (_core.float32, _core.float64):
         raise RuntimeError("This function doesn't handle types other than float and double")
+    is_vector = B.dim() + 1 == A.dim()
     A, B = _same_batches(A, B.unsqueeze(-1) if is_vector else B)
     X, rank, S = _LeastSquares.apply(A, B, rcond, driver == "gels")
     m, n = A.shape[-2:]
@@ -1051,21 +1095,22 @@ def lstsq(A, B, rcond=None, *, driver=None):
         rank = _core.empty(0, dtype=_core.int64, device=A.device)
     if driver in ("gels", "gelsy"):
         S = A.new_empty(0)
-    return _named("linalg_lstsq", (X, residuals, rank, S))
+    return _named("linalg_lstsq", (X, residuals, rank, S), out)
 
 
-def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
+@_numpy_names
+def vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     """(Σ |x|^ord)^(1/ord) of all elements or over dimensions; the greatest magnitude for ord = inf."""
     if isinstance(ord, str):
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
     name = "linalg.vector_norm"
-    _check_float(name, x)
-    if dtype is not None and dtype.is_floating_point and _core.promote_types(x.dtype, dtype) is not dtype:
+    _check_float(name, input)
+    if dtype is not None and dtype.is_floating_point and _core.promote_types(input.dtype, dtype) is not dtype:
         raise RuntimeError(
-            f"{name}: the dtype of the input ({_kind(x.dtype)}) should be convertible without narrowing to the "
+            f"{name}: the dtype of the input ({_kind(input.dtype)}) should be convertible without narrowing to the "
             f"specified dtype ({_kind(dtype)})"
         )
-    if not x.numel() and (ord < 0 or ord == math.inf):
+    if not input.numel() and (ord < 0 or ord == math.inf):
         dims = [dim] if isinstance(dim, int) else dim
         if not dims:
             raise RuntimeError(
@@ -1073,15 +1118,16 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
                 "an identity"
             )
         for d in dims:
-            if not x.size(d):
+            if not input.size(d):
                 raise RuntimeError(
                     f"{name} cannot compute the {float(ord):g} norm on the dimension {d}because this dimension is "
                     "empty and the operation does not have an identity"
                 )
-    return _into("linalg_vector_norm", _core._vector_norm(x, float(ord), dim, keepdim, dtype=dtype), out)
+    return _into("linalg_vector_norm", _core._vector_norm(input, float(ord), dim, keepdim, dtype=dtype), out)
 
 
-def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
+@_numpy_names
+def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
     """A norm of the matrices in two dimensions.
 
     Args:
@@ -1089,6 +1135,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
             least of them; 1 or -1, the greatest or least sum of magnitudes in a column; inf or -inf, in a row. Singular
             values need NumPy.
     """
+    A = input
     name = "linalg.matrix_norm"
     known = ("fro", "nuc") if isinstance(ord, str) else (2, -2, 1, -1, math.inf, -math.inf)
     if ord not in known:
@@ -1109,24 +1156,22 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     A = A if dtype is None else A.to(dtype)
     if ord in ("nuc", 2, -2):
         S = svdvals(A.movedim((rows, columns), (-2, -1)))
-        if ord == "nuc":
-            result = S.sum(-1)
-        elif not S.size(-1):
-            result = S.new_zeros(S.shape[:-1])
-        else:
-            result = S.amax(-1) if ord == 2 else S.amin(-1)
+        result = S.sum(-1) if ord == "nuc" else _extreme(S, ord, -1, False)
+        if keepdim:
+            for d in sorted((rows, columns)):
+                result = result.unsqueeze(d)
     else:
         summed, kept = (columns, rows) if abs(ord) == math.inf else (rows, columns)
-        sums = _core._vector_norm(A, 1.0, summed, True).squeeze(summed)
-        kept -= kept > summed
-        if not sums.size(kept):
-            result = sums.new_zeros([size for d, size in enumerate(sums.shape) if d != kept])
-        else:
-            result = sums.amax(kept) if ord > 0 else sums.amin(kept)
-    if keepdim:
-        for d in sorted((rows, columns)):
-            result = result.unsqueeze(d)
+        sums = _core._vector_norm(A, 1.0, summed, keepdim)
+        result = _extreme(sums, ord, kept if keepdim else kept - (kept > summed), keepdim)
     return _into("linalg_matrix_norm", result, out)
+
+
+def _extreme(values, ord, dim, keepdim):
+    """The greatest (0 of none) for a positive order, the least for a negative one."""
+    if ord < 0:
+        return values.amin(dim, keepdim)
+    return values.amax(dim, keepdim) if values.size(dim) else values.sum(dim, keepdim)
 
 
 def _positive_dim(A, dim):
@@ -1137,18 +1182,20 @@ def _positive_dim(A, dim):
     return dim % A.dim()
 
 
-def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
+@_numpy_names
+def norm(input, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
     """A norm of a vector or a matrix.
 
     Args:
         ord: None for the root of the sum of squares, whatever the number of dimensions; otherwise as for
             :func:`vector_norm` along one dimension, and for :func:`matrix_norm` over two.
     """
-    if ord is None:
-        return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
+    A = input
     dims = [dim] if isinstance(dim, int) else dim
     if dims is not None and len(dims) not in (1, 2):
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
+    if ord is None:
+        return vector_norm(A, 2, dims, keepdim, dtype=dtype, out=out)
     if dims is None and A.dim() not in (1, 2):
         raise RuntimeError(
             f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.dim()}D."
@@ -1158,10 +1205,13 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
     return vector_norm(A, ord, dims, keepdim, dtype=dtype, out=out)
 
 
-def cond(A, p=None, *, out=None):
+def cond(input, p=None, *, out=None):
     """‖A‖ ‖A⁻¹‖ in the norm p, None being 2: how much a solution may change with A. Infinite for a singular matrix."""
+    A = input
     if not isinstance(A, Tensor):
         _check_matrix("linalg.cond", A)
+    if isinstance(p, str):
+        _check_square(f"linalg.cond(ord={p})", A)
     if A.dim() < 2:
         raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
     if p is None or p in (2, -2):
@@ -1171,13 +1221,12 @@ def cond(A, p=None, *, out=None):
         else:
             result = S[..., 0] / S[..., -1] if p != -2 else S[..., -1] / S[..., 0]
         return _into("linalg_cond", result, out)
-    if isinstance(p, str) or p in (1, -1, math.inf, -math.inf):
-        shown = p if isinstance(p, str) else {math.inf: "inf", -math.inf: "-inf"}.get(p, p)
-        _check_square(f"linalg.cond(ord={shown})", A)
+    if p in (1, -1, math.inf, -math.inf):
+        _check_square(f"linalg.cond(ord={p:g})", A)
     if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
     if not A.numel():
-        return _into("linalg_cond", matrix_norm(A, p), out)
+        return _into("linalg_cond", A.new_zeros(A.shape[:-2]), out)
     inverse, info = _inv_ex(A)
     inverse = _core.where((info != 0)[..., None, None], math.inf, inverse)
     if p == "nuc":
@@ -1192,6 +1241,7 @@ def cond(A, p=None, *, out=None):
 # Functions of matrices, products, and systems of tensors.
 
 
+@_node("LinalgMatrixExpBackward0")
 class _MatrixExp(Function):
     @staticmethod
     def forward(ctx, A):
@@ -1209,15 +1259,16 @@ class _MatrixExp(Function):
         return matrix_exp(block)[..., :n, n:]
 
 
-def matrix_exp(A):
+def matrix_exp(input):
     """exp(A) = Σ Aⁱ / i! of a square matrix."""
-    _check_square("linalg.matrix_exp", A)
-    _check_float("linalg.matrix_exp", A)
-    return _MatrixExp.apply(A)
+    _check_square("linalg.matrix_exp", input)
+    _check_float("linalg.matrix_exp", input)
+    return _MatrixExp.apply(input)
 
 
-def matrix_power(A, n, *, out=None):
+def matrix_power(input, n, *, out=None):
     """A to a power, by squaring; of the inverse if n < 0."""
+    A = input
     _check_square("linalg.matrix_power", A)
     if not isinstance(n, int):
         raise TypeError(f"linalg_matrix_power(): argument 'n' (position 2) must be int, not {type(n).__name__}")
@@ -1291,9 +1342,10 @@ def _product(matrices):
     return product(0, len(matrices) - 1)
 
 
-def tensorinv(A, ind=2, *, out=None):
+def tensorinv(input, ind=2, *, out=None):
     """The inverse of the map X -> ``tensordot(A, X, X.dim())``: of A seen as a matrix, its first ``ind`` dimensions
     being rows."""
+    A = input
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
     rows, columns = math.prod(A.shape[:ind]), math.prod(A.shape[ind:])
@@ -1307,8 +1359,9 @@ def tensorinv(A, ind=2, *, out=None):
     return _into("linalg_tensorinv", inverse.reshape(*A.shape[ind:], *A.shape[:ind]), out)
 
 
-def tensorsolve(A, B, dims=None, *, out=None):
+def tensorsolve(input, other, dims=None, *, out=None):
     """X with ``tensordot(A, X, X.dim()) == B``, the dimensions ``dims`` of A moved to its end."""
+    A, B = input, other
     if dims is not None:
         A = A.movedim(list(dims), list(range(A.dim() - len(dims), A.dim())))
     shape = A.shape[B.dim() :]
@@ -1389,20 +1442,20 @@ def _raise_if_rows_are_zero(name, info):
         raise LinAlgError(f"{name}:{failure[0]} The matrix is singular: row {failure[1]} of D is zero.")
 
 
-def ldl_factor(A, *, hermitian=False, out=None):
+def ldl_factor(input, *, hermitian=False, out=None):
     """(LD, pivots) of a symmetric matrix, from its lower triangle, for :func:`ldl_solve`. Without a gradient.
 
     Source: Bunch and Kaufman 1977, doi:10.1090/S0025-5718-1977-0428694-0; the format is that of LAPACK's ``sytrf``.
     Raises: LinAlgError for a singular matrix.
     """
-    LD, pivots, info = _ldl_factor_ex(A)
+    LD, pivots, info = _ldl_factor_ex(input)
     _raise_if_rows_are_zero("torch.linalg.ldl_factor", info)
     return _named("linalg_ldl_factor", (LD, pivots), out)
 
 
-def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
+def ldl_factor_ex(input, *, hermitian=False, check_errors=False, out=None):
     """:func:`ldl_factor` and ``info``: 0, or the number of the first row of D that is zero."""
-    LD, pivots, info = _ldl_factor_ex(A)
+    LD, pivots, info = _ldl_factor_ex(input)
     if check_errors:
         _raise_if_rows_are_zero("torch.linalg.ldl_factor_ex", info)
     return _named("linalg_ldl_factor_ex", (LD, pivots, info), out)
