@@ -23,6 +23,9 @@ pub mod autograd;
 #[cfg(feature = "train")]
 pub mod data;
 mod error;
+#[cfg(feature = "train")]
+#[doc = include_str!("../../docs/rust.md")]
+pub mod guide {}
 pub mod io;
 pub mod nn;
 #[cfg(feature = "train")]

@@ -1,5 +1,6 @@
 //! The tensor.
 
+use crate::nn::{Buffer, Parameter};
 use crate::{DType, Device, Element, Error, Result};
 use rustnn_ops::registry::Output;
 use rustnn_ops::row::{self, Row};
@@ -43,6 +44,18 @@ pub enum TensorOrNumber<'a> {
 impl<'a> From<&'a Tensor> for TensorOrNumber<'a> {
     fn from(tensor: &'a Tensor) -> Self {
         TensorOrNumber::Tensor(tensor)
+    }
+}
+
+impl<'a> From<&'a Parameter> for TensorOrNumber<'a> {
+    fn from(parameter: &'a Parameter) -> Self {
+        TensorOrNumber::Tensor(parameter)
+    }
+}
+
+impl<'a> From<&'a Buffer> for TensorOrNumber<'a> {
+    fn from(buffer: &'a Buffer) -> Self {
+        TensorOrNumber::Tensor(buffer)
     }
 }
 
@@ -697,6 +710,18 @@ macro_rules! operators {
             type Output = Result<Tensor>;
             fn $function(self, other: f64) -> Result<Tensor> {
                 Tensor::$function(self, other)
+            }
+        }
+        impl std::ops::$operator<&Parameter> for &Tensor {
+            type Output = Result<Tensor>;
+            fn $function(self, other: &Parameter) -> Result<Tensor> {
+                Tensor::$function(self, &**other)
+            }
+        }
+        impl std::ops::$operator<&Parameter> for Tensor {
+            type Output = Result<Tensor>;
+            fn $function(self, other: &Parameter) -> Result<Tensor> {
+                Tensor::$function(&self, &**other)
             }
         }
         impl std::ops::$operator<Tensor> for Tensor {

@@ -43,12 +43,22 @@ LAYERS = {
     "gru": ("GRU", (3, 4), {"batch_first": True, "bidirectional": True}, [(2, 5, 3)]),
     "lstm": ("LSTM", (3, 4), {"num_layers": 2, "bidirectional": True}, [(5, 2, 3)]),
     "lstm_projected": ("LSTM", (3, 4), {"proj_size": 2}, [(5, 3)]),
+    "rnn_cell": ("RNNCell", (3, 4), {}, [(2, 3)]),
+    "gru_cell": ("GRUCell", (3, 4), {}, [(2, 3)]),
+    "lstm_cell": ("LSTMCell", (3, 4), {}, [(2, 3)]),
+    "embedding_bag": ("EmbeddingBag", (7, 3), {"mode": "max"}, [7]),
     "attention": ("MultiheadAttention", (8, 2), {"batch_first": True}, [(2, 5, 8), (2, 3, 8), (2, 3, 8)]),
     "encoder_layer": (
         "TransformerEncoderLayer",
         (8, 2),
         {"dim_feedforward": 16, "dropout": 0.0, "batch_first": True, "activation": "gelu", "norm_first": True},
         [(2, 5, 8)],
+    ),
+    "decoder_layer": (
+        "TransformerDecoderLayer",
+        (8, 2),
+        {"dim_feedforward": 16, "dropout": 0.0, "batch_first": True},
+        [(2, 5, 8), (2, 3, 8)],
     ),
 }
 

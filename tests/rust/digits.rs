@@ -4,6 +4,9 @@
 #[path = "../../examples/train_digits.rs"]
 mod lesson;
 
+#[path = "../../examples/embedded/src/main.rs"]
+mod embedded;
+
 use crate::{assert_near, load};
 use rustnn::data::{DataLoader, digits};
 use rustnn::io::Value;
@@ -70,4 +73,23 @@ fn a_network_that_python_trained_gives_the_same_numbers() {
     let Some(Value::List(epochs)) = recorded.get("history") else { panic!("no history") };
     let wanted = numbers(&epochs[1]);
     assert!((loss - wanted[1]).abs() < 1e-6 && accuracy == wanted[2], "{loss} {accuracy}, in Python {wanted:?}");
+}
+
+#[test]
+fn the_embedded_program_reads_digits_and_refuses_what_is_none() {
+    let test = digits().unwrap().1;
+    let images = test.tensors()[0].mul(16.0).unwrap().flatten(1, -1).unwrap();
+    let labels = test.tensors()[1].to_vec::<i64>().unwrap();
+    let mut right = 0;
+    for (i, &label) in labels.iter().enumerate().take(100) {
+        let pixels: Vec<f32> = images.select(0, i as i64).unwrap().to_vec().unwrap();
+        let text = pixels.iter().map(|p| p.to_string()).collect::<Vec<_>>().join(" ");
+        let (digit, probability) = embedded::read(&text).unwrap();
+        assert!((0.1..=1.0).contains(&probability), "{probability}");
+        right += usize::from(digit as i64 == label);
+    }
+    assert!(right >= 97, "{right} of 100");
+    assert_eq!(embedded::read("1 2 3").unwrap_err(), "an image has 64 brightnesses, got 3");
+    assert_eq!(embedded::read(&"17 ".repeat(64)).unwrap_err(), "\"17\" is no brightness from 0 to 16");
+    assert!(embedded::read("ink").is_err());
 }

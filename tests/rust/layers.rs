@@ -55,6 +55,7 @@ fn linear_layers_and_tables_are_pytorchs() {
     check_forward("linear_no_bias", || nn::Linear::with(4, 3, false));
     check("bilinear", || nn::Bilinear::new(3, 4, 2), |layer, x| layer.forward(&x[0], &x[1]));
     check_forward("embedding", || nn::Embedding::with_padding(7, 3, 2));
+    check_forward("embedding_bag", || nn::EmbeddingBag::new(7, 3, nn::BagMode::Max));
     check_forward("prelu", || nn::PReLU::new(3, 0.25));
 }
 
@@ -99,12 +100,23 @@ fn recurrent_layers_are_pytorchs() {
     let options = RecurrentOptions { num_layers: 2, ..both };
     check("lstm", || nn::LSTM::with(3, 4, options), |layer, x| Ok(layer.forward(&x[0], None)?.0));
     let options = RecurrentOptions { proj_size: 2, ..Default::default() };
+    check("rnn_cell", || nn::RNNCell::new(3, 4), |cell, x| cell.forward(&x[0], None));
+    check("gru_cell", || nn::GRUCell::new(3, 4), |cell, x| cell.forward(&x[0], None));
+    check("lstm_cell", || nn::LSTMCell::new(3, 4), |cell, x| Ok(cell.forward(&x[0], None)?.0));
     check("lstm_projected", || nn::LSTM::with(3, 4, options), |layer, x| Ok(layer.forward(&x[0], None)?.0));
 }
 
 #[test]
 fn attention_is_pytorchs() {
     check("attention", || nn::MultiheadAttention::new(8, 2), |layer, x| layer.forward(&x[0], &x[1], &x[2], Mask::None));
+    check(
+        "decoder_layer",
+        || {
+            let options = TransformerOptions { dim_feedforward: 16, dropout: 0.0, ..Default::default() };
+            nn::TransformerDecoderLayer::with(8, 2, options)
+        },
+        |layer, x| layer.forward(&x[0], &x[1], Mask::None, Mask::None),
+    );
     check_forward("encoder_layer", || {
         let options = TransformerOptions { dim_feedforward: 16, dropout: 0.0, gelu: true, norm_first: true, ..Default::default() };
         nn::TransformerEncoderLayer::with(8, 2, options)

@@ -25,7 +25,7 @@ fn go_on(name: &str, make: impl Fn(Vec<Parameter>) -> Box<dyn Optimizer>) {
     assert_eq!(keys(&saved), keys(recorded.get("state").unwrap()), "{name}");
     optimizer.load_state_dict(&saved).unwrap();
 
-    weight.pow(3.0).unwrap().sub(&*weight).unwrap().sum().unwrap().backward().unwrap();
+    weight.pow(3.0).unwrap().sub(&weight).unwrap().sum().unwrap().backward().unwrap();
     optimizer.step().unwrap();
     assert_near(&weight, tensor(recorded, "after"), 1e-6, name);
 }
@@ -57,7 +57,7 @@ fn groups_have_their_own_settings_and_rates() {
     let (a, b) = (parameter(&Tensor::ones([1]).unwrap()), parameter(&Tensor::ones([1]).unwrap()));
     let rate = |lr| SgdOptions { lr, ..Default::default() };
     let mut optimizer = Sgd::with_groups(vec![(vec![a.clone()], rate(0.5)), (vec![b.clone()], rate(0.25))]).unwrap();
-    a.add(&*b).unwrap().sum().unwrap().backward().unwrap();
+    a.add(&b).unwrap().sum().unwrap().backward().unwrap();
     optimizer.step().unwrap();
     assert_eq!((floats(&a), floats(&b)), (vec![0.5], vec![0.75]));
     optimizer.set_learning_rates(&[1.0, 2.0]).unwrap();

@@ -147,6 +147,10 @@ fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> 
     Ok(matmul::linear(x.as_op(), weight.as_op(), bias.map(Tensor::as_op))?.into())
 }
 
+fn activate(x: &Tensor, gelu: bool) -> Result<Tensor> {
+    if gelu { super::GELU::default().forward(x) } else { x.relu() }
+}
+
 fn three(parts: Vec<Tensor>) -> Result<[Tensor; 3]> {
     parts.try_into().map_err(|_| Error::value("in_proj_weight holds three projections"))
 }
@@ -236,8 +240,7 @@ impl TransformerEncoderLayer {
     pub fn forward_masked(&self, x: &Tensor, mask: Mask) -> Result<Tensor> {
         let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
         let network = |x: &Tensor| {
-            let inner = self.linear1.forward(x)?;
-            let inner = if self.options.gelu { super::GELU::default().forward(&inner)? } else { inner.relu()? };
+            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
             self.dropout2.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
         };
         if self.options.norm_first {
@@ -252,5 +255,95 @@ impl TransformerEncoderLayer {
 impl Forward for TransformerEncoderLayer {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.forward_masked(x, Mask::None)
+    }
+}
+
+/// Self-attention, attention to a memory, and a feed-forward network: (N, T, E) and (N, S, E) -> (N, T, E). PyTorch's
+/// `TransformerDecoderLayer(…, batch_first=True)`. Vaswani et al. 2017.
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::{Mask, TransformerDecoderLayer}};
+/// let layer = TransformerDecoderLayer::new(8, 2)?;
+/// let y = layer.forward(&Tensor::ones([3, 5, 8])?, &Tensor::ones([3, 7, 8])?, Mask::Causal, Mask::None)?;
+/// assert_eq!(y.shape(), [3, 5, 8]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module)]
+pub struct TransformerDecoderLayer {
+    /// The attention to the sequence itself.
+    pub self_attn: MultiheadAttention,
+    /// The attention to the memory.
+    pub multihead_attn: MultiheadAttention,
+    /// The feed-forward network's first layer.
+    pub linear1: Linear,
+    dropout: Dropout,
+    /// The feed-forward network's second layer.
+    pub linear2: Linear,
+    /// Around the attention to the sequence.
+    pub norm1: LayerNorm,
+    /// Around the attention to the memory.
+    pub norm2: LayerNorm,
+    /// Around the feed-forward network.
+    pub norm3: LayerNorm,
+    dropout1: Dropout,
+    dropout2: Dropout,
+    dropout3: Dropout,
+    #[module(skip)]
+    options: TransformerOptions,
+}
+
+impl TransformerDecoderLayer {
+    /// PyTorch's settings.
+    ///
+    /// # Errors
+    /// If `nhead` does not divide `d_model`.
+    pub fn new(d_model: usize, nhead: usize) -> Result<TransformerDecoderLayer> {
+        TransformerDecoderLayer::with(d_model, nhead, TransformerOptions::default())
+    }
+
+    /// Other settings.
+    ///
+    /// # Errors
+    /// As [`new`](TransformerDecoderLayer::new); and for a dropout that is no probability.
+    pub fn with(d_model: usize, nhead: usize, options: TransformerOptions) -> Result<TransformerDecoderLayer> {
+        let TransformerOptions { dim_feedforward, dropout: p, bias, .. } = options;
+        let norm = || LayerNorm::with([d_model], 1e-5, bias);
+        Ok(TransformerDecoderLayer {
+            self_attn: MultiheadAttention::with(d_model, nhead, p, bias)?,
+            multihead_attn: MultiheadAttention::with(d_model, nhead, p, bias)?,
+            linear1: Linear::with(d_model, dim_feedforward, bias)?,
+            dropout: Dropout::new(p)?,
+            linear2: Linear::with(dim_feedforward, d_model, bias)?,
+            norm1: norm()?,
+            norm2: norm()?,
+            norm3: norm()?,
+            dropout1: Dropout::new(p)?,
+            dropout2: Dropout::new(p)?,
+            dropout3: Dropout::new(p)?,
+            options,
+        })
+    }
+
+    /// The result for a sequence and a memory, each seen through its mask.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: &Tensor, memory: &Tensor, mask: Mask, memory_mask: Mask) -> Result<Tensor> {
+        let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
+        let recall = |x: &Tensor| self.dropout2.forward(&self.multihead_attn.forward(x, memory, memory, memory_mask)?);
+        let network = |x: &Tensor| {
+            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
+            self.dropout3.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
+        };
+        if self.options.norm_first {
+            let x = x.add(&attention(&self.norm1.forward(x)?)?)?;
+            let x = x.add(&recall(&self.norm2.forward(&x)?)?)?;
+            return x.add(&network(&self.norm3.forward(&x)?)?);
+        }
+        let x = self.norm1.forward(&x.add(&attention(x)?)?)?;
+        let x = self.norm2.forward(&x.add(&recall(&x)?)?)?;
+        self.norm3.forward(&x.add(&network(&x)?)?)
     }
 }

@@ -51,3 +51,58 @@ impl Forward for Embedding {
         Ok(embedding(x.as_op(), self.weight.as_op(), self.padding.map(|p| p as i64), false)?.into())
     }
 }
+
+/// How an [`EmbeddingBag`] joins the rows of a bag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BagMode {
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    #[default]
+    Mean,
+    /// The greatest of each element.
+    Max,
+}
+
+/// Rows of a table picked by index and joined, bag by bag: (N, L) of int32 or int64 -> (N, embedding_dim). PyTorch's
+/// `EmbeddingBag` for bags of one length; composed of the look-up and a reduction.
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::{BagMode, EmbeddingBag, Forward}};
+/// let bags = EmbeddingBag::new(10, 3, BagMode::Mean)?;
+/// assert_eq!(bags.forward(&Tensor::new(&[1i64, 2, 4, 5], [2, 2])?)?.shape(), [2, 3]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module)]
+pub struct EmbeddingBag {
+    /// (num_embeddings, embedding_dim).
+    pub weight: Parameter,
+    #[module(skip)]
+    mode: BagMode,
+}
+
+impl EmbeddingBag {
+    /// Standard normal rows.
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub fn new(num_embeddings: usize, embedding_dim: usize, mode: BagMode) -> Result<EmbeddingBag> {
+        Ok(EmbeddingBag { weight: init::normal(&[num_embeddings, embedding_dim])?, mode })
+    }
+}
+
+impl Forward for EmbeddingBag {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.rank() != 2 {
+            return Err(Error::value(format!("input has to be 2D Tensor, but got Tensor of dimension {}", x.rank())));
+        }
+        let rows = Tensor::from(embedding(x.as_op(), self.weight.as_op(), None, false)?);
+        match self.mode {
+            BagMode::Sum => rows.sum_dim(&[1], false),
+            BagMode::Mean => rows.mean_dim(&[1], false),
+            BagMode::Max => Ok(rows.max_dim(1, false)?.0),
+        }
+    }
+}

@@ -104,7 +104,7 @@ impl Bilinear {
         let halves = x1.reshape([-1, i])?.matmul(&all)?.reshape([-1, k, j])?;
         let mut y = halves.mul(&x2.reshape([-1, 1, j])?)?.sum_dim(&[-1], false)?;
         if let Some(bias) = &self.bias {
-            y = y.add(&**bias)?;
+            y = y.add(bias)?;
         }
         y.reshape([&signed(lead)[..], &[k]].concat())
     }

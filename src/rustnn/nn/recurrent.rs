@@ -46,6 +46,28 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The next state (h, and c of an LSTM) from the input's and the state's part of the gates.
+    fn step(self, part: &Tensor, own: &Tensor, state: &mut [Tensor]) -> Result<()> {
+        match self {
+            Kind::Lstm => {
+                let [i, f, g, o] = pieces(&part.add(own)?)?;
+                state[1] = f.sigmoid()?.mul(&state[1])?.add(&i.sigmoid()?.mul(&g.tanh()?)?)?;
+                state[0] = o.sigmoid()?.mul(&state[1].tanh()?)?;
+            }
+            Kind::Gru => {
+                let ([r1, z1, n1], [r2, z2, n2]) = (pieces(part)?, pieces(own)?);
+                let z = z1.add(&z2)?.sigmoid()?;
+                let n = n1.add(&r1.add(&r2)?.sigmoid()?.mul(&n2)?)?.tanh()?;
+                state[0] = n.add(&z.mul(&state[0].sub(&n)?)?)?;
+            }
+            Kind::Tanh => state[0] = part.add(own)?.tanh()?,
+            Kind::Relu => state[0] = part.add(own)?.relu()?,
+        }
+        Ok(())
+    }
+}
+
 /// The weights of one layer in one direction.
 struct Cell {
     suffix: String,
@@ -220,24 +242,9 @@ impl Recurrent {
         for i in 0..steps.len() {
             let part = &parts[if reverse { steps.len() - 1 - i } else { i }];
             let own = linear(&state[0], &cell.weight_hh, b_hh)?;
-            match self.kind {
-                Kind::Lstm => {
-                    let [i, f, g, o] = pieces(&part.add(&own)?)?;
-                    let c = f.sigmoid()?.mul(&state[1])?.add(&i.sigmoid()?.mul(&g.tanh()?)?)?;
-                    let mut h = o.sigmoid()?.mul(&c.tanh()?)?;
-                    if let Some(hr) = &cell.weight_hr {
-                        h = linear(&h, hr, None)?;
-                    }
-                    state = vec![h, c];
-                }
-                Kind::Gru => {
-                    let ([r1, z1, n1], [r2, z2, n2]) = (pieces(part)?, pieces(&own)?);
-                    let z = z1.add(&z2)?.sigmoid()?;
-                    let n = n1.add(&r1.add(&r2)?.sigmoid()?.mul(&n2)?)?.tanh()?;
-                    state[0] = n.add(&z.mul(&state[0].sub(&n)?)?)?;
-                }
-                Kind::Tanh => state[0] = part.add(&own)?.tanh()?,
-                Kind::Relu => state[0] = part.add(&own)?.relu()?,
+            self.kind.step(part, &own, &mut state)?;
+            if let Some(hr) = &cell.weight_hr {
+                state[0] = linear(&state[0], hr, None)?;
             }
             outputs.push(state[0].clone());
         }
@@ -246,6 +253,45 @@ impl Recurrent {
         }
         Ok((outputs, state))
     }
+}
+
+macro_rules! recurrent_cell {
+    ($($(#[$doc:meta])* $name:ident $kind:expr;)*) => {$(
+        $(#[$doc])*
+        pub struct $name(Weights);
+
+        impl $name {
+            /// With biases; weights uniform in ±1/√hidden_size.
+            ///
+            /// # Errors
+            /// If `hidden_size` is 0.
+            pub fn new(input_size: usize, hidden_size: usize) -> Result<$name> {
+                $name::with(input_size, hidden_size, true)
+            }
+
+            /// [`new`](Self::new), with or without biases.
+            ///
+            /// # Errors
+            /// If `hidden_size` is 0.
+            pub fn with(input_size: usize, hidden_size: usize, bias: bool) -> Result<$name> {
+                Ok($name(Weights::new($kind, input_size, hidden_size, bias)?))
+            }
+        }
+
+        impl Module for $name {
+            fn class_name(&self) -> &str {
+                stringify!($name)
+            }
+
+            fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
+                self.0.members(visit);
+            }
+
+            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, PartMut<'_>)) {
+                self.0.members_mut(visit);
+            }
+        }
+    )*};
 }
 
 macro_rules! recurrent {
@@ -384,5 +430,101 @@ impl LSTM {
         let (output, mut last) = self.0.forward(x, state.as_ref().map(|s| &s[..]))?;
         let c = last.remove(1);
         Ok((output, (last.remove(0), c)))
+    }
+}
+
+/// What the cells share.
+#[derive(Module)]
+struct Weights {
+    weight_ih: Parameter,
+    weight_hh: Parameter,
+    bias_ih: Option<Parameter>,
+    bias_hh: Option<Parameter>,
+    #[module(skip)]
+    kind: Kind,
+}
+
+impl Weights {
+    fn new(kind: Kind, input_size: usize, hidden_size: usize, bias: bool) -> Result<Weights> {
+        if hidden_size == 0 {
+            return Err(Error::value("hidden_size must be greater than zero"));
+        }
+        let (rows, bound) = (kind.gates() * hidden_size, 1.0 / (hidden_size as f64).sqrt());
+        let drawn = |wanted: bool| if wanted { init::uniform(&[rows], bound).map(Some) } else { Ok(None) };
+        Ok(Weights {
+            weight_ih: init::uniform(&[rows, input_size], bound)?,
+            weight_hh: init::uniform(&[rows, hidden_size], bound)?,
+            bias_ih: drawn(bias)?,
+            bias_hh: drawn(bias)?,
+            kind,
+        })
+    }
+
+    /// One step from `states`, zeros where there are none: (N, input_size) or (input_size).
+    fn step(&self, x: &Tensor, states: [Option<&Tensor>; 2]) -> Result<Vec<Tensor>> {
+        let ([lead @ .., _], [_, hidden]) = (x.shape(), self.weight_hh.shape()) else {
+            return Err(Error::value("a cell's input has one or two dimensions, got none"));
+        };
+        if lead.len() > 1 {
+            return Err(Error::value(format!("Expected input to be 1D or 2D, got {}D instead", x.rank())));
+        }
+        let shape = [lead, &[*hidden]].concat();
+        let mut state = Vec::new();
+        for given in &states[..if self.kind == Kind::Lstm { 2 } else { 1 }] {
+            state.push(match given {
+                Some(t) if t.shape() == shape => (*t).clone(),
+                Some(t) => return Err(Error::value(format!("Expected hidden size {shape:?}, got {:?}", t.shape()))),
+                None => Tensor::full(&shape, 0.0, x.dtype())?.to_device(x.device())?,
+            });
+        }
+        let part = linear(x, &self.weight_ih, self.bias_ih.as_ref())?;
+        let own = linear(&state[0], &self.weight_hh, self.bias_hh.as_ref())?;
+        self.kind.step(&part, &own, &mut state)?;
+        Ok(state)
+    }
+}
+
+recurrent_cell! {
+    /// One step of an [`RNN`].
+    RNNCell Kind::Tanh;
+    /// One step of a [`GRU`].
+    GRUCell Kind::Gru;
+    /// One step of an [`LSTM`].
+    ///
+    /// ```
+    /// # fn main() -> rustnn::Result<()> {
+    /// use rustnn::{Tensor, nn::LSTMCell};
+    /// let (h, c) = LSTMCell::new(10, 20)?.forward(&Tensor::ones([3, 10])?, None)?;
+    /// assert_eq!((h.shape(), c.shape()), (&[3, 20][..], &[3, 20][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    LSTMCell Kind::Lstm;
+}
+
+macro_rules! one_state_cell {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// The next state, from zeros or a state: (N, input_size) or (input_size) -> (…, hidden_size).
+            ///
+            /// # Errors
+            /// If the shapes do not fit.
+            pub fn forward(&self, x: &Tensor, state: Option<&Tensor>) -> Result<Tensor> {
+                Ok(self.0.step(x, [state, None])?.remove(0))
+            }
+        }
+    )*};
+}
+one_state_cell!(RNNCell GRUCell);
+
+impl LSTMCell {
+    /// The next states h and c, from zeros or states: (N, input_size) or (input_size) -> (…, hidden_size) twice.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: &Tensor, state: Option<(&Tensor, &Tensor)>) -> Result<(Tensor, Tensor)> {
+        let mut next = self.0.step(x, [state.map(|s| s.0), state.map(|s| s.1)])?;
+        let c = next.remove(1);
+        Ok((next.remove(0), c))
     }
 }
