@@ -9,6 +9,7 @@ __all__ = ["DisableTorchFunctionSubclass", "DispatchKey", "DispatchKeySet", "Gen
 
 Generator, TensorBase, device, dtype = _core.Generator, _core.Tensor, _core.device, _core.dtype
 _TensorBase = TensorBase
+_TensorMeta = type(TensorBase)
 
 
 class _Keys(type):

@@ -859,6 +859,12 @@ fn nonzero_array(x: &Array) -> Result<Array> {
     Ok(out)
 }
 
+/// Coordinates of the elements that are not zero, a vector for each dimension.
+fn places(x: &Tensor) -> Result<Vec<Tensor>> {
+    let places = nonzero(&Tensor::from_array(as_vector(x.array())))?;
+    crate::views::unbind(&crate::contiguous(&crate::transpose(&places, 0, 1)?)?, 0)
+}
+
 /// Coordinates of the elements that are not zero, one row each.
 pub fn nonzero(x: &Tensor) -> Result<Tensor> {
     no_meta(x, "nonzero")?;
@@ -1041,11 +1047,11 @@ crate::ops! {
         |a| masked_scatter(a.tensor(0)?, false, a.tensor(1)?, a.tensor(2)?)?;
     "masked_scatter_(Tensor self, Tensor mask, Tensor source)" Method "Successive elements of `source` where a mask is true, in place." =>
         |a| masked_scatter(a.tensor(0)?, true, a.tensor(1)?, a.tensor(2)?)?;
+    "where(Tensor condition)" Function "Coordinates of the elements that are not zero, a vector for each dimension." => |a| places(a.tensor(0)?)?;
     "nonzero(Tensor self, *, bool as_tuple=False, Tensor? out=None)" Both "Coordinates of the elements that are not zero." => |a| {
         let x = a.tensor(0)?;
         if a.bool(1)? {
-            let places = nonzero(&Tensor::from_array(as_vector(x.array())))?;
-            Output::Tensors(crate::views::unbind(&crate::contiguous(&crate::transpose(&places, 0, 1)?)?, 0)?)
+            Output::Tensors(places(x)?)
         } else {
             into_out("nonzero", &[x], || nonzero(&x.detach()), a.opt_tensor(2)?)?
         }

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from ..compiler import allow_in_graph, disable, is_compiling, reset
+from .eval_frame import OptimizedModule
 
 __all__ = ["allow_in_graph", "config", "disable", "graph_break", "is_compiling", "mark_dynamic", "mark_static", "reset"]
 

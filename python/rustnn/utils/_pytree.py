@@ -224,13 +224,13 @@ def is_namedtuple(value):
 is_namedtuple_instance = is_namedtuple
 
 
-def _kind(tree):
+def _get_node_type(tree):
     cls = type(tree)
     return namedtuple if cls not in SUPPORTED_NODES and is_namedtuple_class(cls) else cls
 
 
 def _is_leaf(tree, is_leaf=None):
-    return (is_leaf is not None and is_leaf(tree)) or _kind(tree) not in SUPPORTED_NODES
+    return (is_leaf is not None and is_leaf(tree)) or _get_node_type(tree) not in SUPPORTED_NODES
 
 
 def tree_is_leaf(tree, is_leaf=None):
@@ -297,7 +297,7 @@ class TreeSpec:
         Raises: ValueError where ``tree`` is built in another way."""
         if self.is_leaf():
             return [tree]
-        if _kind(tree) is not self.type:
+        if _get_node_type(tree) is not self.type:
             raise ValueError(f"Type mismatch; expected {self.type!r}, but got {type(tree)!r}.")
         children, context = SUPPORTED_NODES[self.type].flatten_fn(tree)
         if len(children) != self.num_children:
@@ -336,7 +336,7 @@ def _flatten(tree, leaves, is_leaf):
     if _is_leaf(tree, is_leaf):
         leaves.append(tree)
         return LeafSpec()
-    kind = _kind(tree)
+    kind = _get_node_type(tree)
     children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
     return TreeSpec(kind, context, [_flatten(child, leaves, is_leaf) for child in children])
 
@@ -373,7 +373,7 @@ def tree_iter(tree, is_leaf=None):
     if _is_leaf(tree, is_leaf):
         yield tree
     else:
-        for child in SUPPORTED_NODES[_kind(tree)].flatten_fn(tree)[0]:
+        for child in SUPPORTED_NODES[_get_node_type(tree)].flatten_fn(tree)[0]:
             yield from tree_iter(child, is_leaf)
 
 
@@ -455,7 +455,7 @@ def _with_paths(path, tree, is_leaf):
     if _is_leaf(tree, is_leaf):
         yield path, tree
         return
-    node = SUPPORTED_NODES[_kind(tree)]
+    node = SUPPORTED_NODES[_get_node_type(tree)]
     if node.flatten_with_keys_fn is None:
         raise ValueError(
             f"Did not find a flatten_with_keys_fn for type: {node.type}. Please pass one to register_pytree_node."
@@ -497,7 +497,7 @@ def _broadcast_to_and_flatten(tree, treespec, is_leaf=None):
     """The leaves of ``tree`` for each leaf of a structure of which it is a prefix; None where it is not."""
     if _is_leaf(tree, is_leaf):
         return [tree] * treespec.num_leaves
-    if treespec.is_leaf() or _kind(tree) is not treespec.type:
+    if treespec.is_leaf() or _get_node_type(tree) is not treespec.type:
         return None
     children, context = SUPPORTED_NODES[treespec.type].flatten_fn(tree)
     if len(children) != treespec.num_children or context != treespec.context:

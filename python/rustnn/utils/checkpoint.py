@@ -362,3 +362,12 @@ class _Packed:
 
 def _about(tensor):
     return {"shape": tensor.shape, "dtype": tensor.dtype, "device": tensor.device}
+
+
+def get_device_states(*args):
+    """The devices of tensors that have random generators of their own, and their states: none."""
+    return [], []
+
+
+def set_device_states(devices, states, *, device_type=None):
+    """Accepted for compatibility: there is nothing to set."""

@@ -194,7 +194,8 @@ class DataLoader:
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def _get_iterator(self):
-        return _Iterator(self) if self.num_workers == 0 else _ThreadedIterator(self)
+        iterator = _SingleProcessDataLoaderIter if self.num_workers == 0 else _MultiProcessingDataLoaderIter
+        return iterator(self)
 
     def __iter__(self):
         if not self.persistent_workers:
@@ -214,7 +215,7 @@ class DataLoader:
         return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
 
 
-class _Iterator:
+class _BaseDataLoaderIter:  # the names are PyTorch's: programs ask for them
     """One pass over a loader, each batch fetched when it is asked for."""
 
     def __init__(self, loader):
@@ -268,7 +269,11 @@ class _Iterator:
         raise NotImplementedError("{} cannot be pickled", type(self).__name__)
 
 
-class _ThreadedIterator(_Iterator):
+class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
+    """One pass over a loader without workers."""
+
+
+class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """One pass over a loader (or one after the other), batches fetched ahead by a pool of threads."""
 
     def __init__(self, loader):

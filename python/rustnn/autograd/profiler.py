@@ -1,0 +1,22 @@
+"""The older form of ``rustnn.profiler``."""
+
+from ..profiler import EventList, FunctionEventAvg, record_function
+from ..profiler import profile as _profile
+
+__all__ = ["EventList", "FunctionEventAvg", "profile", "record_function"]
+
+
+class profile(_profile):
+    """As ``rustnn.profiler.profile``, all steps recorded.
+
+    Args:
+        enabled: False records nothing.
+        options: accepted; the CPU is what is measured.
+    """
+
+    def __init__(self, enabled=True, **options):
+        super().__init__()
+        self.enabled = enabled
+
+    def _records(self):
+        return self.enabled
