@@ -83,6 +83,15 @@ def _get_accelerator(check=False):
     return accelerator.current_accelerator() or _core.device("cpu")
 
 
+class _nn:
+    @staticmethod
+    def _parse_to(*args, **kwargs):
+        """The device, dtype, non_blocking and memory format that ``to(...)`` is given."""
+        from .nn.modules.module import _parse_to
+
+        return _parse_to(args, kwargs)
+
+
 def __getattr__(name):
     if name == "_LinAlgError":
         from .linalg import LinAlgError

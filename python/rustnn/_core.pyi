@@ -1277,10 +1277,10 @@ class Tensor:
     def tanhshrink_(self) -> Tensor:
         """`x - tanh(x)`."""
     @overload
-    def tensor_split(self, indices_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+    def tensor_split(self, sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """That many pieces of nearly equal size."""
     @overload
-    def tensor_split(self, indices_or_sections: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
+    def tensor_split(self, indices: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
     @overload
     def tile(self, dims: Sequence[_int]) -> Tensor:
         """The tensor repeated along each of the last dimensions."""
@@ -2520,10 +2520,10 @@ def tanhshrink_(input: Tensor) -> Tensor:
     """`x - tanh(x)`."""
 def tensor(data: Any, *, dtype: Any = ..., device: Any = ..., requires_grad: Any = ..., pin_memory: Any = ...) -> Any: ...
 @overload
-def tensor_split(input: Tensor, indices_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
+def tensor_split(input: Tensor, sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
     """That many pieces of nearly equal size."""
 @overload
-def tensor_split(input: Tensor, indices_or_sections: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
+def tensor_split(input: Tensor, indices: _IntList, dim: _int = 0) -> tuple[Tensor, ...]: ...
 def threshold(input: Tensor, threshold: _Number, value: _Number, inplace: _bool = False) -> Tensor:
     """`x` above a threshold, else a value."""
 def threshold_(input: Tensor, threshold: _Number, value: _Number) -> Tensor:
@@ -2576,8 +2576,11 @@ def var(input: Tensor, dim: _IntList | None = None, *, correction: _Number | Non
 def var(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
 def var_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
+@overload
 def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """`input` where the condition holds, else `other`."""
+@overload
+def where(condition: Tensor) -> Tensor: ...
 def xlogy(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """`x * ln(y)`, 0 where x is 0."""
 def xlogy_(input: Tensor, other: Tensor | _Number) -> Tensor:
