@@ -1,7 +1,8 @@
 """PyTorch's compiler is not here: ops run as they are called, so ``compile`` has nothing to do."""
 
 __all__ = ["allow_in_graph", "compile", "cudagraph_mark_step_begin", "disable", "is_compiling", "is_dynamo_compiling"]
-__all__ += ["is_exporting", "list_backends", "reset"]
+__all__ += ["assume_constant_result", "is_exporting", "list_backends", "nested_compile_region", "reset", "set_stance"]
+__all__ += ["substitute_in_graph", "wrap_numpy"]
 
 
 def compile(
@@ -26,6 +27,42 @@ def disable(fn=None, recursive=True, *, reason=None):
 def allow_in_graph(fn):
     """The function itself."""
     return fn
+
+
+def assume_constant_result(fn):
+    """The function itself."""
+    return fn
+
+
+def nested_compile_region(fn=None):
+    """The function itself; without one, a decorator."""
+    return fn if fn is not None else lambda function: function
+
+
+def substitute_in_graph(original_fn, *, can_constant_fold_through=False, skip_signature_check=False):
+    """A decorator that returns the function itself."""
+    return lambda function: function
+
+
+def wrap_numpy(fn):
+    """The function itself: NumPy's functions run as they are."""
+    return fn
+
+
+class set_stance:
+    """How much to compile: accepted as a call, a context or a decorator, and changes nothing."""
+
+    def __init__(self, stance="default", **options):
+        self.stance = stance
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return False
+
+    def __call__(self, fn):
+        return fn
 
 
 def is_compiling():

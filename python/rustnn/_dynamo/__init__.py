@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from ..compiler import allow_in_graph, disable, is_compiling, reset
+from ..compiler import allow_in_graph, assume_constant_result, disable, is_compiling, reset, set_stance
 from .eval_frame import OptimizedModule
 
 __all__ = ["allow_in_graph", "config", "disable", "graph_break", "is_compiling", "mark_dynamic", "mark_static", "reset"]

@@ -163,7 +163,9 @@ class device_of(device):
         super().__init__(None)
 
 
-class _NoStream:
+class StreamContext:
+    """What :func:`stream` returns."""
+
     def __enter__(self):
         return
 
@@ -175,7 +177,7 @@ def stream(stream):
     """A context in which a stream is the current one: None changes nothing, and there is no other."""
     if stream is not None:
         _raise()
-    return _NoStream()
+    return StreamContext()
 
 
 def set_stream(stream):

@@ -159,34 +159,51 @@ def _numbered(children):
     return [(SequenceKey(i), child) for i, child in enumerate(children)]
 
 
-def _named(cls):
-    register_pytree_node(
-        cls,
-        lambda value: (list(value.values()), list(value)),
-        lambda children, keys: cls(zip(keys, children, strict=True)),
-        flatten_with_keys_fn=lambda value: (_pairs(value.items()), list(value)),
-    )
+# Those of dictionaries, lists and tuples bear PyTorch's names: programs register classes of their own with them.
+def _dict_flatten(d):
+    return list(d.values()), list(d)
 
 
-_named(dict)
-_named(OrderedDict)
+def _dict_flatten_with_keys(d):
+    return _pairs(d.items()), list(d)
+
+
+def _dict_unflatten(values, context):
+    return dict(zip(context, values, strict=True))
+
+
+def _list_flatten(d):
+    return list(d), None
+
+
+def _list_flatten_with_keys(d):
+    return _numbered(d), None
+
+
+def _list_unflatten(values, context):
+    return list(values)
+
+
+_tuple_flatten, _tuple_flatten_with_keys = _list_flatten, _list_flatten_with_keys
+
+
+def _tuple_unflatten(values, context):
+    return tuple(values)
+
+
+def _ordereddict_unflatten(values, context):
+    return OrderedDict(zip(context, values, strict=True))
+
+
+register_pytree_node(dict, _dict_flatten, _dict_unflatten, flatten_with_keys_fn=_dict_flatten_with_keys)
+register_pytree_node(OrderedDict, _dict_flatten, _ordereddict_unflatten, flatten_with_keys_fn=_dict_flatten_with_keys)
+register_pytree_node(list, _list_flatten, _list_unflatten, flatten_with_keys_fn=_list_flatten_with_keys)
+register_pytree_node(tuple, _tuple_flatten, _tuple_unflatten, flatten_with_keys_fn=_tuple_flatten_with_keys)
 register_pytree_node(
     defaultdict,
     lambda value: (list(value.values()), [value.default_factory, list(value)]),
     lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True)),
     flatten_with_keys_fn=lambda value: (_pairs(value.items()), [value.default_factory, list(value)]),
-)
-register_pytree_node(
-    tuple,
-    lambda value: (list(value), None),
-    lambda children, _: tuple(children),
-    flatten_with_keys_fn=lambda value: (_numbered(value), None),
-)
-register_pytree_node(
-    list,
-    lambda value: (list(value), None),
-    lambda children, _: list(children),
-    flatten_with_keys_fn=lambda value: (_numbered(value), None),
 )
 register_pytree_node(
     deque,
