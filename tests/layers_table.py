@@ -164,6 +164,18 @@ LAYERS = [
     layer("AdaptiveAvgPool2d", (3, None), inputs=(IMAGE,)),
     layer("AdaptiveAvgPool3d", 2, inputs=(BLOCK,)),
     layer("AdaptiveMaxPool1d", 4, inputs=(LINE,)),
+    layer(
+        "FractionalMaxPool2d",
+        make=lambda t: t.nn.FractionalMaxPool2d((2, 3), (3, 4), _random_samples=t.arange(16).reshape(2, 4, 2) / 16),
+        inputs=(IMAGE,),
+    ),
+    layer(
+        "FractionalMaxPool3d",
+        make=lambda t: t.nn.FractionalMaxPool3d(
+            2, output_ratio=0.6, _random_samples=t.arange(24).reshape(2, 4, 3) / 24
+        ),
+        inputs=(BLOCK,),
+    ),
     layer("AdaptiveMaxPool2d", (3, 2), inputs=(IMAGE,)),
     layer("AdaptiveMaxPool3d", 2, inputs=(BLOCK,)),
     layer("MaxUnpool1d", 2, inputs=((1, 1, 3), np.array([[[0, 3, 5]]]))),
@@ -234,6 +246,7 @@ LAYERS = [
     layer("HuberLoss", delta=0.6, inputs=((4, 3), (4, 3))),
     layer("NLLLoss", inputs=((4, 3), CLASSES)),
     layer("NLLLoss2d", inputs=((4, 3, 1, 1), CLASSES.reshape(4, 1, 1))),
+    layer("LinearCrossEntropyLoss", 5, 3, bias=True, label_smoothing=0.1, inputs=((4, 5), CLASSES)),
     layer("CrossEntropyLoss", inputs=((4, 3), CLASSES)),
     layer("CrossEntropyLoss", ignore_index=2, label_smoothing=0.2, reduction="none", inputs=((4, 3), CLASSES)),
     layer(
@@ -265,6 +278,7 @@ LAYERS = [
 ]
 # What is no layer that one calls on tensors: tested in tests/test_module_containers.py and its neighbours.
 CONTAINERS = {
+    "LinearCrossEntropyOptions",
     *("Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "Parameter", "Buffer"),
     *("UninitializedParameter", "UninitializedBuffer", "DataParallel", "RNNBase", "RNNCellBase", "Container"),
 }

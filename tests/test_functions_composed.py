@@ -280,3 +280,96 @@ def test_functions_of_layers_are_at_the_top_level_too():
     x = rustnn.ones(1, 4, 2, 2)
     assert rustnn.pixel_shuffle(x, 2).shape == (1, 1, 4, 4)
     assert rustnn.cosine_similarity(rustnn.ones(1, 2), rustnn.ones(1, 2)).item() == pytest.approx(1.0)
+
+
+def test_derivatives_are_taken_on_even_and_uneven_grids():
+    assert rustnn.gradient(rustnn.tensor([1.0, 2.0, 4.0, 8.0]))[0].tolist() == [1.0, 1.5, 3.0, 4.0]
+    places = rustnn.tensor([0.0, 1.0, 3.0, 4.0])
+    slopes = rustnn.gradient(places**2, spacing=(places,), edge_order=2)[0]
+    assert slopes.tolist() == pytest.approx((2 * places).tolist())
+
+
+def test_mantissas_and_exponents_make_the_number_again():
+    x = rustnn.tensor([0.0, 1.0, -6.5, 1e-30, 2.0**20])
+    mantissa, exponent = rustnn.frexp(x)
+    assert rustnn.ldexp(mantissa, exponent).tolist() == pytest.approx(x.tolist())
+    assert exponent.dtype is rustnn.int32 and ((mantissa[1:].abs() >= 0.5) & (mantissa[1:].abs() < 1)).all()
+
+
+def test_divisors_and_multiples_are_common():
+    a, b = rustnn.tensor([12, -18, 0]), rustnn.tensor([8, 12, 5])
+    assert rustnn.gcd(a, b).tolist() == [4, 6, 5] and a.lcm(b).tolist() == [24, 36, 0]
+    with pytest.raises(NotImplementedError, match="gcd"):
+        rustnn.gcd(rustnn.ones(1), rustnn.ones(1))
+
+
+def test_histograms_count_weigh_and_normalise():
+    hist = rustnn.histogram(rustnn.tensor([1.0, 2.0, 1.0, 5.0]), bins=4, range=(0.0, 4.0))
+    assert hist.hist.tolist() == [0, 2, 1, 0] and hist.bin_edges.tolist() == [0, 1, 2, 3, 4]
+    hist = rustnn.histogram(rustnn.tensor([0.0, 1.0]), rustnn.tensor([0.0, 1.0]), weight=rustnn.tensor([3.0, 4.0]))
+    assert hist.hist.tolist() == [7]
+    assert rustnn.histogram(rustnn.arange(4.0), 2, density=True).hist.sum().item() * 1.5 == pytest.approx(1.0)
+
+
+def test_rows_are_reduced_by_their_index():
+    index, rows = rustnn.tensor([0, 0, 2]), rustnn.tensor([2.0, 3.0, 4.0])
+    assert rustnn.index_reduce(rustnn.full((3,), 2.0), 0, index, rows, "prod").tolist() == [12, 2, 8]
+    assert rustnn.ones(3).index_reduce_(0, index, rows, "amax", include_self=False).tolist() == [3, 1, 4]
+
+
+def test_copies_of_views_have_memory_of_their_own():
+    x = rustnn.arange(6.0).reshape(2, 3)
+    for name, args in (("transpose", (0, 1)), ("select", (0, 1)), ("split", (1,)), ("unbind", ()), ("alias", ())):
+        made = getattr(rustnn, name + "_copy")(x, *args)
+        for part in made if isinstance(made, tuple) else (made,):
+            assert part.untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
+    assert rustnn.as_strided_scatter(rustnn.zeros(2, 2), rustnn.ones(2), (2,), (3,)).tolist() == [[1, 0], [0, 1]]
+
+
+def test_an_element_by_element_maximum_may_be_with_one_number_in_a_tensor():
+    x = rustnn.tensor([[0.0, 2.0]])
+    assert rustnn.max(x, rustnn.tensor(1)).tolist() == [[1, 2]] and x.min(rustnn.tensor(1.0)).tolist() == [[0, 1]]
+    assert rustnn.max(x, 1).values.tolist() == [2]
+
+
+def test_pieces_end_at_the_indices_in_a_tensor():
+    parts = rustnn.tensor_split(rustnn.arange(5), rustnn.tensor([1, 3]))
+    assert [part.tolist() for part in parts] == [[0], [1, 2], [3, 4]]
+
+
+def test_moments_come_together_biased_or_not():
+    var, mean = rustnn.var_mean(rustnn.tensor([1.0, 3.0]), unbiased=False)
+    assert (var.item(), mean.item()) == (1.0, 2.0)
+    std, mean = rustnn.std_mean(rustnn.tensor([[1.0, 3.0]]), 1, True, True)
+    assert std.tolist() == [[pytest.approx(2**0.5)]] and mean.shape == (1, 1)
+
+
+def test_whole_ranges_count_in_whole_steps():
+    assert rustnn.arange(0.0, -8.5, -4.0, dtype=rustnn.int64).tolist() == [0, -4]
+    assert rustnn.linspace(0.9, 4.9, 5, dtype=rustnn.int64).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_one_variable_has_a_number_for_its_covariance():
+    assert rustnn.cov(rustnn.tensor([[1, 3]])).item() == 2.0
+    assert rustnn.corrcoef(rustnn.tensor([[1.0, 3.0]])).item() == 1.0
+
+
+def test_memory_is_exchanged_with_numpy_by_dlpack():
+    numpy = pytest.importorskip("numpy")
+    x = rustnn.arange(3.0)
+    seen = numpy.from_dlpack(x)
+    x[0] = 7
+    assert seen[0] == 7
+    back = rustnn.from_dlpack(seen)
+    assert back.data_ptr() == x.data_ptr() and rustnn.from_dlpack(seen, copy=True).data_ptr() != x.data_ptr()
+    with pytest.raises(BufferError):
+        numpy.from_dlpack(rustnn.ones(1, requires_grad=True))
+
+
+def test_values_of_a_parameter_go_to_numpy_where_gradients_are_off():
+    pytest.importorskip("numpy")
+    weight = rustnn.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        weight.numpy()
+    with rustnn.no_grad():
+        assert weight.numpy().tolist() == [1, 1]

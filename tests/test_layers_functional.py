@@ -283,3 +283,30 @@ def test_a_gradient_given_in_another_dtype_is_cast():
     layer = rustnn.nn.Conv2d(1, 1, 2).to(rustnn.float64)
     layer(rustnn.ones(1, 1, 2, 2, dtype=rustnn.float64)).backward(rustnn.full((1, 1, 1, 1), 2.0))
     assert layer.bias.grad.dtype is rustnn.float64 and layer.bias.grad.item() == 2
+
+
+def test_fractional_windows_lie_where_the_samples_say():
+    x = rustnn.arange(36.0).reshape(1, 1, 6, 6)
+    samples = rustnn.tensor([[[0.5, 0.5]]])
+    # The step is (6 - 2) / (3 - 1) = 2: windows begin at 0, 2 and 4.
+    out, index = F.fractional_max_pool2d(x, 2, output_size=3, return_indices=True, _random_samples=samples)
+    assert out.tolist() == [[[[7, 9, 11], [19, 21, 23], [31, 33, 35]]]] and index.tolist() == out.tolist()
+    layer = rustnn.nn.FractionalMaxPool2d(2, output_ratio=0.5)
+    assert layer(x[0]).shape == (1, 3, 3)
+    volume = rustnn.rand(2, 1, 5, 5, 5, dtype=rustnn.float64, requires_grad=True)
+    samples = rustnn.rand(2, 1, 3, dtype=rustnn.float64)
+    pool = rustnn.nn.FractionalMaxPool3d(2, output_size=3, _random_samples=samples)
+    assert rustnn.autograd.gradcheck(pool, [volume])
+    with pytest.raises(ValueError, match="either an output size, or a pooling ratio"):
+        rustnn.nn.FractionalMaxPool2d(2)
+    with pytest.raises(RuntimeError, match="too large relative to input"):
+        F.fractional_max_pool2d(x, 5, output_size=3)
+
+
+def test_a_linear_cross_entropy_is_that_of_the_logits():
+    loss = rustnn.nn.LinearCrossEntropyLoss(3, 4, out_features=(2,), bias=True, label_smoothing=0.1)
+    x, target = rustnn.randn(5, 3), rustnn.randint(4, (5, 2))
+    logits = loss.linear(x).reshape(5, 4, 2)
+    assert loss(x, target).item() == pytest.approx(F.cross_entropy(logits, target, label_smoothing=0.1).item())
+    with pytest.raises(RuntimeError, match="ignore_index cannot be specified"):
+        F.linear_cross_entropy(x, rustnn.ones(4, 3), rustnn.ones(5, 4), ignore_index=1)

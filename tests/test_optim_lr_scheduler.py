@@ -214,3 +214,46 @@ def test_parts_of_a_sequence_must_belong_to_its_optimizer():
         lr_scheduler.SequentialLR(optimizer, [lr_scheduler.StepLR(other, 1)], [])
     with pytest.raises(ValueError, match="does not support `ReduceLROnPlateau` scheduler"):
         lr_scheduler.SequentialLR(optimizer, [lr_scheduler.ReduceLROnPlateau(optimizer)], [])
+
+
+def test_weights_are_averaged_over_time_and_buffers_taken_over():
+    from rustnn.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_avg_fn
+
+    model = rustnn.nn.BatchNorm1d(1)
+    mean, ema, many = AveragedModel(model), AveragedModel(model, avg_fn=get_ema_avg_fn(0.5)), None
+    many = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    for value in (1.0, 3.0, 5.0):
+        rustnn.nn.init.constant_(model.weight, value)
+        model.running_mean.fill_(value)
+        for average in (mean, ema, many):
+            average.update_parameters(model)
+    assert mean.module.weight.item() == 3.0 and ema.module.weight.item() == many.module.weight.item() == 3.5
+    assert mean.module.running_mean.item() == 5.0 and mean.n_averaged.item() == 3
+    assert set(mean.state_dict()) == {"n_averaged", *(f"module.{name}" for name in model.state_dict())}
+    with pytest.raises(ValueError, match="Invalid decay value 2"):
+        get_ema_avg_fn(2)
+
+
+def test_statistics_are_estimated_anew_over_a_loader():
+    from rustnn.optim.swa_utils import update_bn
+
+    model = rustnn.nn.BatchNorm1d(1)
+    model.running_mean.fill_(9.0)
+    update_bn([rustnn.tensor([[0.0], [2.0]]), (rustnn.tensor([[4.0], [6.0]]), None)], model.eval())
+    assert model.running_mean.item() == 3.0 and model.momentum == 0.1 and not model.training
+
+
+@pytest.mark.parametrize("strategy", ["linear", "cos"])
+def test_the_rate_of_weight_averaging_is_reached_and_kept(strategy):
+    from rustnn.optim.swa_utils import SWALR
+
+    optimizer = rustnn.optim.SGD([rustnn.nn.Parameter(rustnn.ones(1))], lr=1.0)
+    scheduler = SWALR(optimizer, swa_lr=0.2, anneal_epochs=2, anneal_strategy=strategy)
+    rates = []
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.6, 0.2, 0.2, 0.2])
+    with pytest.raises(ValueError, match="must be one of 'cos' or 'linear'"):
+        SWALR(optimizer, 0.1, anneal_strategy="step")

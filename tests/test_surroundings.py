@@ -329,3 +329,42 @@ def test_the_folder_for_downloads_can_be_set(monkeypatch):
     assert rustnn.hub.get_dir() == "/somewhere/hub"
     rustnn.hub.set_dir("/elsewhere")
     assert rustnn.hub.get_dir() == "/elsewhere"
+
+
+def _square_of(index, path):
+    with open(f"{path}{index}", "w") as file:
+        file.write(str(index**2))
+
+
+def _fails(index):
+    raise ValueError(f"no {index}")
+
+
+def test_processes_are_spawned_and_their_errors_told(tmp_path):
+    import rustnn.multiprocessing as processes
+
+    processes.spawn(_square_of, (str(tmp_path / "out"),), nprocs=2)
+    assert (tmp_path / "out1").read_text() == "1"
+    with pytest.raises(processes.ProcessRaisedException, match="ValueError: no 0"):
+        processes.spawn(_fails, nprocs=1)
+    assert processes.get_sharing_strategy() in processes.get_all_sharing_strategies()
+
+
+def test_overrides_are_found_and_called():
+    from rustnn import overrides
+
+    class Logged(rustnn.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func.__name__
+
+    own = rustnn.ones(1).as_subclass(Logged)
+    plain = (rustnn.ones(1), rustnn.nn.Parameter(rustnn.ones(1)), 3)
+    assert overrides.has_torch_function((own,)) and not overrides.has_torch_function(plain)
+    assert overrides.is_tensor_like(plain[0]) and not overrides.is_tensor_like(3)
+
+    @overrides.wrap_torch_function(lambda x: (x,))
+    def doubled(x):
+        return x + x
+
+    assert doubled(plain[0]).item() == 2 and doubled(own) == "doubled"

@@ -39,6 +39,7 @@ __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "_C",
+        "__config__",
         "__future__",
         "accelerator",
         "amp",
@@ -71,6 +72,7 @@ __getattr__, __dir__ = names_on_demand(
         "return_types",
         "safetensors",
         "serialization",
+        "special",
         "storage",
         "testing",
         "types",
@@ -160,6 +162,7 @@ if TYPE_CHECKING:
         return_types,
         safetensors,
         serialization,
+        special,
         storage,
         testing,
         types,

@@ -63,11 +63,11 @@ def numpy(self, *, force=False):
 
     Args:
         force: detach, resolve and copy to the CPU where that is needed.
-    Raises: RuntimeError if the tensor requires a gradient; TypeError if NumPy lacks the dtype.
+    Raises: RuntimeError if the tensor requires a gradient and gradients are on; TypeError if NumPy lacks the dtype.
     """
     import numpy as np
 
-    source = self.detach().cpu() if force else self
+    source = self.detach().cpu() if force else self if _core.is_grad_enabled() else self.detach()
     array = np.asarray(_core._array_interface(source))
     return array
 
@@ -296,6 +296,19 @@ def _mapped(self, callable, *others):
     columns = [other.expand(self.shape).reshape(-1).tolist() for other in (self, *others)]
     flat = [callable(*values) for values in zip(*columns, strict=True)]
     return self.copy_(_core.tensor(flat, dtype=self.dtype).reshape(self.shape))
+
+
+def polygamma(self, n):
+    """See :func:`rustnn.special.polygamma`."""
+    from . import special
+
+    return special.polygamma(n, self)
+
+
+def as_strided_(self, size, stride, storage_offset=None):
+    """The tensor itself in any geometry over its memory."""
+    self._become_view(self.as_strided(size, stride, storage_offset))
+    return self
 
 
 def renorm_(self, p, dim, maxnorm):
@@ -536,9 +549,10 @@ def module_load(self, other, assign=False):
 
 # Methods that are functions of a module's, on the tensor.
 _FUNCTIONS = {
-    "functional": """addbmm addr angle conj corrcoef cov diagonal_scatter diff dist dsplit float_power hsplit
-        isreal is_nonzero kron nanquantile quantile renorm resolve_conj resolve_neg select_scatter slice_scatter vdot
-        vsplit""",
+    "functional": """addbmm addr angle as_strided_scatter conj conj_physical corrcoef cov diagonal_scatter diff dist
+        dsplit float_power frexp gcd histogram hsplit i0 index_reduce isreal is_nonzero kron lcm ldexp logaddexp2
+        mvlgamma nanquantile quantile renorm resolve_conj resolve_neg select_scatter slice_scatter unsafe_chunk
+        unsafe_split vdot vsplit""",
     "linalg": "matrix_exp matrix_power",
     "_matrix_functions": """cholesky cholesky_inverse cholesky_solve det eig geqrf inverse logdet lstsq lu lu_solve
         orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
@@ -580,7 +594,13 @@ def install():
         map_,
         map2_,
         renorm_,
-        *map(_in_place_of, "addmm addbmm addmv addr baddbmm float_power".split()),
+        polygamma,
+        as_strided_,
+        *map(
+            _in_place_of,
+            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 index_reduce lcm ldexp mvlgamma
+            polygamma""".split(),
+        ),
         *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
     ):
         setattr(Tensor, method.__name__, method)

@@ -251,9 +251,10 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
     return result.requires_grad_(requires_grad)
 
 
-def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False):
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A tensor without dimensions, of the default dtype unless one is given."""
-    return _core.tensor(s, dtype=dtype or _core.get_default_dtype(), device=device)
+    dtype = dtype or _core.get_default_dtype()
+    return _core.tensor(s, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
@@ -330,6 +331,8 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:
+        return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
     result = _core.cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[dim])):
@@ -430,7 +433,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, out):
     if name == "quantile":
         result = result.masked_fill(empty.any(-1, keepdim=True), float("nan"))
     result = result.movedim(-1, 0)
-    if keepdim:
+    if keepdim and rank:
         result = result.reshape(-1, *[1] * rank) if dim is None else result.unsqueeze(dim if dim < 0 else dim + 1)
     result = result.squeeze(0) if q.dim() == 0 else result
     return result if out is None else out.copy_(result)
@@ -453,6 +456,8 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
             f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions"
         )
     values = input.reshape(1, -1) if input.dim() < 2 else input
+    if not (values.is_floating_point() or values.is_complex()):
+        values = values.to(_core.get_default_dtype())
     weights = None
     for weight in (fweights, aweights):
         if weight is not None:
@@ -466,7 +471,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
         scale = total - correction * (weights * aweights).sum() / total
     weighted = centred if weights is None else centred * weights
     result = weighted.mm(centred.t()) / (scale.clamp(min=0) if isinstance(scale, Tensor) else max(scale, 0))
-    return result if input.dim() == 2 else result.reshape(())
+    return result.squeeze()
 
 
 def corrcoef(input):
@@ -567,7 +572,7 @@ def angle(input):
     """0 for numbers that are not negative, π for negative ones, NaN for NaN."""
     dtype = input.dtype if input.is_floating_point() else _core.get_default_dtype()
     angles = _core.zeros_like(input, dtype=dtype).masked_fill(input < 0, 3.141592653589793)
-    return angles.masked_fill(input.isnan(), float("nan")) if input.is_floating_point() else angles
+    return _core.where(input.isnan(), input, angles) if input.is_floating_point() else angles
 
 
 def unravel_index(indices, shape):
@@ -671,4 +676,223 @@ __all__ += """
     cumulative_trapezoid diagonal_scatter diff dist dsplit float_power hamming_window hann_window hsplit is_nonzero isin
     isreal kron nanquantile quantile real renorm resolve_conj resolve_neg row_stack scalar_tensor select_scatter
     slice_scatter trapezoid trapz typename unravel_index vander vdot vsplit
+""".split()
+
+
+def ldexp(input, other, *, out=None):
+    """x 2^other."""
+    powers = (other if isinstance(other, Tensor) else _core.tensor(other)).to(_core.get_default_dtype())
+    result = input * powers.exp2()
+    return result if out is None else out.copy_(result)
+
+
+def frexp(input, *, out=None):
+    """Mantissas, of magnitude in [0.5, 1), and int32 exponents with x = mantissa 2^exponent."""
+    magnitude = input.detach().abs().to(_core.float64)
+    regular = (magnitude > 0) & magnitude.isfinite()
+    exponent = _core.where(regular, _core.where(regular, magnitude, 1.0).log2().floor() + 1, 0.0)
+    mantissa = magnitude * (-exponent).exp2()
+    # The logarithm may be off by one at powers of two.
+    exponent = (
+        exponent + _core.where(regular & (mantissa >= 1), 1.0, 0.0) - _core.where(regular & (mantissa < 0.5), 1.0, 0.0)
+    )
+    mantissa = _core.where(regular, input * (-exponent).exp2().to(input.dtype), input)
+    from . import return_types
+
+    return return_types._make("frexp", ("mantissa", "exponent"))((mantissa, exponent.to(_core.int32)))
+
+
+def logaddexp2(input, other, *, out=None):
+    """log₂(2^x + 2^y)."""
+    log2 = 0.6931471805599453
+    result = _core.logaddexp(input * log2, other * log2) / log2
+    return result if out is None else out.copy_(result)
+
+
+def gcd(input, other, *, out=None):
+    """The greatest common divisor of integers: Euclid's algorithm on all elements at once."""
+    a, b = broadcast_tensors(input, other)
+    dtype = _core.promote_types(a.dtype, b.dtype)
+    if dtype.is_floating_point or dtype is _core.bool:
+        raise NotImplementedError(f"\"gcd\" not implemented for '{_kind(dtype)}'")
+    a, b = a.to(dtype).abs(), b.to(dtype).abs()
+    while (b != 0).any():
+        zero = b == 0
+        a, b = _core.where(zero, a, b), _core.where(zero, b, a.remainder(b.masked_fill(zero, 1)))
+    return a if out is None else out.copy_(a)
+
+
+def lcm(input, other, *, out=None):
+    """The least common multiple of integers."""
+    divisor = gcd(input, other)
+    result = ((input // divisor.masked_fill(divisor == 0, 1)) * other).abs()
+    return result if out is None else out.copy_(result)
+
+
+def _kind(dtype):
+    from ._tensor import _kind as name
+
+    return name(dtype)
+
+
+def gradient(input, *, spacing=1, dim=None, edge_order=1):
+    """Derivatives along dimensions by second-order differences, of first or second order at the edges.
+
+    Args:
+        spacing: the distance of samples, one or one per dimension, or vectors of their places.
+        dim: one dimension or several; all by default.
+        edge_order: 1 or 2.
+    Returns: a tuple, one tensor for each dimension.
+    """
+    dims = list(range(input.dim())) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    if isinstance(spacing, (int, float)) or (isinstance(spacing, Tensor) and spacing.dim() == 0):
+        spacings = [spacing] * len(dims)
+    else:
+        spacings = list(spacing)
+    if len(spacings) != len(dims):
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, or a list of length equal to 'dim', but got "
+            f"{len(spacings)} spacings and {len(dims)} dims"
+        )
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    x = input if input.is_floating_point() else input.to(_core.get_default_dtype())
+    return tuple(_slopes(x, d, space, edge_order) for d, space in zip(dims, spacings, strict=True))
+
+
+def _slopes(input, dim, spacing, edge_order):
+    x = input.movedim(dim, -1)
+    count = x.shape[-1]
+    if count < edge_order + 1:
+        raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    if isinstance(spacing, Tensor) and spacing.dim():
+        steps = (spacing[1:] - spacing[:-1]).to(x.dtype)
+    else:
+        steps = _core.full((count - 1,), float(spacing), dtype=x.dtype, device=x.device)
+    rises = (x[..., 1:] - x[..., :-1]) / steps
+    before, after = steps[:-1], steps[1:]
+    inner = (rises[..., :-1] * after + rises[..., 1:] * before) / (before + after)
+    first, last = rises[..., :1], rises[..., -1:]
+    if edge_order == 2:
+        bend = (rises[..., 1:] - rises[..., :-1]) / (before + after)
+        first, last = first - bend[..., :1] * steps[0], last + bend[..., -1:] * steps[-1]
+    return _core.cat([first, inner, last], -1).movedim(-1, dim)
+
+
+def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
+    """How many elements lie in each bin, the last of which includes its upper edge; and the edges.
+
+    Args:
+        bins: how many of equal width, or their edges, rising.
+        range: (low, high) for a number of bins; the least and greatest element by default.
+        weight: what each element counts. density: divide so that the integral is 1.
+    """
+    if isinstance(bins, Tensor):
+        edges = bins
+    else:
+        low, high = range if range is not None else (float(input.min()), float(input.max()))
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges = _core.linspace(low, high, bins + 1, dtype=input.dtype, device=input.device)
+    flat = input.detach().reshape(-1)
+    weights = _core.ones_like(flat) if weight is None else weight.reshape(-1)
+    inside = (flat >= edges[0]) & (flat <= edges[-1])
+    place = (_core.bucketize(flat, edges, right=True) - 1).clamp(0, edges.numel() - 2)
+    counts = _core.zeros(edges.numel() - 1, dtype=input.dtype, device=input.device)
+    counts = counts.index_add(0, place[inside], weights[inside].to(input.dtype))
+    if density:
+        counts = counts / (counts.sum() * (edges[1:] - edges[:-1]))
+    from . import return_types
+
+    return return_types._make("histogram", ("hist", "bin_edges"))((counts, edges))
+
+
+def index_reduce(input, dim, index, source, reduce, *, include_self=True):
+    """Rows of ``source`` reduced into the rows of ``input`` that ``index`` names: ``prod``, ``mean``, ``amax``,
+    ``amin``."""
+    shape = [1] * source.dim()
+    shape[dim] = -1
+    places = index.reshape(shape).expand(source.shape)
+    return input.scatter_reduce(dim, places, source, reduce, include_self=include_self)
+
+
+def as_strided_scatter(input, src, size, stride, storage_offset=None):
+    """A copy of ``input`` with the elements that ``as_strided`` names replaced by those of ``src``."""
+    result = input.clone(memory_format=_core.contiguous_format) if not input.is_contiguous() else input.clone()
+    result.as_strided(size, stride, storage_offset).copy_(src)
+    return result
+
+
+def constant_pad_nd(input, pad, value=0):
+    """Pads of a constant, for the last dimensions first: ``nn.functional.pad``."""
+    from .nn.functional import pad as padded
+
+    return padded(input, tuple(pad), "constant", value)
+
+
+def fill(input, value):
+    """A tensor of the input's shape and dtype, all of whose elements are ``value``."""
+    return input.clone().fill_(value)
+
+
+def _copied(name, function=None):
+    def copy(input, *args, out=None, **kwargs):
+        result = (function or getattr(input, name))(*(() if function is None else (input,)), *args, **kwargs)
+        if isinstance(result, tuple):
+            copies = tuple(part.clone() for part in result)
+            if out is not None:
+                for target, part in zip(out, copies, strict=True):
+                    target.copy_(part)
+                return None
+            return copies
+        return result.clone() if out is None else out.copy_(result)
+
+    copy.__name__ = copy.__qualname__ = f"{name}_copy"
+    copy.__doc__ = f"The values of :meth:`Tensor.{name}` in memory of their own."
+    return copy
+
+
+_VIEWS = (
+    "alias as_strided diagonal expand narrow permute select split split_with_sizes squeeze t transpose unbind unfold"
+)
+for _name in (_VIEWS + " unsqueeze view").split():
+    globals()[f"{_name}_copy"] = _copied(_name, (lambda input: input.detach() * 1) if _name == "alias" else None)
+del _name
+
+
+def unsafe_chunk(input, chunks, dim=0):
+    """As ``chunk``; in PyTorch the pieces may be written, as they may here in any case."""
+    return input.chunk(chunks, dim)
+
+
+def unsafe_split(tensor, split_size, dim=0):
+    """As ``split``; see :func:`unsafe_chunk`."""
+    return tensor.split(split_size, dim)
+
+
+def polygamma(n, input, *, out=None):
+    """See :func:`rustnn.special.polygamma`."""
+    from . import special
+
+    return special.polygamma(n, input, out=out)
+
+
+def mvlgamma(input, p, *, out=None):
+    """See :func:`rustnn.special.multigammaln`."""
+    from . import special
+
+    return special.multigammaln(input, p, out=out)
+
+
+def i0(input, *, out=None):
+    """See :func:`rustnn.special.i0`."""
+    from . import special
+
+    return special.i0(input, out=out)
+
+
+__all__ += [f"{name}_copy" for name in (_VIEWS + " unsqueeze view").split()]
+__all__ += """
+    as_strided_scatter constant_pad_nd fill frexp gcd gradient histogram i0 index_reduce lcm ldexp logaddexp2 mvlgamma
+    polygamma unsafe_chunk unsafe_split
 """.split()

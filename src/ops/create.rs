@@ -53,6 +53,10 @@ pub fn full(shape: &[usize], value: Scalar, dtype: DType) -> Result<Tensor> {
 pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, device: Device) -> Result<Tensor> {
     let all_int = [start, end, step].iter().all(|s| !matches!(s, Scalar::Float(_)));
     let dtype = dtype.unwrap_or(if all_int { DType::I64 } else { default_dtype() });
+    // Whole numbers are counted in whole steps from a whole start, as PyTorch does it.
+    let whole = dtype == DType::I64 && [start, end, step].iter().all(|s| s.to_f64().is_finite());
+    let (start, end, step) = if whole { (start.to_i64().into(), end.to_i64().into(), step.to_i64().into()) } else { (start, end, step) };
+    let all_int = all_int || whole;
     let (a, b, s) = (start.to_f64(), end.to_f64(), step.to_f64());
     ensure!(s != 0.0, Runtime, "step must be nonzero");
     ensure!(a.is_finite() && b.is_finite(), Runtime, "{}", format!("unsupported range: {a} -> {b}").replace("NaN", "nan"));
@@ -95,6 +99,7 @@ pub fn linspace(start: f64, end: f64, steps: i64, dtype: Option<DType>, device: 
         return Array::empty(&[n], dtype, device).map(Tensor::from_array);
     }
     checked(n, 8)?;
+    let (start, end) = if dtype.is_integral() { (start.trunc(), end.trunc()) } else { (start, end) };
     let array = if dtype == DType::F32 {
         // In float32 throughout, counted from the nearer end, as PyTorch does: the numbers are then the same.
         let (start, end) = (start as f32, end as f32);

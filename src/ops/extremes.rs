@@ -419,12 +419,13 @@ fn binary(row: &'static crate::row::Row, a: &crate::registry::Args) -> Result<Ou
 }
 
 crate::ops! {
+    // Before the dimension, which a tensor of one element could be.
+    "max(Tensor self, Tensor other, *, Tensor? out=None)" Both "The greater of two tensors, element by element." => |a| binary(&rows::MAXIMUM, a)?;
     "max(Tensor self, int dim, bool keepdim=False, *, Tensor[]? out=None)" Both "Greatest along a dimension, and the place of the first." =>
         |a| pair("max", a.tensor(0)?, extreme_at(a.tensor(0)?, Extreme::Max, a.int(1)?, a.bool(2)?)?, outputs(a, 3)?)?;
-    "max(Tensor self, Tensor other, *, Tensor? out=None)" Both "The greater of two tensors, element by element." => |a| binary(&rows::MAXIMUM, a)?;
+    "min(Tensor self, Tensor other, *, Tensor? out=None)" Both "The lesser of two tensors, element by element." => |a| binary(&rows::MINIMUM, a)?;
     "min(Tensor self, int dim, bool keepdim=False, *, Tensor[]? out=None)" Both "Least along a dimension, and the place of the first." =>
         |a| pair("min", a.tensor(0)?, extreme_at(a.tensor(0)?, Extreme::Min, a.int(1)?, a.bool(2)?)?, outputs(a, 3)?)?;
-    "min(Tensor self, Tensor other, *, Tensor? out=None)" Both "The lesser of two tensors, element by element." => |a| binary(&rows::MINIMUM, a)?;
     "argmax(Tensor self, int? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Place of the first greatest element." =>
         |a| into_out("argmax", &[], || arg_extreme(a.tensor(0)?, Extreme::Max, a.opt_int(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
     "argmin(Tensor self, int? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Place of the first least element." =>

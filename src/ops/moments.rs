@@ -214,8 +214,24 @@ crate::ops! {
         |a| variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, true, "std")?.0;
     "std(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)" Both "Standard deviation over dimensions." =>
         |a| variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, true, "std")?.0;
+    "var_mean(Tensor self, bool unbiased=True)" Function "Variance and mean of all elements." => |a| {
+        let (v, m) = variance(a.tensor(0)?, None, correction(a.bool(1)?), false, false, "var_mean")?;
+        vec![v, m]
+    };
+    "var_mean(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)" Function "Variance and mean over dimensions." => |a| {
+        let (v, m) = variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, false, "var_mean")?;
+        vec![v, m]
+    };
     "var_mean(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False)" Function "Variance and mean." => |a| {
         let (v, m) = variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, false, "var_mean")?;
+        vec![v, m]
+    };
+    "std_mean(Tensor self, bool unbiased=True)" Function "Standard deviation and mean of all elements." => |a| {
+        let (v, m) = variance(a.tensor(0)?, None, correction(a.bool(1)?), false, true, "std_mean")?;
+        vec![v, m]
+    };
+    "std_mean(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)" Function "Standard deviation and mean over dimensions." => |a| {
+        let (v, m) = variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, true, "std_mean")?;
         vec![v, m]
     };
     "std_mean(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False)" Function "Standard deviation and mean." => |a| {

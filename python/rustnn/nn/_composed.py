@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 
-from rustnn import _core
+from rustnn import _core, functional
 from rustnn.nn.modules.utils import _pair
 
 # ---- rearranged elements ---------------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     common = _core.promote_types(x1.dtype, x2.dtype)
     if not (common.is_floating_point or common.is_complex):
         common = _core.get_default_dtype()
-    x1, x2 = x1.to(common), x2.to(common)
+    x1, x2 = functional.broadcast_tensors(x1.to(common), x2.to(common))
     lengths = (x.norm(2, dim, keepdim=True).clamp_min(eps) for x in (x1, x2))
     return ((x1 / next(lengths)) * (x2 / next(lengths))).sum(dim)
 

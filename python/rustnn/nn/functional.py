@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 
 from rustnn import _core
 from rustnn._core import (
@@ -137,6 +138,10 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -158,6 +163,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -511,6 +517,118 @@ def _unpool_output_size(input, kernel_size, stride, padding, output_size):
         if not low < output_size[d] < high:
             raise ValueError(f"invalid output_size '{output_size}' (dim {d} must be between {low} and {high})")
     return list(output_size)
+
+
+def _fractional_max_pool(input, kernel_size, output_size, output_ratio, return_indices, samples, spatial):
+    name = f"fractional_max_pool{spatial}d"
+    if output_size is None and output_ratio is None:
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    as_tuple = (None, None, _pair, _triple)[spatial]
+    kernel, lengths = as_tuple(kernel_size), input.shape[-spatial:]
+    if output_size is None:
+        output_size = [int(length * ratio) for length, ratio in zip(lengths, as_tuple(output_ratio), strict=True)]
+    output = as_tuple(output_size)
+    if input.dim() not in (spatial + 1, spatial + 2):
+        raise RuntimeError(f"{name}(): Expected {spatial + 1}D or {spatial + 2}D tensor, but got: {list(input.shape)}")
+    x = input if input.dim() == spatial + 2 else input.unsqueeze(0)
+    for d, length in enumerate(x.shape[1:], 1):
+        if length == 0:
+            raise RuntimeError(
+                f"{name}: Expected input to have non-zero  size for non-batch dimensions, but got "
+                f"{list(input.shape)} with "
+                f"dimension {d} being empty."
+            )
+    for d, (length, out, window) in enumerate(zip(lengths, output, kernel, strict=True)):
+        if out + window - 1 > length:
+            axis = ("time", "height", "width")[d + 3 - spatial]
+            raise RuntimeError(f"{name}(): pool {axis} {window} too large relative to input {axis} {length}")
+    planes = x.shape[:2]
+    if samples is None:
+        samples = _core.rand(*planes, spatial, dtype=x.dtype, device=x.device)
+    # The places of each window along each dimension; images take their samples from the last dimension on.
+    flat = None
+    for d, (length, out, window) in enumerate(zip(lengths, output, kernel, strict=True)):
+        sample = samples[..., d if spatial == 3 else spatial - 1 - d].to(x.dtype).unsqueeze(-1)
+        step = (length - window) / (out - 1) if out > 1 else 0.0
+        number = _core.arange(out, dtype=x.dtype, device=x.device)
+        start = ((number + sample) * step).to(_core.int64) - (sample * step).to(_core.int64)
+        start = _core.where(number == out - 1, length - window, start)
+        place = start.unsqueeze(-1) + _core.arange(window, device=x.device)
+        shape = [1] * (2 * spatial)
+        shape[d], shape[spatial + d] = out, window
+        place = place.reshape(*planes, *shape)
+        flat = place if flat is None else flat * length + place
+    windows = flat.flatten(2 + spatial)
+    values = x.flatten(2).gather(2, windows.flatten(2)).reshape(windows.shape)
+    best, at = values.max(-1)
+    indices = windows.gather(-1, at.unsqueeze(-1)).squeeze(-1)
+    if input.dim() == spatial + 1:
+        best, indices = best.squeeze(0), indices.squeeze(0)
+    return (best, indices) if return_indices else best
+
+
+def fractional_max_pool2d(
+    input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
+):
+    """Maxima of windows at random, overlapping places; see ``rustnn.nn.FractionalMaxPool2d``."""
+    return _fractional_max_pool(input, kernel_size, output_size, output_ratio, return_indices, _random_samples, 2)
+
+
+def fractional_max_pool3d(
+    input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
+):
+    """Maxima of windows at random, overlapping places; see ``rustnn.nn.FractionalMaxPool3d``."""
+    return _fractional_max_pool(input, kernel_size, output_size, output_ratio, return_indices, _random_samples, 3)
+
+
+fractional_max_pool2d_with_indices = partial(fractional_max_pool2d, return_indices=True)
+fractional_max_pool3d_with_indices = partial(fractional_max_pool3d, return_indices=True)
+
+
+def linear_cross_entropy(
+    input,
+    linear_weight,
+    target,
+    *,
+    linear_bias=None,
+    weight=None,
+    reduction="mean",
+    ignore_index=None,
+    label_smoothing=0.0,
+    options=None,
+):
+    """:func:`cross_entropy` of a linear map of the input; see ``rustnn.nn.LinearCrossEntropyLoss``.
+
+    Args:
+        linear_weight: (C, d_1, …, d_K, in features). linear_bias: (C, d_1, …, d_K).
+        options: accepted; the logits are made at once whatever it says.
+    """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
+    if input.shape[-1] != linear_weight.shape[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
+        )
+    shape = tuple(linear_weight.shape[:-1])
+    if linear_bias is not None and tuple(linear_bias.shape) != shape:
+        raise RuntimeError(f"expected linear_bias shape {shape}, got {tuple(linear_bias.shape)}")
+    if len(shape) > 1 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
+            "(N, "
+            f"{input.shape[-1]}), got unbatched input with shape {tuple(input.shape)}"
+        )
+    logits = linear(input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten())
+    logits = logits.reshape(*input.shape[:-1], *shape)
+    if target.shape == logits.shape and ignore_index is not None:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    ignore_index = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        logits, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
 
 
 def _max_unpool(input, indices, output_size):

@@ -5,11 +5,13 @@ The arguments ``size_average`` and ``reduce``, older than ``reduction``, still w
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from rustnn.nn import _reduction
 from rustnn.nn import functional as F
 from rustnn.nn.modules.distance import PairwiseDistance
+from rustnn.nn.modules.linear import Linear
 from rustnn.nn.modules.module import Module
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "MSELoss",
     "MarginRankingLoss",
     "MultiLabelMarginLoss",
@@ -443,6 +447,102 @@ class CrossEntropyLoss(_WeightedLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
+        )
+
+
+class LinearCrossEntropyOptions:
+    """Returns the options by which PyTorch cuts the batch of :class:`LinearCrossEntropyLoss`; here they have no effect.
+
+    Args:
+        allow_retain_graph, batch_chunk_size, chunking_method, acc_policy, acc_dtype: kept as they are given.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.LinearCrossEntropyOptions(batch_chunk_size=8).batch_chunk_size
+        8
+    """
+
+    def __init__(
+        self, allow_retain_graph=False, batch_chunk_size=None, chunking_method="auto", acc_policy="auto", acc_dtype=None
+    ) -> None:
+        self.allow_retain_graph, self.batch_chunk_size = allow_retain_graph, batch_chunk_size
+        self.chunking_method, self.acc_policy, self.acc_dtype = chunking_method, acc_policy, acc_dtype
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
+
+
+class LinearCrossEntropyLoss(_WeightedLoss):
+    """Returns the cross entropy of logits that a linear layer makes of the input.
+
+        l = CrossEntropyLoss(W x + b, t)
+
+    Args:
+        in_features: size of the input's last dimension. num_classes: C.
+        out_features: (d_1, …, d_K), for a loss of K dimensions more.
+        bias: whether there is b.
+        weight, reduction, label_smoothing: as :class:`CrossEntropyLoss`.
+        ignore_index: a class that does not count; None, which means -100, for targets that are probabilities.
+        options: accepted, see :class:`LinearCrossEntropyOptions`.
+    Shapes: (N, in_features) or (in_features); targets (N, d_1, …, d_K) or probabilities (N, C, d_1, …, d_K) -> (), or
+    the
+        targets' shape with reduction="none". Dtypes: floating point, class indices int64.
+    Raises: RuntimeError for weights or smoothing that do not fit.
+    Source: behaviour of ``torch.nn.LinearCrossEntropyLoss``.
+    Example:
+        >>> import rustnn
+        >>> loss = rustnn.nn.LinearCrossEntropyLoss(2, 4)
+        >>> round(loss(rustnn.zeros(3, 2), rustnn.tensor([0, 1, 2])).item(), 4)
+        1.3863
+    """
+
+    __constants__ = ["num_classes", "out_features", "reduction", "ignore_index", "label_smoothing"]
+
+    def __init__(
+        self,
+        in_features,
+        num_classes,
+        *,
+        out_features=(),
+        bias=False,
+        device=None,
+        dtype=None,
+        reduction="mean",
+        weight=None,
+        ignore_index=None,
+        label_smoothing=0.0,
+        options=None,
+    ) -> None:
+        if weight is not None and weight.shape != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
+        if not 0 <= label_smoothing <= 1:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
+        super().__init__(weight, None, None, reduction)
+        self.num_classes, self.out_features = num_classes, out_features
+        self.ignore_index, self.label_smoothing, self.options = ignore_index, label_smoothing, options
+        outputs = num_classes * math.prod(out_features)
+        self.linear = Linear(in_features, outputs, bias=bias, device=device, dtype=dtype)
+
+    def forward(self, input, target):
+        shape = (self.num_classes, *self.out_features)
+        bias = self.linear.bias
+        return F.linear_cross_entropy(
+            input,
+            self.linear.weight.reshape(*shape, self.linear.in_features),
+            target,
+            linear_bias=None if bias is None else bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
+            f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
+            f"label_smoothing={self.label_smoothing}, options={self.options}"
         )
 
 

@@ -16,6 +16,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -552,3 +554,78 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
 
     def forward(self, input):
         return F.adaptive_avg_pool3d(input, self.output_size)
+
+
+class _FractionalMaxPoolNd(Module):
+    __constants__ = ["kernel_size", "return_indices", "output_size", "output_ratio"]
+    _as_tuple = staticmethod(_pair)
+
+    def __init__(
+        self, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None
+    ) -> None:
+        super().__init__()
+        if output_size is None and output_ratio is None:
+            raise ValueError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        self.kernel_size = self._as_tuple(kernel_size)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else self._as_tuple(output_size)
+        self.output_ratio = None if output_ratio is None else self._as_tuple(output_ratio)
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """Returns maxima of overlapping windows whose places are drawn at random, to a size that need not divide the
+    input's.
+
+        y[i, j] = max of x over rows a_i … a_i + k_h - 1 and columns b_j … b_j + k_w - 1,
+        a_i = ⌊s (i + u)⌋ - ⌊s u⌋,  s = (H - k_h) / (H' - 1),  u uniform in [0, 1) per sample, channel and dimension
+
+    Args:
+        kernel_size: (k_h, k_w), or one number for both.
+        output_size: (H', W'), or one number for both.
+        output_ratio: H' / H and W' / W instead, in (0, 1).
+        return_indices: return the positions of the maxima too.
+    Shapes: (N, C, H, W) or (C, H, W) -> (N, C, H', W') or (C, H', W'). Dtypes: floating point; result as input.
+    Raises: ValueError unless just one of size and ratio is given; RuntimeError for windows that do not fit.
+    Source: Graham 2014, arXiv:1412.6071.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.FractionalMaxPool2d(2, output_ratio=0.7)(rustnn.ones(1, 1, 10, 10)).shape
+        torch.Size([1, 1, 7, 7])
+    """
+
+    def forward(self, input):
+        return F.fractional_max_pool2d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """Returns maxima of overlapping windows of a volume whose places are drawn at random.
+
+        as :class:`FractionalMaxPool2d` in each of three dimensions
+
+    Args:
+        kernel_size: (k_d, k_h, k_w), or one number for all.
+        output_size: (D', H', W'), or one number for all.
+        output_ratio: the sizes' ratios instead, in (0, 1).
+        return_indices: return the positions of the maxima too.
+    Shapes: (N, C, D, H, W) or (C, D, H, W) -> (N, C, D', H', W') or without N. Dtypes: floating point; result as input.
+    Raises: as :class:`FractionalMaxPool2d`.
+    Source: Graham 2014, arXiv:1412.6071.
+    Example:
+        >>> import rustnn
+        >>> rustnn.nn.FractionalMaxPool3d(2, output_size=3)(rustnn.ones(1, 1, 5, 6, 7)).shape
+        torch.Size([1, 1, 3, 3, 3])
+    """
+
+    _as_tuple = staticmethod(_triple)
+
+    def forward(self, input):
+        return F.fractional_max_pool3d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
