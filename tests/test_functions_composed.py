@@ -332,11 +332,6 @@ def test_an_element_by_element_maximum_may_be_with_one_number_in_a_tensor():
     assert rustnn.max(x, 1).values.tolist() == [2]
 
 
-def test_pieces_end_at_the_indices_in_a_tensor():
-    parts = rustnn.tensor_split(rustnn.arange(5), rustnn.tensor([1, 3]))
-    assert [part.tolist() for part in parts] == [[0], [1, 2], [3, 4]]
-
-
 def test_moments_come_together_biased_or_not():
     var, mean = rustnn.var_mean(rustnn.tensor([1.0, 3.0]), unbiased=False)
     assert (var.item(), mean.item()) == (1.0, 2.0)

@@ -277,6 +277,10 @@ class Tensor:
         """Coordinates of the elements that are not zero, one row each."""
     def as_strided(self, size: _IntList, stride: _IntList, storage_offset: _int | None = None) -> Tensor:
         """Any geometry over the storage; strides count elements."""
+    def as_strided_(self, size: Any, stride: Any, storage_offset: Any = ...) -> Any:
+        """The tensor itself in any geometry over its memory."""
+    def as_strided_scatter(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.as_strided_scatter`."""
     def as_subclass(self, cls: Any) -> Any:
         """The tensor, its history included, as an object of a subclass."""
     def asin(self, *, out: Tensor | None = None) -> Tensor:
@@ -399,6 +403,10 @@ class Tensor:
         """A copy with memory of its own."""
     def conj(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.conj`."""
+    def conj_physical(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.conj_physical`."""
+    def conj_physical_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`conj_physical`; the result replaces the values of this tensor."""
     def contiguous(self, *, memory_format: Any | None = None) -> Tensor:
         """The tensor itself if it is dense in the order of the format, else a copy that is."""
     def copy_(self, src: Tensor, non_blocking: _bool = False) -> Tensor:
@@ -562,8 +570,6 @@ class Tensor:
         """The tensor as torch.float32."""
     def float_power(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.float_power`."""
-    def float_power_(self, *args: Any, **kwargs: Any) -> Any:
-        """See :meth:`float_power`; the result replaces the values of this tensor."""
     def floor(self, *, out: Tensor | None = None) -> Tensor:
         """Largest integer not above."""
     def floor_(self) -> Tensor:
@@ -588,8 +594,14 @@ class Tensor:
         """The fractional part, with the sign of the input."""
     def frac_(self) -> Tensor:
         """The fractional part, with the sign of the input."""
+    def frexp(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.frexp`."""
     def gather(self, dim: _int, index: Tensor, *, sparse_grad: _bool = False, out: Tensor | None = None) -> Tensor:
         """The elements that an index names along a dimension."""
+    def gcd(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.gcd`."""
+    def gcd_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`gcd`; the result replaces the values of this tensor."""
     def ge(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Whether greater or equal."""
     def ge_(self, other: Tensor | _Number) -> Tensor:
@@ -632,12 +644,18 @@ class Tensor:
         """0 below zero, 1 above, `values` at zero."""
     def histc(self, bins: _int = 100, min: _Number = 0, max: _Number = 0, *, out: Tensor | None = None) -> Tensor:
         """Counts of elements in equal bins."""
+    def histogram(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.histogram`."""
     def hsplit(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.hsplit`."""
     def hypot(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Length of the hypotenuse, `sqrt(a² + b²)`."""
     def hypot_(self, other: Tensor | _Number) -> Tensor:
         """Length of the hypotenuse, `sqrt(a² + b²)`."""
+    def i0(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.i0`."""
+    def i0_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`i0`; the result replaces the values of this tensor."""
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """Adds rows to the rows that an index names."""
     def index_add_(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor:
@@ -654,6 +672,10 @@ class Tensor:
         """Writes values to the places that index tensors name together."""
     def index_put_(self, indices: Sequence[Tensor | None], values: Tensor, accumulate: _bool = False) -> Tensor:
         """Writes values to the places that index tensors name together, in place."""
+    def index_reduce(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.index_reduce`."""
+    def index_reduce_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`index_reduce`; the result replaces the values of this tensor."""
     def index_select(self, dim: _int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Rows of a dimension, in the order of an index."""
     def inner(self, other: Tensor | _Number) -> Tensor:
@@ -743,6 +765,14 @@ class Tensor:
     def layout(self) -> Any: ...
     @layout.setter
     def layout(self, value: Any) -> None: ...
+    def lcm(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.lcm`."""
+    def lcm_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`lcm`; the result replaces the values of this tensor."""
+    def ldexp(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.ldexp`."""
+    def ldexp_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`ldexp`; the result replaces the values of this tensor."""
     def le(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """Whether less or equal."""
     def le_(self, other: Tensor | _Number) -> Tensor:
@@ -783,6 +813,8 @@ class Tensor:
         """The logarithm of softmax, without overflow."""
     def logaddexp(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """`ln(exp(a) + exp(b))`, without overflow."""
+    def logaddexp2(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.logaddexp2`."""
     def logaddexp_(self, other: Tensor | _Number) -> Tensor:
         """`ln(exp(a) + exp(b))`, without overflow."""
     def logcumsumexp(self, dim: _int, *, out: Tensor | None = None) -> Tensor:
@@ -854,10 +886,10 @@ class Tensor:
     def matrix_power(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.matrix_power`."""
     @overload
-    def max(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Greatest along a dimension, and the place of the first."""
+    def max(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
+        """The greater of two tensors, element by element."""
     @overload
-    def max(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor: ...
+    def max(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
     @overload
     def max(self) -> Tensor: ...
     def maximum(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -875,10 +907,10 @@ class Tensor:
     @overload
     def median(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
     @overload
-    def min(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Least along a dimension, and the place of the first."""
+    def min(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
+        """The lesser of two tensors, element by element."""
     @overload
-    def min(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor: ...
+    def min(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
     @overload
     def min(self) -> Tensor: ...
     def minimum(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -909,6 +941,10 @@ class Tensor:
         """Product: `input * other`."""
     def mv(self, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Product of a matrix and a vector."""
+    def mvlgamma(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.mvlgamma`."""
+    def mvlgamma_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`mvlgamma`; the result replaces the values of this tensor."""
     @property
     def names(self) -> Any: ...
     def nan_to_num(self, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None, *, out: Tensor | None = None) -> Tensor:
@@ -1004,6 +1040,10 @@ class Tensor:
         """Accepted for compatibility: there is nothing to pin for."""
     def pinverse(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.pinverse`."""
+    def polygamma(self, n: Any) -> Any:
+        """See :func:`rustnn.special.polygamma`."""
+    def polygamma_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`polygamma`; the result replaces the values of this tensor."""
     def positive(self) -> Tensor:
         """The tensor itself."""
     def pow(self, exponent: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -1333,6 +1373,10 @@ class Tensor:
         """Distinct elements in ascending order."""
     def unique_consecutive(self, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None) -> Any:
         """The first of each run of equal neighbours."""
+    def unsafe_chunk(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.unsafe_chunk`."""
+    def unsafe_split(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.unsafe_split`."""
     def unsqueeze(self, dim: _int) -> Tensor:
         """A size of 1 put in."""
     def unsqueeze_(self, *args: Any, **kwargs: Any) -> Any:
@@ -2156,10 +2200,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 def matmul(input: Tensor, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """Product of vectors, matrices or stacks of matrices."""
 @overload
-def max(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-    """Greatest along a dimension, and the place of the first."""
+def max(input: Tensor, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
+    """The greater of two tensors, element by element."""
 @overload
-def max(input: Tensor, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor: ...
+def max(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
 @overload
 def max(input: Tensor) -> Tensor: ...
 def max_pool1d(input: Tensor, kernel_size: _IntList, stride: _IntList | None = None, padding: _IntList = 0, dilation: _IntList = 1, ceil_mode: _bool = False, return_indices: _bool = False) -> Tensor:
@@ -2186,10 +2230,10 @@ def median(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Te
 class memory_format:
     """An order of dimensions in memory."""
 @overload
-def min(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-    """Least along a dimension, and the place of the first."""
+def min(input: Tensor, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
+    """The lesser of two tensors, element by element."""
 @overload
-def min(input: Tensor, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor: ...
+def min(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
 @overload
 def min(input: Tensor) -> Tensor: ...
 def minimum(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -2480,8 +2524,13 @@ def std(input: Tensor, unbiased: _bool = True) -> Tensor:
 def std(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
 @overload
 def std(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
-def std_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]:
-    """Standard deviation and mean."""
+@overload
+def std_mean(input: Tensor, unbiased: _bool = True) -> tuple[Tensor, Tensor]:
+    """Standard deviation and mean of all elements."""
+@overload
+def std_mean(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
+@overload
+def std_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
 strided: Any
 def sub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """Difference: `input - alpha * other`."""
@@ -2574,8 +2623,13 @@ def var(input: Tensor, unbiased: _bool = True) -> Tensor:
 def var(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
 @overload
 def var(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
-def var_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]:
-    """Variance and mean."""
+@overload
+def var_mean(input: Tensor, unbiased: _bool = True) -> tuple[Tensor, Tensor]:
+    """Variance and mean of all elements."""
+@overload
+def var_mean(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
+@overload
+def var_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
 @overload
 def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """`input` where the condition holds, else `other`."""
