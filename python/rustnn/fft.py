@@ -1,4 +1,5 @@
-"""Fourier transforms are not computed: their results are complex, and there is no complex dtype with arithmetic here."""
+"""Fourier transforms are not computed: their results are complex, and there is no complex dtype with arithmetic
+here."""
 
 __all__ = """
     fft fft2 fftn hfft hfft2 hfftn ifft ifft2 ifftn ihfft ihfft2 ihfftn irfft irfft2 irfftn rfft rfft2 rfftn
