@@ -39,7 +39,6 @@ __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "_C",
-        "_dynamo",
         "__config__",
         "__future__",
         "accelerator",
@@ -53,7 +52,6 @@ __getattr__, __dir__ = names_on_demand(
         "datasets",
         "distributed",
         "distributions",
-        "fft",
         "func",
         "functional",
         "futures",
@@ -85,8 +83,8 @@ __getattr__, __dir__ = names_on_demand(
     names={
         "vmap": "_vmap",
         **dict.fromkeys(
-            """_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type
-            _check_value _check_with""".split(),
+            """_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type _check_value
+            _check_with""".split(),
             "_checks",
         ),
         **dict.fromkeys(("matrix_exp", "matrix_power"), "linalg"),
@@ -124,6 +122,11 @@ __getattr__, __dir__ = names_on_demand(
         "save_safetensors": "safetensors",
         "set_printoptions": "_tensor_str",
         "summary": "_summary",
+        **dict.fromkeys(("igamma", "igammac"), "special"),
+        **dict.fromkeys(
+            """_dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial poisson""".split(),
+            "samplers",
+        ),
         "to_dlpack": "utils.dlpack",
     },
     parts=("functional", "_matrix_functions", "settings", "storage", "tensor_types", "amp.autocast_mode"),
@@ -144,7 +147,6 @@ if TYPE_CHECKING:
         datasets,
         distributed,
         distributions,
-        fft,
         func,
         functional,
         futures,
@@ -184,7 +186,9 @@ if TYPE_CHECKING:
     from .numeric_limits import finfo, iinfo
     from .random import fork_rng
     from .safetensors import load_safetensors, save_safetensors
+    from .samplers import binomial, poisson
     from .serialization import inspect_checkpoint, load, save
     from .settings import *
+    from .special import igamma, igammac
     from .tensor_types import *
 del TYPE_CHECKING

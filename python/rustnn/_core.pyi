@@ -351,6 +351,8 @@ class Tensor:
         """Broadcast to a shape."""
     def byte(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.uint8."""
+    def cauchy_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.cauchy_`."""
     def ceil(self, *, out: Tensor | None = None) -> Tensor:
         """Smallest integer not below."""
     def ceil_(self) -> Tensor:
@@ -606,6 +608,8 @@ class Tensor:
         """Whether greater or equal."""
     def ge_(self, other: Tensor | _Number) -> Tensor:
         """Whether greater or equal."""
+    def geometric_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.geometric_`."""
     def geqrf(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.geqrf`."""
     def ger(self, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -656,6 +660,14 @@ class Tensor:
         """See :func:`rustnn.i0`."""
     def i0_(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`i0`; the result replaces the values of this tensor."""
+    def igamma(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.igamma`."""
+    def igamma_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`igamma`; the result replaces the values of this tensor."""
+    def igammac(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.igammac`."""
+    def igammac_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`igammac`; the result replaces the values of this tensor."""
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """Adds rows to the rows that an index names."""
     def index_add_(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor:
@@ -809,6 +821,8 @@ class Tensor:
         """Logarithm to base 2."""
     def log_(self) -> Tensor:
         """Natural logarithm."""
+    def log_normal_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.log_normal_`."""
     def log_softmax(self, dim: _int, dtype: _dtype | None = None) -> Tensor:
         """The logarithm of softmax, without overflow."""
     def logaddexp(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:

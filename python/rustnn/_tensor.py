@@ -556,6 +556,8 @@ _FUNCTIONS = {
     "linalg": "matrix_exp matrix_power",
     "_matrix_functions": """cholesky cholesky_inverse cholesky_solve det eig geqrf inverse logdet lstsq lu lu_solve
         orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
+    "samplers": "cauchy_ geometric_ log_normal_",
+    "special": "igamma igammac",
 }
 
 
@@ -598,8 +600,8 @@ def install():
         as_strided_,
         *map(
             _in_place_of,
-            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 index_reduce lcm ldexp mvlgamma
-            polygamma""".split(),
+            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 igamma igammac index_reduce lcm ldexp
+            mvlgamma polygamma""".split(),
         ),
         *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
     ):
