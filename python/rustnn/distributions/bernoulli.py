@@ -2,13 +2,14 @@
 
 from .. import _core
 from . import constraints
-from ._of_logits import clamp_probs, one_of
-from .distribution import Distribution, broadcast_all
+from ._success import OfSuccess
+from .exp_family import ExponentialFamily
+from .utils import broadcast_all
 
 __all__ = ["Bernoulli"]
 
 
-class Bernoulli(Distribution):
+class Bernoulli(OfSuccess, ExponentialFamily):
     """1 with probability p, else 0.
 
     Args:
@@ -20,31 +21,11 @@ class Bernoulli(Distribution):
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
     support = constraints.boolean
     has_enumerate_support = True
+    _mean_carrier_measure = 0
 
     def __init__(self, probs=None, logits=None, validate_args=None):
-        one_of(probs, logits)
-        name, value = ("probs", probs) if logits is None else ("logits", logits)
-        (parameter,) = broadcast_all(value)
-        self.__dict__[name] = parameter
-        super().__init__(parameter.shape, validate_args=validate_args)
-
-    def __getattr__(self, name):
-        # The one of the two that was not given, when it is first asked for.
-        if name == "logits" and "probs" in self.__dict__:
-            with _core.enable_grad():  # sample() asks without
-                probs = clamp_probs(self.probs)
-                self.logits = probs.log() - (-probs).log1p()
-            return self.logits
-        if name == "probs" and "logits" in self.__dict__:
-            with _core.enable_grad():
-                self.probs = self.logits.sigmoid()
-            return self.probs
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    @property
-    def param_shape(self):
-        """The shape of the parameter."""
-        return self.probs.shape
+        self._take(probs, logits)
+        super().__init__(self._param.size(), validate_args=validate_args)
 
     @property
     def mean(self):
@@ -52,7 +33,7 @@ class Bernoulli(Distribution):
 
     @property
     def mode(self):
-        mode = (self.probs >= 0.5).to(self.probs.dtype)
+        mode = (self.probs >= 0.5).to(self.probs)
         return mode.masked_fill(self.probs == 0.5, float("nan"))
 
     @property
@@ -64,7 +45,7 @@ class Bernoulli(Distribution):
             return _core.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
-        self._validate_sample(value)
+        value = self._checked(value)  # before anything else shows in the message
         logits, value = broadcast_all(self.logits, value)
         return -_core.binary_cross_entropy_with_logits(logits, value.to(logits.dtype), reduction="none")
 
@@ -72,5 +53,13 @@ class Bernoulli(Distribution):
         return _core.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand=True):
-        values = _core.arange(2, dtype=self.probs.dtype).reshape(-1, *(1,) * len(self._batch_shape))
+        values = _core.arange(2, dtype=self._param.dtype, device=self._param.device)
+        values = values.reshape(-1, *(1,) * len(self._batch_shape))
         return values.expand(-1, *self._batch_shape) if expand else values
+
+    @property
+    def _natural_params(self):
+        return (self.probs.logit(),)
+
+    def _log_normalizer(self, x):
+        return -_core.logsigmoid(-x)

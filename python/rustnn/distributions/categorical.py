@@ -1,9 +1,9 @@
 """The distribution of a choice among classes."""
 
-from .. import _core
+from .. import _core, functional
 from . import constraints
-from ._of_logits import clamp_probs, one_of
 from .distribution import Distribution
+from .utils import finfo, lazy_property, logits_to_probs, one_of, probs_to_logits
 
 __all__ = ["Categorical"]
 
@@ -33,29 +33,26 @@ class Categorical(Distribution):
             self.probs = probs / probs.sum(-1, keepdim=True)
         else:
             self.logits = logits - logits.logsumexp(-1, keepdim=True)
-        self._num_events = parameter.shape[-1]
-        super().__init__(parameter.shape[:-1], validate_args=validate_args)
+        self._param = self.logits if probs is None else self.probs
+        self._num_events = self._param.size(-1)
+        super().__init__(self._param.shape[:-1], validate_args=validate_args)
 
-    def __getattr__(self, name):
-        # The one of the two that was not given, when it is first asked for.
-        if name == "logits" and "probs" in self.__dict__:
-            with _core.enable_grad():  # sample() asks without
-                self.logits = clamp_probs(self.probs).log()
-            return self.logits
-        if name == "probs" and "logits" in self.__dict__:
-            with _core.enable_grad():
-                self.probs = self.logits.softmax(-1)
-            return self.probs
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    @property
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self):
         return constraints.integer_interval(0, self._num_events - 1)
+
+    @lazy_property
+    def logits(self):
+        return probs_to_logits(self.probs)
+
+    @lazy_property
+    def probs(self):
+        return logits_to_probs(self.logits)
 
     @property
     def param_shape(self):
         """The shape of the parameter."""
-        return self.probs.shape
+        return self._param.size()
 
     @property
     def mean(self):
@@ -69,27 +66,20 @@ class Categorical(Distribution):
 
     def sample(self, sample_shape=()):
         with _core.no_grad():
-            count = 1
-            for size in sample_shape:
-                count *= size
             rows = self.probs.reshape(-1, self._num_events)
-            chosen = _core.multinomial(rows, count, True).t()
+            chosen = _core.multinomial(rows, _core.Size(sample_shape).numel(), True).t()
             return chosen.reshape(self._extended_shape(sample_shape))
 
     def log_prob(self, value):
-        self._validate_sample(value)
-        from ..functional import broadcast_tensors
-
-        value, logits = broadcast_tensors(value.long().unsqueeze(-1), self.logits)
+        value = self._checked(value).long().unsqueeze(-1)
+        value, logits = functional.broadcast_tensors(value, self.logits)
         return logits.gather(-1, value[..., :1]).squeeze(-1)
 
     def entropy(self):
-        from ..numeric_limits import finfo
-
-        logits = self.logits.clamp(min=finfo(self.logits.dtype).min)
+        logits = self.logits.clamp(min=finfo(self.logits).min)
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand=True):
-        values = _core.arange(self._num_events, device=self.probs.device)
+        values = _core.arange(self._num_events, device=self._param.device)
         values = values.reshape(-1, *(1,) * len(self._batch_shape))
         return values.expand(-1, *self._batch_shape) if expand else values

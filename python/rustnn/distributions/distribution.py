@@ -1,7 +1,11 @@
 """What all distributions have in common."""
 
+import warnings
+
 from .. import _core
 from .._core import Size, Tensor
+from . import constraints
+from .utils import lazy_property
 
 __all__ = ["Distribution"]
 
@@ -17,7 +21,6 @@ class Distribution:
 
     has_rsample = False
     has_enumerate_support = False
-    arg_constraints = {}
     _validate_args = __debug__
 
     @staticmethod
@@ -31,16 +34,29 @@ class Distribution:
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         if validate_args is not None:
             self._validate_args = validate_args
-        if not self._validate_args:
+        if self._validate_args:
+            self._check_parameters()
+
+    def _check_parameters(self):
+        try:
+            arg_constraints = self.arg_constraints
+        except NotImplementedError:
+            warnings.warn(
+                f"{type(self)} does not define `arg_constraints`. Please set `arg_constraints = {{}}` or initialize "
+                "the distribution with `validate_args=False` to turn off validation.",
+                stacklevel=4,
+            )
             return
-        for name, constraint in self.arg_constraints.items():
-            value = self.__dict__.get(name)  # others are derived from those, lazily
-            if value is None:
+        for name, constraint in arg_constraints.items():
+            if constraints.is_dependent(constraint):
                 continue
+            if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
+                continue  # derived from one that is checked
+            value = getattr(self, name)
             if not constraint.check(value).all():
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
-                    f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{_text(value)}"
+                    f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
                 )
 
     @property
@@ -52,6 +68,16 @@ class Distribution:
     def event_shape(self):
         """The shape of one value."""
         return self._event_shape
+
+    @property
+    def arg_constraints(self):
+        """A dict from the names of the parameters to the sets that they are in."""
+        raise NotImplementedError
+
+    @property
+    def support(self):
+        """The set of the values."""
+        raise NotImplementedError
 
     @property
     def mean(self):
@@ -73,11 +99,6 @@ class Distribution:
         """The standard deviation."""
         return self.variance.sqrt()
 
-    @property
-    def support(self):
-        """The set of its values."""
-        raise NotImplementedError
-
     def sample(self, sample_shape=()):
         """Values of shape sample_shape + batch_shape + event_shape, without a gradient."""
         with _core.no_grad():
@@ -86,6 +107,11 @@ class Distribution:
     def rsample(self, sample_shape=()):
         """The same as functions of the parameters, with gradients to them."""
         raise NotImplementedError
+
+    def sample_n(self, n):
+        """``sample((n,))``, deprecated."""
+        warnings.warn("`sample_n(n)` will be deprecated. Use `sample((n,))` instead.", FutureWarning, stacklevel=2)
+        return self.sample((n,))
 
     def log_prob(self, value):
         """The logarithm of the probability or its density."""
@@ -100,7 +126,11 @@ class Distribution:
         raise NotImplementedError
 
     def enumerate_support(self, expand=True):
-        """All values of a finite distribution, along the first dimension."""
+        """All values of a finite distribution, along the first dimension.
+
+        Args:
+            expand: over the batch too; otherwise its dimensions are 1.
+        """
         raise NotImplementedError
 
     def entropy(self):
@@ -112,23 +142,44 @@ class Distribution:
         return self.entropy().exp()
 
     def expand(self, batch_shape, _instance=None):
-        """The same distributions in a larger batch."""
-        batch_shape = Size(batch_shape)
-        new = type(self).__new__(type(self))
+        """The same distributions in a larger batch.
+
+        Tensors and distributions that the object holds are expanded with it, so that classes here need no method of
+        their own.
+
+        Raises: NotImplementedError for a class from elsewhere that has its own ``__init__`` and no ``expand``.
+        """
+        owner = next(kind for kind in type(self).__mro__ if kind.__module__.startswith(__package__))
+        if owner is Distribution:
+            raise NotImplementedError
+        new = self._get_checked_instance(owner, _instance)
+        batch_shape, rank = Size(batch_shape), len(self._batch_shape)
         for name, value in self.__dict__.items():
-            if isinstance(value, Tensor):
-                rest = value.shape[len(self._batch_shape) :] if value.dim() > len(self._batch_shape) else ()
-                value = value.expand(*batch_shape, *rest)
+            if name not in self._not_of_the_batch:
+                if isinstance(value, Tensor) and value.shape[:rank] == self._batch_shape:
+                    value = value.expand((*batch_shape, *value.shape[rank:]))
+                elif isinstance(value, Distribution):
+                    value = value.expand((*batch_shape, *value.batch_shape[rank:]))
             new.__dict__[name] = value
         new._batch_shape = batch_shape
         return new
+
+    # Names of tensors and distributions that stay as they are where the batch is expanded.
+    _not_of_the_batch = ()
+
+    def _get_checked_instance(self, cls, _instance=None):
+        """An object for ``expand`` to fill: the given one, or a new one if the class has ``cls``'s ``__init__``."""
+        if _instance is None and type(self).__init__ != cls.__init__:
+            raise NotImplementedError(
+                f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also "
+                "define a custom .expand() method."
+            )
+        return self.__new__(type(self)) if _instance is None else _instance
 
     def _extended_shape(self, sample_shape=()):
         return Size((*sample_shape, *self._batch_shape, *self._event_shape))
 
     def _validate_sample(self, value):
-        if not self._validate_args:
-            return
         if not isinstance(value, Tensor):
             raise ValueError("The value argument to log_prob must be a Tensor")
         events = value.dim() - len(self._event_shape)
@@ -136,44 +187,34 @@ class Distribution:
             raise ValueError(
                 f"The right-most size of value must match event_shape: {value.shape} vs {self._event_shape}."
             )
-        expected = (*self._batch_shape, *self._event_shape)
+        expected = Size((*self._batch_shape, *self._event_shape))
         for i, j in zip(reversed(value.shape), reversed(expected), strict=False):
             if i != 1 and j != 1 and i != j:
                 raise ValueError(
-                    f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {Size(expected)}."
+                    f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {expected}."
                 )
-        if not self.support.check(value).all():
+        try:
+            support = self.support
+        except NotImplementedError:
+            warnings.warn(
+                f"{type(self)} does not define `support` to enable sample validation. Please initialize the "
+                "distribution with `validate_args=False` to turn off validation.",
+                stacklevel=3,
+            )
+            return
+        if not support.check(value).all():
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the "
-                f"support ({self.support!r}) of the distribution {self!r}, but found invalid values:\n{_text(value)}"
+                f"support ({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"
             )
+
+    def _checked(self, value):
+        """The value, after the checks that this distribution makes."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return value
 
     def __repr__(self):
         values = {name: self.__dict__[name] for name in self.arg_constraints if name in self.__dict__}
-        shown = ", ".join(
-            f"{name}: {value.item() if value.numel() == 1 else value.size()}" for name, value in values.items()
-        )
+        shown = ", ".join(f"{name}: {v if v.numel() == 1 else v.size()}" for name, v in values.items())
         return f"{type(self).__name__}({shown})"
-
-
-def _text(value):
-    return str(value.item()) if value.dim() == 0 else repr(value)
-
-
-def broadcast_all(*values):
-    """Numbers and tensors as tensors of one shape; numbers take the dtype and device of the tensors."""
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    for value in values:
-        if not isinstance(value, (Tensor, int, float)):
-            raise ValueError(
-                "Input arguments must all be instances of Number, torch.Tensor or objects implementing "
-                "__torch_function__."
-            )
-    options = (
-        {"dtype": tensors[0].dtype, "device": tensors[0].device} if tensors else {"dtype": _core.get_default_dtype()}
-    )
-    from ..functional import broadcast_tensors
-
-    return broadcast_tensors(
-        *(value if isinstance(value, Tensor) else _core.tensor(value, **options) for value in values)
-    )

@@ -2,12 +2,13 @@
 
 from .. import _core
 from . import constraints
-from .distribution import Distribution, broadcast_all
+from .exp_family import ExponentialFamily
+from .utils import broadcast_all
 
 __all__ = ["Exponential"]
 
 
-class Exponential(Distribution):
+class Exponential(ExponentialFamily):
     """p(x) = λ exp(-λ x) for x >= 0.
 
     Args:
@@ -18,6 +19,7 @@ class Exponential(Distribution):
     arg_constraints = {"rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
+    _mean_carrier_measure = 0
 
     def __init__(self, rate, validate_args=None):
         (self.rate,) = broadcast_all(rate)
@@ -38,19 +40,24 @@ class Exponential(Distribution):
         return self.rate.pow(-2)
 
     def rsample(self, sample_shape=()):
-        noise = _core.rand(self._extended_shape(sample_shape), dtype=self.rate.dtype, device=self.rate.device)
-        return -(-noise).log1p() / self.rate
+        shape = self._extended_shape(sample_shape)
+        return _core.empty(shape, dtype=self.rate.dtype, device=self.rate.device).exponential_() / self.rate
 
     def log_prob(self, value):
-        self._validate_sample(value)
-        return self.rate.log() - self.rate * value
+        return self.rate.log() - self.rate * self._checked(value)
 
     def cdf(self, value):
-        self._validate_sample(value)
-        return -(-self.rate * value).expm1()
+        return -(-self.rate * self._checked(value)).expm1()
 
     def icdf(self, value):
         return -(-value).log1p() / self.rate
 
     def entropy(self):
         return 1.0 - self.rate.log()
+
+    @property
+    def _natural_params(self):
+        return (-self.rate,)
+
+    def _log_normalizer(self, x):
+        return -(-x).log()

@@ -2,6 +2,7 @@
 
 from . import constraints
 from .distribution import Distribution
+from .utils import sum_rightmost
 
 __all__ = ["Independent"]
 
@@ -16,6 +17,8 @@ class Independent(Distribution):
     Raises: ValueError if the batch has fewer dimensions.
     """
 
+    arg_constraints = {}
+
     def __init__(self, base_distribution, reinterpreted_batch_ndims, validate_args=None):
         if reinterpreted_batch_ndims > len(base_distribution.batch_shape):
             raise ValueError(
@@ -23,15 +26,19 @@ class Independent(Distribution):
                 f"actual {reinterpreted_batch_ndims} vs {len(base_distribution.batch_shape)}"
             )
         shape = base_distribution.batch_shape + base_distribution.event_shape
-        events = reinterpreted_batch_ndims + len(base_distribution.event_shape)
+        cut = len(shape) - reinterpreted_batch_ndims - len(base_distribution.event_shape)
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, reinterpreted_batch_ndims
-        super().__init__(shape[: len(shape) - events], shape[len(shape) - events :], validate_args)
+        super().__init__(shape[:cut], shape[cut:], validate_args)
 
     @property
     def has_rsample(self):
         return self.base_dist.has_rsample
 
     @property
+    def has_enumerate_support(self):
+        return self.base_dist.has_enumerate_support and self.reinterpreted_batch_ndims == 0
+
+    @constraints.dependent_property
     def support(self):
         base = self.base_dist.support
         return constraints.independent(base, self.reinterpreted_batch_ndims) if self.reinterpreted_batch_ndims else base
@@ -48,10 +55,6 @@ class Independent(Distribution):
     def variance(self):
         return self.base_dist.variance
 
-    def expand(self, batch_shape, _instance=None):
-        inner = self.event_shape[: self.reinterpreted_batch_ndims]
-        return Independent(self.base_dist.expand((*batch_shape, *inner)), self.reinterpreted_batch_ndims)
-
     def sample(self, sample_shape=()):
         return self.base_dist.sample(sample_shape)
 
@@ -59,14 +62,15 @@ class Independent(Distribution):
         return self.base_dist.rsample(sample_shape)
 
     def log_prob(self, value):
-        return self._sum(self.base_dist.log_prob(value))
+        return sum_rightmost(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
 
     def entropy(self):
-        return self._sum(self.base_dist.entropy())
+        return sum_rightmost(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
 
-    def _sum(self, value):
-        count = self.reinterpreted_batch_ndims
-        return value.sum(tuple(range(-count, 0))) if count else value
+    def enumerate_support(self, expand=True):
+        if self.reinterpreted_batch_ndims > 0:
+            raise NotImplementedError("Enumeration over cartesian product is not implemented")
+        return self.base_dist.enumerate_support(expand=expand)
 
     def __repr__(self):
-        return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"
+        return f"{type(self).__name__}({self.base_dist}, {self.reinterpreted_batch_ndims})"

@@ -1,8 +1,8 @@
 """The Laplace distribution."""
 
-from .. import _core
 from . import constraints
-from .distribution import Distribution, broadcast_all
+from .distribution import Distribution
+from .utils import broadcast_all, finfo, uniform_like
 
 __all__ = ["Laplace"]
 
@@ -35,23 +35,19 @@ class Laplace(Distribution):
 
     @property
     def variance(self):
-        return 2 * self.scale**2
+        return 2 * self.scale.pow(2)
 
     def rsample(self, sample_shape=()):
-        shape = self._extended_shape(sample_shape)
         # In (-1, 1): log1p(-|u|) stays finite.
-        noise = 2 * _core.rand(shape, dtype=self.loc.dtype, device=self.loc.device) - 1
-        tiny = 2.0**-24 if noise.dtype is not _core.float64 else 2.0**-53
-        noise = noise.clamp(min=-1 + tiny)
+        noise = 2 * uniform_like(self._extended_shape(sample_shape), self.loc) - 1
+        noise = noise.clamp(min=-1 + finfo(noise).eps / 2)
         return self.loc - self.scale * noise.sign() * (-noise.abs()).log1p()
 
     def log_prob(self, value):
-        self._validate_sample(value)
-        return -(2 * self.scale).log() - (value - self.loc).abs() / self.scale
+        return -(2 * self.scale).log() - (self._checked(value) - self.loc).abs() / self.scale
 
     def cdf(self, value):
-        self._validate_sample(value)
-        away = value - self.loc
+        away = self._checked(value) - self.loc
         return 0.5 - 0.5 * away.sign() * (-away.abs() / self.scale).expm1()
 
     def icdf(self, value):

@@ -2,11 +2,13 @@
 
 from . import constraints
 from .normal import Normal
+from .transformed_distribution import TransformedDistribution
+from .transforms import ExpTransform
 
 __all__ = ["LogNormal"]
 
 
-class LogNormal(Normal):
+class LogNormal(TransformedDistribution):
     """exp(x) with x of the normal distribution.
 
     Args:
@@ -14,39 +16,36 @@ class LogNormal(Normal):
         validate_args: see :class:`Distribution`.
     """
 
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.positive
+    has_rsample = True
+
+    def __init__(self, loc, scale, validate_args=None):
+        base = Normal(loc, scale, validate_args=validate_args)
+        super().__init__(base, ExpTransform(), validate_args=validate_args)
+
+    @property
+    def loc(self):
+        """The mean of the logarithm."""
+        return self.base_dist.loc
+
+    @property
+    def scale(self):
+        """The standard deviation of the logarithm."""
+        return self.base_dist.scale
 
     @property
     def mean(self):
-        return (self.loc + self.scale**2 / 2).exp()
+        return (self.loc + self.scale.pow(2) / 2).exp()
 
     @property
     def mode(self):
-        return (self.loc - self.scale**2).exp()
+        return (self.loc - self.scale.square()).exp()
 
     @property
     def variance(self):
-        square = self.scale**2
+        square = self.scale.pow(2)
         return square.expm1() * (2 * self.loc + square).exp()
 
-    @property
-    def stddev(self):
-        return self.variance.sqrt()
-
-    def rsample(self, sample_shape=()):
-        return super().rsample(sample_shape).exp()
-
-    def log_prob(self, value):
-        self._validate_sample(value)
-        logarithm = value.log()
-        return Normal(self.loc, self.scale, validate_args=False).log_prob(logarithm) - logarithm
-
-    def cdf(self, value):
-        self._validate_sample(value)
-        return Normal(self.loc, self.scale, validate_args=False).cdf(value.log())
-
-    def icdf(self, value):
-        return super().icdf(value).exp()
-
     def entropy(self):
-        return super().entropy() + self.loc
+        return self.base_dist.entropy() + self.loc

@@ -2,14 +2,14 @@
 
 import math
 
-from .. import _core
 from . import constraints
-from .distribution import Distribution, broadcast_all
+from .exp_family import ExponentialFamily
+from .utils import broadcast_all, standard_normal
 
 __all__ = ["Normal"]
 
 
-class Normal(Distribution):
+class Normal(ExponentialFamily):
     """p(x) = exp(-(x - μ)² / 2s²) / (s √2π).
 
     Args:
@@ -23,6 +23,7 @@ class Normal(Distribution):
     arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
+    _mean_carrier_measure = 0
 
     def __init__(self, loc, scale, validate_args=None):
         self.loc, self.scale = broadcast_all(loc, scale)
@@ -40,22 +41,28 @@ class Normal(Distribution):
 
     @property
     def variance(self):
-        return self.scale**2
+        return self.scale.pow(2)
 
     def rsample(self, sample_shape=()):
-        noise = _core.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+        noise = standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + noise * self.scale
 
     def log_prob(self, value):
-        self._validate_sample(value)
-        return -((value - self.loc) ** 2) / (2 * self.variance) - self.scale.log() - math.log(math.sqrt(2 * math.pi))
+        away = self._checked(value) - self.loc
+        return -(away**2) / (2 * self.variance) - self.scale.log() - math.log(math.sqrt(2 * math.pi))
 
     def cdf(self, value):
-        self._validate_sample(value)
-        return 0.5 * (1 + ((value - self.loc) / (self.scale * math.sqrt(2))).erf())
+        return 0.5 * (1 + ((self._checked(value) - self.loc) / (self.scale * math.sqrt(2))).erf())
 
     def icdf(self, value):
         return self.loc + self.scale * (2 * value - 1).erfinv() * math.sqrt(2)
 
     def entropy(self):
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.scale.log()
+
+    @property
+    def _natural_params(self):
+        return self.loc / self.scale.pow(2), -0.5 * self.scale.pow(2).reciprocal()
+
+    def _log_normalizer(self, x, y):
+        return -0.25 * x.pow(2) / y + 0.5 * (-math.pi / y).log()

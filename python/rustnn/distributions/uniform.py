@@ -1,8 +1,8 @@
 """The uniform distribution."""
 
-from .. import _core
 from . import constraints
-from .distribution import Distribution, broadcast_all
+from .distribution import Distribution
+from .utils import broadcast_all, uniform_like
 
 __all__ = ["Uniform"]
 
@@ -26,7 +26,7 @@ class Uniform(Distribution):
     def arg_constraints(self):
         return {"low": constraints.less_than(self.high), "high": constraints.greater_than(self.low)}
 
-    @property
+    @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self):
         return constraints.interval(self.low, self.high)
 
@@ -36,7 +36,7 @@ class Uniform(Distribution):
 
     @property
     def mode(self):
-        return self.high * float("nan")
+        return float("nan") * self.high
 
     @property
     def stddev(self):
@@ -44,20 +44,19 @@ class Uniform(Distribution):
 
     @property
     def variance(self):
-        return (self.high - self.low) ** 2 / 12
+        return (self.high - self.low).pow(2) / 12
 
     def rsample(self, sample_shape=()):
-        noise = _core.rand(self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device)
+        noise = uniform_like(self._extended_shape(sample_shape), self.low)
         return self.low + noise * (self.high - self.low)
 
     def log_prob(self, value):
-        self._validate_sample(value)
+        value = self._checked(value)
         inside = ((self.low <= value) & (self.high > value)).to(self.low.dtype)
         return inside.log() - (self.high - self.low).log()
 
     def cdf(self, value):
-        self._validate_sample(value)
-        return ((value - self.low) / (self.high - self.low)).clamp(0, 1)
+        return ((self._checked(value) - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def icdf(self, value):
         return value * (self.high - self.low) + self.low
