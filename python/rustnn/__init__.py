@@ -39,6 +39,7 @@ __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "_C",
+        "_dynamo",
         "__config__",
         "__future__",
         "accelerator",
@@ -52,6 +53,7 @@ __getattr__, __dir__ = names_on_demand(
         "datasets",
         "distributed",
         "distributions",
+        "fft",
         "func",
         "functional",
         "futures",
@@ -83,8 +85,8 @@ __getattr__, __dir__ = names_on_demand(
     names={
         "vmap": "_vmap",
         **dict.fromkeys(
-            """_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type _check_value
-            _check_with""".split(),
+            """_assert _check _check_index _check_is_size _check_not_implemented _check_tensor_all _check_type
+            _check_value _check_with""".split(),
             "_checks",
         ),
         **dict.fromkeys(("matrix_exp", "matrix_power"), "linalg"),
@@ -147,6 +149,7 @@ if TYPE_CHECKING:
         datasets,
         distributed,
         distributions,
+        fft,
         func,
         functional,
         futures,

@@ -1,8 +1,8 @@
 """Ops that programs define: ``custom_op``, ``Library``, and how ``rustnn.ops`` finds them.
 
-An op is a Python function under a qualified name, with perhaps a formula for its gradient and one for tensors of the meta
-device. Tensors are dispatched by what they are: a tensor without data goes to the fake kernel, one of a device type to the
-kernel registered for that, any other to the general one."""
+An op is a Python function under a qualified name, with perhaps a formula for its gradient and one for tensors of the
+meta device. Tensors are dispatched by what they are: a tensor without data goes to the fake kernel, one of a device
+type to the kernel registered for that, any other to the general one."""
 
 import inspect
 from functools import wraps
@@ -53,7 +53,8 @@ def _split(qualified):
     namespace, colons, op = name.partition("::")
     if not colons or not namespace or not op:
         raise ValueError(
-            f"Expected the qualified name of an op to have the form namespace::name, got {qualified!r}. There is no default "
+            f"Expected the qualified name of an op to have the form namespace::name, got {qualified!r}. There is no "
+            "default "
             "namespace."
         )
     return namespace, op, overload or "default"
@@ -204,7 +205,8 @@ def register_kernel(op, device_types, func=None, /, *, lib=None):
 
 
 def register_fake(op, func=None, /, *, lib=None, _stacklevel=1, allow_override=False):
-    """Registers what an op gives for tensors of the meta device; without ``func`` a decorator. The op may be defined later."""
+    """Registers what an op gives for tensors of the meta device; without ``func`` a decorator. The op may be defined
+    later."""
 
     def register(function):
         _op(op, create=True)._kernels[_FAKE] = function
@@ -404,7 +406,8 @@ class Library:
         return name
 
     def impl(self, op_name, fn, dispatch_key="", *, with_keyset=False, allow_override=False):
-        """Registers a kernel. Those for autograd keys must compute with differentiable ops, and count for all tensors."""
+        """Registers a kernel. Those for autograd keys must compute with differentiable ops, and count for all
+        tensors."""
         if not callable(fn):
             raise TypeError(f"Input function is required to be a callable but found type {type(fn)}")
         op = op_name if isinstance(op_name, OpOverload) else _op(f"{self.ns}::{op_name.split('::')[-1]}", create=True)

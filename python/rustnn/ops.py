@@ -1,5 +1,5 @@
-"""``rustnn.ops``: ops by namespace and name. ``aten`` holds the functions of this package; other namespaces what programs
-defined, see ``rustnn.library``."""
+"""``rustnn.ops``: ops by namespace and name. ``aten`` holds the functions of this package; other namespaces what
+programs defined, see ``rustnn.library``."""
 
 import sys
 from types import ModuleType

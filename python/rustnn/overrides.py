@@ -1,7 +1,7 @@
 """``__torch_function__`` from the outside: which functions call it, and how functions written in Python do.
 
-A class with a class method ``__torch_function__(cls, func, types, args=(), kwargs=None)`` is asked in place of any function
-that one of its objects is given to."""
+A class with a class method ``__torch_function__(cls, func, types, args=(), kwargs=None)`` is asked in place of any
+function that one of its objects is given to."""
 
 from functools import cache, wraps
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
@@ -81,7 +81,8 @@ def handle_torch_function(public_api, relevant_args, *args, **kwargs):
             return result
     name = f"{public_api.__module__}.{public_api.__name__}"
     raise TypeError(
-        f"no implementation found for '{name}' on types that implement __torch_function__: {[cls.__name__ for cls in found]}"
+        f"no implementation found for '{name}' on types that implement __torch_function__: "
+        f"{[cls.__name__ for cls in found]}"
     )
 
 
@@ -146,8 +147,9 @@ def get_overridable_functions():
 
 def get_ignored_functions():
     """The functions that do not ask, since they take no tensors or make new ones."""
-    names = """arange as_tensor empty empty_strided eye from_numpy full get_default_dtype is_grad_enabled is_tensor linspace
-        logspace manual_seed ones rand randint randn randperm tensor zeros set_default_dtype set_grad_enabled""".split()
+    names = """arange as_tensor empty empty_strided eye from_numpy full get_default_dtype is_grad_enabled is_tensor
+        linspace logspace manual_seed ones rand randint randn randperm tensor zeros set_default_dtype
+        set_grad_enabled""".split()
     return {getattr(_core, name) for name in names if hasattr(_core, name)}
 
 

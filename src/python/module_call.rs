@@ -289,7 +289,8 @@ pub fn descriptor(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         ml_name: c"__call__".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: c"Run the module's hooks and forward.".as_ptr(),
+        // `inspect` reads the signature off it.
+        ml_doc: c"__call__($self, /, *args, **kwargs)\n--\n\nRun the module's hooks and forward.".as_ptr(),
     }));
     // SAFETY: the definition lives for ever; any object is an instance of `object`.
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(&raw mut ffi::PyBaseObject_Type, method)) }

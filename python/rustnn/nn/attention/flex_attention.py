@@ -1,7 +1,8 @@
 """Attention whose scores and masks are functions of positions.
 
-The functions are written for one position and called once with tensors of all of them, which broadcast: what indexing, arithmetic
-and ``where`` make of numbers they make of these. All scores are computed; a block mask saves no work."""
+The functions are written for one position and called once with tensors of all of them, which broadcast: what
+indexing, arithmetic and ``where`` make of numbers they make of these. All scores are computed; a block mask saves no
+work."""
 
 import math
 from collections import namedtuple

@@ -48,3 +48,18 @@ for _name in __all__:
     if _name not in globals():
         globals()[_name] = _without_group(_name)
 del _name
+
+from .._lazy import names_on_demand  # noqa: E402
+from ._absent import absent  # noqa: E402
+
+# For annotations and `isinstance`.
+__all__ += absent(globals(), classes="ProcessGroup Store TCPStore FileStore HashStore Work P2POp")
+
+
+class group:
+    """The group of all processes: none."""
+
+    WORLD = None
+
+
+__getattr__, __dir__ = names_on_demand(__name__, modules=("device_mesh", "fsdp", "nn", "optim", "tensor"))
