@@ -41,9 +41,12 @@ pub fn set(mode: Mode, on: bool) -> bool {
     })
 }
 
+/// Whether ops can be recorded in this build.
+pub const RECORDS: bool = cfg!(feature = "autograd");
+
 #[inline]
 pub fn grad_enabled() -> bool {
-    word() & (Mode::GradOff as u32 | Mode::Inference as u32) == 0
+    RECORDS && word() & (Mode::GradOff as u32 | Mode::Inference as u32) == 0
 }
 
 /// Sets a mode until it is dropped.

@@ -334,7 +334,7 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
     for (i, input) in inputs.iter().enumerate() {
         wanted |= (input.tensor().is_some_and(Tensor::requires_grad) as u8) << i;
     }
-    if wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
+    if !mode::RECORDS || wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
         return Some(Ok(Tensor::from_array(out)));
     }
     Some(RowBackward::plain(row, inputs, scalars, wanted).and_then(|payload| record_row(inputs, payload, out)))

@@ -27,6 +27,7 @@ mod error;
 #[doc = include_str!("../../docs/rust.md")]
 pub mod guide {}
 pub mod io;
+pub mod memory;
 pub mod nn;
 #[cfg(feature = "train")]
 pub mod optim;

@@ -160,3 +160,65 @@ fn errors_are_one_enum_whose_kinds_can_be_told_apart() {
     let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(nn::Dropout::new(2.0).unwrap_err());
     assert!(boxed.to_string().contains("probability"));
 }
+
+/// All shapes of up to four dimensions with sizes from 0 to 3.
+fn small_shapes() -> Vec<Vec<usize>> {
+    let mut shapes: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut last = shapes.clone();
+    for _ in 0..4 {
+        last = last.iter().flat_map(|shape| (0..4).map(|size| [&shape[..], &[size]].concat())).collect();
+        shapes.extend(last.iter().cloned());
+    }
+    shapes
+}
+
+#[test]
+fn layers_return_for_every_small_shape_and_dtype() {
+    let layers: Vec<Box<dyn Forward>> = vec![
+        Box::new(nn::Linear::new(2, 3).unwrap()),
+        Box::new(nn::Conv1d::new(2, 2, 2).unwrap()),
+        Box::new(nn::Conv2d::with(2, 2, 2, ConvOptions { padding: 1.into(), ..Default::default() }).unwrap()),
+        Box::new(nn::ConvTranspose1d::new(2, 2, 2).unwrap()),
+        Box::new(nn::ConvTranspose2d::new(2, 2, 2).unwrap()),
+        Box::new(nn::BatchNorm1d::new(2).unwrap()),
+        Box::new(nn::BatchNorm2d::new(2).unwrap()),
+        Box::new(nn::InstanceNorm1d::with(2, NormOptions::default()).unwrap()),
+        Box::new(nn::LayerNorm::new([2]).unwrap()),
+        Box::new(nn::RMSNorm::new([2], None).unwrap()),
+        Box::new(nn::GroupNorm::new(2, 2).unwrap()),
+        Box::new(nn::Embedding::new(3, 2).unwrap()),
+        Box::new(nn::EmbeddingBag::new(3, 2, nn::BagMode::Max).unwrap()),
+        Box::new(nn::PReLU::new(2, 0.25).unwrap()),
+        Box::new(nn::MaxPool1d::new(2)),
+        Box::new(nn::MaxPool2d::with(2, 1, 1)),
+        Box::new(nn::AvgPool2d::new(2)),
+        Box::new(nn::AdaptiveAvgPool2d::new(2)),
+        Box::new(nn::AdaptiveMaxPool1d::new(2)),
+        Box::new(nn::Softmax { dim: 1 }),
+        Box::new(nn::GLU::default()),
+        Box::new(nn::GELU::default()),
+        Box::new(nn::Dropout::new(0.5).unwrap()),
+        Box::new(nn::ChannelDropout::new(0.5).unwrap()),
+        Box::new(nn::Flatten),
+        Box::new(nn::TransformerEncoderLayer::new(2, 1).unwrap()),
+    ];
+    let shapes = small_shapes();
+    let mut accepted = 0;
+    for dtype in DType::ALL {
+        for shape in &shapes {
+            // Ones where the dtype has arithmetic, else zeros.
+            let Ok(x) = Tensor::full(shape, 1.0, dtype)
+                .or_else(|_| Tensor::from_bytes(&vec![0; shape.iter().product::<usize>() * dtype.size_bytes()], shape, dtype))
+            else {
+                panic!("no tensor of {shape:?} {}", dtype.name())
+            };
+            for layer in &layers {
+                match catch_unwind(AssertUnwindSafe(|| layer.forward(&x).is_ok())) {
+                    Ok(is_ok) => accepted += usize::from(is_ok),
+                    Err(_) => panic!("{} panicked on {shape:?} {}", layer.class_name(), dtype.name()),
+                }
+            }
+        }
+    }
+    assert!(accepted > 1000, "{accepted}");
+}

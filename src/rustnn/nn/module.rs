@@ -364,6 +364,9 @@ fn fit<'a>(members: Members<'_, 'a>, given: &StateDict) -> Mismatch {
                 tensor.dtype().name(),
                 own.dtype().name()
             )),
+            Some(_) if tensor.device() == Device::Meta => {
+                mismatch.incompatible.push(format!("{name} is on the meta device in the checkpoint: it has no data."));
+            }
             Some(_) => {}
         }
     }

@@ -42,7 +42,7 @@ impl<R: Rule> Schedule<R> {
     ///
     /// # Errors
     /// If the rule gives a negative rate.
-    pub fn new(optimizer: &mut impl Optimizer, rule: R) -> Result<Schedule<R>> {
+    pub fn new(optimizer: &mut (impl Optimizer + ?Sized), rule: R) -> Result<Schedule<R>> {
         let start = optimizer.learning_rates();
         let first: Vec<f64> = start.iter().map(|&start| rule.first(start)).collect();
         optimizer.set_learning_rates(&first)?;
@@ -53,7 +53,7 @@ impl<R: Rule> Schedule<R> {
     ///
     /// # Errors
     /// If the optimizer has other groups than at the start, or the rule gives a negative rate.
-    pub fn step(&mut self, optimizer: &mut impl Optimizer) -> Result<()> {
+    pub fn step(&mut self, optimizer: &mut (impl Optimizer + ?Sized)) -> Result<()> {
         let rates = optimizer.learning_rates();
         if rates.len() != self.start.len() {
             return Err(Error::value(format!("the schedule began with {} groups, the optimizer has {}", self.start.len(), rates.len())));
