@@ -29,6 +29,7 @@ pub mod registry;
 pub mod row;
 pub mod rows;
 pub mod saved;
+pub mod schema;
 pub mod softmax;
 pub mod sort;
 pub mod tape;

@@ -2,7 +2,7 @@
 
 use crate::detach::detached;
 use crate::error::to_python;
-use crate::schema::{Mismatch, Schema, Values, read, type_name};
+use crate::schema::{Mismatch, Values, read, type_name};
 use crate::tensor::{self, PyTensor};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use rustnn_ops::registry::{self, Arg, Args, Output, Place};
+use rustnn_ops::schema::Schema;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::OnceLock;
