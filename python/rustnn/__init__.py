@@ -53,6 +53,7 @@ __getattr__, __dir__ = names_on_demand(
         "datasets",
         "distributed",
         "distributions",
+        "export",
         "fft",
         "func",
         "functional",

@@ -1029,6 +1029,7 @@ crate::ops! {
         |a| index_fill_value(a.tensor(0)?, false, a.int(1)?, a.tensor(2)?, a.operand(3)?)?;
     "index_fill_(Tensor self, int dim, Tensor index, Operand value)" Method "Writes a number to the rows that an index names, in place." =>
         |a| index_fill_value(a.tensor(0)?, true, a.int(1)?, a.tensor(2)?, a.operand(3)?)?;
+    "_index(Tensor self, Tensor?[] indices)" Function "The places that index tensors name together." => |a| get(a.tensor(0)?, &index_list(a, 1)?)?;
     "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False)" Both "Writes values to the places that index tensors name together." =>
         |a| put_as(a.tensor(0)?, false, &index_list(a, 1)?, a.tensor(2)?, a.bool(3)?)?;
     "index_put_(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False)" Both "Writes values to the places that index tensors name together, in place." =>

@@ -2,6 +2,7 @@
 
 use crate::detach::detached;
 use crate::error::to_python;
+use crate::record;
 use crate::schema::{Mismatch, Values, read, type_name};
 use crate::tensor::{self, PyTensor};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -110,7 +111,8 @@ fn call<'py>(
                     check_meta(schema, &values).map_err(to_python)?;
                 }
                 let run = || schema.run.call(&Args(&values));
-                let result = if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
+                let compute = || if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
+                let result = if record::on() { record::call(schema, &values, compute) } else { compute() };
                 return output(py, result.map_err(to_python)?);
             }
             Err(Mismatch::Arguments(text)) => failures.push(text),
@@ -175,6 +177,20 @@ fn output(py: Python<'_>, output: Output) -> PyResult<Bound<'_, PyAny>> {
         Output::Ints(i) => tensor::size(py, i.into_iter()),
         Output::DType(d) => Ok(crate::types::dtype(py, d)?.into_any()),
     }
+}
+
+/// Runs `f` with the first schema of a name.
+pub fn with_schema<R>(name: &str, f: impl FnOnce(&Schema) -> rustnn_tensor::Result<R>) -> rustnn_tensor::Result<R> {
+    let table = table();
+    match table.by_name.get(name).and_then(|&at| table.entries[at].overloads.first()) {
+        Some(schema) => f(schema),
+        None => Err(rustnn_tensor::Error::Runtime(format!("rustnn has no op {name}"))),
+    }
+}
+
+/// Runs the op of a name, which has one schema, and records it.
+pub fn run_recorded(name: &str, values: &Values) -> PyResult<Output> {
+    with_schema(name, |schema| record::call(schema, values, || schema.run.call(&Args(values)))).map_err(to_python)
 }
 
 /// Calls an op by name.

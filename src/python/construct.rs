@@ -1,12 +1,14 @@
 //! Tensors made from Python data and shared with NumPy.
 
 use crate::error::IntoPy;
+use crate::record;
 use crate::schema::{int, scalar, type_name};
 use crate::tensor::{PyTensor, cast_tensor, wrap};
 use crate::types::{PyDType, parse_device};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use rustnn_ops::registry::Arg;
 use rustnn_ops::row::{Scalar, default_dtype};
 use rustnn_ops::{Tensor, views};
 use rustnn_tensor::{Array, DType, Device, Shape, Storage, Strides};
@@ -34,6 +36,9 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         return Err(PyValueError::new_err("too many dimensions: sequences nested deeper than 128"));
     }
     if let Some(t) = cast_tensor(object) {
+        if record::on() {
+            record::check_read(&t, "tensor() of tensors")?;
+        }
         if t.rank() > 0 {
             level(out, depth, t.shape()[0])?;
             for i in 0..t.shape()[0] {
@@ -124,6 +129,11 @@ fn leaf(out: &mut Gathered, depth: usize, value: Scalar) -> PyResult<()> {
 /// A tensor of numbers, nested sequences, NumPy arrays or tensors: always a copy, a leaf.
 pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Device>) -> PyResult<Tensor> {
     if let Some(t) = cast_tensor(data) {
+        if record::on() && record::knows(&t) {
+            let t = record::op("detach", smallvec::smallvec![Arg::Tensor(t)])?;
+            let (device, dtype) = (device.map_or(Arg::None, Arg::Device), dtype.map_or(Arg::None, Arg::DType));
+            return record::op("_to", smallvec::smallvec![Arg::Tensor(t), device, dtype, Arg::Bool(true)]);
+        }
         let t = t.detach();
         let t = rustnn_ops::to_dtype(&t, dtype.unwrap_or(t.dtype())).py()?;
         let t = rustnn_ops::clone(&t).py()?;
@@ -319,6 +329,10 @@ fn as_tensor<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (dtype, device) = (dtype_of(dtype)?, device.map(parse_device).transpose()?);
     let shared = match cast_tensor(data) {
+        Some(t) if record::on() && record::knows(&t) => {
+            let (device, dtype) = (device.map_or(Arg::None, Arg::Device), dtype.map_or(Arg::None, Arg::DType));
+            return wrap(data.py(), record::op("_to", smallvec::smallvec![Arg::Tensor(t), device, dtype, Arg::Bool(false)])?);
+        }
         Some(t) => Some(t),
         None if data.hasattr("__array_interface__")? && !data.is_instance_of::<PyList>() => Some(from_interface(data)?),
         None => None,
@@ -388,6 +402,9 @@ impl Interface {
 #[pyfunction]
 fn _array_interface(tensor: &Bound<PyTensor>) -> PyResult<Interface> {
     let t = tensor.get().get(tensor.py());
+    if record::on() {
+        record::check_read(&t, "numpy()")?;
+    }
     if !t.array().is_host() {
         return Err(PyTypeError::new_err(format!(
             "can't convert {} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",

@@ -2,6 +2,7 @@
 
 use crate::detach::detached;
 use crate::error::{IntoPy, from_python, to_python};
+use crate::record;
 use crate::tensor::{Made, PyTensor, cast_tensor, wrap};
 use pyo3::exceptions::*;
 use pyo3::ffi;
@@ -562,6 +563,9 @@ fn _identity_alias<'py>(
     let given: Option<Vec<Tensor>> = tensors.iter().map(|t| cast_tensor(&t)).collect();
     let given = given.ok_or_else(|| PyTypeError::new_err("_identity_alias: expected a tuple of Tensors"))?;
     let (aliases, node) = rustnn_ops::alias::identity(&given, strict);
+    if record::on() {
+        given.iter().zip(&aliases).try_for_each(|(source, alias)| record::made("_alias", source, alias))?;
+    }
     let objects = aliases.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
     Ok((PyTuple::new(py, objects)?, node_object(py, &node)?))
 }
@@ -574,6 +578,9 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     let needs: Vec<bool> = tensors.iter().map(|t| t.as_ref().is_some_and(Tensor::requires_grad)).collect();
     ctx.setattr("needs_input_grad", PyTuple::new(py, &needs)?)?;
     let record = mode::grad_enabled() && needs.iter().any(|&n| n);
+    if record && record::on() && tensors.iter().flatten().any(record::knows) {
+        record::refuse(&format!("the gradient of the autograd Function {} is Python code", cls.name()?))?;
+    }
     let edges: rustnn_autograd::Edges<Tensor> = if record {
         tensors.iter().flatten().map(|t| if t.dtype().is_differentiable() { t.edge() } else { None }).collect()
     } else {
@@ -622,7 +629,13 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
             .iter()
             .zip(&outputs)
             .map(|(item, out)| match out {
-                Some(t) if is_input(t) && !is_dirty(t) => wrap(py, rustnn_ops::views::alias(t)),
+                Some(t) if is_input(t) && !is_dirty(t) => {
+                    let alias = rustnn_ops::views::alias(t);
+                    if record::on() {
+                        record::made("_alias", t, &alias)?;
+                    }
+                    wrap(py, alias)
+                }
                 _ => Ok(item.clone()),
             })
             .collect::<PyResult<Vec<_>>>()?;

@@ -3,13 +3,16 @@
 
 use crate::detach::detached;
 use crate::error::IntoPy;
+use crate::record;
 use crate::schema::{int, type_name};
 use crate::tensor::{PyTensor, cast_tensor, wrap};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyTuple};
+use rustnn_ops::registry::Arg;
 use rustnn_ops::{Tensor, views};
 use rustnn_tensor::DType;
+use smallvec::smallvec;
 
 enum Item<'py> {
     Int(i64),
@@ -66,6 +69,9 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
     if let Ok(tensor) = index.cast::<PyTensor>() {
         let t = tensor.get().get(index.py());
         if t.rank() == 0 && t.dtype().is_integral() && t.dtype() != DType::Bool && t.dtype() != DType::U8 {
+            if record::on() {
+                record::check_read(&t, "a tensor as an index of one place")?;
+            }
             return Ok(Item::Int(rustnn_ops::read::item(&t).py()?.to_i64()));
         }
         return Ok(Item::Tensor(t));
@@ -106,6 +112,29 @@ fn bound(slice: &Bound<PySlice>, name: &str) -> PyResult<Option<i64>> {
     }
 }
 
+#[inline]
+fn select(x: &Tensor, dim: i64, index: i64) -> PyResult<Tensor> {
+    if record::on() {
+        return record::op("select", smallvec![Arg::Tensor(x.clone()), Arg::Int(dim), Arg::Int(index)]);
+    }
+    views::select(x, dim, index).py()
+}
+
+fn slice_of(x: &Tensor, dim: i64, start: Option<i64>, end: Option<i64>, step: i64) -> PyResult<Tensor> {
+    if record::on() {
+        let bound = |at: Option<i64>| at.map_or(Arg::None, Arg::Int);
+        return record::op("slice", smallvec![Arg::Tensor(x.clone()), Arg::Int(dim), bound(start), bound(end), Arg::Int(step)]);
+    }
+    views::slice(x, dim, start, end, step).py()
+}
+
+fn unsqueeze(x: &Tensor, dim: i64) -> PyResult<Tensor> {
+    if record::on() {
+        return record::op("unsqueeze", smallvec![Arg::Tensor(x.clone()), Arg::Int(dim)]);
+    }
+    views::unsqueeze(x, dim).py()
+}
+
 /// The view that the plain items make, and the tensor items, one slot for each dimension of it.
 fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items
@@ -133,7 +162,7 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 if *i < -size || *i >= size {
                     return Err(PyIndexError::new_err(format!("index {i} is out of bounds for dimension {behind} with size {size}")));
                 }
-                view = views::select(&view, dim as i64, *i).py()?;
+                view = select(&view, dim as i64, *i)?;
                 behind += 1;
             }
             Item::Slice(slice) => {
@@ -147,14 +176,14 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 }
                 let (start, end) = (bound(slice, "start")?, bound(slice, "stop")?);
                 if start.is_some() || end.is_some() || step != 1 {
-                    view = views::slice(&view, dim as i64, start, end, step).py()?;
+                    view = slice_of(&view, dim as i64, start, end, step)?;
                 }
                 tensors.push(None);
                 dim += 1;
                 behind += 1;
             }
             Item::None => {
-                view = views::unsqueeze(&view, dim as i64).py()?;
+                view = unsqueeze(&view, dim as i64)?;
                 tensors.push(None);
                 dim += 1;
             }
@@ -170,7 +199,7 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 }
             }
             Item::Bool(b) => {
-                view = views::unsqueeze(&view, dim as i64).py()?;
+                view = unsqueeze(&view, dim as i64)?;
                 tensors.push(Some(Tensor::from_slice(&[*b], &[1]).py()?));
                 dim += 1;
             }
@@ -181,8 +210,8 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
                 let spans = if matches!(t.dtype(), DType::Bool | DType::U8) { t.rank() } else { 1 };
                 if t.rank() == 0 {
                     // A 0-dim mask adds a dimension.
-                    view = views::unsqueeze(&view, dim as i64).py()?;
-                    tensors.push(Some(views::reshape(t, &[1]).py()?));
+                    view = unsqueeze(&view, dim as i64)?;
+                    tensors.push(Some(unsqueeze(t, 0)?));
                     dim += 1;
                 } else {
                     tensors.push(Some(t.clone()));
@@ -211,10 +240,16 @@ pub fn get<'py>(slf: &Bound<'py, PyTensor>, index: &Bound<'py, PyAny>) -> PyResu
         if i < -size || i >= size {
             return Err(PyIndexError::new_err(format!("index {i} is out of bounds for dimension 0 with size {size}")));
         }
-        return wrap(py, views::select(&x, 0, i).py()?);
+        return wrap(py, select(&x, 0, i)?);
     }
     let (view, tensors) = plan(&x, &items(index)?)?;
-    let out = if tensors.iter().any(Option::is_some) {
+    let out = if record::on() {
+        match tensors.iter().any(Option::is_some) {
+            true => record::op("_index", smallvec![Arg::Tensor(view), Arg::OptionalTensors(tensors)])?,
+            false if view.same(&x) => record::op("_alias", smallvec![Arg::Tensor(x)])?,
+            false => view,
+        }
+    } else if tensors.iter().any(Option::is_some) {
         detached(py, || rustnn_ops::index::get(&view, &tensors)).py()?
     } else if view.same(&x) {
         views::alias(&x)
@@ -245,12 +280,23 @@ pub fn set(slf: &Bound<PyTensor>, index: &Bound<PyAny>, value: &Bound<PyAny>) ->
     };
     let (view, tensors) = plan(&x, &items(index)?)?;
     if tensors.iter().any(Option::is_some) {
+        if record::on() {
+            let indices = Arg::OptionalTensors(tensors);
+            return record::op("index_put_", smallvec![Arg::Tensor(view), indices, Arg::Tensor(value), Arg::Bool(false)]).map(drop);
+        }
         return detached(py, || rustnn_ops::index::put(&view, &tensors, &value, false)).py();
     }
     // Leading sizes of 1 in the value do not matter.
     let mut shape = value.shape();
     while shape.len() > view.rank() && shape[0] == 1 {
         shape = &shape[1..];
+    }
+    if record::on() {
+        let mut value = value.clone();
+        for _ in 0..value.rank() - shape.len() {
+            value = record::op("select", smallvec![Arg::Tensor(value), Arg::Int(0), Arg::Int(0)])?;
+        }
+        return record::op("copy_", smallvec![Arg::Tensor(view), Arg::Tensor(value), Arg::Bool(false)]).map(drop);
     }
     let value = if shape.len() == value.rank() { value.clone() } else { views::reshape_to(&value, shape).py()? };
     rustnn_ops::copy::copy_(&view, &value).py()

@@ -12,6 +12,8 @@ mod module_attribute;
 mod module_call;
 mod module_hooks;
 mod module_state;
+mod program;
+mod record;
 mod schema;
 mod tensor;
 mod types;
@@ -198,6 +200,8 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     construct::add_to(module)?;
     files::add_to(module)?;
     gpu::add_to(module)?;
+    record::add_to(module)?;
+    program::add_to(module)?;
     module.add_function(wrap_pyfunction!(tensor::_size_getitem, module)?)?;
     module.add("_module_call", module_call::descriptor(py)?)?;
     module.add_function(wrap_pyfunction!(module_call::_set_global_hooks, module)?)?;

@@ -162,6 +162,9 @@ pub fn int(object: &Bound<PyAny>) -> Option<i64> {
         if t.numel() != 1 || !t.dtype().is_integral() || t.requires_grad() {
             return None;
         }
+        if crate::record::on() && crate::record::check_read(&t, "a tensor as a number").is_err() {
+            return None;
+        }
         return rustnn_ops::read::item(&t).ok().map(Scalar::to_i64);
     }
     object.call_method0("__index__").ok()?.extract().ok()
@@ -194,6 +197,9 @@ pub fn scalar(object: &Bound<PyAny>) -> Option<Scalar> {
     if let Ok(tensor) = object.cast::<PyTensor>() {
         let t = tensor.get().get(object.py());
         if t.rank() == 0 && !t.requires_grad() {
+            if crate::record::on() && crate::record::check_read(&t, "a tensor as a number").is_err() {
+                return None;
+            }
             return rustnn_ops::read::item(&t).ok();
         }
         return None;

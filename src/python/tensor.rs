@@ -2,6 +2,7 @@
 
 use crate::detach::detached;
 use crate::error::IntoPy;
+use crate::record;
 use crate::types::{self, PyDType, PyDevice};
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::*;
@@ -72,6 +73,9 @@ impl PyTensor {
         let t = self.get(py);
         if t.numel() != 1 {
             return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+        }
+        if record::on() {
+            record::check_read(&t, "float() or int() of a tensor")?;
         }
         rustnn_ops::read::item(&t).py()
     }
@@ -230,6 +234,9 @@ const DETACH_ELEMENTS: usize = 1 << 15;
 
 fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
     let py = a.py();
+    if record::on() {
+        return recorded(py, public(row), [a.as_any(), b], b);
+    }
     let plain = plain_class(py);
     let both = a.get_type_ptr() == plain && b.get_type_ptr() == plain;
     if !both && let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])? {
@@ -258,6 +265,9 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
 /// `other op self` of a number.
 fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
     let py = a.py();
+    if record::on() {
+        return recorded(py, public(row), [b, a.as_any()], b);
+    }
     if let Some(result) = crate::call::overridden(py, row.name, &[b.clone(), a.as_any().clone()])? {
         return Ok(result);
     }
@@ -273,16 +283,38 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
     let Some(other) = operand(b, &mut held) else {
         return Err(PyTypeError::new_err(format!(
             "unsupported operand type(s) for {}_: 'Tensor' and '{}'",
-            row.name.trim_start_matches('_'),
+            public(row),
             crate::schema::type_name(b)
         )));
     };
+    if record::on() {
+        return op(py, &format!("{}_", public(row)), &[a.as_any().clone(), b.clone()]).map(drop);
+    }
     let x = a.get().get(py);
     let run = || row::call_inplace(row, &x, &[other], scalars);
     if x.numel() <= DETACH_ELEMENTS { run().py() } else { detached(py, run).py() }
 }
 
 const ONE: &[Scalar] = &[Scalar::Int(1)];
+
+/// The name of a row's op: rows that one op wraps begin with an underscore.
+fn public(row: &Row) -> &str {
+    row.name.trim_start_matches('_')
+}
+
+/// A number slot while calls are recorded: through the registry, as the function of that name.
+#[cold]
+fn recorded<'py>(py: Python<'py>, name: &str, args: [&Bound<'py, PyAny>; 2], other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let mut held = None;
+    if operand(other, &mut held).is_none() {
+        return Ok(py.NotImplemented().into_bound(py));
+    }
+    let args = args.map(Clone::clone);
+    match crate::call::overridden(py, name, &args)? {
+        Some(result) => Ok(result),
+        None => op(py, name, &args),
+    }
+}
 
 /// Runs an op of the registry by name.
 fn op<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
@@ -351,7 +383,12 @@ impl PyTensor {
 
     /// The tensor, its history included, as an object of a subclass.
     fn as_subclass<'py>(slf: &Bound<'py, Self>, cls: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-        wrap_as(cls, rustnn_ops::views::alias(&slf.get().get(slf.py())))
+        let own = slf.get().get(slf.py());
+        let alias = rustnn_ops::views::alias(&own);
+        if record::on() {
+            record::made("_alias", &own, &alias)?;
+        }
+        wrap_as(cls, alias)
     }
 
     // Numbers.
@@ -517,6 +554,9 @@ impl PyTensor {
 
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
         let t = self.get(py);
+        if record::on() {
+            record::check_read(&t, "bool() of a tensor (if, while, and, or, not)")?;
+        }
         match t.numel() {
             0 => Err(PyRuntimeError::new_err("Boolean value of Tensor with no values is ambiguous")),
             1 => Ok(rustnn_ops::read::item(&t).py()?.to_bool()),
@@ -526,6 +566,9 @@ impl PyTensor {
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let t = self.get(py);
+        if record::on() {
+            record::check_shape(&t)?;
+        }
         t.shape().first().copied().ok_or_else(|| PyTypeError::new_err("len() of a 0-d tensor"))
     }
 
@@ -544,6 +587,9 @@ impl PyTensor {
         let t = self.get(py);
         if !t.dtype().is_integral() || t.numel() != 1 {
             return Err(PyTypeError::new_err("only integer tensors of a single element can be converted to an index"));
+        }
+        if record::on() {
+            record::check_read(&t, "a tensor as an index or a size")?;
         }
         Ok(rustnn_ops::read::item(&t).py()?.to_i64())
     }
@@ -583,23 +629,30 @@ impl PyTensor {
     }
 
     fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("rustnn._tensor_str")?.call_method1("_str", (slf,))
+        record::paused(|| slf.py().import("rustnn._tensor_str")?.call_method1("_str", (slf,)))
     }
 
     fn __format__<'py>(slf: &Bound<'py, Self>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if slf.get().with(py, |t| t.rank() == 0 && !t.array().is_meta()) && slf.get_type().is(py.get_type::<PyTensor>()) {
-            return slf.call_method0("item")?.call_method1("__format__", (spec,));
+            return record::paused(|| slf.call_method0("item"))?.call_method1("__format__", (spec,));
         }
         Ok(pyo3::types::PyString::new(py, &slf.str()?.call_method1("__format__", (spec,))?.to_string()).into_any())
     }
 
     fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        number(slf.py(), rustnn_ops::read::item(&slf.get().get(slf.py())).py()?)
+        let t = slf.get().get(slf.py());
+        if record::on() {
+            record::check_read(&t, "item()")?;
+        }
+        number(slf.py(), rustnn_ops::read::item(&t).py()?)
     }
 
     fn tolist<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let t = slf.get().get(slf.py());
+        if record::on() {
+            record::check_read(&t, "tolist()")?;
+        }
         let elements = rustnn_ops::read::elements(t.array()).py()?;
         nested(slf.py(), &elements, t.shape())
     }
@@ -608,6 +661,9 @@ impl PyTensor {
 
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if record::on() {
+            record::check_shape(&self.get(py))?;
+        }
         let shape = self.with(py, |t| t.shape_owned());
         size(py, shape.iter().map(|&n| n as i64))
     }
@@ -618,6 +674,9 @@ impl PyTensor {
             None => self.shape(py),
             Some(d) => {
                 let t = self.get(py);
+                if record::on() {
+                    record::check_shape(&t)?;
+                }
                 let d = rustnn_tensor::shape::wrap_dim(d, t.rank()).py()?;
                 if t.rank() == 0 {
                     return Err(PyIndexError::new_err(format!("Dimension specified as {d} but tensor has no dimensions")));
@@ -824,7 +883,12 @@ impl PyTensor {
 
     #[getter(data)]
     fn get_data<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        wrap(py, self.get(py).data())
+        let own = self.get(py);
+        let data = own.data();
+        if record::on() {
+            record::made("detach", &own, &data)?;
+        }
+        wrap(py, data)
     }
 
     #[setter(data)]
@@ -833,6 +897,9 @@ impl PyTensor {
             return Err(PyTypeError::new_err(format!("Variable data has to be a tensor, but got {}", crate::schema::type_name(data))));
         };
         let mut own = self.get(py);
+        if record::on() {
+            record::refuse("an assignment to .data gives a tensor other memory; write in place with copy_()")?;
+        }
         own.set_data(&data).py()?;
         self.set(py, own);
         Ok(())
@@ -924,6 +991,9 @@ pub fn make_subclass<'py>(cls: &Bound<'py, PyType>, data: &Bound<'py, PyAny>, re
         )));
     };
     let leaf = tensor.detach();
+    if record::on() && record::knows(&tensor) {
+        record::made("detach", &tensor, &leaf)?;
+    }
     if require_grad && !leaf.dtype().is_differentiable() {
         return Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"));
     }

@@ -23,6 +23,7 @@ pub mod autograd;
 #[cfg(feature = "train")]
 pub mod data;
 mod error;
+pub mod export;
 #[cfg(feature = "train")]
 #[doc = include_str!("../../docs/rust.md")]
 pub mod guide {}

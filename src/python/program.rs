@@ -1,0 +1,157 @@
+//! Recorded programs as Python sees them; `rustnn.export` dresses them.
+
+use crate::detach::detached;
+use crate::error::IntoPy;
+use crate::record::Recording;
+use crate::tensor::{PyTensor, wrap};
+use crate::types::parse_device;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use rustnn::export::{self, Graph, Program, Symbol};
+use rustnn_ops::{Tensor, mode};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// A program of the crate `rustnn`.
+#[pyclass(name = "_Program", module = "rustnn._core", frozen)]
+struct PyProgram(Mutex<Program>);
+
+impl PyProgram {
+    /// A clone shares weights and steps.
+    fn get(&self) -> Program {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    fn run<'py>(&self, py: Python<'py>, weights: &[Tensor], inputs: Vec<Bound<'py, PyTensor>>) -> PyResult<Bound<'py, PyList>> {
+        let (program, inputs) = (self.get(), tensors(&inputs));
+        let outputs = detached(py, || program.forward_with(weights, &inputs)).py()?;
+        PyList::new(py, outputs.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
+fn tensors(list: &[Bound<PyTensor>]) -> Vec<Tensor> {
+    list.iter().map(|t| t.get().get(t.py())).collect()
+}
+
+/// A copy of a weight, so that training the module goes on without the program.
+fn own(tensor: &Tensor) -> PyResult<Tensor> {
+    let copy = mode::no_grad(|| rustnn_ops::clone(&tensor.detach())).py()?;
+    copy.set_requires_grad(tensor.requires_grad()).py()?;
+    Ok(copy)
+}
+
+/// One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording.
+#[pyfunction]
+fn _program(recordings: Vec<Bound<Recording>>, symbols: Vec<(String, i64, i64)>, points: Vec<Vec<i64>>) -> PyResult<PyProgram> {
+    let graphs: Vec<Graph> = recordings.iter().map(|r| r.get().0.clone()).collect();
+    let symbols = symbols.into_iter().map(|(name, min, max)| Symbol { name, min, max }).collect();
+    let mut graph = export::merge(&graphs, symbols, &points).py()?;
+    graph.prune();
+    for weight in &mut graph.weights {
+        weight.tensor = own(&weight.tensor)?;
+    }
+    Ok(PyProgram(Mutex::new(Program::new(graph).py()?)))
+}
+
+/// Reads a program of a path.
+#[pyfunction]
+fn _load_program(py: Python<'_>, path: PathBuf) -> PyResult<PyProgram> {
+    detached(py, || Program::load(path)).py().map(|program| PyProgram(Mutex::new(program)))
+}
+
+/// Reads a program of the bytes of its file.
+#[pyfunction]
+fn _read_program(bytes: &[u8]) -> PyResult<PyProgram> {
+    Program::from_bytes(bytes.to_vec()).py().map(|program| PyProgram(Mutex::new(program)))
+}
+
+#[pymethods]
+impl PyProgram {
+    fn forward<'py>(&self, py: Python<'py>, inputs: Vec<Bound<'py, PyTensor>>) -> PyResult<Bound<'py, PyList>> {
+        let weights: Vec<Tensor> = self.get().weights().map(|(_, tensor)| tensor.clone()).collect();
+        self.run(py, &weights, inputs)
+    }
+
+    /// `forward` with other weights, in the order of `weights()`.
+    fn forward_with<'py>(
+        &self,
+        py: Python<'py>,
+        weights: Vec<Bound<'py, PyTensor>>,
+        inputs: Vec<Bound<'py, PyTensor>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.run(py, &tensors(&weights), inputs)
+    }
+
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let program = self.get();
+        detached(py, || program.save(path)).py()
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.get().to_bytes().py()?))
+    }
+
+    /// (name, further names, role, tensor) of each weight.
+    fn weights<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Vec<String>, &'static str, Bound<'py, PyAny>)>> {
+        let program = self.get();
+        let each = program
+            .weights()
+            .map(|(weight, tensor)| Ok((weight.name.clone(), weight.aliases.clone(), weight.role.name(), wrap(py, tensor.clone())?)));
+        each.collect()
+    }
+
+    fn set_weight(&self, py: Python<'_>, name: &str, tensor: &Bound<PyTensor>) -> PyResult<()> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).set_weight(name, tensor.get().get(py)).py()
+    }
+
+    fn to(&self, device: &Bound<PyAny>) -> PyResult<PyProgram> {
+        Ok(PyProgram(Mutex::new(self.get().to(parse_device(device)?).py()?)))
+    }
+
+    #[getter]
+    fn trees(&self) -> String {
+        self.get().graph().trees.clone()
+    }
+
+    /// (name, dtype, shape) of each input; sizes that vary are text.
+    #[getter]
+    fn inputs(&self) -> Vec<(String, &'static str, Vec<String>)> {
+        let program = self.get();
+        let text = |input: &export::Input| input.shape.iter().map(|s| s.text(program.symbols())).collect();
+        program.inputs().iter().map(|input| (input.name.clone(), input.dtype.name(), text(input))).collect()
+    }
+
+    /// How many tensors a call gives.
+    #[getter]
+    fn outputs(&self) -> usize {
+        self.get().graph().outputs.len()
+    }
+
+    /// (name, least, greatest) of each size that varies.
+    #[getter]
+    fn symbols(&self) -> Vec<(String, i64, i64)> {
+        self.get().symbols().iter().map(|s| (s.name.clone(), s.min, s.max)).collect()
+    }
+
+    /// (op, number of results) of each call.
+    #[getter]
+    fn nodes(&self) -> Vec<(String, usize)> {
+        self.get().graph().nodes.iter().map(|n| (n.op.clone(), n.outs.len())).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        self.get().graph().to_string()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let read = py.import("rustnn._core")?.getattr("_read_program")?;
+        Ok((read, (self.to_bytes(py)?,)))
+    }
+}
+
+pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
+    module.add_class::<PyProgram>()?;
+    module.add_function(wrap_pyfunction!(_program, module)?)?;
+    module.add_function(wrap_pyfunction!(_load_program, module)?)?;
+    module.add_function(wrap_pyfunction!(_read_program, module)?)
+}

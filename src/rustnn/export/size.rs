@@ -1,0 +1,212 @@
+//! Sizes that depend on the inputs' sizes: polynomials of symbols such as the batch size.
+
+use rustnn_tensor::{Result, bail};
+
+/// A size of an input that may differ from call to call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// What messages call it: `batch`.
+    pub name: String,
+    /// The least and the greatest value that a call may bring.
+    pub min: i64,
+    /// See `min`.
+    pub max: i64,
+}
+
+/// A product of symbols, each named by its number, times an integer. Without symbols it is the integer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// The factor.
+    pub coefficient: i64,
+    /// Numbers of the symbols, rising.
+    pub symbols: Vec<usize>,
+}
+
+/// An integer of a program: known, or Σ terms / divisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The same in every call.
+    Known(i64),
+    /// Depends on the sizes of the inputs; the division leaves no rest, or the call fails.
+    Varies {
+        /// At least one has symbols.
+        terms: Vec<Term>,
+        /// At least 1.
+        divisor: i64,
+    },
+}
+
+impl Size {
+    /// The symbol, if the size is one and nothing else.
+    pub fn symbol(&self) -> Option<usize> {
+        match self {
+            Size::Varies { terms, divisor: 1 } => match terms.as_slice() {
+                [Term { coefficient: 1, symbols }] if symbols.len() == 1 => Some(symbols[0]),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The size that is symbol number `at`.
+    pub fn of_symbol(at: usize) -> Size {
+        Size::Varies { terms: vec![Term { coefficient: 1, symbols: vec![at] }], divisor: 1 }
+    }
+
+    /// Whether it is well formed where there are `symbols` symbols.
+    pub(super) fn is_of(&self, symbols: usize) -> bool {
+        match self {
+            Size::Known(_) => true,
+            Size::Varies { terms, divisor } => *divisor >= 1 && terms.iter().flat_map(|t| &t.symbols).all(|&s| s < symbols),
+        }
+    }
+
+    /// The value where the symbols have `values`.
+    ///
+    /// # Errors
+    /// If it is no integer, or one beyond 64 bits.
+    pub fn value(&self, values: &[i64]) -> Result<i64> {
+        let (terms, divisor) = match self {
+            Size::Known(value) => return Ok(*value),
+            Size::Varies { terms, divisor } => (terms, *divisor),
+        };
+        let mut sum = 0i64;
+        for term in terms {
+            let product = term.symbols.iter().try_fold(term.coefficient, |product, &at| product.checked_mul(*values.get(at)?));
+            match product.and_then(|product| sum.checked_add(product)) {
+                Some(next) => sum = next,
+                None => bail!(Value, "a size of the program is beyond 64 bits where its symbols are {values:?}"),
+            }
+        }
+        if divisor < 1 || sum % divisor != 0 {
+            bail!(Value, "a size of the program is {sum}/{divisor}, no integer, where its symbols are {values:?}");
+        }
+        Ok(sum / divisor)
+    }
+
+    /// As people read it: `4*batch + 1`.
+    pub fn text(&self, symbols: &[Symbol]) -> String {
+        match self {
+            Size::Known(value) => value.to_string(),
+            Size::Varies { terms, divisor } => {
+                let term = |term: &Term| {
+                    let mut factors: Vec<String> =
+                        term.symbols.iter().map(|&at| symbols.get(at).map_or_else(|| format!("s{at}"), |s| s.name.clone())).collect();
+                    if term.coefficient != 1 || factors.is_empty() {
+                        factors.insert(0, term.coefficient.to_string());
+                    }
+                    factors.join("*")
+                };
+                let sum = terms.iter().map(term).collect::<Vec<_>>().join(" + ").replace("+ -", "- ");
+                match (divisor, terms.len()) {
+                    (1, _) => sum,
+                    (_, 1) => format!("{sum}/{divisor}"),
+                    _ => format!("({sum})/{divisor}"),
+                }
+            }
+        }
+    }
+
+    /// The polynomial through `values`, which an integer of the program had where the symbols had `points`. Point number `m`
+    /// (of 2ⁿ) has the first value of each symbol but for those in the bits of `m`, which have another.
+    ///
+    /// None if there is no such polynomial with coefficients that are fractions of moderate size.
+    pub fn through(points: &[Vec<i64>], values: &[i64]) -> Option<Size> {
+        let first = *values.first()?;
+        if values.iter().all(|&v| v == first) {
+            return Some(Size::Known(first));
+        }
+        let symbols = points[0].len();
+        // Newton's form in the differences from the first point, one difference quotient for each set of symbols.
+        let base: Vec<i128> = points[0].iter().map(|&v| v.into()).collect();
+        let steps: Vec<i128> = (0..symbols).map(|s| i128::from(points[1 << s][s]) - base[s]).collect();
+        let mut differences: Vec<i128> = values[..1 << symbols].iter().map(|&v| v.into()).collect();
+        for s in 0..symbols {
+            for set in 0..1usize << symbols {
+                if set & (1 << s) != 0 {
+                    differences[set] -= differences[set ^ (1 << s)];
+                }
+            }
+        }
+        // Over one divisor, the product of all steps.
+        let divisor: i128 = steps.iter().product();
+        let mut coefficients = vec![0i128; 1 << symbols];
+        for set in 0..1usize << symbols {
+            // Δ/steps(set) · Π (x - base) over the set, multiplied out.
+            let scale = differences[set] * (0..symbols).filter(|s| set & (1 << s) == 0).map(|s| steps[s]).product::<i128>();
+            for part in 0..=set {
+                if part & set == part {
+                    coefficients[part] += scale * (0..symbols).filter(|s| (set ^ part) & (1 << s) != 0).map(|s| -base[s]).product::<i128>();
+                }
+            }
+        }
+        let common = coefficients.iter().fold(divisor, |a, &b| greatest_common_divisor(a, b)) * divisor.signum();
+        let divisor = i64::try_from(divisor / common).ok()?;
+        let mut terms = Vec::new();
+        for set in (1..1usize << symbols).chain([0]) {
+            let coefficient = i64::try_from(coefficients[set] / common).ok()?;
+            if coefficient != 0 {
+                terms.push(Term { coefficient, symbols: (0..symbols).filter(|s| set & (1 << s) != 0).collect() });
+            }
+        }
+        let size = Size::Varies { terms, divisor };
+        points.iter().zip(values).all(|(point, value)| size.value(point).as_ref() == Ok(value)).then_some(size)
+    }
+}
+
+fn greatest_common_divisor(a: i128, b: i128) -> i128 {
+    let (mut a, mut b) = (a.abs(), b.abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(symbols: usize, base: &[i64], other: &[i64], last: &[i64]) -> Vec<Vec<i64>> {
+        let mut all: Vec<Vec<i64>> =
+            (0..1usize << symbols).map(|m| (0..symbols).map(|s| if m & (1 << s) != 0 { other[s] } else { base[s] }).collect()).collect();
+        all.push(last.to_vec());
+        all
+    }
+
+    #[test]
+    fn a_polynomial_is_found_from_its_values() {
+        let at = points(2, &[3, 8], &[5, 6], &[7, 9]);
+        let functions: [fn(i64, i64) -> i64; 6] =
+            [|b, _| 4 * b + 1, |b, t| b * t, |b, t| 2 * b * t - 3 * t + b, |b, _| -b, |_, _| 7, |_, t| t - 8];
+        for f in functions {
+            let values: Vec<i64> = at.iter().map(|p| f(p[0], p[1])).collect();
+            let size = Size::through(&at, &values).expect("a polynomial");
+            assert_eq!(size.value(&[11, 13]), Ok(f(11, 13)));
+        }
+    }
+
+    #[test]
+    fn a_quotient_is_exact_or_an_error() {
+        let at = points(1, &[4], &[6], &[10]);
+        let size = Size::through(&at, &[3, 4, 6]).expect("half and one");
+        assert_eq!(size.value(&[8]), Ok(5));
+        assert!(size.value(&[7]).is_err());
+        let symbols = [Symbol { name: "batch".into(), min: 1, max: 9 }];
+        assert_eq!(size.text(&symbols), "(batch + 2)/2");
+    }
+
+    #[test]
+    fn other_functions_are_refused() {
+        let at = points(1, &[4], &[6], &[9]);
+        assert_eq!(Size::through(&at, &[16, 36, 81]), None);
+        assert_eq!(Size::through(&at, &[4, 4, 5]), None);
+    }
+
+    #[test]
+    fn overflow_is_an_error() {
+        let size = Size::Varies { terms: vec![Term { coefficient: i64::MAX, symbols: vec![0, 0] }], divisor: 1 };
+        assert!(size.value(&[2]).is_err());
+        assert!(size.value(&[]).is_err());
+        assert!(Size::Varies { terms: vec![], divisor: 0 }.value(&[]).is_err());
+    }
+}
