@@ -26,7 +26,7 @@ DRIVER := $(VENV)/.vulkan-driver
 export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
 
-.PHONY: help setup build train test parity lint check stubs docs bench
+.PHONY: help setup build train test examples parity lint check stubs docs bench
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,6 +41,9 @@ train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a d
 test: $(MODULE) $(DRIVER) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
 	cargo test --workspace --exclude rustnn-python
 	$(PYTHON) -m pytest tests
+
+examples: ## Tests the examples that are packages of their own: serving over HTTP.
+	cargo test --manifest-path examples/serve/Cargo.toml
 
 parity: $(MODULE) $(TORCH) ## Installs PyTorch into .venv-parity and compares every op, layer and optimizer with it, live.
 	$(PARITY_PYTHON) -m pytest tests/parity

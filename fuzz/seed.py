@@ -35,3 +35,10 @@ for path in sorted(FILES.glob("*.pt")):
 header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": {"k": "v"}}
 text = json.dumps(header).encode()
 put("safetensors", "one", len(text).to_bytes(8, "little") + text + bytes(8))
+
+for path in sorted((HERE.parent / "tests/golden/programs").glob("*.safetensors")):
+    if ".cases" not in path.name:
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        put("program", path.stem, b"\0" + data)
+        put("program", f"{path.stem}_graph", b"\1" + header["__metadata__"]["program"].encode())

@@ -2,9 +2,8 @@
 //! `tests/golden/record_programs.py` makes the files.
 
 use rustnn::export::{Graph, Program, Size, Value};
+use rustnn::{DType, Tensor, autograd};
 use rustnn_io::{SafeTensors, SafeView};
-use rustnn_ops::{Tensor, mode, read};
-use rustnn_tensor::Array;
 use std::path::PathBuf;
 
 fn golden(name: &str) -> PathBuf {
@@ -21,7 +20,7 @@ impl Cases {
     fn get(&self, name: &str) -> Option<Tensor> {
         let found = self.0.get(name)?;
         let bytes = self.0.read(found).expect("its bytes");
-        Some(Tensor::from_array(Array::from_bytes(&bytes, &found.shape, found.dtype).expect("an array")))
+        Some(Tensor::from_bytes(&bytes, &found.shape, found.dtype).expect("a tensor"))
     }
 
     fn list(&self, prefix: &str) -> Vec<Tensor> {
@@ -30,7 +29,7 @@ impl Cases {
 }
 
 fn numbers(t: &Tensor) -> Vec<f64> {
-    read::elements(t.array()).expect("numbers").into_iter().map(|v| v.to_f64()).collect()
+    t.to_dtype(DType::F64).and_then(|t| t.to_vec()).expect("numbers")
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor, what: &str) {
@@ -64,10 +63,10 @@ fn programs_have_the_gradients_of_their_modules() {
         let (program, cases) = (Program::load(golden(name)).expect(name), Cases::of(name));
         for case in 0..2 {
             let outputs = program.forward(&cases.list(&format!("{case}.input"))).expect(name);
-            let sums = outputs.iter().filter(|t| t.requires_grad()).map(|t| rustnn_ops::reduce::sum(t, None, false, None));
-            let total = sums.reduce(|a, b| rustnn_ops::add(&a?, &b?)).expect("an output that requires grad").expect("a sum");
+            let sums = outputs.iter().filter(|t| t.requires_grad()).map(Tensor::sum);
+            let total = sums.reduce(|a, b| a?.add(&b?)).expect("an output that requires grad").expect("a sum");
             program.parameters().for_each(|(_, p)| p.set_grad(None).expect("a leaf"));
-            rustnn_ops::backward(&total).expect(name);
+            total.backward().expect(name);
             for (weight, p) in program.parameters() {
                 match cases.get(&format!("{case}.grad.{weight}")) {
                     Some(expected) => assert_near(&p.grad().expect(weight), &expected, &format!("{name}, case {case}, {weight}")),
@@ -113,7 +112,7 @@ fn weights_are_set_by_name() {
     let (tokens, cases) = (program.weight("tokens.weight").expect("a weight").clone(), Cases::of("gpt"));
     assert!(program.weight("head.weight").expect("its other name").same(&tokens));
     let other = program.clone();
-    let zeros = rustnn_ops::create::zeros_like(&tokens.detach()).expect("zeros");
+    let zeros = tokens.zeros_like().expect("zeros");
     program.set_weight("head.weight", zeros.clone()).expect("the same shape");
     let inputs = cases.list("0.input");
     assert!(numbers(&program.infer(&inputs).expect("outputs")[0]).iter().all(|&v| v == 0.0));
@@ -125,9 +124,9 @@ fn weights_are_set_by_name() {
 #[test]
 fn wrong_inputs_are_errors_that_name_them() {
     let program = Program::load(golden("gpt_loss")).expect("a program");
-    let ints = |shape: &[usize]| Tensor::from_slice(&vec![1i64; shape.iter().product()], shape).expect("ints");
-    let floats = Tensor::from_slice(&[1.0f32; 14], &[2, 7]).expect("floats");
-    let big = Tensor::from_slice(&[99i64; 14], &[2, 7]).expect("ints");
+    let ints = |shape: &[usize]| Tensor::new(&vec![1i64; shape.iter().product()], shape).expect("ints");
+    let floats = Tensor::new(&[1.0f32; 14], &[2, 7]).expect("floats");
+    let big = Tensor::new(&[99i64; 14], &[2, 7]).expect("ints");
     for (inputs, word) in [
         (vec![], "takes 2 tensors, got 0"),
         (vec![ints(&[2, 7])], "got 1"),
@@ -161,7 +160,7 @@ fn with_metadata(change: impl Fn(&mut std::collections::BTreeMap<String, String>
 #[test]
 fn no_graph_panics() {
     let text = rustnn_io::load_safetensors(&golden("mlp")).expect("a file").metadata["program"].clone();
-    let x = Tensor::from_slice(&[0.5f32; 8], &[2, 4]).expect("floats");
+    let x = Tensor::new(&[0.5f32; 8], &[2, 4]).expect("floats");
     let attempt = |graph: String| {
         let file = with_metadata(|metadata| drop(metadata.insert("program".into(), graph.clone())));
         Program::from_bytes(file).map(|program| drop(program.forward(std::slice::from_ref(&x))))
@@ -180,7 +179,7 @@ fn no_graph_panics() {
 #[test]
 fn no_cut_or_changed_file_panics() {
     let bytes = std::fs::read(golden("mlp")).expect("a file");
-    let x = Tensor::from_slice(&[0.5f32; 8], &[2, 4]).expect("floats");
+    let x = Tensor::new(&[0.5f32; 8], &[2, 4]).expect("floats");
     for at in 0..bytes.len() {
         assert!(Program::from_bytes(bytes[..at].to_vec()).is_err(), "cut at {at}");
         for byte in [0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
@@ -224,6 +223,6 @@ fn graphs_made_by_hand_are_checked_too() {
 fn inference_records_nothing_and_leaves_the_mode_alone() {
     let (program, cases) = (Program::load(golden("mlp")).expect("a program"), Cases::of("mlp"));
     assert!(!program.infer(&cases.list("0.input")).expect("outputs")[0].requires_grad());
-    assert!(mode::grad_enabled());
+    assert!(autograd::is_enabled());
     assert!(program.forward(&cases.list("0.input")).expect("outputs")[0].requires_grad());
 }

@@ -1440,6 +1440,41 @@ class _Package:
     def storage(self, key: Any, len: Any, dtype: Any = ...) -> Any:
         """The storage with this key, which has `len` bytes of numbers of `dtype` (None: bytes), as a tensor of bytes."""
 @final
+class _Program:
+    """A program of the crate `rustnn`."""
+    def forward(self, inputs: Any) -> Any: ...
+    def forward_with(self, weights: Any, inputs: Any) -> Any:
+        """`forward` with other weights, in the order of `weights()`."""
+    @property
+    def inputs(self) -> Any: ...
+    @inputs.setter
+    def inputs(self, value: Any) -> None: ...
+    @property
+    def nodes(self) -> Any: ...
+    @nodes.setter
+    def nodes(self, value: Any) -> None: ...
+    @property
+    def outputs(self) -> Any: ...
+    @outputs.setter
+    def outputs(self, value: Any) -> None: ...
+    def save(self, path: Any) -> Any: ...
+    def set_weight(self, name: Any, tensor: Any) -> Any: ...
+    @property
+    def symbols(self) -> Any: ...
+    @symbols.setter
+    def symbols(self, value: Any) -> None: ...
+    def to(self, device: Any) -> Any: ...
+    def to_bytes(self) -> Any: ...
+    @property
+    def trees(self) -> Any: ...
+    @trees.setter
+    def trees(self, value: Any) -> None: ...
+    def weights(self) -> Any:
+        """(name, further names, role, tensor) of each weight."""
+@final
+class _Recording:
+    """A recorded forward at one set of sizes."""
+@final
 class _SafeFile:
     """An opened safetensors file: its header, checked; tensors on demand."""
     def describe(self, name: Any) -> Any:
@@ -1481,6 +1516,8 @@ def _gpu_synchronize(index: Any) -> Any:
 def _identity_alias(tensors: Any, strict: Any) -> Any:
     """Passes tensors, which require grad, through one identity node; returns the aliases and the node. See `rustnn_ops::alias`."""
 def _increment_version(tensor: Any) -> Any: ...
+def _index(input: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
+    """The places that index tensors name together."""
 def _inspect(source: Any) -> Any:
     """What a checkpoint holds, without loading it: tensors, sizes, and the globals that it needs."""
 def _is_checkpoint_valid() -> Any:
@@ -1489,6 +1526,8 @@ def _living_nodes() -> Any:
     """Nodes of the graph that live, less those from before the first call: for tests that look for leaks."""
 def _load(source: Any, allowed: Any, restore: Any = ..., place: Any = ..., encoding: Any = ..., big_endian: Any = ...) -> Any:
     """Reads a checkpoint without running anything; returns it and how many bytes it took."""
+def _load_program(path: Any) -> Any:
+    """Reads a program of a path."""
 def _memory() -> Any:
     """Live bytes, their peak, and bytes kept for reuse."""
 def _module_call(*args: Any, **kwargs: Any) -> Any:
@@ -1508,7 +1547,17 @@ def _op_schemas() -> Any:
 def _open_safetensors(source: Any, mapped: Any = ...) -> Any:
     """Opens a safetensors file, mapped or to be read, or its bytes."""
 def _pop_saved_tensors_default_hooks() -> Any: ...
+def _program(recordings: Any, symbols: Any, points: Any) -> Any:
+    """One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording."""
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
+def _read_program(bytes: Any) -> Any:
+    """Reads a program of the bytes of its file."""
+def _record_finish(outputs: Any, trees: Any) -> Any:
+    """Ends the recording of this thread; `outputs` are what forward returned, `trees` how it is made of them."""
+def _record_start(inputs: Any, weights: Any) -> Any:
+    """Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor)."""
+def _record_stop() -> Any:
+    """Ends the recording of this thread, if there is one, without a result; gives the exception for what could not be recorded."""
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...

@@ -10,7 +10,6 @@ The module is callable: ``rustnn.export(...)`` is :func:`export`, PyTorch's ``to
 
 import functools
 import inspect
-import itertools
 import json
 import os
 import sys
@@ -196,10 +195,15 @@ class ExportedProgram:
                 range(program.outputs)
             ):
                 raise ValueError("tensors that are not there")
+            # The usual case: one tensor for each parameter.
+            plain = ((of, tree.get("tensor")) for _, of, tree in self._arguments)
+            self._plain = all(each == ("positional", i) for i, each in enumerate(plain))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"malformed program: trees: {type(error).__name__}: {error}") from None
 
     def _inputs(self, args, kwargs):
+        if self._plain and not kwargs and len(args) == len(self._arguments) and all(type(a) is Tensor for a in args):
+            return list(args)
         given = self._signature.bind(*args, **kwargs).arguments
         found = {}
         for name, of, tree in self._arguments:
@@ -506,6 +510,7 @@ class _State:
         self.mod, self.random = mod, get_rng_state()
         self.weights = self._weights()
         self.kept = {name: value.detach().clone() for name, value in mod.named_buffers()}
+        self.registries = {id(each): (dict(each._parameters), dict(each._buffers)) for each in mod.modules()}
 
     def _weights(self):
         """[[names], role, tensor] of each parameter and buffer, once."""
@@ -524,23 +529,27 @@ class _State:
                 found.setdefault(id(tensor), ([], of, tensor))[0].append(name)
         return list(found.values())
 
-    def restore(self):
-        """Whether all weights are the tensors that they were; their values are put back."""
-        changed = [
-            before[0][0]
-            for before, after in itertools.zip_longest(self.weights, self._weights())
-            if before is None or after is None or before[2] is not after[2]
-            for before in [before or after]
-        ]
-        if changed:
+    def restore(self, *, quietly=False):
+        """Put everything back as it was.
+
+        Raises: ExportError if another tensor is in the place of one of the weights, unless ``quietly``.
+        """
+        changed = []
+        for path, each in self.mod.named_modules():
+            for registry, before in zip((each._parameters, each._buffers), self.registries[id(each)], strict=True):
+                for name in [*registry, *before]:
+                    if registry.get(name) is not before.get(name):
+                        changed.append(f"{path}.{name}" if path else name)
+                        registry[name] = before.get(name)
+        with no_grad():
+            for name, value in self.mod.named_buffers():
+                if not _same(value, self.kept[name]):
+                    value.copy_(self.kept[name])
+        set_rng_state(self.random)
+        if changed and not quietly:
             raise ExportError(
                 f"export: forward puts another tensor in the place of {changed[0]}; write in place, with copy_()"
             )
-        with no_grad():
-            for name, value in self.mod.named_buffers():
-                if name in self.kept and not _same(value, self.kept[name]):
-                    value.copy_(self.kept[name])
-        set_rng_state(self.random)
 
 
 def _same(a, b):
@@ -585,7 +594,7 @@ def _exported(mod, example, where):
                 raise
             errors.append(error)
         finally:
-            state.restore()
+            state.restore(quietly=True)
     raise errors[0]
 
 
@@ -638,7 +647,7 @@ def _exported_in_steps(mod, state, example, where, symbols, step):
 def _combined(recordings, bounds, points):
     try:
         return _core._program(recordings, bounds, points)
-    except RuntimeError as error:
+    except ValueError as error:
         raise ExportError(str(error)) from None
 
 

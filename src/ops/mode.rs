@@ -14,8 +14,6 @@ pub enum Mode {
     Anomaly = 4,
     /// Hooks see every tensor that is saved for the backward pass.
     SavedHooks = 8,
-    /// Somebody watches calls at the door (profiler, export).
-    Watched = 16,
 }
 
 thread_local! {

@@ -1,5 +1,5 @@
 //! What the outside world can call, each op once: names, PyTorch-style schemas, docs, and the function behind them. Python
-//! methods and functions, the stub and the docs are made from this list; so will export be.
+//! methods and functions, the stub and the docs are made from this list, and programs name their calls by it.
 //!
 //! A schema reads like PyTorch's: `sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)`.
 //! `Operand` is a Tensor or a number. An argument named `out` takes the result.

@@ -28,7 +28,7 @@ const MAX_DEPTH: usize = 500;
 
 // ---------------------------------------------------------------------------------------------------------------- errors
 
-fn to_python(error: rustnn_io::Error) -> PyErr {
+pub fn to_python(error: rustnn_io::Error) -> PyErr {
     let (kind, text) = (error.kind(), error.to_string());
     match (error, kind) {
         (rustnn_io::Error::File { path, source }, _) => os_error(source, Some(&path)),

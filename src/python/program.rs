@@ -1,14 +1,15 @@
 //! Recorded programs as Python sees them; `rustnn.export` dresses them.
 
 use crate::detach::detached;
-use crate::error::IntoPy;
+use crate::error::{IntoPy, from_python};
 use crate::record::Recording;
 use crate::tensor::{PyTensor, wrap};
 use crate::types::parse_device;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use rustnn::export::{self, Graph, Program, Symbol};
-use rustnn_ops::{Tensor, mode};
+use rustnn::{Error, Tensor};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -24,20 +25,31 @@ impl PyProgram {
 
     fn run<'py>(&self, py: Python<'py>, weights: &[Tensor], inputs: Vec<Bound<'py, PyTensor>>) -> PyResult<Bound<'py, PyList>> {
         let (program, inputs) = (self.get(), tensors(&inputs));
-        let outputs = detached(py, || program.forward_with(weights, &inputs)).py()?;
-        PyList::new(py, outputs.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?)
+        let outputs = run(py, || program.forward_with(weights, &inputs))?;
+        PyList::new(py, outputs.into_iter().map(|t| wrap(py, t.as_op().clone())).collect::<PyResult<Vec<_>>>()?)
     }
 }
 
 fn tensors(list: &[Bound<PyTensor>]) -> Vec<Tensor> {
-    list.iter().map(|t| t.get().get(t.py())).collect()
+    list.iter().map(|t| t.get().get(t.py()).into()).collect()
+}
+
+fn to_python(error: Error) -> PyErr {
+    match error {
+        Error::Tensor(error) => crate::error::to_python(error),
+        Error::File(error) => crate::files::to_python(error),
+        other => PyValueError::new_err(other.to_string()),
+    }
+}
+
+/// Runs `work` detached.
+fn run<R: Send>(py: Python<'_>, work: impl FnOnce() -> rustnn::Result<R> + Send) -> PyResult<R> {
+    detached(py, || work().map_err(|error| from_python(to_python(error)))).py()
 }
 
 /// A copy of a weight, so that training the module goes on without the program.
 fn own(tensor: &Tensor) -> PyResult<Tensor> {
-    let copy = mode::no_grad(|| rustnn_ops::clone(&tensor.detach())).py()?;
-    copy.set_requires_grad(tensor.requires_grad()).py()?;
-    Ok(copy)
+    tensor.detach().copy().and_then(|copy| copy.requires_grad_(tensor.requires_grad())).map_err(to_python)
 }
 
 /// One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording.
@@ -45,24 +57,24 @@ fn own(tensor: &Tensor) -> PyResult<Tensor> {
 fn _program(recordings: Vec<Bound<Recording>>, symbols: Vec<(String, i64, i64)>, points: Vec<Vec<i64>>) -> PyResult<PyProgram> {
     let graphs: Vec<Graph> = recordings.iter().map(|r| r.get().0.clone()).collect();
     let symbols = symbols.into_iter().map(|(name, min, max)| Symbol { name, min, max }).collect();
-    let mut graph = export::merge(&graphs, symbols, &points).py()?;
+    let mut graph = export::merge(&graphs, symbols, &points).map_err(to_python)?;
     graph.prune();
     for weight in &mut graph.weights {
         weight.tensor = own(&weight.tensor)?;
     }
-    Ok(PyProgram(Mutex::new(Program::new(graph).py()?)))
+    Ok(PyProgram(Mutex::new(Program::new(graph).map_err(to_python)?)))
 }
 
 /// Reads a program of a path.
 #[pyfunction]
 fn _load_program(py: Python<'_>, path: PathBuf) -> PyResult<PyProgram> {
-    detached(py, || Program::load(path)).py().map(|program| PyProgram(Mutex::new(program)))
+    run(py, || Program::load(path)).map(|program| PyProgram(Mutex::new(program)))
 }
 
 /// Reads a program of the bytes of its file.
 #[pyfunction]
 fn _read_program(bytes: &[u8]) -> PyResult<PyProgram> {
-    Program::from_bytes(bytes.to_vec()).py().map(|program| PyProgram(Mutex::new(program)))
+    Program::from_bytes(bytes.to_vec()).map_err(to_python).map(|program| PyProgram(Mutex::new(program)))
 }
 
 #[pymethods]
@@ -84,28 +96,28 @@ impl PyProgram {
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let program = self.get();
-        detached(py, || program.save(path)).py()
+        run(py, || program.save(path))
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.get().to_bytes().py()?))
+        Ok(PyBytes::new(py, &self.get().to_bytes().map_err(to_python)?))
     }
 
     /// (name, further names, role, tensor) of each weight.
     fn weights<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, Vec<String>, &'static str, Bound<'py, PyAny>)>> {
         let program = self.get();
-        let each = program
-            .weights()
-            .map(|(weight, tensor)| Ok((weight.name.clone(), weight.aliases.clone(), weight.role.name(), wrap(py, tensor.clone())?)));
+        let each = program.weights().map(|(weight, tensor)| {
+            Ok((weight.name.clone(), weight.aliases.clone(), weight.role.name(), wrap(py, tensor.as_op().clone())?))
+        });
         each.collect()
     }
 
     fn set_weight(&self, py: Python<'_>, name: &str, tensor: &Bound<PyTensor>) -> PyResult<()> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).set_weight(name, tensor.get().get(py)).py()
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).set_weight(name, tensor.get().get(py).into()).map_err(to_python)
     }
 
     fn to(&self, device: &Bound<PyAny>) -> PyResult<PyProgram> {
-        Ok(PyProgram(Mutex::new(self.get().to(parse_device(device)?).py()?)))
+        Ok(PyProgram(Mutex::new(self.get().to(parse_device(device)?).map_err(to_python)?)))
     }
 
     #[getter]

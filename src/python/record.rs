@@ -126,7 +126,7 @@ impl Recorder {
         values.set_requires_grad(tensor.requires_grad())?;
         let id = CONSTANT + self.constants.len();
         let name = format!("constants/{}", self.constants.len());
-        let weight = Weight { name, aliases: Vec::new(), role: Role::Constant, written: false, tensor: values };
+        let weight = Weight { name, aliases: Vec::new(), role: Role::Constant, written: false, tensor: values.into() };
         self.constants.push((weight, tensor.clone(), tensor.version()));
         self.keep(tensor, id, false, false);
         Ok(id)
@@ -354,7 +354,7 @@ fn _record_start(inputs: Vec<(String, Bound<PyTensor>)>, weights: Vec<(Vec<Strin
         recorder.versions.push(tensor.version());
         let id = WEIGHT + recorder.graph.weights.len();
         recorder.keep(&tensor, id, true, false);
-        recorder.graph.weights.push(Weight { name, aliases: names.collect(), role, written: false, tensor });
+        recorder.graph.weights.push(Weight { name, aliases: names.collect(), role, written: false, tensor: tensor.into() });
     }
     for (name, object) in inputs {
         let tensor = object.get().get(object.py());
@@ -393,7 +393,7 @@ fn _record_finish(outputs: &Bound<PyList>, trees: String) -> PyResult<Recording>
     recorder.failed().py()?;
     let mut graph = recorder.graph;
     for (weight, version) in graph.weights.iter_mut().zip(recorder.versions) {
-        weight.written = weight.tensor.version() != version;
+        weight.written = weight.tensor.as_op().version() != version;
     }
     let (inputs, weights, constants) = (graph.inputs.len(), graph.weights.len(), recorder.constants.len());
     let number = |id: Id| {

@@ -2,13 +2,12 @@
 //! runs here without Python, through the same ops: forward and, where weights require gradients, backward.
 //!
 //! ```
-//! use rustnn::export::Program;
-//! use rustnn_ops::Tensor;
+//! use rustnn::{Tensor, export::Program};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> rustnn::Result<()> {
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/programs/mlp.safetensors");
 //! let program = Program::load(path)?;
-//! let x = Tensor::from_slice(&[0.5f32; 12], &[3, 4])?; // a batch of another size than recorded
+//! let x = Tensor::new(&[0.5f32; 12], [3, 4])?; // a batch of another size than recorded
 //! let y = program.infer(&[x])?;
 //! assert_eq!(y[0].shape(), [3, 2]);
 //! # Ok(())

@@ -3,9 +3,8 @@
 
 use super::graph::{Graph, Id, Input, Node, Role, Value, Weight};
 use super::size::{Size, Symbol, Term};
+use crate::{DType, Device, Error, Result, Tensor};
 use rustnn_io::{SafeTensors, SafeView};
-use rustnn_ops::Tensor;
-use rustnn_tensor::{Array, DType, Device, Error, Result, bail};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,12 +17,8 @@ const FORMAT: &str = "rustnn.program";
 /// A bound on symbols, far above what programs have: recording takes 2ⁿ + 1 runs.
 const MAX_SYMBOLS: usize = 16;
 
-fn io_error(error: rustnn_io::Error) -> Error {
-    Error::Runtime(error.to_string())
-}
-
 fn malformed<T>(what: impl std::fmt::Display) -> Result<T> {
-    bail!(Value, "malformed program: {what}")
+    Err(Error::value(format!("malformed program: {what}")))
 }
 
 // -------------------------------------------------------------------------------------------------------------- writing
@@ -99,8 +94,7 @@ fn to_json(graph: &Graph) -> Json {
 pub(super) fn write<R>(graph: &Graph, write: impl FnOnce(&[SafeView<'_>], &BTreeMap<String, String>) -> rustnn_io::Result<R>) -> Result<R> {
     let mut data = Vec::new();
     for weight in &graph.weights {
-        let own = rustnn_ops::to_device(&weight.tensor.detach(), Device::Cpu)?;
-        data.push(rustnn_ops::copy::contiguous_array(own.array())?.to_bytes()?);
+        data.push(weight.tensor.to_bytes()?);
     }
     let views: Vec<SafeView> = graph
         .weights
@@ -114,7 +108,7 @@ pub(super) fn write<R>(graph: &Graph, write: impl FnOnce(&[SafeView<'_>], &BTree
         ("producer", format!("rustnn {}", env!("CARGO_PKG_VERSION"))),
         ("program", to_json(graph).to_string()),
     ];
-    write(&views, &metadata.map(|(key, value)| (key.into(), value)).into()).map_err(io_error)
+    Ok(write(&views, &metadata.map(|(key, value)| (key.into(), value)).into())?)
 }
 
 // -------------------------------------------------------------------------------------------------------------- reading
@@ -273,9 +267,7 @@ pub(super) fn read(file: &SafeTensors) -> Result<Graph> {
             return malformed(format!("{} has a name that is used twice", at.path));
         }
         let Some(&found) = stored.get(name) else { return malformed(format!("the file has no tensor {name:?}")) };
-        let bytes = file.read(found).map_err(io_error)?;
-        let tensor = Tensor::from_array(Array::from_bytes(&bytes, &found.shape, found.dtype)?);
-        tensor.set_requires_grad(at.get("requires_grad")?.bool()?)?;
+        let tensor = Tensor::from_bytes(&file.read(found)?, &found.shape, found.dtype)?.requires_grad_(at.get("requires_grad")?.bool()?)?;
         let written = at.find("written").map_or(Ok(false), |w| w.bool())?;
         weights.push(Weight { name: name.into(), aliases, role: known, written, tensor });
     }

@@ -1,8 +1,8 @@
 //! What a program is made of.
 
 use super::size::{Size, Symbol};
-use rustnn_ops::{Scalar, Tensor};
-use rustnn_tensor::{DType, Device};
+use crate::{DType, Device, Tensor};
+use rustnn_ops::Scalar;
 use std::fmt;
 
 /// The number of a tensor in a program: inputs first, then weights, then what the nodes give, each in its order.

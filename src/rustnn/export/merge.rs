@@ -2,7 +2,12 @@
 
 use super::graph::{Graph, Node, Value};
 use super::size::{Size, Symbol};
-use rustnn_tensor::{Result, bail};
+use crate::{Error, Result, Tensor};
+
+/// Returns an error with that text.
+macro_rules! refuse {
+    ($($arg:tt)*) => { return Err(Error::value(format!($($arg)*))) };
+}
 
 /// The program of which `recordings` are instances: they differ in integers alone, each of which is a polynomial of the
 /// symbols. Recording `m` of the first 2ⁿ was made with the symbols' first values but for those in the bits of `m`; the
@@ -14,7 +19,7 @@ pub fn merge(recordings: &[Graph], symbols: Vec<Symbol>, points: &[Vec<i64>]) ->
     let expected = 1usize.checked_shl(symbols.len() as u32).and_then(|n| n.checked_add(1)).unwrap_or(usize::MAX);
     let complete = recordings.len() == expected && points.len() == expected && points.iter().all(|p| p.len() == symbols.len());
     let Some((first, others)) = recordings.split_first().filter(|_| complete) else {
-        bail!(Value, "{} symbols need {expected} recordings, got {}", symbols.len(), recordings.len())
+        refuse!("{} symbols need {expected} recordings, got {}", symbols.len(), recordings.len())
     };
     let at = Merge { points, symbols: &symbols };
     let mut graph = first.clone();
@@ -28,8 +33,7 @@ pub fn merge(recordings: &[Graph], symbols: Vec<Symbol>, points: &[Vec<i64>]) ->
         let same: Option<Vec<&Node>> = others.iter().map(|r| r.nodes.get(n).filter(|other| at.is_alike(node, other))).collect();
         let Some(same) = same else {
             let other = others.iter().filter_map(|r| r.nodes.get(n)).find(|other| !at.is_alike(node, other));
-            bail!(
-                Runtime,
+            refuse!(
                 "export: the module does not run the same ops for every size of its inputs: call {n} is {} with {} and {} with {}. \
                  A loop over a dimension that varies, or a branch on its size, cannot be recorded; name the sizes that vary in \
                  dynamic_shapes, or none",
@@ -47,8 +51,7 @@ pub fn merge(recordings: &[Graph], symbols: Vec<Symbol>, points: &[Vec<i64>]) ->
     }
     let longer = others.iter().find(|r| r.nodes.len() != graph.nodes.len());
     if let Some(longer) = longer {
-        bail!(
-            Runtime,
+        refuse!(
             "export: the module runs {} ops with {} and {} with other sizes of its inputs: a loop over a dimension that varies, or a \
              branch on its size, cannot be recorded",
             graph.nodes.len(),
@@ -58,7 +61,7 @@ pub fn merge(recordings: &[Graph], symbols: Vec<Symbol>, points: &[Vec<i64>]) ->
     }
     for other in others {
         if other.outputs != graph.outputs || other.trees != graph.trees {
-            bail!(Runtime, "export: what the module returns is made in another way for other sizes of its inputs");
+            refuse!("export: what the module returns is made in another way for other sizes of its inputs");
         }
         same_weights(&graph, other)?;
     }
@@ -72,14 +75,13 @@ fn describe(node: Option<&Node>) -> String {
 
 fn same_weights(graph: &Graph, other: &Graph) -> Result<()> {
     if graph.weights.len() != other.weights.len() {
-        bail!(Runtime, "export: forward uses other tensors for other sizes of its inputs");
+        refuse!("export: forward uses other tensors for other sizes of its inputs");
     }
     for (weight, twin) in graph.weights.iter().zip(&other.weights) {
         let (a, b) = (&weight.tensor, &twin.tensor);
-        let bytes = |t: &rustnn_ops::Tensor| rustnn_ops::copy::contiguous_array(t.array()).and_then(|a| a.to_bytes());
+        let bytes = |t: &Tensor| t.to_bytes();
         if a.shape() != b.shape() || a.dtype() != b.dtype() || (!a.same(b) && bytes(a)? != bytes(b)?) {
-            bail!(
-                Runtime,
+            refuse!(
                 "export: forward makes {} of Python numbers that depend on the sizes of its inputs: shape {:?} here and {:?} there. \
                  Make it with an op such as arange or full",
                 weight.name,
@@ -113,8 +115,7 @@ impl Merge<'_> {
         let found = if values.len() == self.points.len() { Size::through(self.points, &values) } else { None };
         match found {
             Some(size) => Ok(size),
-            None => bail!(
-                Runtime,
+            None => refuse!(
                 "export: {} is no polynomial of the sizes that vary: it is {} with {}",
                 what(),
                 values.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
@@ -136,15 +137,14 @@ impl Merge<'_> {
             Value::Ints(list) => {
                 let lists: Vec<&Vec<Size>> = values.iter().filter_map(|v| if let Value::Ints(s) = v { Some(s) } else { None }).collect();
                 if lists.iter().any(|other| other.len() != list.len()) {
-                    bail!(Runtime, "export: {} has more or fewer numbers for other sizes of the inputs", what());
+                    refuse!("export: {} has more or fewer numbers for other sizes of the inputs", what());
                 }
                 (0..list.len())
                     .map(|i| self.size(&lists.iter().map(|l| &l[i]).collect::<Vec<_>>(), what))
                     .collect::<Result<_>>()
                     .map(Value::Ints)
             }
-            _ => bail!(
-                Runtime,
+            _ => refuse!(
                 "export: {} is {first:?} with {} and {:?} with other sizes of the inputs: only integers may depend on them. \
                  Compute it with tensors",
                 what(),

@@ -3,17 +3,21 @@
 use super::file;
 use super::graph::{Graph, Id, Input, Role, Value, Weight};
 use super::size::{Size, Symbol};
-use rustnn_ops::Tensor;
-use rustnn_ops::mode::{self, Guard, Mode};
+use crate::autograd::no_grad;
+use crate::{Device, Error, Result, Tensor};
 use rustnn_ops::registry::{self, Arg, Args, Output, Run};
 use rustnn_ops::row::Scalar;
 use rustnn_ops::schema::{Kind, Param, Schema};
-use rustnn_tensor::{Device, Error, Result, bail};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Returns an error with that text.
+macro_rules! refuse {
+    ($($arg:tt)*) => { return Err(Error::value(format!($($arg)*))) };
+}
 
 /// A recorded forward pass with its weights, ready to run. Clones share the weights.
 ///
@@ -111,19 +115,19 @@ impl Plan {
         let args = graph.nodes.iter().flat_map(|node| &node.args);
         let sizes = graph.inputs.iter().flat_map(|input| &input.shape).chain(args.flat_map(|(_, value)| value.sizes()));
         if sizes.into_iter().any(|size| !size.is_of(graph.symbols.len())) {
-            bail!(Value, "malformed program: a size of symbols that are not there");
+            refuse!("malformed program: a size of symbols that are not there");
         }
         let mut bound = vec![false; graph.symbols.len()];
         for input in &graph.inputs {
             input.shape.iter().filter_map(Size::symbol).for_each(|s| bound[s] = true);
         }
         if let Some(free) = bound.iter().position(|b| !b) {
-            bail!(Value, "malformed program: no input has the size {}", graph.symbols[free].name);
+            refuse!("malformed program: no input has the size {}", graph.symbols[free].name);
         }
         let mut count = graph.first_result();
         let mut steps = Vec::with_capacity(graph.nodes.len());
         for (n, node) in graph.nodes.iter().enumerate() {
-            let wrong = |what: String| Error::Value(format!("malformed program: call {n} of {:?}: {what}", node.op));
+            let wrong = |what: String| Error::value(format!("malformed program: call {n} of {:?}: {what}", node.op));
             let Some(overloads) = schemas().get(&node.op) else { return Err(wrong("there is no such op".into())) };
             if let Some(id) = node.args.iter().flat_map(|(_, value)| value.ids()).find(|&id| id >= count) {
                 return Err(wrong(format!("it uses tensor {id}, which is not there yet")));
@@ -158,7 +162,7 @@ impl Plan {
             });
         }
         if let Some(id) = graph.outputs.iter().find(|&&id| id >= count) {
-            bail!(Value, "malformed program: it returns tensor {id}, which is not there");
+            refuse!("malformed program: it returns tensor {id}, which is not there");
         }
         let mut needed = vec![false; count];
         graph.outputs.iter().for_each(|&id| needed[id] = true);
@@ -191,8 +195,7 @@ impl Program {
     /// If it cannot be read, is no program, is malformed, or of a newer version. Nothing in a file can do more harm than that:
     /// every size and number is checked before it is used.
     pub fn load(path: impl AsRef<Path>) -> Result<Program> {
-        let opened = rustnn_io::load_safetensors(path.as_ref());
-        Program::new(file::read(&opened.map_err(|error| Error::Runtime(error.to_string()))?)?)
+        Program::new(file::read(&rustnn_io::load_safetensors(path.as_ref())?)?)
     }
 
     /// Reads a program from the bytes of its file.
@@ -200,8 +203,7 @@ impl Program {
     /// # Errors
     /// See [`Program::load`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Program> {
-        let opened = rustnn_io::read_safetensors(bytes);
-        Program::new(file::read(&opened.map_err(|error| Error::Runtime(error.to_string()))?)?)
+        Program::new(file::read(&rustnn_io::read_safetensors(bytes)?)?)
     }
 
     /// Saves the program with its weights as they are now, atomically.
@@ -266,18 +268,11 @@ impl Program {
     /// If there is no weight of that name, or its shape or dtype is another.
     pub fn set_weight(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         let Some(at) = self.graph.weights.iter().position(|w| w.name == name || w.aliases.iter().any(|a| a == name)) else {
-            bail!(Value, "the program has no weight {name:?}")
+            refuse!("the program has no weight {name:?}")
         };
         let former = &self.weights[at];
         if former.shape() != tensor.shape() || former.dtype() != tensor.dtype() {
-            bail!(
-                Value,
-                "weight {name:?} is {}{:?}, got {}{:?}",
-                former.dtype().name(),
-                former.shape(),
-                tensor.dtype().name(),
-                tensor.shape()
-            );
+            refuse!("weight {name:?} is {}{:?}, got {}{:?}", former.dtype().name(), former.shape(), tensor.dtype().name(), tensor.shape());
         }
         self.weights[at] = tensor;
         Ok(())
@@ -288,11 +283,7 @@ impl Program {
     /// # Errors
     /// If there is no such device, or no memory.
     pub fn to(&self, device: Device) -> Result<Program> {
-        let moved = |t: &Tensor| -> Result<Tensor> {
-            let own = mode::no_grad(|| rustnn_ops::clone(&rustnn_ops::to_device(&t.detach(), device)?))?;
-            own.set_requires_grad(t.requires_grad())?;
-            Ok(own)
-        };
+        let moved = |t: &Tensor| -> Result<Tensor> { t.detach().to_device(device)?.detach().copy()?.requires_grad_(t.requires_grad()) };
         let weights = self.weights.iter().map(moved).collect::<Result<_>>()?;
         Ok(Program { weights, home: device, turn: Arc::default(), ..self.clone() })
     }
@@ -302,7 +293,8 @@ impl Program {
     /// # Errors
     /// See [`Program::forward`].
     pub fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        mode::no_grad(|| self.forward(inputs))
+        let _guard = no_grad();
+        self.forward(inputs)
     }
 
     /// Runs the program. What comes of weights that require gradients has a history, as in Python.
@@ -319,7 +311,7 @@ impl Program {
     /// See there; and if there are more or fewer weights.
     pub fn forward_with(&self, weights: &[Tensor], inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         if weights.len() != self.weights.len() {
-            bail!(Value, "the program has {} weights, got {}", self.weights.len(), weights.len());
+            refuse!("the program has {} weights, got {}", self.weights.len(), weights.len());
         }
         let symbols = self.bind(inputs)?;
         let _turn = self.plan.writes.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
@@ -327,19 +319,13 @@ impl Program {
         values.extend(inputs.iter().cloned().map(Some));
         for (weight, tensor) in self.graph.weights.iter().zip(weights) {
             let own = weight.written && weight.role == Role::Constant;
-            values.push(Some(if own { rustnn_ops::clone(tensor)? } else { tensor.clone() }));
+            values.push(Some(if own { tensor.copy()? } else { tensor.clone() }));
         }
         values.resize(self.plan.count, None);
         for (n, step) in self.plan.steps.iter().enumerate() {
             let outputs = self.step(step, &values, &symbols).map_err(|error| self.located(n, error))?;
             if outputs.len() != step.outs.len() {
-                bail!(
-                    Value,
-                    "call {n} of {:?} has {} results, the program says {}",
-                    self.graph.nodes[n].op,
-                    outputs.len(),
-                    step.outs.len()
-                );
+                refuse!("call {n} of {:?} has {} results, the program says {}", self.graph.nodes[n].op, outputs.len(), step.outs.len());
             }
             for (&id, tensor) in step.outs.iter().zip(outputs) {
                 values[id] = Some(tensor);
@@ -354,12 +340,12 @@ impl Program {
         for (bound, &kind) in step.args.iter().zip(&step.kinds) {
             args.push(match bound {
                 Bound::Ready(arg) => arg.clone(),
-                Bound::Varies(Value::Tensor(id)) => Arg::Tensor(held(values, *id)?.clone()),
+                Bound::Varies(Value::Tensor(id)) => Arg::Tensor(held(values, *id)?.as_op().clone()),
                 Bound::Varies(Value::Tensors(ids)) if kind == Kind::Tensors => {
-                    Arg::Tensors(ids.iter().flatten().map(|&id| held(values, id).cloned()).collect::<Result<_>>()?)
+                    Arg::Tensors(ids.iter().flatten().map(|&id| held(values, id).map(|t| t.as_op().clone())).collect::<Result<_>>()?)
                 }
                 Bound::Varies(Value::Tensors(ids)) => {
-                    let one = |id: &Option<Id>| id.map(|id| held(values, id).cloned()).transpose();
+                    let one = |id: &Option<Id>| id.map(|id| held(values, id).map(|t| t.as_op().clone())).transpose();
                     Arg::OptionalTensors(ids.iter().map(one).collect::<Result<_>>()?)
                 }
                 Bound::Varies(Value::Int(size)) => match (kind, size.value(symbols)?) {
@@ -370,10 +356,12 @@ impl Program {
                 Bound::Varies(_) => Arg::Device(self.home),
             });
         }
-        let _guard = (!step.grad).then(|| Guard::new(Mode::GradOff, true));
+        let _guard = (!step.grad).then(no_grad);
         Ok(match step.run.call(&Args(&args))? {
-            Output::Tensor(t) | Output::Written(t) => smallvec::smallvec![t],
-            Output::Tensors(all) | Output::Named(_, _, all) | Output::WrittenNamed(_, _, all) => all.into(),
+            Output::Tensor(t) | Output::Written(t) => smallvec::smallvec![t.into()],
+            Output::Tensors(all) | Output::Named(_, _, all) | Output::WrittenNamed(_, _, all) => {
+                all.into_iter().map(Tensor::from).collect()
+            }
             _ => SmallVec::new(),
         })
     }
@@ -381,20 +369,29 @@ impl Program {
     #[cold]
     fn located(&self, n: usize, error: Error) -> Error {
         let add = |text: String| format!("{text}\nin call {n} of the program, {}()", self.graph.nodes[n].op);
+        use rustnn_tensor::Error as Op;
         match error {
-            Error::Runtime(text) => Error::Runtime(add(text)),
-            Error::Type(text) => Error::Type(add(text)),
-            Error::Value(text) => Error::Value(add(text)),
-            Error::Index(text) => Error::Index(add(text)),
+            Error::Tensor(Op::Runtime(text)) => Op::Runtime(add(text)).into(),
+            Error::Tensor(Op::Type(text)) => Op::Type(add(text)).into(),
+            Error::Tensor(Op::Value(text)) => Op::Value(add(text)).into(),
+            Error::Tensor(Op::Index(text)) => Op::Index(add(text)).into(),
             other => other,
         }
+    }
+
+    /// Whether a call takes these inputs: how many, their dtypes and shapes.
+    ///
+    /// # Errors
+    /// If not; the message names the input.
+    pub fn check(&self, inputs: &[Tensor]) -> Result<()> {
+        self.bind(inputs).map(drop)
     }
 
     /// The symbols' values in a call.
     fn bind(&self, inputs: &[Tensor]) -> Result<SmallVec<[i64; 4]>> {
         let graph = &self.graph;
         if inputs.len() != graph.inputs.len() {
-            bail!(Type, "the program takes {} tensors, got {}", graph.inputs.len(), inputs.len());
+            refuse!("the program takes {} tensors, got {}", graph.inputs.len(), inputs.len());
         }
         let mut found: SmallVec<[Option<i64>; 4]> = SmallVec::from_elem(None, graph.symbols.len());
         for (input, tensor) in graph.inputs.iter().zip(inputs) {
@@ -405,8 +402,7 @@ impl Program {
                 if let Some(s) = size.symbol() {
                     let (symbol, value) = (&graph.symbols[s], n as i64);
                     if value < symbol.min || value > symbol.max {
-                        bail!(
-                            Value,
+                        refuse!(
                             "input {} has {} = {value}, outside of {} to {}, which the program was made for",
                             input.name,
                             symbol.name,
@@ -415,13 +411,7 @@ impl Program {
                         );
                     }
                     if *found[s].get_or_insert(value) != value {
-                        bail!(
-                            Value,
-                            "inputs differ in {}: {} and {value} (input {})",
-                            symbol.name,
-                            found[s].unwrap_or_default(),
-                            input.name
-                        );
+                        refuse!("inputs differ in {}: {} and {value} (input {})", symbol.name, found[s].unwrap_or_default(), input.name);
                     }
                 }
             }
@@ -440,7 +430,7 @@ impl Program {
     #[cold]
     fn unlike(&self, input: &Input, got: &Tensor) -> Error {
         let shape: Vec<String> = input.shape.iter().map(|s| s.text(&self.graph.symbols)).collect();
-        Error::Value(format!(
+        Error::value(format!(
             "input {} is {}[{}] in the program, got {}{:?}",
             input.name,
             input.dtype.name(),
@@ -454,7 +444,7 @@ impl Program {
 fn held(values: &[Option<Tensor>], id: Id) -> Result<&Tensor> {
     match values.get(id) {
         Some(Some(tensor)) => Ok(tensor),
-        _ => bail!(Value, "malformed program: tensor {id} is gone where it is used"),
+        _ => refuse!("malformed program: tensor {id} is gone where it is used"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sizes that depend on the inputs' sizes: polynomials of symbols such as the batch size.
 
-use rustnn_tensor::{Result, bail};
+use crate::{Error, Result};
 
 /// A size of an input that may differ from call to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +75,11 @@ impl Size {
             let product = term.symbols.iter().try_fold(term.coefficient, |product, &at| product.checked_mul(*values.get(at)?));
             match product.and_then(|product| sum.checked_add(product)) {
                 Some(next) => sum = next,
-                None => bail!(Value, "a size of the program is beyond 64 bits where its symbols are {values:?}"),
+                None => return Err(Error::value(format!("a size of the program is beyond 64 bits where its symbols are {values:?}"))),
             }
         }
         if divisor < 1 || sum % divisor != 0 {
-            bail!(Value, "a size of the program is {sum}/{divisor}, no integer, where its symbols are {values:?}");
+            return Err(Error::value(format!("a size of the program is {sum}/{divisor}, no integer, where its symbols are {values:?}")));
         }
         Ok(sum / divisor)
     }
@@ -150,7 +150,7 @@ impl Size {
             }
         }
         let size = Size::Varies { terms, divisor };
-        points.iter().zip(values).all(|(point, value)| size.value(point).as_ref() == Ok(value)).then_some(size)
+        points.iter().zip(values).all(|(point, &value)| size.value(point).is_ok_and(|v| v == value)).then_some(size)
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         for f in functions {
             let values: Vec<i64> = at.iter().map(|p| f(p[0], p[1])).collect();
             let size = Size::through(&at, &values).expect("a polynomial");
-            assert_eq!(size.value(&[11, 13]), Ok(f(11, 13)));
+            assert_eq!(size.value(&[11, 13]).expect("an integer"), f(11, 13));
         }
     }
 
@@ -189,7 +189,7 @@ mod tests {
     fn a_quotient_is_exact_or_an_error() {
         let at = points(1, &[4], &[6], &[10]);
         let size = Size::through(&at, &[3, 4, 6]).expect("half and one");
-        assert_eq!(size.value(&[8]), Ok(5));
+        assert_eq!(size.value(&[8]).expect("an integer"), 5);
         assert!(size.value(&[7]).is_err());
         let symbols = [Symbol { name: "batch".into(), min: 1, max: 9 }];
         assert_eq!(size.text(&symbols), "(batch + 2)/2");
