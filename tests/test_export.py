@@ -473,16 +473,12 @@ def test_unused_calls_are_left_out_but_not_their_effects() -> None:
     assert ops == ["rand", "add"]
 
 
-# Their forward looks at values: of a count, of indices to check, of lengths.
+# Their forward looks at values: of a count, of classes, of lengths.
 REFUSED = {
     "AdaptiveLogSoftmaxWithLoss": "float() or int() of a tensor",
     "BatchNorm1d(momentum=None)": "float() or int() of a tensor",
     "CTCLoss": "tolist()",
     "EmbeddingBag(offsets)": "tolist()",
-    "GaussianNLLLoss": "bool() of a tensor",
-    "MaxUnpool1d": "float() or int() of a tensor",
-    "MaxUnpool2d": "float() or int() of a tensor",
-    "MaxUnpool3d": "float() or int() of a tensor",
 }
 
 
@@ -522,6 +518,13 @@ def test_other_dtypes(dtype) -> None:
     program = reloaded(rustnn.export(module, rustnn.ones(2, 3, dtype=dtype)))
     x = rustnn.randn(4, 3).to(dtype)
     assert program(x).equal(module(x))
+
+
+def test_checks_of_values_are_left_to_the_ops() -> None:
+    program = rustnn.export(Runs(lambda x: F.one_hot(x, 3)), rustnn.tensor([0, 2]))
+    assert program(rustnn.tensor([1, 1, 0])).tolist() == [[0, 1, 0], [0, 1, 0], [1, 0, 0]]
+    with pytest.raises(RuntimeError, match="index 3 is out of bounds"):
+        program(rustnn.tensor([3]))
 
 
 def test_hooks_are_recorded_as_what_they_compute() -> None:

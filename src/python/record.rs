@@ -325,6 +325,12 @@ pub fn knows(tensor: &Tensor) -> bool {
 #[pyclass(name = "_Recording", module = "rustnn._core", frozen)]
 pub struct Recording(pub Graph);
 
+/// Whether calls are recorded on this thread: checks of values are then left to the ops.
+#[pyfunction]
+fn _is_recording() -> bool {
+    on()
+}
+
 fn given(list: &Bound<PyList>) -> PyResult<Vec<Tensor>> {
     list.iter().map(|t| cast_tensor(&t).ok_or_else(|| PyRuntimeError::new_err("expected a list of Tensors"))).collect()
 }
@@ -426,6 +432,7 @@ fn _record_finish(outputs: &Bound<PyList>, trees: String) -> PyResult<Recording>
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_class::<Recording>()?;
+    module.add_function(wrap_pyfunction!(_is_recording, module)?)?;
     module.add_function(wrap_pyfunction!(_record_start, module)?)?;
     module.add_function(wrap_pyfunction!(_record_stop, module)?)?;
     module.add_function(wrap_pyfunction!(_record_finish, module)?)

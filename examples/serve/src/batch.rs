@@ -124,4 +124,3 @@ fn together(program: &Program, jobs: &[Job], rows: usize) -> Result<Option<Vec<V
     }
     Ok(Some(each))
 }
-

@@ -17,6 +17,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use batch::{Batcher, Refused};
 use body::Form;
 use rustnn::export::Program;
@@ -57,12 +58,18 @@ struct Served {
 ///
 /// # Errors
 /// Those of the listener.
-pub async fn serve(listener: TcpListener, program: Program, limits: Limits, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    program: Program,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let (batcher, worker) = Batcher::start(program.clone(), &limits)?;
     let served = Arc::new(Served { program, batcher, closing: AtomicBool::new(false), limits });
     let closing = served.clone();
-    let app = app(served);
-    axum::serve(listener, app)
+    // An answer is one write: nothing is won by waiting for more.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    axum::serve(listener, app(served))
         .with_graceful_shutdown(async move {
             stop.await;
             closing.closing.store(true, Relaxed);

@@ -31,13 +31,14 @@ def one_hot(tensor, num_classes=-1):
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
-    if int(tensor.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
-    if num_classes == -1:
-        num_classes = largest + 1
-    elif num_classes <= largest:
-        raise RuntimeError("Class values must be smaller than num_classes.")
+    if num_classes == -1 or not _core._is_recording():
+        if int(tensor.min()) < 0:
+            raise RuntimeError("Class values must be non-negative.")
+        largest = int(tensor.max())
+        if num_classes == -1:
+            num_classes = largest + 1
+        elif num_classes <= largest:
+            raise RuntimeError("Class values must be smaller than num_classes.")
     result = _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
     return result.scatter(-1, tensor.unsqueeze(-1), 1)
 
@@ -558,7 +559,7 @@ def _check_bags(input, weight, per_sample_weights, padding_idx) -> None:
         raise RuntimeError(
             f"padding_idx must be within the number of embeddings, {-count} through {count - 1}, but got {padding_idx}"
         )
-    if input.numel() and not input.is_meta:
+    if input.numel() and not input.is_meta and not _core._is_recording():
         low, high = (int(value) for value in input.aminmax())
         if low < 0 or high >= count:
             bad = low if low < 0 else high

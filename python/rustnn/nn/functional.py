@@ -637,7 +637,8 @@ def _max_unpool(input, indices, output_size):
     lead = input.shape[:-spatial]
     total = math.prod(output_size)
     flat_indices = indices.flatten(len(lead))
-    if flat_indices.numel() and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
+    known = flat_indices.numel() and not _core._is_recording()
+    if known and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
         raise RuntimeError(
             f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size {total})"
         )
@@ -881,7 +882,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * _core.ones_like(input)
-    elif bool((var < 0).any()):
+    elif not _core._is_recording() and bool((var < 0).any()):
         raise ValueError("var has negative entry/entries")
     if var.size() != input.size():
         if input.size()[:-1] == var.size():
