@@ -1522,6 +1522,8 @@ def _inspect(source: Any) -> Any:
     """What a checkpoint holds, without loading it: tensors, sizes, and the globals that it needs."""
 def _is_checkpoint_valid() -> Any:
     """Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need."""
+def _is_recording() -> Any:
+    """Whether calls are recorded on this thread: checks of values are then left to the ops."""
 def _living_nodes() -> Any:
     """Nodes of the graph that live, less those from before the first call: for tests that look for leaks."""
 def _load(source: Any, allowed: Any, restore: Any = ..., place: Any = ..., encoding: Any = ..., big_endian: Any = ...) -> Any:
