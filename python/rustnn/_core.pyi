@@ -1532,7 +1532,7 @@ def _load_program(path: Any) -> Any:
     """Reads a program of a path."""
 def _memory() -> Any:
     """Live bytes, their peak, and bytes kept for reuse."""
-def _module_call(*args: Any, **kwargs: Any) -> Any:
+def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Run the module's hooks and forward."""
 def _module_getattr(*args: Any, **kwargs: Any) -> Any:
     """A parameter, buffer or submodule."""
