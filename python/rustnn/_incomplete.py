@@ -3,37 +3,52 @@
 All take and give float64 without gradients. Two ways, one for each region where it converges fast: series of positive
 terms, and Gauss-Legendre quadrature of the tail that does not cancel. Substituting t = x exp(±v) (gamma) or
 logit t = logit x ± v (beta) makes the integrand exp(h(v)) with a concave h, h(0) = 0, so that 64 nodes between 0 and
-the point where h = -40 give it to the last digits.
+the point where h = -40 give it to the last digits. 24 nodes up to -20 do where the result is rounded to float32.
 """
 
-from functools import cache
+from functools import cache, partial
 
 from . import _core
 
-_NODES = 64
-_DEPTH = 40.0  # exp(-40) is below the rounding of float64
-_BLOCK = 1 << 15  # elements integrated at a time, each with 64 nodes
+_BLOCK = 1 << 12  # elements integrated at a time: with their nodes they stay in the cache
 
 
-@cache
-def _gauss():
-    import numpy
+class _Precision:
+    """How deep integrands are followed, and by how many nodes."""
 
-    nodes, weights = numpy.polynomial.legendre.leggauss(_NODES)
-    return _core.tensor((nodes + 1) / 2), _core.tensor(weights / 2)  # on [0, 1]
+    def __init__(self, depth, count, rest):
+        self.depth, self.count, self.rest = depth, count, rest  # rest: where series end
+
+    @cache  # noqa: B019 - there are two of them
+    def gauss(self):
+        import numpy
+
+        nodes, weights = numpy.polynomial.legendre.leggauss(self.count)
+        return _core.tensor((nodes + 1) / 2), _core.tensor(weights / 2)  # on [0, 1]
 
 
-def _root(height, slope, start, steps):
-    """Where a concave falling function is -40, by Newton's method from the right of it."""
+_DOUBLE, _SINGLE = _Precision(40.0, 64, 1e-17), _Precision(20.0, 24, 1e-9)
+
+
+def precision_for(dtype):
+    """What results of a dtype need."""
+    return _DOUBLE if dtype is _core.float64 else _SINGLE
+
+
+def _root(height, slope, start, depth, steps):
+    """About where a concave falling function is -depth, by Newton's method from the right of it."""
     v = start
     for _ in range(steps):
-        v = v - (height(v) + _DEPTH) / slope(v)
+        off = height(v) + depth
+        v = v - off / slope(v)
+        if not (off < -0.1 * depth).any():
+            break
     return v
 
 
-def _integrals(height, factor, end):
+def _integrals(height, factor, end, precision):
     """The integrals of exp(h) and of exp(h) times a factor over [0, end]; the functions take (n, 1) parameters' v."""
-    nodes, weights = _gauss()
+    nodes, weights = precision.gauss()
     v = end.unsqueeze(-1) * nodes.to(end.device)
     mass = height(v).exp() * (end.unsqueeze(-1) * weights.to(end.device))
     return mass.sum(-1), (mass * factor(v)).sum(-1)
@@ -58,7 +73,7 @@ def _merge(*pieces):
     return tuple(sum(parts[1:], start=parts[0]) for parts in zip(*pieces, strict=True))
 
 
-def _gamma_series(a, x):
+def _gamma_series(precision, a, x):
     """∫₀ˣ p(t) dt and -∂/∂a of it, both over x p(x): Σ xⁿ / (a)ₙ₊₁, and times ψ(a + n + 1) - log x."""
     term = a.reciprocal()
     offset = _core.digamma(a) + term - x.log()
@@ -69,27 +84,27 @@ def _gamma_series(a, x):
         term = term * (x / (a + n))
         offset = offset + (a + n).reciprocal()
         total, moved = total + term, moved + term * offset
-        if n > 1000 or not ((term > 1e-17 * total) | (term * offset > 1e-17 * moved.abs())).any():
+        if n > 1000 or not ((term > precision.rest * total) | (term * offset > precision.rest * moved.abs())).any():
             return total, moved
 
 
-def _gamma_lower(a, x):
+def _gamma_lower(precision, a, x):
     """The same by quadrature, for a >= 30 and x about a or less."""
     falling = a - x
-    gauss = 2 * _DEPTH / (falling + (falling * falling + 4 / 3 * _DEPTH * x).sqrt())
-    start = _core.minimum(_core.where(gauss < 1, gauss, float("inf")), (x + _DEPTH) / a)
-    end = _root(lambda v: -a * v - x * (-v).expm1(), lambda v: x * (-v).exp() - a, start, 6)
+    gauss = 2 * precision.depth / (falling + (falling * falling + 4 / 3 * precision.depth * x).sqrt())
+    start = _core.minimum(_core.where(gauss < 1, gauss, float("inf")), (x + precision.depth) / a)
+    end = _root(lambda v: -a * v - x * (-v).expm1(), lambda v: x * (-v).exp() - a, start, precision.depth, 6)
     a, x, shift = a.unsqueeze(-1), x.unsqueeze(-1), (_core.digamma(a) - x.log()).unsqueeze(-1)
-    return _integrals(lambda v: -a * v - x * (-v).expm1(), lambda v: v + shift, end)
+    return _integrals(lambda v: -a * v - x * (-v).expm1(), lambda v: v + shift, end, precision)
 
 
-def _gamma_upper(a, x):
+def _gamma_upper(precision, a, x):
     """∫ₓ p(t) dt and ∂/∂a of it, both over x p(x), for x > 1/2 about a or more."""
     falling = x - a
-    start = 2 * _DEPTH / (falling + (falling * falling + 2 * _DEPTH * x).sqrt())
-    end = _root(lambda v: a * v - x * v.expm1(), lambda v: a - x * v.exp(), start, 10)
+    start = 2 * precision.depth / (falling + (falling * falling + 2 * precision.depth * x).sqrt())
+    end = _root(lambda v: a * v - x * v.expm1(), lambda v: a - x * v.exp(), start, precision.depth, 10)
     a, x, shift = a.unsqueeze(-1), x.unsqueeze(-1), (x.log() - _core.digamma(a)).unsqueeze(-1)
-    return _integrals(lambda v: a * v - x * v.expm1(), lambda v: v + shift, end)
+    return _integrals(lambda v: a * v - x * v.expm1(), lambda v: v + shift, end, precision)
 
 
 def log1p_minus(x):
@@ -119,17 +134,17 @@ def _gamma_density(a, x):
     return (a * exponent - stirling_rest(a)).exp() * (a / 6.283185307179586).sqrt()
 
 
-def _gamma_parts(a, x):
+def _gamma_parts(a, x, precision):
     """For flat a, x > 0: lower tail, upper tail (each 0 where the other was computed), moved; all over x p(x)."""
     low = x <= _core.digamma(a + 1).exp()
-    series = _pieces(_gamma_series, low & (a < 30), a, x)
-    lower = _pieces(_gamma_lower, low & (a >= 30), a, x)
-    upper = _pieces(_gamma_upper, ~low, a, x)
+    series = _pieces(partial(_gamma_series, precision), low & (a < 30), a, x)
+    lower = _pieces(partial(_gamma_lower, precision), low & (a >= 30), a, x)
+    upper = _pieces(partial(_gamma_upper, precision), ~low, a, x)
     tails, moved = _merge(series, lower, upper)
     return low, tails, moved
 
 
-def gamma_tails(a, x):
+def gamma_tails(a, x, precision=_DOUBLE):
     """The regularised incomplete gamma functions P(a, x) and Q(a, x), and ∂P/∂a.
 
     Relative error of the smaller of P and Q against mpmath: below 2e-13, for 1e-3 < a < 3e3.
@@ -138,7 +153,7 @@ def gamma_tails(a, x):
     a, x = a.flatten(), x.flatten()
     good = (a > 0) & (x > 0) & a.isfinite() & x.isfinite()
     inner, at = _core.where(good, a, 1.0), _core.where(good, x, 1.0)
-    low, tails, moved = _gamma_parts(inner, at)
+    low, tails, moved = _gamma_parts(inner, at, precision)
     density = _gamma_density(inner, at)
     tail = (tails * density).clamp(max=1.0)
     P, slope = _core.where(low, tail, 1 - tail), -moved * density
@@ -151,15 +166,15 @@ def gamma_tails(a, x):
     return P.reshape(shape), Q.reshape(shape), _core.where(good, slope, 0.0).reshape(shape)
 
 
-def gamma_moves(a, x):
+def gamma_moves(a, x, precision=_DOUBLE):
     """dx/da of a quantile x of the gamma distribution with shape a: -∂P/∂a over the density at x."""
     shape = a.shape
     a, x = a.flatten(), x.flatten()
-    _, _, moved = _gamma_parts(a, x)
+    _, _, moved = _gamma_parts(a, x, precision)
     return (moved * x).reshape(shape)
 
 
-def _beta_series(x, y, a, b):
+def _beta_series(precision, x, y, a, b):
     """-∂/∂a of I(x) over x y p(x), y = 1 - x: Σ xⁿ (a + b)ₙ / (a)ₙ₊₁ (ψ(a + n + 1) - ψ(a + b + n) - log x)."""
     del y
     whole = a + b
@@ -172,11 +187,11 @@ def _beta_series(x, y, a, b):
         offset = offset + (a + n + 1).reciprocal() - (whole + n).reciprocal()
         n += 1
         moved = moved + term * offset
-        if n > 2000 or not ((term * offset).abs() > 1e-17 * moved.abs()).any():
+        if n > 2000 or not ((term * offset).abs() > precision.rest * moved.abs()).any():
             return (moved,)
 
 
-def _beta_series_upper(x, y, a, b):
+def _beta_series_upper(precision, x, y, a, b):
     """The same of the upper tail: Σ yⁿ (a + b)ₙ / (b)ₙ₊₁ (ψ(a + b + n) - ψ(a) + log x)."""
     whole = a + b
     term = b.reciprocal()
@@ -188,41 +203,42 @@ def _beta_series_upper(x, y, a, b):
         offset = offset + (whole + n).reciprocal()
         n += 1
         moved = moved + term * offset
-        if n > 2000 or not ((term * offset).abs() > 1e-17 * moved.abs()).any():
+        if n > 2000 or not ((term * offset).abs() > precision.rest * moved.abs()).any():
             return (moved,)
 
 
-def _beta_end(x, y, a, b):
+def _beta_end(precision, x, y, a, b):
     """Where b v - (a + b) log(1 + y (eᵛ - 1)), which falls from 0 with the slope -a in the end, is -40."""
     whole = a + b
-    start = (_DEPTH - whole * y.log()) / a
+    start = (precision.depth - whole * y.log()) / a
     return _root(
         lambda v: b * v - whole * (y * v.expm1()).log1p(),
         lambda v: b - whole / (1 + x / y * (-v).exp()),
         start,
+        precision.depth,
         24,
     )
 
 
-def _beta_lower(x, y, a, b):
+def _beta_lower(precision, x, y, a, b):
     """The same by quadrature of the lower tail, for a >= 2."""
-    end = _beta_end(x, y, a, b)
+    end = _beta_end(precision, x, y, a, b)
     shift = (_core.digamma(a) - _core.digamma(a + b) - x.log()).unsqueeze(-1)
     y, a, b = y.unsqueeze(-1), a.unsqueeze(-1), b.unsqueeze(-1)
     grown = lambda v: (y * v.expm1()).log1p()  # noqa: E731
-    return (_integrals(lambda v: b * v - (a + b) * grown(v), lambda v: shift + grown(v), end)[1],)
+    return (_integrals(lambda v: b * v - (a + b) * grown(v), lambda v: shift + grown(v), end, precision)[1],)
 
 
-def _beta_upper(x, y, a, b):
+def _beta_upper(precision, x, y, a, b):
     """The same by quadrature of the upper tail, for b >= 2."""
-    end = _beta_end(y, x, b, a)
+    end = _beta_end(precision, y, x, b, a)
     shift = (x.log() - _core.digamma(a) + _core.digamma(a + b)).unsqueeze(-1)
     x, a, b = x.unsqueeze(-1), a.unsqueeze(-1), b.unsqueeze(-1)
     grown = lambda v: (x * v.expm1()).log1p()  # noqa: E731
-    return (_integrals(lambda v: a * v - (a + b) * grown(v), lambda v: shift + v - grown(v), end)[1],)
+    return (_integrals(lambda v: a * v - (a + b) * grown(v), lambda v: shift + v - grown(v), end, precision)[1],)
 
 
-def beta_moves(x, a, b):
+def beta_moves(x, a, b, precision=_DOUBLE):
     """dx/da of a quantile x of the beta distribution, divided by 1 - x."""
     shape = x.shape
     x, a, b = x.flatten(), a.flatten(), b.flatten()
@@ -235,9 +251,9 @@ def beta_moves(x, a, b):
     below = (series & low & (x <= 0.75)) | (series & ~low & (y > 0.75))
     arguments = x, y, a, b
     (moved,) = _merge(
-        _pieces(_beta_lower, by_lower, *arguments),
-        _pieces(_beta_upper, by_upper, *arguments),
-        _pieces(_beta_series, below, *arguments),
-        _pieces(_beta_series_upper, series & ~below, *arguments),
+        _pieces(partial(_beta_lower, precision), by_lower, *arguments),
+        _pieces(partial(_beta_upper, precision), by_upper, *arguments),
+        _pieces(partial(_beta_series, precision), below, *arguments),
+        _pieces(partial(_beta_series_upper, precision), series & ~below, *arguments),
     )
     return (moved * x).reshape(shape)

@@ -27,8 +27,8 @@ def _log_uniform(like, generator):
 
 def _until_accepted(propose, *parameters):
     """Draws of ``propose(*parameters) -> (values, accepted)``, each repeated until it is accepted."""
-    result = _core.empty_like(parameters[0])
-    (todo,) = _core.ones_like(result, dtype=_core.bool).nonzero(as_tuple=True)
+    result, accepted = propose(*parameters)
+    (todo,) = (~accepted).nonzero(as_tuple=True)
     while len(todo):
         values, accepted = propose(*(parameter[todo] for parameter in parameters))
         result[todo[accepted]] = values[accepted]
@@ -182,11 +182,12 @@ def _log_gamma(shape, generator):
 
     good = shape > 0
     inner = _core.where(good, shape, 1.0)
-    boosted = _core.where(inner < 1, inner + 1, inner)
+    below = inner < 1
+    boosted = inner + below.to(inner.dtype)
     result = _until_accepted(propose, boosted)
-    if (inner < 1).any():
-        result = _core.where(inner < 1, result + _log_uniform(inner, generator) / inner, result)
-    return _core.where(good, result, _core.where(shape.isnan(), shape, -math.inf))
+    if below.any():
+        result = _core.where(below, result + _log_uniform(inner, generator) / inner, result)
+    return result if good.all() else _core.where(good, result, _core.where(shape.isnan(), shape, -math.inf))
 
 
 def _check_gamma(concentration):
@@ -222,11 +223,11 @@ def _standard_gamma(concentration, generator=None):
 
 def _standard_gamma_grad(concentration, output):
     """dx/da of variates x of shape a: by implicit differentiation of the distribution function P(a, x) = constant."""
-    from ._incomplete import gamma_moves
+    from ._incomplete import gamma_moves, precision_for
 
     shape, x = functional.broadcast_tensors(concentration.double(), output.double())
     with _core.no_grad():
-        return gamma_moves(shape, x).to(output.dtype)
+        return gamma_moves(shape, x, precision_for(output.dtype)).to(output.dtype)
 
 
 def _sample_dirichlet(concentration, generator=None):
@@ -244,11 +245,11 @@ def _sample_dirichlet(concentration, generator=None):
 
 def _dirichlet_grad(x, alpha, total):
     """The slope of one coordinate by its parameter, over 1 - x: on a quantile of its distribution, a beta one."""
-    from ._incomplete import beta_moves
+    from ._incomplete import beta_moves, precision_for
 
     wide = functional.broadcast_tensors(x.double(), alpha.double(), total.double())
     with _core.no_grad():
-        return beta_moves(wide[0], wide[1], wide[2] - wide[1]).to(x.dtype)
+        return beta_moves(wide[0], wide[1], wide[2] - wide[1], precision_for(x.dtype)).to(x.dtype)
 
 
 def _fill(tensor, values):

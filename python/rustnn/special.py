@@ -129,16 +129,19 @@ def log_ndtr(input, *, out=None):
 
 
 def _ndtri(p):
-    """Newton's method on the logarithm of the distribution function of the smaller tail; it rises to the root."""
+    """Newton's method on the logarithm of the distribution function of the smaller tail."""
 
     def lower(p):
         target = p.log()
-        x = -(-2 * target).sqrt()
-        for _ in range(40):
+        # By erfinv, whose argument rounds where p is small; there by the tail's density over its distance.
+        square = -2 * target
+        far = -(square - (2 * math.pi * square).log()).sqrt()
+        x = _core.where(p > 1e-6, _SQRT2 * (2 * p - 1).erfinv(), _core.where(p > 1e-6, 0.0, far))
+        for _ in range(5):
             logarithm = _log_ndtr(x)
             step = (target - logarithm) * (logarithm + 0.5 * x * x).exp() * (_SQRT2 * _SQRT_PI)
             x = x + step
-            if not (step.abs() > 1e-15 * x.abs()).any():
+            if not (step.abs() > 1e-8 * x.abs()).any():  # the next is its square
                 break
         return x
 
@@ -231,9 +234,18 @@ def zeta(input, other, *, out=None):
 
 
 def _trigamma(x):
+    """By recurrence to above 10 and the asymptotic series there; by reflection below 1/2."""
     reflected = x < 0.5
     z = _core.where(reflected, 1 - x, x)
-    value = _zeta(_core.full_like(z, 2.0), z)
+    value = _core.zeros_like(z)
+    for _ in range(10):
+        value = value + (z * z).reciprocal()
+        z = z + 1
+    square = (z * z).reciprocal()
+    series = _core.zeros_like(z)
+    for bernoulli in (7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6):
+        series = (series + bernoulli) * square
+    value = value + (1 + series) / z + 0.5 * square
     sine = ((x - x.round()) * math.pi).sin()
     return _core.where(reflected, (math.pi / sine) ** 2 - value, value)
 
@@ -273,26 +285,29 @@ def _gamma_slope(a, x):
     return ((a - 1) * x.log() - x - _core.lgamma(a)).exp()
 
 
-def _tails(a, x):
-    from ._incomplete import gamma_tails
+def _tails(part, input, other):
+    """A function to one of P, Q and ∂P/∂a, as precise as the result of these inputs is to be."""
+    from ._incomplete import gamma_tails, precision_for
 
-    return gamma_tails(a, x)
+    dtype = _core.result_type(input, other)
+    precision = precision_for(dtype if dtype.is_floating_point else _core.get_default_dtype())
+    return lambda a, x: gamma_tails(a, x, precision)[part]
 
 
 def _by_shape(a, x):
     with _core.no_grad():
-        return _tails(a.double(), x.double())[2].to(a.dtype)
+        return _tails(2, a, x)(a.double(), x.double()).to(a.dtype)
 
 
 def gammainc(input, other, *, out=None):
     """The regularised lower incomplete gamma function P(a, x). It has gradients by both (PyTorch: by x alone)."""
-    return _apply(lambda a, x: _tails(a, x)[0], [_by_shape, _gamma_slope], input, other, out=out)
+    return _apply(_tails(0, input, other), [_by_shape, _gamma_slope], input, other, out=out)
 
 
 def gammaincc(input, other, *, out=None):
     """The regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x)."""
     derivatives = [lambda a, x: -_by_shape(a, x), lambda a, x: -_gamma_slope(a, x)]
-    return _apply(lambda a, x: _tails(a, x)[1], derivatives, input, other, out=out)
+    return _apply(_tails(1, input, other), derivatives, input, other, out=out)
 
 
 # Bessel functions.
@@ -433,13 +448,13 @@ def scaled_modified_bessel_k1(input, *, out=None):
     return _apply(_k1e, [derivative], input, out=out)
 
 
-_BACKWARD_FROM = 90  # where Miller's recurrence starts, for arguments up to 25
+_BACKWARD_FROM = 72  # where Miller's recurrence starts, for arguments up to 25: J₇₂(25) is 1e-25
 
 
-def _bessel_by_recurrence(x):
-    """J₀, J₁, Y₀, Y₁ of 0 < x <= 25: all J by Miller's backward recurrence, then Neumann's series for Y₀.
+def _bessel_by_recurrence(x, second_kind):
+    """J₀, J₁ and if wanted Y₀, Y₁ of 0 < x <= 25: all J by Miller's backward recurrence, then Neumann's series for Y₀.
 
-    Y₁ follows from the Wronskian's place: Y₁ = -dY₀/dx, term by term.
+    Y₁ = -dY₀/dx, term by term.
     """
     upper, here = _core.zeros_like(x), _core.full_like(x, 1e-300)
     norm = even = odd = _core.zeros_like(x)
@@ -448,19 +463,22 @@ def _bessel_by_recurrence(x):
         below = n * inverse * here - upper  # Jₙ₋₁
         upper, here = here, below
         m = n - 1
+        k = m // 2
         if m % 2 == 0:
             norm = norm + (2 * here if m else here)
-            if m:
-                k = m // 2
+            if m and second_kind:
                 even = even + (-1) ** k / k * here
-        elif m > 1:
-            k = m // 2  # of J₂ₖ₊₁
+        elif m > 1 and second_kind:  # J₂ₖ₊₁
             odd = odd + (-1) ** k * (2 * k + 1) / (k * (k + 1)) * here
-        large = here.abs() > 1e250
-        if large.any():
-            scale = _core.where(large, 1e-250, _core.ones_like(x))
-            upper, here, norm, even, odd = (value * scale for value in (upper, here, norm, even, odd))
-    J0, J1, even, odd = here / norm, upper / norm, even / norm, odd / norm
+        if n % 6 == 0:
+            large = here.abs() > 1e200  # from 1e-8 on, six steps grow it by less than 1e62
+            if large.any():
+                scale = _core.where(large, 1e-250, _core.ones_like(x))
+                upper, here, norm, even, odd = (value * scale for value in (upper, here, norm, even, odd))
+    J0, J1 = here / norm, upper / norm
+    if not second_kind:
+        return J0, J1
+    even, odd = even / norm, odd / norm
     logarithm = (x / 2).log() + 0.5772156649015329
     Y0 = 2 / math.pi * (logarithm * J0 - 2 * even)
     Y1 = 2 / math.pi * (-J0 / x + (logarithm - 1) * J1 - odd)
@@ -489,14 +507,16 @@ def _bessel_asymptotic(order, x):
 
 
 def _bessel(index, order):
-    near = lambda x: _bessel_by_recurrence(x)[index]  # noqa: E731
+    near = lambda x: _bessel_by_recurrence(x, index >= 2)[index]  # noqa: E731
     far = lambda x: _bessel_asymptotic(order, x)[index // 2]  # noqa: E731
     if index >= 2:
         pole = lambda x: _core.full_like(x, -math.inf)  # noqa: E731
+        tiny = lambda x: 2 / math.pi * (-1 / x if order else (x / 2).log() + 0.5772156649015329)  # noqa: E731
         return lambda x: _choose(
             x,
             (x == 0, pole),
-            ((x > 0) & (x <= 25), near),
+            ((x > 0) & (x < 1e-8), tiny),
+            ((x >= 1e-8) & (x <= 25), near),
             ((x > 25) & x.isfinite(), far),
             (x == math.inf, lambda x: _core.zeros_like(x)),
         )

@@ -48,8 +48,8 @@ class Normal(ExponentialFamily):
         return self.loc + noise * self.scale
 
     def log_prob(self, value):
-        away = self._checked(value) - self.loc
-        return -(away**2) / (2 * self.variance) - self.scale.log() - math.log(math.sqrt(2 * math.pi))
+        away = (self._checked(value) - self.loc) / self.scale
+        return -0.5 * away * away - self.scale.log() - math.log(math.sqrt(2 * math.pi))
 
     def cdf(self, value):
         return 0.5 * (1 + ((self._checked(value) - self.loc) / (self.scale * math.sqrt(2))).erf())
