@@ -268,6 +268,20 @@ def test_beta_samples_move_along_their_quantile():
         assert moves.tolist() == pytest.approx(expected.tolist(), rel=1e-7)
 
 
+def test_slopes_in_single_precision_are_rounded_ones_of_double():
+    rustnn.manual_seed(24)
+    a, b = (rustnn.exp(rustnn.randn(2, 3000, dtype=rustnn.float64) * 3)).float().clamp(1e-3, 1e6)
+    for x, slope in (
+        (rustnn._standard_gamma(a), lambda x, a, b: rustnn._standard_gamma_grad(a, x)),
+        (D.Beta(a, b).sample().clamp(1e-6, 1 - 1e-6), lambda x, a, b: rustnn._dirichlet_grad(x, a, a + b)),
+    ):
+        single, double = slope(x, a, b), slope(x.double(), a.double(), b.double())
+        assert single.dtype is rustnn.float32
+        # a + b is rounded before it is passed.
+        assert ((single / double - 1).abs() < 3e-6).double().mean().item() > 0.98
+        assert rustnn.allclose(single.double(), double, rtol=1e-2)
+
+
 def test_dirichlet_samples_have_the_moments_and_gradients_of_their_margins():
     rustnn.manual_seed(9)
     concentration = t(0.5, 1.5, 3.0).requires_grad_()
