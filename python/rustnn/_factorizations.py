@@ -56,7 +56,7 @@ def _on_cpu(function):
 
 def _flat(matrices):
     """A batch with one leading dimension."""
-    return matrices.reshape(-1, *matrices.shape[-2:]) if 0 not in matrices.shape else None
+    return matrices.reshape(-1, *matrices.shape[-2:])
 
 
 @_on_cpu

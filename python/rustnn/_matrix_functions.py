@@ -62,7 +62,7 @@ def cholesky(input, upper=False, *, out=None):
     linalg._check_computed("cholesky_cpu", input)
     L, info = linalg._cholesky_ex("cholesky", input, upper)
     linalg._raise_if_not_positive("cholesky", info)
-    return linalg._into("cholesky", L, out)
+    return linalg._cast_into("cholesky", L, out)
 
 
 def _check_square(A):
@@ -103,7 +103,7 @@ def cholesky_solve(input, input2, upper=False, *, out=None):
             raise RuntimeError(f"{shown} should have at least 2 dimensions, but has {tensor.dim()} dimensions instead")
     _check_right_side("cholesky_solve", input, input2)
     linalg._check_computed("cholesky_solve_cpu", input)
-    return linalg._into("cholesky_solve", _by_cholesky(input, input2, upper), out)
+    return linalg._cast_into("cholesky_solve", _by_cholesky(input, input2, upper), out)
 
 
 def cholesky_inverse(input, upper=False, *, out=None):
@@ -119,7 +119,7 @@ def cholesky_inverse(input, upper=False, *, out=None):
             "cholesky_inverse", _core.where(zero.any(-1), zero.int().argmax(-1) + 1, 0).to(_core.int32)
         )
     unit = linalg._unit_like(input, input.size(-1)).expand(input.shape)
-    return linalg._into("cholesky_inverse", _by_cholesky(unit, input, upper), out)
+    return linalg._cast_into("cholesky_inverse", _by_cholesky(unit, input, upper), out)
 
 
 def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False, *, out=None):
@@ -217,7 +217,7 @@ def geqrf(input, *, out=None):
     if input.dim() < 2:
         raise RuntimeError("torch.geqrf: input must have at least 2 dimensions.")
     linalg._check_computed("geqrf_cpu", input)
-    return linalg._named("geqrf", _Householder.apply(input), out)
+    return linalg._named("geqrf", _Householder.apply(input), out, "torch.geqrf")
 
 
 def orgqr(input, input2, *, out=None):
@@ -253,6 +253,12 @@ def ormqr(input, input2, input3, left=True, transpose=False, *, out=None):
             f"torch.ormqr: Expected other to have the same number of dimensions as input, but got other.ndim equal to "
             f"{C.dim()} and input.ndim is equal to {A.dim()}"
         )
+    for shown, shape in (("tau", tau.shape[:-1]), ("other", C.shape[:-2])):
+        if shape != A.shape[:-2]:
+            raise RuntimeError(
+                f"torch.ormqr: Expected batch dimensions of {shown} to be equal to input.shape[:-2], but got "
+                f"{list(shape)}"
+            )
     if tau.dtype is not A.dtype or C.dtype is not A.dtype:
         other = "tau" if tau.dtype is not A.dtype else "other"
         got = tau.dtype if other == "tau" else C.dtype

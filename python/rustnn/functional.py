@@ -1,7 +1,10 @@
 """Functions of ``torch``'s top level that compose ops."""
 
+from math import prod
+
 from . import _core
 from ._core import Tensor
+from ._tensor import _kind
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor"]
 
@@ -142,12 +145,11 @@ def tensordot(a, b, dims=2, out=None):
             )
     rest_a = [d for d in range(a.dim()) if d not in first]
     rest_b = [d for d in range(b.dim()) if d not in second]
-    count = 1
-    for d in first:
-        count *= a.shape[d]
-    left = a.permute(rest_a + first).reshape(-1, count) if count else a.new_zeros(1, 0)
-    right = b.permute(second + rest_b).reshape(count, -1)
-    result = left.mm(right).reshape([a.shape[d] for d in rest_a] + [b.shape[d] for d in rest_b])
+    shape_a, shape_b = [a.shape[d] for d in rest_a], [b.shape[d] for d in rest_b]
+    count = prod(a.shape[d] for d in first)
+    left = a.permute(rest_a + first).reshape(prod(shape_a), count)
+    right = b.permute(second + rest_b).reshape(count, prod(shape_b))
+    result = left.mm(right).reshape(shape_a + shape_b)
     return result if out is None else out.copy_(result)
 
 
@@ -501,7 +503,15 @@ def kron(input, other, *, out=None):
     left = [size for m in a.shape for size in (m, 1)]
     right = [size for n in b.shape for size in (1, n)]
     result = (a.reshape(left) * b.reshape(right)).reshape(sizes)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    if out is None:
+        return result
+    from .linalg import _into
+
+    if not _core.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {_kind(result.dtype)} can't be cast to the desired output type {_kind(out.dtype)}"
+        )
+    return _into("kron", result.to(out.dtype), out)
 
 
 def vdot(input, other):

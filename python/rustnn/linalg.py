@@ -93,8 +93,9 @@ def _dtype_name(dtype):
     return _DTYPE_NAMES.get(dtype, str(dtype).removeprefix("torch.").replace("int32", "int"))
 
 
-def _into(name, result, out):
-    """The result, in ``out`` if that is given, which is resized to fit."""
+def _into(name, result, out, message=None):
+    """The result, in ``out`` if that is given, which is resized to fit; its dtype must be the result's, or ``message``
+    says that it is not."""
     if out is None:
         return result
     if result.requires_grad or out.requires_grad:
@@ -104,7 +105,9 @@ def _into(name, result, out):
         )
     if out.dtype is not result.dtype:
         raise RuntimeError(
-            f"Expected out tensor to have dtype {_dtype_name(result.dtype)}, but got {_dtype_name(out.dtype)} instead"
+            message
+            or f"Expected out tensor to have dtype {_dtype_name(result.dtype)}, but got {_dtype_name(out.dtype)} "
+            "instead"
         )
     if out.shape != result.shape:
         if out.numel():
@@ -116,16 +119,33 @@ def _into(name, result, out):
                 stacklevel=3,
             )
         out.resize_(result.shape)
-    return out.copy_(result)
+    return out.copy_(result) if result.numel() else out
 
 
-def _named(name, results, out=None):
-    """The named tuple of several results, in the tensors of ``out`` if they are given."""
+def _cast_into(name, result, out, part="result"):
+    """As :func:`_into`, into any dtype of the same kind."""
+    if out is None:
+        return result
+    if not _core.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"{name}: Expected {part} to be safely castable from {_kind(result.dtype)} dtype, but got {part} with "
+            f"dtype {_kind(out.dtype)}"
+        )
+    return _into(name, result.to(out.dtype), out)
+
+
+def _named(name, results, out=None, cast_as=None):
+    """The named tuple of several results, in the tensors of ``out`` if they are given: of any dtype of the same kind
+    for the function ``cast_as``."""
     if out is None:
         return getattr(return_types, name)(results)
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
-    filled = [_into(name, result, target) for result, target in zip(results, out, strict=True)]
+    into = _into
+    if cast_as is not None:
+        parts = iter(_FIELDS[name].split())
+        into = lambda _, result, target: _cast_into(cast_as, result, target, next(parts))  # noqa: E731
+    filled = [into(name, result, target) for result, target in zip(results, out, strict=True)]
     return getattr(return_types, name + "_out")(filled)
 
 
@@ -448,18 +468,19 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
         raise RuntimeError(f"{name}: pivots should be a Tensor of scalar type torch.int32")
     _check_square(f"torch.{name}", LU)
     _check_matrix(name, B, "B")
-    if pivots.dim() == 0 or pivots.size(-1) != LU.size(-1):
+    n = LU.size(-1)
+    if pivots.dim() == 0 or pivots.size(-1) != n:
         raise RuntimeError(f"{name}: Number of pivots per batch should be same as the dimension of the matrix")
     if pivots.shape[:-1] != LU.shape[:-2]:
         raise RuntimeError(
             f"{name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
             f"{list(pivots.shape)} instead"
         )
-    if pivots.numel() and not bool(((pivots >= 1) & (pivots <= LU.size(-2))).all()):
-        raise RuntimeError(
-            "Pivots given to lu_solve must all be smaller or equal to LU.size(-2). Did you properly pass the result of "
-            "lu_factor?"
-        )
+    for wrong, bound in ((pivots < 1, "greater or equal to 1"), (pivots > n, "smaller or equal to LU.size(-2)")):
+        if wrong.any():
+            raise RuntimeError(
+                f"Pivots given to lu_solve must all be {bound}. Did you properly pass the result of lu_factor?"
+            )
     factorization, B = _check_system(name, LU, B, left)
     _check_computed("lu_solve_cpu", LU)
     order = factors.permutation(pivots, LU.size(-1)).expand(*factorization.shape[:-1])
@@ -636,9 +657,7 @@ class _Slogdet(Function):
     @staticmethod
     def forward(ctx, A):
         ctx.save_for_backward(A)
-        sign, logarithm = factors.slogdet(A)
-        ctx.mark_non_differentiable(sign)
-        return sign, logarithm
+        return factors.slogdet(A)
 
     @staticmethod
     def backward(ctx, _, dlogarithm):
@@ -696,7 +715,7 @@ def householder_product(input, tau, *, out=None):
     _check_computed("orgqr_cpu", A)
     V, T = _reflections(A, tau)
     Q = _unit_like(A, *A.shape[-2:]) - V @ (T @ V[..., : A.size(-1), :].mT)
-    return _into("linalg_householder_product", Q, out)
+    return _cast_into("torch.linalg.householder_product", Q, out)
 
 
 @_node("LinalgQrBackward0")
@@ -988,7 +1007,7 @@ def pinv(input, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     rtol = rcond if rcond is not None else rtol
     if hermitian:
         _check_square("linalg.eigh", A)
-    return _into("linalg_pinv", _Pinv.apply(A, atol, rtol, hermitian), out)
+    return _cast_into("linalg.pinv", _Pinv.apply(A, atol, rtol, hermitian), out)
 
 
 def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -1009,7 +1028,7 @@ def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=N
     A = A.detach()
     S = eigvalsh(A).abs() if hermitian else factors.singular_values(A)
     rank = (S > _tolerance(A, _greatest(S), atol, rtol).unsqueeze(-1)).sum(-1)
-    return _into("linalg_matrix_rank", rank if out is None else rank.to(out.dtype), out)
+    return _cast_into("torch.linalg.matrix_rank", rank, out)
 
 
 @_node("LinalgLstsqBackward0")
@@ -1051,7 +1070,7 @@ def lstsq(input, b, rcond=None, *, driver=None, out=None):
 
     Args:
         input: A, (*, m, n). b: B, (*, m, k), or vectors (*, m).
-        rcond: singular values up to rcond · the greatest count for zero; by default max(m, n) ε.
+        rcond: singular values up to rcond · the greatest count for zero; by default max(m, n) ε; ε if it is negative.
         driver: "gelsy" (default), "gels", "gelsd" or "gelss", which say what is returned; all are computed from
             singular values.
     Returns: ``solution`` (*, n, k); ``residuals`` (*, k), the sums of squares that are left, if m > n, all ranks are n
@@ -1084,9 +1103,15 @@ def lstsq(input, b, rcond=None, *, driver=None, out=None):
         raise RuntimeError("This function doesn't handle types other than float and double")
     is_vector = B.dim() + 1 == A.dim()
     A, B = _same_batches(A, B.unsqueeze(-1) if is_vector else B)
+    if rcond is not None:
+        # As LAPACK's drivers read it: no use, or that of rounding, where it would make no sense.
+        if driver == "gels":
+            rcond = None
+        elif rcond < 0 or (driver == "gelsd" and not 0 < rcond < 1):
+            rcond = _epsilon(A)
     X, rank, S = _LeastSquares.apply(A, B, rcond, driver == "gels")
     m, n = A.shape[-2:]
-    residuals = A.new_empty(0)
+    residuals = X.reshape(-1)[:0]
     if m > n and n and driver != "gelsy" and bool((rank == n).all()):
         residuals = (A @ X - B).square().sum(-2)
     if is_vector:
@@ -1095,7 +1120,7 @@ def lstsq(input, b, rcond=None, *, driver=None, out=None):
         rank = _core.empty(0, dtype=_core.int64, device=A.device)
     if driver in ("gels", "gelsy"):
         S = A.new_empty(0)
-    return _named("linalg_lstsq", (X, residuals, rank, S), out)
+    return _named("linalg_lstsq", (X, residuals, rank, S), out, "torch.linalg.lstsq")
 
 
 @_numpy_names
@@ -1152,7 +1177,8 @@ def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, ou
     if dtype is not None and not dtype.is_floating_point:
         raise RuntimeError(f"{name}: dtype should be floating point or complex, but got {_kind(dtype)}")
     if ord == "fro":
-        return vector_norm(A, 2, [rows, columns], keepdim, dtype=dtype, out=out)
+        result = vector_norm(A, 2, [rows, columns], keepdim, dtype=dtype)
+        return _into("linalg_vector_norm", result, out, _norm_message(name, result, out))
     A = A if dtype is None else A.to(dtype)
     if ord in ("nuc", 2, -2):
         S = svdvals(A.movedim((rows, columns), (-2, -1)))
@@ -1164,7 +1190,11 @@ def matrix_norm(input, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, ou
         summed, kept = (columns, rows) if abs(ord) == math.inf else (rows, columns)
         sums = _core._vector_norm(A, 1.0, summed, keepdim)
         result = _extreme(sums, ord, kept if keepdim else kept - (kept > summed), keepdim)
-    return _into("linalg_matrix_norm", result, out)
+    return _into("linalg_matrix_norm", result, out, _norm_message(name, result, out))
+
+
+def _norm_message(name, result, out):
+    return out is not None and f"{name} expected out tensor dtype {_kind(result.dtype)} but got: {_kind(out.dtype)}"
 
 
 def _extreme(values, ord, dim, keepdim):
@@ -1194,15 +1224,17 @@ def norm(input, ord=None, dim=None, keepdim=False, *, dtype=None, out=None):
     dims = [dim] if isinstance(dim, int) else dim
     if dims is not None and len(dims) not in (1, 2):
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
-    if ord is None:
-        return vector_norm(A, 2, dims, keepdim, dtype=dtype, out=out)
-    if dims is None and A.dim() not in (1, 2):
+    if ord is not None and dims is None and A.dim() not in (1, 2):
         raise RuntimeError(
             f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.dim()}D."
         )
-    if isinstance(ord, str) or len(dims if dims is not None else A.shape) == 2:
-        return matrix_norm(A, ord, (-2, -1) if dims is None else dims, keepdim, dtype=dtype, out=out)
-    return vector_norm(A, ord, dims, keepdim, dtype=dtype, out=out)
+    if ord is None:
+        result = vector_norm(A, 2, dims, keepdim, dtype=dtype)
+    elif isinstance(ord, str) or len(dims if dims is not None else A.shape) == 2:
+        result = matrix_norm(A, ord, (-2, -1) if dims is None else dims, keepdim, dtype=dtype)
+    else:
+        result = vector_norm(A, ord, dims, keepdim, dtype=dtype)
+    return _into("linalg_norm", result, out, _norm_message("linalg.norm", result, out))
 
 
 def cond(input, p=None, *, out=None):
@@ -1220,22 +1252,18 @@ def cond(input, p=None, *, out=None):
             result = S.new_zeros(S.shape[:-1])
         else:
             result = S[..., 0] / S[..., -1] if p != -2 else S[..., -1] / S[..., 0]
-        return _into("linalg_cond", result, out)
+        return _cast_into("linalg.cond", result, out)
     if p in (1, -1, math.inf, -math.inf):
         _check_square(f"linalg.cond(ord={p:g})", A)
     if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
     if not A.numel():
-        return _into("linalg_cond", A.new_zeros(A.shape[:-2]), out)
+        return _cast_into("linalg.cond", A.new_zeros(A.shape[:-2]), out)
     inverse, info = _inv_ex(A)
-    inverse = _core.where((info != 0)[..., None, None], math.inf, inverse)
-    if p == "nuc":
-        # Singular values need finite elements.
-        regular = _core.where((info != 0)[..., None, None], 0.0, inverse)
-        other = _core.where(info != 0, math.inf, matrix_norm(regular, p))
-    else:
-        other = matrix_norm(inverse, p)
-    return _into("linalg_cond", matrix_norm(A, p) * other, out)
+    singular = info != 0
+    inverse = _core.where(singular[..., None, None], 0.0, inverse)  # of which a norm is finite
+    product = matrix_norm(A, p) * matrix_norm(inverse, p)
+    return _cast_into("linalg.cond", _core.where(singular, math.inf, product), out)
 
 
 # Functions of matrices, products, and systems of tensors.
@@ -1282,6 +1310,8 @@ def matrix_power(input, n, *, out=None):
         A = A @ A if n else A
     if result is None:
         result = _unit_like(A, A.size(-1)).expand(A.shape).clone()
+        if A.requires_grad:
+            result = result + A.reshape(-1)[:0].sum()  # a gradient of zeros, as of any power
     return _into("linalg_matrix_power", result.clone() if result is A and out is None else result, out)
 
 
@@ -1318,7 +1348,11 @@ def multi_dot(tensors, *, out=None):
         result = result.squeeze(0)
     if tensors[-1].dim() == 1:
         result = result.squeeze(-1)
-    return _into("linalg_multi_dot", result, out)
+    message = None
+    if out is not None:
+        wanted, got = _dtype_name(result.dtype), _dtype_name(out.dtype)
+        message = f"multi_dot(): expected out tensor to have dtype {wanted} but got {got}"
+    return _into("linalg_multi_dot", result, out, message)
 
 
 def _product(matrices):
@@ -1356,7 +1390,7 @@ def tensorinv(input, ind=2, *, out=None):
         )
     inverse, info = _inv_ex(A.reshape(rows, columns))
     _raise_if_no_inverse("inv", info)
-    return _into("linalg_tensorinv", inverse.reshape(*A.shape[ind:], *A.shape[:ind]), out)
+    return _cast_into("tensorinv", inverse.reshape(*A.shape[ind:], *A.shape[:ind]), out)
 
 
 def tensorsolve(input, other, dims=None, *, out=None):
@@ -1371,7 +1405,7 @@ def tensorsolve(input, other, dims=None, *, out=None):
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), "
             f"but got {columns} != {rows}"
         )
-    return _into("linalg_tensorsolve", solve(A.reshape(rows, columns), B.reshape(-1)).reshape(shape), out)
+    return _cast_into("tensorsolve", solve(A.reshape(rows, columns), B.reshape(-1)).reshape(shape), out)
 
 
 def vander(x, N=None):
@@ -1380,7 +1414,8 @@ def vander(x, N=None):
         raise RuntimeError(
             f"linalg.vander supports floating point, complex, and integer tensors, but got {_kind(x.dtype)}"
         )
-    N = (x.size(-1) if x.dim() else 1) if N is None else N
+    x = x if x.dim() else x.reshape(1)
+    N = x.size(-1) if N is None else N
     if N <= 1:
         raise RuntimeError("N must be greater than 1.")
     powers = x.unsqueeze(-1).expand(*x.shape, N - 1).cumprod(-1)
