@@ -11,7 +11,6 @@ from .categorical import Categorical
 from .cauchy import Cauchy
 from .continuous_bernoulli import ContinuousBernoulli
 from .dirichlet import Dirichlet
-from .distribution import Distribution
 from .exp_family import ExponentialFamily
 from .exponential import Exponential
 from .gamma import Gamma
@@ -39,10 +38,12 @@ _KL_MEMOIZE = {}
 def register_kl(type_p, type_q):
     """A decorator: the function computes the divergence of a ``type_p`` from a ``type_q``.
 
-    Raises: TypeError for what is no class of distributions.
+    They need not be of :class:`Distribution`: other libraries' bases stand for what those adopt.
+
+    Raises: TypeError for what is no class.
     """
     for name, kind in (("type_p", type_p), ("type_q", type_q)):
-        if not (isinstance(kind, type) and issubclass(kind, Distribution)):
+        if not isinstance(kind, type):
             raise TypeError(f"Expected {name} to be a Distribution subclass but got {kind}")
 
     def register(function):
@@ -58,7 +59,12 @@ def _dispatch_kl(type_p, type_q):
     matches = [(p, q) for p, q in _KL_REGISTRY if issubclass(type_p, p) and issubclass(type_q, q)]
     if not matches:
         return NotImplemented
-    far = lambda match: (type_p.__mro__.index(match[0]), type_q.__mro__.index(match[1]))  # noqa: E731
+
+    def far(match):
+        """How many bases away each class is; a class that only counts as a base is the farthest."""
+        lines = type_p.__mro__, type_q.__mro__
+        return tuple(line.index(kind) if kind in line else len(line) for line, kind in zip(lines, match, strict=True))
+
     left, right = min(matches, key=far), min(matches, key=lambda match: far(match)[::-1])
     if _KL_REGISTRY[left] is not _KL_REGISTRY[right]:
         warnings.warn(
