@@ -403,6 +403,16 @@ def test_results_go_into_tensors_given():
         linalg.inv(A.requires_grad_(), out=out)
 
 
+def test_inference_records_nothing():
+    A = positive(2, 3, 3).requires_grad_()
+    functions = [linalg.inv, linalg.det, linalg.slogdet, linalg.cholesky, linalg.qr, linalg.svd, linalg.eigh, linalg.lu,
+                 linalg.pinv, linalg.matrix_exp, linalg.matrix_rank]  # fmt: skip
+    with rustnn.inference_mode():
+        for function in functions:
+            result = function(A.clone())
+            assert not (result[0] if isinstance(result, tuple) else result).requires_grad
+
+
 def test_named_results_survive_a_copy():
     import copy
 

@@ -202,7 +202,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
 
 
 @linalg._node("GeqrfBackward0")
-class _Householder(linalg.Function):
+class _Householder(linalg._Differentiable):
     @staticmethod
     def forward(ctx, A):
         return factors.householder(A)

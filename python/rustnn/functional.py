@@ -739,12 +739,6 @@ def lcm(input, other, *, out=None):
     return result if out is None else out.copy_(result)
 
 
-def _kind(dtype):
-    from ._tensor import _kind as name
-
-    return name(dtype)
-
-
 def gradient(input, *, spacing=1, dim=None, edge_order=1):
     """Derivatives along dimensions by second-order differences, of first or second order at the edges.
 

@@ -16,7 +16,7 @@ from . import _core, return_types
 from . import _factorizations as factors
 from ._core import Tensor
 from ._tensor import _kind
-from .autograd.function import Function
+from .autograd.function import Function, FunctionCtx
 
 __all__ = """
     LinAlgError cholesky cholesky_ex cond cross det diagonal eig eigh eigvals eigvalsh householder_product inv inv_ex
@@ -243,6 +243,16 @@ def _raise_if_singular(name, info):
         raise LinAlgError(f"{name}:{failure[0]} The solver failed because the input matrix is singular.")
 
 
+class _Differentiable(Function):
+    """A :class:`Function` that is its forward alone where nothing is to be recorded."""
+
+    @classmethod
+    def apply(cls, *args):
+        if _core.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            return super().apply(*args)
+        return cls.forward(FunctionCtx(), *args)
+
+
 def _node(name):
     """Name the node of a :class:`Function` in the graph as PyTorch does."""
 
@@ -261,7 +271,7 @@ def _unit_like(A, rows, columns=None):
 
 
 @_node("LinalgSolveTriangularBackward0")
-class _SolveTriangular(Function):
+class _SolveTriangular(_Differentiable):
     @staticmethod
     def forward(ctx, A, B, upper, unit):
         X = factors.triangular(A, B, upper=upper, unit=unit)
@@ -304,7 +314,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
 
 
 @_node("LinalgCholeskyExBackward0")
-class _Cholesky(Function):
+class _Cholesky(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         L, info = factors.cholesky(A)
@@ -357,7 +367,7 @@ def cholesky_ex(input, *, upper=False, check_errors=False, out=None):
 
 
 @_node("LinalgLuFactorExBackward0")
-class _LU(Function):
+class _LU(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         LU, pivots, info = factors.lu(A)
@@ -496,7 +506,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
 
 
 @_node("LinalgSolveExBackward0")
-class _Solve(Function):
+class _Solve(_Differentiable):
     @staticmethod
     def forward(ctx, A, B):
         X, info = factors.solve(A, B)
@@ -554,7 +564,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 @_node("LinalgInvExBackward0")
-class _Inverse(Function):
+class _Inverse(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         inverse, info = factors.solve(A, _unit_like(A, A.size(-1)).expand(A.shape))
@@ -607,7 +617,7 @@ def _cofactors(A):
 
 
 @_node("LinalgDetBackward0")
-class _Det(Function):
+class _Det(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         LU, pivots, _ = factors.lu(A)
@@ -653,7 +663,7 @@ def det(A, *, out=None):
 
 
 @_node("LinalgSlogdetBackward0")
-class _Slogdet(Function):
+class _Slogdet(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         ctx.save_for_backward(A)
@@ -719,7 +729,7 @@ def householder_product(input, tau, *, out=None):
 
 
 @_node("LinalgQrBackward0")
-class _QR(Function):
+class _QR(_Differentiable):
     @staticmethod
     def forward(ctx, A, mode):
         m, n = A.shape[-2:]
@@ -792,7 +802,7 @@ def qr(A, mode="reduced", *, out=None):
 
 
 @_node("LinalgEighBackward0")
-class _Eigh(Function):
+class _Eigh(_Differentiable):
     @staticmethod
     def forward(ctx, A, UPLO):
         L, V = factors.eigh(A, UPLO=UPLO)
@@ -865,7 +875,7 @@ def eigvals(input, *, out=None):
 
 
 @_node("LinalgSvdBackward0")
-class _SVD(Function):
+class _SVD(_Differentiable):
     @staticmethod
     def forward(ctx, A, full_matrices):
         U, S, Vh = factors.svd(A, full_matrices=full_matrices)
@@ -960,7 +970,7 @@ def _greatest(values):
 
 
 @_node("LinalgPinvBackward0")
-class _Pinv(Function):
+class _Pinv(_Differentiable):
     @staticmethod
     def forward(ctx, A, atol, rtol, hermitian):
         if hermitian:
@@ -1032,7 +1042,7 @@ def matrix_rank(input, tol=None, hermitian=False, *, atol=None, rtol=None, out=N
 
 
 @_node("LinalgLstsqBackward0")
-class _LeastSquares(Function):
+class _LeastSquares(_Differentiable):
     @staticmethod
     def forward(ctx, A, B, rcond, rank_needed):
         U, S, Vh = factors.svd(A, full_matrices=False)
@@ -1270,7 +1280,7 @@ def cond(input, p=None, *, out=None):
 
 
 @_node("LinalgMatrixExpBackward0")
-class _MatrixExp(Function):
+class _MatrixExp(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         ctx.save_for_backward(A)
@@ -1452,7 +1462,7 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     return A.diagonal(offset, dim1, dim2)
 
 
-class _LDL(Function):
+class _LDL(_Differentiable):
     @staticmethod
     def forward(ctx, A):
         LD, pivots, info = factors.ldl(A)
@@ -1496,7 +1506,7 @@ def ldl_factor_ex(input, *, hermitian=False, check_errors=False, out=None):
     return _named("linalg_ldl_factor_ex", (LD, pivots, info), out)
 
 
-class _LDLSolve(Function):
+class _LDLSolve(_Differentiable):
     @staticmethod
     def forward(ctx, LD, pivots, B):
         ctx.save_for_backward(LD, pivots)
