@@ -368,3 +368,12 @@ def test_overrides_are_found_and_called():
         return x + x
 
     assert doubled(plain[0]).item() == 2 and doubled(own) == "doubled"
+
+
+def test_names_that_annotations_and_marks_of_other_libraries_need_are_there():
+    from rustnn._jit_internal import _copy_to_script_wrapper, export
+    from rustnn.serialization import MAP_LOCATION, FileLike
+
+    assert isinstance("cpu", MAP_LOCATION) and isinstance(rustnn.device("cpu"), MAP_LOCATION)
+    assert isinstance("a.pt", FileLike) and not isinstance(3, FileLike)
+    assert _copy_to_script_wrapper(len) is len and export(len) is len

@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import contextmanager
 from enum import Enum
 
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 DEFAULT_PROTOCOL = 2
+
+# Types of arguments, which other libraries' annotations name.
+FileLike = str | os.PathLike | io.IOBase
+MAP_LOCATION = Callable | _core.device | str | dict | None
 
 # ---- what may be named -----------------------------------------------------------------------------------------------
 
