@@ -245,6 +245,7 @@ def test_of_many_solutions_the_shortest_is_found():
     A = rustnn.tensor([[1.0, 1.0]])
     assert linalg.lstsq(A, rustnn.tensor([[2.0]])).solution.flatten().tolist() == pytest.approx([1.0, 1.0])
     assert linalg.lstsq(rustnn.zeros(0, 3), rustnn.zeros(0, 2)).solution.tolist() == [[0.0] * 2] * 3
+    assert linalg.lstsq(rustnn.zeros(2, 3, 0), rustnn.ones(2, 3, 1), driver="gelsd").residuals.tolist() == [[3.0]] * 2
 
 
 def test_exponentials_of_matrices(numpy_or_not):

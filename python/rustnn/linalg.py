@@ -1122,7 +1122,7 @@ def lstsq(input, b, rcond=None, *, driver=None, out=None):
     X, rank, S = _LeastSquares.apply(A, B, rcond, driver == "gels")
     m, n = A.shape[-2:]
     residuals = X.reshape(-1)[:0]
-    if m > n and n and driver != "gelsy" and bool((rank == n).all()):
+    if m > n and driver != "gelsy" and bool((rank == n).all()):
         residuals = (A @ X - B).square().sum(-2)
     if is_vector:
         X = X.squeeze(-1)
