@@ -125,8 +125,8 @@ fn weights_are_set_by_name() {
 fn wrong_inputs_are_errors_that_name_them() {
     let program = Program::load(golden("gpt_loss")).expect("a program");
     let ints = |shape: &[usize]| Tensor::new(&vec![1i64; shape.iter().product()], shape).expect("ints");
-    let floats = Tensor::new(&[1.0f32; 14], &[2, 7]).expect("floats");
-    let big = Tensor::new(&[99i64; 14], &[2, 7]).expect("ints");
+    let floats = Tensor::new(&[1.0f32; 14], [2, 7]).expect("floats");
+    let big = Tensor::new(&[99i64; 14], [2, 7]).expect("ints");
     for (inputs, word) in [
         (vec![], "takes 2 tensors, got 0"),
         (vec![ints(&[2, 7])], "got 1"),
@@ -160,7 +160,7 @@ fn with_metadata(change: impl Fn(&mut std::collections::BTreeMap<String, String>
 #[test]
 fn no_graph_panics() {
     let text = rustnn_io::load_safetensors(&golden("mlp")).expect("a file").metadata["program"].clone();
-    let x = Tensor::new(&[0.5f32; 8], &[2, 4]).expect("floats");
+    let x = Tensor::new(&[0.5f32; 8], [2, 4]).expect("floats");
     let attempt = |graph: String| {
         let file = with_metadata(|metadata| drop(metadata.insert("program".into(), graph.clone())));
         Program::from_bytes(file).map(|program| drop(program.forward(std::slice::from_ref(&x))))
@@ -179,7 +179,7 @@ fn no_graph_panics() {
 #[test]
 fn no_cut_or_changed_file_panics() {
     let bytes = std::fs::read(golden("mlp")).expect("a file");
-    let x = Tensor::new(&[0.5f32; 8], &[2, 4]).expect("floats");
+    let x = Tensor::new(&[0.5f32; 8], [2, 4]).expect("floats");
     for at in 0..bytes.len() {
         assert!(Program::from_bytes(bytes[..at].to_vec()).is_err(), "cut at {at}");
         for byte in [0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
