@@ -32,9 +32,10 @@ class ExportError(RuntimeError):
 def _unrecordable(what):
     """The exception for it, with the line of the program that asked for it. The recorder calls this."""
     package = os.path.dirname(__file__) + os.sep
-    frame = sys._getframe(1)
-    ours = frame.f_code.co_name if frame.f_code.co_filename.startswith(package) else None
+    frame, ours = sys._getframe(1), None
     while frame is not None and frame.f_code.co_filename.startswith(package):
+        if frame.f_code.co_filename != __file__:
+            ours = frame.f_code.co_qualname  # in the end what the program called
         frame = frame.f_back
     message = f"export: {what}" + (f"\n  in {ours}() of rustnn, called by" if ours else "")
     if frame is not None:
