@@ -26,10 +26,10 @@ DRIVER := $(VENV)/.vulkan-driver
 export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
 
-.PHONY: help setup build train test examples parity lint check stubs docs bench
+.PHONY: help setup build train test examples parity lint check stubs docs bench bench-rust
 
 help: ## Lists the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(TOOLS) $(DRIVER) ## Makes .venv with the tools that building and testing need; as root, a Vulkan driver for the GPU tests.
 
@@ -67,6 +67,10 @@ docs: $(MODULE) $(DOC_TOOLS) ## Builds the site into site/.
 
 bench: $(MODULE) $(TORCH) ## Measures rustnn against PyTorch and writes the ratio table into benches/README.md.
 	$(PARITY_PYTHON) benches/compare.py $(ARGS)
+
+bench-rust: ## Measures the Rust crate against candle and burn and writes the ratio table into benches/README.md.
+	cd benches/rust && cargo bench
+	$(PYTHON3) benches/rust/table.py
 
 $(PYTHON):
 	$(PYTHON3) -m venv $(VENV)

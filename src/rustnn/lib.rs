@@ -22,6 +22,7 @@ extern crate self as rustnn;
 pub mod autograd;
 #[cfg(feature = "train")]
 pub mod data;
+mod device;
 mod error;
 pub mod export;
 #[cfg(feature = "train")]
@@ -36,6 +37,7 @@ pub mod random;
 mod tensor;
 pub mod threads;
 
+pub use device::with_device;
 pub use error::{Error, Mismatch, Result};
 pub use rustnn_tensor::{DType, Device, Element};
 pub use tensor::{Tensor, TensorOrNumber};
