@@ -368,3 +368,64 @@ def test_values_of_a_parameter_go_to_numpy_where_gradients_are_off():
         weight.numpy()
     with rustnn.no_grad():
         assert weight.numpy().tolist() == [1, 1]
+
+
+def test_arrays_of_numpy_and_tensors_make_tensors():
+    numpy = pytest.importorskip("numpy")
+    x, array = rustnn.ones(2), numpy.full(2, 3.0)
+    for made, values in (
+        (x + array, [4.0, 4.0]),
+        (x**array, [1.0, 1.0]),
+        (x // array, [0.0, 0.0]),
+        (x % array, [1.0, 1.0]),
+        (numpy.add(array, x), [4.0, 4.0]),
+        (numpy.sqrt(x), [1.0, 1.0]),
+        (x == array, [False, False]),
+        (array != x, [True, True]),
+    ):
+        assert isinstance(made, rustnn.Tensor) and made.tolist() == values
+    assert (x + array).dtype is rustnn.float64
+
+
+def test_a_factor_may_not_lift_the_result_out_of_its_kind():
+    whole = rustnn.ones(2, dtype=rustnn.int64)
+    for call in (
+        lambda: rustnn.add(whole, whole, alpha=0.5),
+        lambda: whole.sub(whole, alpha=0.5),
+        lambda: whole.add_(whole, alpha=0.5),
+    ):
+        with pytest.raises(RuntimeError, match="alpha must not be a floating point number"):
+            call()
+    with pytest.raises(RuntimeError, match="Boolean alpha only supported for Boolean results"):
+        rustnn.add(rustnn.ones(2), True, alpha=True)
+    with pytest.raises(RuntimeError, match="Integer division with addcdiv"):
+        rustnn.addcdiv(whole, whole, whole)
+    assert rustnn.addcdiv(rustnn.ones(2), rustnn.ones(2), whole, value=0.5).tolist() == [1.5, 1.5]
+
+
+def test_stacks_take_sequences_and_no_single_tensor():
+    for function in (rustnn.hstack, rustnn.vstack, rustnn.dstack, rustnn.column_stack):
+        with pytest.raises(TypeError, match="must be tuple of Tensors, not Tensor"):
+            function(rustnn.ones(2))
+    with pytest.raises(RuntimeError, match="non-empty TensorList"):
+        rustnn.meshgrid()
+
+
+def test_the_old_range_includes_its_end():
+    assert rustnn.range(0, 3).tolist() == [0, 1, 2, 3] and rustnn.range(1, 2, 0.5).tolist() == [1, 1.5, 2]
+    with pytest.raises(RuntimeError, match="inconsistent with step sign"):
+        rustnn.range(0, 3, -1)
+
+
+def test_kaisers_window_is_one_in_the_middle_and_small_at_the_ends():
+    window = rustnn.kaiser_window(5, periodic=False)
+    assert window.tolist() == window.flip(0).tolist() and window[2].item() == 1.0
+    assert window[0].item() == pytest.approx(5.2773e-05, rel=1e-3)
+    assert rustnn.kaiser_window(4).tolist() == pytest.approx(rustnn.kaiser_window(5, False)[:4].tolist())
+
+
+def test_pieces_end_at_the_indices_in_a_tensor():
+    parts = rustnn.tensor_split(rustnn.arange(5), rustnn.tensor([1, 3]))
+    assert [part.tolist() for part in parts] == [[0], [1, 2], [3, 4]]
+    assert len(rustnn.arange(5).tensor_split(rustnn.tensor([1]))) == 2
+    assert len(rustnn.arange(5).tensor_split(rustnn.tensor(3))) == 3

@@ -310,3 +310,58 @@ def test_a_linear_cross_entropy_is_that_of_the_logits():
     assert loss(x, target).item() == pytest.approx(F.cross_entropy(logits, target, label_smoothing=0.1).item())
     with pytest.raises(RuntimeError, match="ignore_index cannot be specified"):
         F.linear_cross_entropy(x, rustnn.ones(4, 3), rustnn.ones(5, 4), ignore_index=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: F.adaptive_max_pool2d(rustnn.ones(1, 1, 4, 4), (2, -1)), RuntimeError, "greater than or equal to 0"),
+        (lambda: F.adaptive_avg_pool1d(rustnn.ones(1, 1, 4), -1), RuntimeError, "greater than or equal to 0"),
+        (
+            lambda: F.max_unpool3d(rustnn.ones(1, 1, 1, 1, 2), rustnn.ones(1, 1, 1, 1, 1).long(), 1),
+            RuntimeError,
+            "Expected shape of indices",
+        ),
+        (lambda: F.max_unpool2d(rustnn.ones(2, 2), rustnn.ones(2, 2).long(), 2), RuntimeError, "should be a 3d or 4d"),
+        (lambda: F.max_unpool2d(rustnn.ones(1, 2, 2), rustnn.ones(1, 2, 2), 2), RuntimeError, "type int64"),
+        (lambda: F.pad(rustnn.ones(1, 0, 4), (1, 1), "reflect"), RuntimeError, "other non-zero dimensions"),
+        (lambda: F.pad(rustnn.ones(0, 4), (1, 1), "replicate"), RuntimeError, "other non-zero dimensions"),
+        (lambda: F.interpolate(rustnn.ones(1, 1, 2), size=2.5), TypeError, "expected size to be one of int"),
+        (
+            lambda: F.cross_entropy(rustnn.ones(2, 3), rustnn.ones(2, 3).long()),
+            RuntimeError,
+            "Expected floating point type for target",
+        ),
+        (lambda: F.nll_loss(rustnn.ones(2, 3), rustnn.ones(2, 1).long()), RuntimeError, "multi-target not supported"),
+        (
+            lambda: F.nll_loss(rustnn.ones(2, 3, 2, 2), rustnn.ones(2, 3).long()),
+            RuntimeError,
+            "only batches of spatial targets",
+        ),
+        (lambda: F.max_pool2d(rustnn.ones(4, 4), 2), RuntimeError, "non-empty 3D or 4D"),
+        (lambda: rustnn.nn.GRUCell(2, 3)(rustnn.ones(1, 4)), RuntimeError, "inconsistent input_size: got 4 expected 2"),
+        (
+            lambda: rustnn.nn.RNNCell(2, 3)(rustnn.ones(2, 2), rustnn.ones(1, 3)),
+            RuntimeError,
+            "Input batch size 2 doesn't match hidden0 batch size 1",
+        ),
+        (
+            lambda: rustnn.nn.LSTMCell(2, 3)(rustnn.ones(1, 2), (rustnn.ones(1, 3), rustnn.ones(1, 4))),
+            RuntimeError,
+            "hidden1 has inconsistent hidden_size: got 4, expected 3",
+        ),
+        (lambda: rustnn.nn.LSTMCell(2, 3)(rustnn.ones(1, 2), rustnn.ones(1, 3)), TypeError, "must be tuple of Tensors"),
+        (
+            lambda: F.fractional_max_pool2d(rustnn.ones(1, 1, 4, 4), 2, 2, _random_samples=rustnn.ones(1, 1, 3)),
+            RuntimeError,
+            "equals to 2; got 3",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_raise(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
+def test_none_keeps_a_length_in_adaptive_pools():
+    assert F.adaptive_max_pool2d(rustnn.ones(1, 1, 4, 5), (2, None)).shape == (1, 1, 2, 5)

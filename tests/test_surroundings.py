@@ -132,10 +132,66 @@ def test_compile_returns_what_it_is_given():
         rustnn.compile(net, mode="default", options={})
 
 
-def test_autocast_is_off_and_says_so():
-    with pytest.warns(UserWarning, match="Disabling autocast"), rustnn.autocast("cpu", dtype=rustnn.bfloat16):
-        assert not rustnn.is_autocast_enabled()
-        assert (rustnn.ones(2, 2) @ rustnn.ones(2, 2)).dtype is rustnn.float32
+def test_autocast_computes_products_in_halves_and_losses_in_float32():
+    layer, x = rustnn.nn.Linear(3, 2), rustnn.ones(4, 3)
+    conv = rustnn.nn.Conv2d(1, 1, 2)
+    with rustnn.autocast("cpu"):
+        assert rustnn.is_autocast_enabled("cpu") and rustnn.is_autocast_cpu_enabled()
+        out = layer(x)
+        assert out.dtype is (x @ x.T).dtype is conv(rustnn.ones(1, 1, 2, 2)).dtype is rustnn.bfloat16
+        assert (x + x).dtype is rustnn.float32 and rustnn.cat([out, x[:, :2]]).dtype is rustnn.float32
+        loss = rustnn.nn.functional.cross_entropy(out, rustnn.zeros(4, dtype=rustnn.int64))
+        assert loss.dtype is rustnn.float32
+        with rustnn.autocast("cpu", enabled=False):
+            assert layer(x).dtype is rustnn.float32
+        with rustnn.autocast("cpu", dtype=rustnn.float16):
+            assert layer(x).dtype is rustnn.float16 is rustnn.get_autocast_dtype("cpu")
+        assert (x.double() @ x.T.double()).dtype is rustnn.float64
+    loss.backward()
+    assert layer.weight.grad.dtype is rustnn.float32 and not rustnn.is_autocast_enabled("cpu")
+    assert rustnn.autocast("cpu")(layer)(x).dtype is rustnn.bfloat16 and layer(x).dtype is rustnn.float32
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_what_is_computed_again_is_computed_under_the_same_autocast(use_reentrant):
+    seen = []
+
+    def run(x):
+        seen.append(rustnn.get_autocast_dtype("cpu") if rustnn.is_autocast_enabled("cpu") else None)
+        return (x @ x).float()
+
+    x = rustnn.ones(2, 2, requires_grad=True)
+    with rustnn.autocast("cpu"):
+        out = rustnn.utils.checkpoint.checkpoint(run, x, use_reentrant=use_reentrant)
+    out.sum().backward()
+    assert seen == [rustnn.bfloat16] * 2 and x.grad.tolist() == [[4, 4], [4, 4]]
+
+
+def test_functions_of_ones_own_say_how_they_are_cast():
+    class Square(rustnn.autograd.Function):
+        @staticmethod
+        @rustnn.amp.custom_fwd(device_type="cpu", cast_inputs=rustnn.float32)
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x @ x
+
+        @staticmethod
+        @rustnn.amp.custom_bwd(device_type="cpu")
+        def backward(ctx, grad):
+            seen.append(rustnn.is_autocast_enabled("cpu"))
+            return 2 * ctx.saved_tensors[0] @ grad
+
+    seen = []
+    with rustnn.autocast("cpu"):
+        out = Square.apply(rustnn.ones(2, 2, dtype=rustnn.bfloat16, requires_grad=True))
+        assert out.dtype is rustnn.float32
+    out.sum().backward()
+    assert seen == [True]
+
+
+def test_autocast_says_where_there_is_none():
+    with pytest.warns(UserWarning, match="target dtype is not supported"), rustnn.autocast("cpu", dtype=rustnn.float64):
+        assert not rustnn.is_autocast_enabled("cpu")
     with pytest.warns(UserWarning, match="CUDA is not available"):
         rustnn.cuda.amp.autocast()
     with warnings.catch_warnings():

@@ -121,6 +121,7 @@ __getattr__, __dir__ = names_on_demand(
         "inspect_checkpoint": "serialization",
         "load": "serialization",
         "load_safetensors": "safetensors",
+        "range": "ranges",
         "save": "serialization",
         "save_safetensors": "safetensors",
         "set_printoptions": "_tensor_str",
@@ -189,6 +190,7 @@ if TYPE_CHECKING:
     from .linalg import matrix_exp, matrix_power
     from .numeric_limits import finfo, iinfo
     from .random import fork_rng
+    from .ranges import range
     from .safetensors import load_safetensors, save_safetensors
     from .samplers import binomial, poisson
     from .serialization import inspect_checkpoint, load, save

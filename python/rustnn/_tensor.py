@@ -58,6 +58,11 @@ def _array(self, dtype=None, copy=None):
     return array.copy() if copy else array
 
 
+def _array_wrap(self, array, context=None, return_scalar=False):
+    """What functions of NumPy return that take a tensor: a tensor."""
+    return _core.as_tensor(array)
+
+
 def numpy(self, *, force=False):
     """The values as a NumPy array over the same memory.
 
@@ -627,6 +632,7 @@ def install():
     }.items():
         setattr(Tensor, name, _cast(name, dtype))
     Tensor.__array_priority__ = 1000
+    Tensor.__array_wrap__ = _array_wrap
     Tensor.__torch_function__ = classmethod(_torch_function)
     Tensor.names = property(lambda self: (None,) * self.dim())
     Tensor.is_mps = Tensor.is_xpu = Tensor.is_xla = property(lambda self: False)

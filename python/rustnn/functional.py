@@ -105,6 +105,8 @@ def meshgrid(*tensors, indexing=None):
     """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     if any(tensor.dim() > 1 for tensor in tensors):
@@ -180,24 +182,31 @@ def _atleast(tensors, view):
     return view(tensors[0]) if len(tensors) == 1 else tuple(view(t) for t in tensors)
 
 
+def _listed(name, tensors):
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+    return list(tensors)
+
+
 def hstack(tensors):
     """Put together along columns (the first dimension of vectors)."""
-    tensors = atleast_1d(list(tensors))
+    tensors = atleast_1d(_listed("hstack", tensors))
     return _core.cat(tensors, 0 if tensors[0].dim() == 1 else 1)
 
 
 def vstack(tensors):
     """Put together along rows."""
-    return _core.cat(atleast_2d(list(tensors)), 0)
+    return _core.cat(atleast_2d(_listed("vstack", tensors)), 0)
 
 
 def dstack(tensors):
     """Put together along the third dimension."""
-    return _core.cat(atleast_3d(list(tensors)), 2)
+    return _core.cat(atleast_3d(_listed("dstack", tensors)), 2)
 
 
 def column_stack(tensors):
     """Vectors as columns, matrices side by side."""
+    tensors = _listed("column_stack", tensors)
     return _core.cat([t.reshape(-1, 1) if t.dim() < 2 else t for t in tensors], 1)
 
 
@@ -587,7 +596,14 @@ def angle(input):
 
 def unravel_index(indices, shape):
     """Indices into a flat array as indices into one of a shape, one tensor for each dimension."""
+    if indices.is_floating_point() or indices.dtype is _core.bool:
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in shape:
+        if not isinstance(size, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(size)}")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"'shape' cannot have negative values, but got {shape}")
     result = []
     for size in reversed(shape):
         result.append(indices % size)
@@ -900,3 +916,35 @@ __all__ += """
     as_strided_scatter constant_pad_nd fill frexp gcd gradient histogram i0 index_reduce lcm ldexp logaddexp2 mvlgamma
     polygamma unsafe_chunk unsafe_split
 """.split()
+
+
+def kaiser_window(
+    window_length,
+    periodic=True,
+    beta=12.0,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
+    """Kaiser's window: I₀(β √(1 - x²)) / I₀(β) for x from -1 to 1.
+
+    Args:
+        periodic: the next weight would be the first again; False for a symmetric window.
+        beta: β, how fast it falls off.
+    """
+    from . import special
+
+    if window_length < 0:
+        raise RuntimeError(f"kaiser_window requires non-negative window_length, got window_length={window_length}")
+    dtype = dtype or _core.get_default_dtype()
+    last = window_length if periodic else window_length - 1
+    at = _core.arange(window_length, dtype=_core.float64, device=device)
+    x = at * (2 / last) - 1 if last else at
+    weights = special.i0(beta * (1 - x * x).clamp(min=0).sqrt()) / special.i0(_core.tensor(float(beta)).double())
+    return (weights if window_length != 1 else _core.ones_like(weights)).to(dtype).requires_grad_(requires_grad)
+
+
+__all__ += ["kaiser_window"]

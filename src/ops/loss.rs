@@ -219,11 +219,24 @@ pub fn class_loss(
     let probabilities = logits && target.dtype().is_float();
     if !probabilities {
         ensure!(
+            !logits || target.shape() != x.shape(),
+            Runtime,
+            "Expected floating point type for target with class probabilities, got {}",
+            target.dtype().scalar_name()
+        );
+        ensure!(
             x.shape()[0] == target.shape().first().copied().unwrap_or(0),
             Value,
             "Expected input batch_size ({}) to match target batch_size ({}).",
             x.shape()[0],
             target.shape().first().copied().unwrap_or(0)
+        );
+        ensure!(x.rank() != 2 || target.rank() < 2, Runtime, "0D or 1D target tensor expected, multi-target not supported");
+        ensure!(
+            x.rank() != 4 || target.rank() == 3,
+            Runtime,
+            "only batches of spatial targets supported (3D tensors) but got targets of dimension: {}",
+            target.rank()
         );
         ensure!(target.shape() == items.as_slice(), Runtime, "Expected target size {:?}, got {:?}", items, target.shape());
         ensure!(

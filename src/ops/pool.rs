@@ -102,10 +102,19 @@ fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3]
 
 /// The window of a call over the last `n` dimensions, and the output's shape.
 fn window(x: &Tensor, n: usize, op: &str, &Pooling { kernel, stride, padding, dilation, ceil }: &Pooling) -> Result<(Window, Shape)> {
+    // PyTorch's words, which differ by op; the kernel's size is checked after the rank and before the lengths.
+    let fits = x.rank() == n + 1 || x.rank() == n + 2;
+    if !fits && op == "max_pool1d" {
+        bail!(
+            Runtime,
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{:?}",
+            x.shape()
+        );
+    }
     ensure!(
-        x.rank() == n + 1 || x.rank() == n + 2,
+        fits,
         Runtime,
-        "{op}(): Expected {}D or {}D input tensor, but got {}D: size {:?}",
+        "{op}(): non-empty {}D or {}D (batch mode) tensor expected for input, but got {}D: size {:?}",
         n + 1,
         n + 2,
         x.rank(),
@@ -125,7 +134,9 @@ fn window(x: &Tensor, n: usize, op: &str, &Pooling { kernel, stride, padding, di
     ensure!(
         x.shape()[x.rank() - n - 1..].iter().all(|&s| s > 0),
         Runtime,
-        "{op}(): Expected input's non-batch dimensions to have positive size, but got {:?}",
+        "{op}(): Expected {}D or {}D (batch mode) tensor with optional 0 dim batch size for input, but got:{:?}",
+        n + 1,
+        n + 2,
         x.shape()
     );
     let mut shape: Shape = x.shape()[..x.rank() - n].into();
@@ -247,7 +258,10 @@ pub fn avg_pool(x: &Tensor, n: usize, pooling: &Pooling, with_padding: bool, fix
     linear(x, &map, false, None)
 }
 
-/// The sizes of an adaptive pooling; -1 (for None) keeps one.
+/// As an output size of an adaptive pooling: the input's.
+pub const WHOLE: i64 = i64::MIN;
+
+/// The sizes of an adaptive pooling.
 fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, Shape)> {
     ensure!(x.rank() == n + 1 || x.rank() == n + 2, Runtime, "{op}(): Expected {}D or {}D tensor, but got {:?}", n + 1, n + 2, x.shape());
     let given = spread(given, n, op, "output_size")?;
@@ -261,7 +275,7 @@ fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, 
             x.shape()
         );
         shape.push(match given[i] {
-            -1 => input[i],
+            WHOLE => input[i],
             k if k < 0 => bail!(Runtime, "{op}: elements of output_size must be greater than or equal to 0 but received {given:?}"),
             k => k as usize,
         });
@@ -270,7 +284,7 @@ fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, 
     Ok((sizes, shape))
 }
 
-/// The means of as many windows as asked for; -1 keeps a size.
+/// The means of as many windows as asked for; [`WHOLE`] keeps a size.
 pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
     let op = format!("adaptive_avg_pool{n}d");
     refuse_integers(x, &op)?;
@@ -280,7 +294,7 @@ pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
     linear(x, &map, false, None)
 }
 
-/// The greatest of as many windows as asked for; -1 keeps a size.
+/// The greatest of as many windows as asked for; [`WHOLE`] keeps a size.
 pub fn adaptive_max_pool(x: &Tensor, size: &[i64], n: usize, keep: bool) -> Result<Pooled> {
     let op = format!("adaptive_max_pool{n}d");
     refuse_integers(x, &op)?;

@@ -36,7 +36,7 @@ pub struct Row {
     /// What the gradients use when all inputs are tensors and the scalars have their defaults; see [`Row::uses`].
     pub uses: UsesCell,
     /// Dtypes or values that PyTorch refuses; anything goes with floating-point tensors where the rule is not `Select`.
-    pub check: Option<fn(&Row, DType, &[Operand]) -> Result<()>>,
+    pub check: Option<fn(&Row, DType, &[Operand], &[Scalar]) -> Result<()>>,
 }
 
 /// Eight bits per input: what its gradient uses. Found once, on first use.
@@ -205,7 +205,7 @@ struct Plan {
     device: Device,
 }
 
-fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
+fn plan(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Plan> {
     let voting = if row.rule == Rule::Select { &inputs[1..] } else { inputs };
     let mut compute = match voting {
         // The common case: one dtype.
@@ -217,7 +217,7 @@ fn plan(row: &Row, inputs: &[Operand]) -> Result<Plan> {
         compute = default_dtype();
     }
     if let Some(check) = row.check {
-        check(row, compute, inputs)?;
+        check(row, compute, inputs, scalars)?;
     }
     let result = match row.rule {
         Rule::Test | Rule::FloatTest => DType::Bool,
@@ -322,6 +322,12 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
     if modes & !(Mode::GradOff as u32) != 0 || row.rule == Rule::Select {
         return None;
     }
+    let whole = |o: &Operand| matches!(o, Operand::Tensor(t) if t.dtype().is_integral());
+    match scalars.first() {
+        Some(Scalar::Bool(_)) if row.check.is_some() => return None,
+        Some(Scalar::Float(_)) if row.check.is_some() && inputs.iter().all(whole) => return None,
+        _ => {}
+    }
     let operand = |i: usize| match inputs[i] {
         Operand::Tensor(t) => rustnn_kernels::arrays::Operand::Array(t.array()),
         Operand::Scalar(s) => rustnn_kernels::arrays::Operand::Scalar(s),
@@ -346,7 +352,7 @@ pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result
     if let Some(out) = call_plain(row, inputs, scalars) {
         return out;
     }
-    let plan = plan(row, inputs)?;
+    let plan = plan(row, inputs, scalars)?;
     let out = fresh(&plan, inputs)?;
     run(row, plan.compute, inputs, scalars, &out)?;
     if !wants_record(row, plan.result, inputs) {
@@ -393,7 +399,7 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     if row.rule == Rule::Select {
         inputs.swap(0, 1);
     }
-    let plan = plan(row, &inputs)?;
+    let plan = plan(row, &inputs, scalars)?;
     if plan.shape.as_slice() != target.shape() {
         bail!(Runtime, "output with shape {:?} doesn't match the broadcast shape {:?}", target.shape(), plan.shape);
     }
@@ -453,7 +459,7 @@ fn original_of(target: &Tensor) -> Result<Tensor> {
 
 /// Calls a row into `out`, which is resized to fit as PyTorch does.
 pub fn call_out(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &mut Tensor) -> Result<()> {
-    let plan = plan(row, inputs)?;
+    let plan = plan(row, inputs, scalars)?;
     check_out_grad(row.name, inputs, out)?;
     if !plan.result.can_cast(out.dtype()) {
         return Err(Error::result_cast(plan.result, out.dtype()));

@@ -158,7 +158,7 @@ crate::rows! { y dy;
     /// `input + value * tensor1 / tensor2`.
     ADDCDIV "addcdiv" (input, tensor1, tensor2; value = Some(1.0)) float { input + value * tensor1 / tensor2 }
         grad [(dy) (dy * (value / tensor2)) (-dy * (value * tensor1 / (tensor2 * tensor2)))];
-        range [-2.0..2.0, -2.0..2.0, 0.5..2.0];
+        range [-2.0..2.0, -2.0..2.0, 0.5..2.0] check no_integer_division;
 
     /// Linear interpolation: `input + weight * (end - input)`.
     LERP "_lerp" (input, end, weight;) float {
@@ -529,7 +529,29 @@ pub fn find(name: &str) -> Option<&'static Row> {
     ALL.iter().find(|row| row.name == name).copied()
 }
 
-fn alpha_fits(_: &Row, _: DType, _: &[Operand]) -> Result<()> {
+/// A factor may not lift the result out of the kind of the tensors.
+fn alpha_fits(_: &Row, compute: DType, _: &[Operand], scalars: &[Scalar]) -> Result<()> {
+    match scalars.first() {
+        Some(Scalar::Float(_)) if compute.is_integral() => {
+            bail!(Runtime, "For integral input tensors, argument alpha must not be a floating point number.")
+        }
+        Some(Scalar::Bool(_)) if compute != DType::Bool => bail!(Runtime, "Boolean alpha only supported for Boolean results."),
+        _ => Ok(()),
+    }
+}
+
+/// PyTorch refuses to say whether whole numbers would be divided as such.
+fn no_integer_division(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
+    let whole = |o: &Operand| matches!(o, Operand::Tensor(t) if t.dtype().is_integral());
+    if inputs[1..].iter().all(whole) {
+        bail!(
+            Runtime,
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of \
+             tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / \
+             tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv \
+             behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all dtypes."
+        );
+    }
     Ok(())
 }
 
@@ -540,7 +562,8 @@ fn all_bool(inputs: &[Operand]) -> bool {
     })
 }
 
-fn no_bool_difference(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
+fn no_bool_difference(row: &Row, compute: DType, inputs: &[Operand], scalars: &[Scalar]) -> Result<()> {
+    alpha_fits(row, compute, inputs, scalars)?;
     if all_bool(inputs) {
         bail!(
             Runtime,
@@ -557,7 +580,7 @@ fn no_bool_difference(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
     Ok(())
 }
 
-fn no_bool_negation(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
+fn no_bool_negation(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     if all_bool(inputs) {
         bail!(
             Runtime,
@@ -568,7 +591,7 @@ fn no_bool_negation(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
     Ok(())
 }
 
-fn no_bool_relu(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
+fn no_bool_relu(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     if all_bool(inputs) {
         bail!(Runtime, "Boolean inputs not supported for relu");
     }
@@ -576,7 +599,7 @@ fn no_bool_relu(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
 }
 
 /// Integers have no infinity to answer a division by zero with.
-fn no_zero_divisor(row: &Row, compute: DType, inputs: &[Operand]) -> Result<()> {
+fn no_zero_divisor(row: &Row, compute: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     if compute.kind() > Kind::Integer {
         return Ok(());
     }
@@ -593,7 +616,7 @@ fn no_zero_divisor(row: &Row, compute: DType, inputs: &[Operand]) -> Result<()> 
     Ok(())
 }
 
-fn condition_is_bool(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
+fn condition_is_bool(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     match inputs[0] {
         Operand::Tensor(t) if t.dtype() != DType::Bool && t.dtype() != DType::U8 => {
             bail!(Runtime, "where expected condition to be a boolean tensor, but got a tensor with dtype {}", t.dtype().scalar_name())
@@ -602,7 +625,7 @@ fn condition_is_bool(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
     }
 }
 
-fn mask_is_bool(_: &Row, _: DType, inputs: &[Operand]) -> Result<()> {
+fn mask_is_bool(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     match inputs[0] {
         Operand::Tensor(t) if t.dtype() != DType::Bool => {
             bail!(Runtime, "masked_fill_ only supports boolean masks, but got mask with dtype {}", t.dtype().name())

@@ -17,7 +17,7 @@ pub enum Kind {
         single: bool,
         rest: bool,
     },
-    /// A list of ints, or one for all; None is passed on as -1.
+    /// A list of ints, or one for all; None is passed on as [`crate::pool::WHOLE`].
     OptionalInts,
     Float,
     Floats,

@@ -5,7 +5,7 @@ use crate::tape::{Geometry, ViewOp, record};
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_tensor::shape::{broadcast_strides, checked_numel, wrap_dim};
-use rustnn_tensor::{Array, Error, Result, Shape, Strides, bail, ensure};
+use rustnn_tensor::{Array, DType, Error, Result, Shape, Strides, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
 /// `torch.Size([2, 3])`.
@@ -518,6 +518,27 @@ pub fn movedim(x: &Tensor, source: &[i64], destination: &[i64]) -> Result<Tensor
     Ok(permuted(x, order, "PermuteBackward0"))
 }
 
+/// `n` pieces of nearly equal size.
+fn split_evenly(x: &Tensor, n: i64, dim: i64) -> Result<Vec<Tensor>> {
+    ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
+    ensure!(n > 0, Runtime, "number of sections must be larger than 0, got {n}");
+    let size = x.shape()[wrap_dim(dim, x.rank())?] as i64;
+    slices(x, &nearly_equal(size, n)?, dim)
+}
+
+/// Pieces that end at the given indices of a dimension.
+fn split_at(x: &Tensor, ends: &[i64], dim: i64) -> Result<Vec<Tensor>> {
+    ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
+    let mut start = 0;
+    let mut out = Vec::with_capacity(ends.len() + 1);
+    for &end in ends {
+        out.push(slice(x, dim, Some(start), Some(end), 1)?);
+        start = end;
+    }
+    out.push(slice(x, dim, Some(start), None, 1)?);
+    Ok(out)
+}
+
 /// Another tensor object over the same value, as an op of its own on the tape; for hooks of modules.
 pub fn alias(x: &Tensor) -> Tensor {
     x.make_view(x.array().clone(), ViewOp::Alias, "AliasBackward0")
@@ -562,25 +583,29 @@ crate::ops! {
     "split_with_sizes(Tensor self, int[] split_sizes, int dim=0)" Both "Pieces of the given sizes along a dimension." =>
         |a| split_sizes(a.tensor(0)?, a.ints(1)?, a.int(2)?, "SplitWithSizesBackward0")?;
     "chunk(Tensor self, int chunks, int dim=0)" Both "That many pieces along a dimension." => |a| chunk(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
-    "tensor_split(Tensor self, int sections, int dim=0)" Both "That many pieces of nearly equal size." => |a| {
-        let (x, n) = (a.tensor(0)?, a.int(1)?);
-        ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
-        ensure!(n > 0, Runtime, "number of sections must be larger than 0, got {n}");
-        let size = x.shape()[wrap_dim(a.int(2)?, x.rank())?] as i64;
-        slices(x, &nearly_equal(size, n)?, a.int(2)?)?
-    };
-    "tensor_split(Tensor self, int[] indices, int dim=0)" Both "Pieces that end at the given indices." => |a| {
-        let x = a.tensor(0)?;
-        ensure!(x.rank() > 0, Runtime, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
-        let mut out = Vec::new();
-        let mut start = 0;
-        for &end in a.ints(1)? {
-            out.push(slice(x, a.int(2)?, Some(start), Some(end), 1)?);
-            start = end;
+    // Before the number, which a vector of one index could be.
+    "tensor_split(Tensor self, Tensor tensor_indices_or_sections, int dim=0)" Both "Pieces that end at the indices in a vector, or as many as a number says." => |a| {
+        let at = a.tensor(1)?;
+        ensure!(
+            at.dtype() == DType::I64,
+            Runtime,
+            "tensor_split expected tensor_indices_or_sections to have dtype of long, but got {}",
+            at.dtype().scalar_name()
+        );
+        if at.rank() == 0 {
+            return split_evenly(a.tensor(0)?, crate::read::item(at)?.to_i64(), a.int(2)?).map(Into::into);
         }
-        out.push(slice(x, a.int(2)?, Some(start), None, 1)?);
-        out
+        ensure!(
+            at.rank() == 1,
+            Runtime,
+            "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {} dims",
+            at.rank()
+        );
+        let at: Vec<i64> = crate::read::elements(at.array())?.iter().map(|i| i.to_i64()).collect();
+        split_at(a.tensor(0)?, &at, a.int(2)?)?
     };
+    "tensor_split(Tensor self, int sections, int dim=0)" Both "That many pieces of nearly equal size." => |a| split_evenly(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
+    "tensor_split(Tensor self, int[] indices, int dim=0)" Both "Pieces that end at the given indices." => |a| split_at(a.tensor(0)?, a.ints(1)?, a.int(2)?)?;
     "unbind(Tensor self, int dim=0)" Both "The indices of a dimension as tensors of their own." => |a| unbind(a.tensor(0)?, a.int(1)?)?;
     "diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1)" Both "The diagonal of two dimensions." =>
         |a| diagonal(a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?)?;

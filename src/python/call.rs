@@ -107,6 +107,9 @@ fn call<'py>(
         values.clear();
         match read(schema, args, kwargs, &mut values) {
             Ok(()) => {
+                if let Some(half) = crate::autocast::dtype() {
+                    crate::autocast::cast(&schema.name, half, &mut values)?;
+                }
                 if values.iter().any(is_meta) {
                     check_meta(schema, &values).map_err(to_python)?;
                 }

@@ -85,8 +85,13 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
         || index.hasattr("__array_interface__")?
     {
         let t = crate::construct::tensor_of(index, None, None)?;
-        // An empty list indexes nothing.
-        return Ok(Item::Tensor(if t.numel() == 0 { rustnn_ops::to_dtype(&t, DType::I64).py()? } else { t }));
+        // An empty list indexes nothing; of numbers in a list the whole part counts.
+        let listed = index.is_instance_of::<PyList>() || index.is_instance_of::<PyTuple>();
+        return Ok(Item::Tensor(if t.numel() == 0 || (listed && t.dtype().is_float()) {
+            rustnn_ops::to_dtype(&t, DType::I64).py()?
+        } else {
+            t
+        }));
     }
     if let Some(i) = int(index) {
         return Ok(Item::Int(i));

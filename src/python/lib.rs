@@ -1,5 +1,6 @@
 //! `rustnn._core`: the engine as Python sees it. Only this crate knows PyO3.
 
+mod autocast;
 mod call;
 mod construct;
 mod detach;
@@ -211,6 +212,8 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(module_attribute::_set_module_classes, module)?)?;
     module.add_function(wrap_pyfunction!(module_state::_module_state_dict, module)?)?;
     module.add_function(wrap_pyfunction!(module_state::_module_load, module)?)?;
+    module.add_function(wrap_pyfunction!(autocast::_set_autocast, module)?)?;
+    module.add_function(wrap_pyfunction!(autocast::_get_autocast, module)?)?;
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }

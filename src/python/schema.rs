@@ -289,7 +289,7 @@ fn convert(schema: &Schema, param: &Param, value: &Bound<PyAny>, position: Optio
             },
         },
         Kind::OptionalInts => {
-            let one = |v: &Bound<PyAny>| if v.is_none() { Some(-1) } else { int(v) };
+            let one = |v: &Bound<PyAny>| if v.is_none() { Some(rustnn_ops::pool::WHOLE) } else { int(v) };
             match value.cast::<PyTuple>().map(|t| t.to_list()).ok().or_else(|| value.cast::<PyList>().ok().cloned()) {
                 Some(list) => list.iter().map(|v| one(&v)).collect::<Option<SmallVec<[i64; 5]>>>().map(Arg::Ints),
                 None => one(value).map(|i| Arg::Ints(SmallVec::from_slice(&[i]))),

@@ -544,7 +544,16 @@ impl PyTensor {
             CompareOp::Gt => &rows::GT,
             CompareOp::Ge => &rows::GE,
         };
-        binary(slf, other, row, &[])
+        let result = binary(slf, other, row, &[])?;
+        // NumPy would leave `==` to identity.
+        if matches!(compare, CompareOp::Eq | CompareOp::Ne)
+            && result.is(slf.py().NotImplemented().bind(slf.py()))
+            && other.get_type().name().is_ok_and(|name| name == "ndarray")
+        {
+            let other = slf.py().import("rustnn._core")?.getattr("as_tensor")?.call1((other,))?;
+            return binary(slf, &other, row, &[]);
+        }
+        Ok(result)
     }
 
     fn __hash__(slf: &Bound<Self>) -> isize {

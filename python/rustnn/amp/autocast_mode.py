@@ -1,6 +1,7 @@
-"""Autocast: programs that ask for it run in the dtypes of their tensors, and are told so."""
+"""Autocast: products compute in a half-precision dtype, and what loses too much in it in float32."""
 
 import functools
+import warnings
 
 from .. import _core
 
@@ -20,22 +21,30 @@ __all__ = [
 _DEVICES = """cpu cuda ipu xpu mkldnn opengl opencl ideep hip ve fpga maia xla lazy vulkan mps meta hpu mtia
     privateuseone gpu""".split()
 
+# The dtype that products compute in on this thread now; None while autocast is off.
+_now = _core._get_autocast
+
 
 class autocast:
-    """A context and decorator in which PyTorch computes products in a half-precision dtype. Here it is off.
+    """A context and decorator in which products compute in a half-precision dtype, and losses in float32.
 
-    Asking for it warns: the ops compute in the dtypes of their tensors, which is slower where the hardware is fast in
-    halves, and never less exact. Results are float32 where PyTorch's would be bfloat16.
+    ``linear``, matrix products, convolutions and attention cast their inputs to ``dtype``; losses, ``prod``,
+    ``trace`` and
+    ``avg_pool3d`` cast theirs to float32; ``cat`` and ``stack`` take the widest dtype they are given. Gradients come
+    back
+    in the dtype of the parameters.
 
     Args:
-        device_type: "cpu", "cuda", ...
-        dtype: the half-precision dtype; bfloat16 on the CPU unless it is said.
-        enabled: False asks for nothing and warns of nothing.
+        device_type: "cpu"; others say that they are not here and do nothing.
+        dtype: bfloat16, the default, or float16.
+        enabled: False switches autocast off inside.
+        cache_enabled: accepted; casts are not kept.
     Raises: ValueError for a device type that is no text, RuntimeError for one that does not exist.
     Example:
-        >>> with rustnn.autocast("cpu", enabled=False):
-        ...     rustnn.ones(2)
-        tensor([1., 1.])
+        >>> with rustnn.autocast("cpu"):
+        ...     out = rustnn.ones(2, 2) @ rustnn.ones(2, 2)
+        >>> out.dtype
+        torch.bfloat16
     """
 
     def __init__(self, device_type, dtype=None, enabled=True, cache_enabled=None):
@@ -45,22 +54,33 @@ class autocast:
             raise RuntimeError(
                 f"Expected one of {', '.join(_DEVICES[:-1])} device type at start of device string: {device_type}"
             )
-        self.device, self._enabled = device_type, False
+        self.device = device_type
         self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
-        if enabled:
-            import warnings
-
-            cause = (
-                "CUDA is not available"
-                if device_type == "cuda"
-                else "rustnn computes in the dtypes of the tensors: cast the module and its input to compute in halves"
+        if enabled and device_type != "cpu":
+            warnings.warn(
+                f"User provided device_type of '{device_type}', but {device_type.upper()} is not available. "
+                "Disabling autocast.",
+                stacklevel=2,
             )
-            warnings.warn(f"{cause}. Disabling autocast.", stacklevel=2)
+            enabled = False
+        elif enabled and self.fast_dtype not in (_core.bfloat16, _core.float16):
+            warnings.warn(
+                "In CPU autocast, but the target dtype is not supported. Disabling autocast.\nCPU Autocast only "
+                "supports dtype "
+                "of torch.bfloat16, torch.float16 currently.",
+                stacklevel=2,
+            )
+            enabled = False
+        self._enabled, self._before = enabled, []
 
     def __enter__(self):
+        self._before.append(_now())
+        if self.device == "cpu":
+            _core._set_autocast(self.fast_dtype if self._enabled else None)
         return self
 
     def __exit__(self, *_):
+        _core._set_autocast(self._before.pop())
         return False
 
     def __call__(self, function):
@@ -73,31 +93,35 @@ class autocast:
 
 
 def is_autocast_available(device_type):
-    """Whether there is an autocast for a type of devices: no."""
-    return False
+    """Whether there is an autocast for a type of devices: for the CPU."""
+    return device_type == "cpu"
 
 
 def is_autocast_enabled(device_type=None):
-    """Whether ops cast their inputs: never."""
-    return False
+    """Whether ops on a type of devices cast their inputs now; "cuda" by default, as PyTorch has it."""
+    return device_type == "cpu" and _now() is not None
 
 
 def is_autocast_cpu_enabled():
-    """Whether ops on the CPU cast their inputs: never."""
+    """Whether ops on the CPU cast their inputs now."""
+    return _now() is not None
+
+
+def is_autocast_cache_enabled():
+    """Whether casts of parameters are kept: never."""
     return False
-
-
-is_autocast_cache_enabled = is_autocast_cpu_enabled
 
 
 def get_autocast_dtype(device_type):
     """The dtype that autocast has unless another is said: bfloat16 on the CPU, float16 elsewhere."""
-    return _core.bfloat16 if device_type in ("cpu", "xpu", "hpu", "xla") else _core.float16
+    if device_type == "cpu":
+        return _now() or _core.bfloat16
+    return _core.bfloat16 if device_type in ("xpu", "hpu", "xla") else _core.float16
 
 
 def get_autocast_cpu_dtype():
-    """bfloat16."""
-    return _core.bfloat16
+    """The dtype of autocast on the CPU."""
+    return get_autocast_dtype("cpu")
 
 
 def get_autocast_gpu_dtype():
@@ -106,10 +130,44 @@ def get_autocast_gpu_dtype():
 
 
 def custom_fwd(fwd=None, *, device_type=None, cast_inputs=None):
-    """A decorator for ``forward`` of an autograd Function: as autocast is off, the function itself."""
-    return fwd if fwd is not None else lambda function: function
+    """A decorator for ``forward`` of an autograd Function.
+
+    Args:
+        cast_inputs: the dtype of all floating point tensors inside, where autocast is then off; otherwise it stays as
+        it is.
+    """
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
+
+    @functools.wraps(fwd)
+    def inside(*args, **kwargs):
+        args[0]._autocast_dtype = _now()
+        if cast_inputs is None or _now() is None:
+            return fwd(*args, **kwargs)
+        with autocast("cpu", enabled=False):
+            kwargs = {name: _cast(value, cast_inputs) for name, value in kwargs.items()}
+            return fwd(*(_cast(value, cast_inputs) for value in args), **kwargs)
+
+    return inside
 
 
 def custom_bwd(bwd=None, *, device_type=None):
-    """A decorator for ``backward`` of an autograd Function: as autocast is off, the function itself."""
-    return bwd if bwd is not None else lambda function: function
+    """A decorator for ``backward`` of an autograd Function: autocast is inside as it was in ``forward``."""
+    if bwd is None:
+        return functools.partial(custom_bwd, device_type=device_type)
+
+    @functools.wraps(bwd)
+    def inside(*args, **kwargs):
+        dtype = getattr(args[0], "_autocast_dtype", None)
+        with autocast("cpu", dtype, enabled=dtype is not None):
+            return bwd(*args, **kwargs)
+
+    return inside
+
+
+def _cast(value, dtype):
+    if isinstance(value, _core.Tensor):
+        return value.to(dtype) if value.is_floating_point() and value.dtype is not _core.float64 else value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_cast(item, dtype) for item in value)
+    return value

@@ -158,6 +158,14 @@ def pad(input, pad, mode="constant", value=None):
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
+    if mode != "circular":
+        rank = len(sides) + 2
+        channels_on = input.shape[1:] if input.dim() == rank else input.shape
+        if 0 in channels_on:
+            raise RuntimeError(
+                f"Expected {rank - 1}D or {rank}D (batch mode) tensor with possibly 0 batch size and other non-zero "
+                f"dimensions for input, but got: {list(input.shape)}"
+            )
     x = input
     for k, (dim, before, after) in enumerate(sides):
         if before == 0 and after == 0:

@@ -526,8 +526,15 @@ def _fractional_max_pool(input, kernel_size, output_size, output_ratio, return_i
     as_tuple = (None, None, _pair, _triple)[spatial]
     kernel, lengths = as_tuple(kernel_size), input.shape[-spatial:]
     if output_size is None:
-        output_size = [int(length * ratio) for length, ratio in zip(lengths, as_tuple(output_ratio), strict=True)]
+        ratios = as_tuple(output_ratio)
+        if len(ratios) != spatial:
+            raise ValueError(f"{name} requires output_ratio to either be a single Int or tuple of Ints.")
+        output_size = [int(length * ratio) for length, ratio in zip(lengths, ratios, strict=True)]
     output = as_tuple(output_size)
+    if len(output) != spatial:
+        raise RuntimeError(f"{name}: output_size must either be a single Int or tuple of Ints")
+    if len(kernel) != spatial:
+        raise RuntimeError(f"{name}: kernel_size must either be a single Int or tuple of Ints")
     if input.dim() not in (spatial + 1, spatial + 2):
         raise RuntimeError(f"{name}(): Expected {spatial + 1}D or {spatial + 2}D tensor, but got: {list(input.shape)}")
     x = input if input.dim() == spatial + 2 else input.unsqueeze(0)
@@ -545,6 +552,17 @@ def _fractional_max_pool(input, kernel_size, output_size, output_ratio, return_i
     planes = x.shape[:2]
     if samples is None:
         samples = _core.rand(*planes, spatial, dtype=x.dtype, device=x.device)
+    if samples.dtype is not x.dtype:
+        raise RuntimeError("Expect _random_samples to have the same dtype as input")
+    if samples.dim() != 3:
+        raise RuntimeError(f"Expect _random_samples to have 3 dimensions, got {samples.dim()}")
+    for d, least in enumerate(planes):
+        if samples.size(d) < least:
+            what = "input batch size" if d == 0 else "input channel size"
+            raise RuntimeError(f"Expect _random_samples.size({d}) no less then {what}.")
+    if samples.size(2) != spatial:
+        raise RuntimeError(f"Expect _random_samples.size(2) equals to {spatial}; got {samples.size(2)}.")
+    samples = samples[: planes[0], : planes[1]]
     # The places of each window along each dimension; images take their samples from the last dimension on.
     flat = None
     for d, (length, out, window) in enumerate(zip(lengths, output, kernel, strict=True)):
@@ -640,7 +658,8 @@ def _max_unpool(input, indices, output_size):
     known = flat_indices.numel() and not _core._is_recording()
     if known and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
         raise RuntimeError(
-            f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size {total})"
+            f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size "
+            f"{'x'.join(map(str, output_size))})"
         )
     flat = _core.zeros(*lead, total, dtype=input.dtype, device=input.device)
     return flat.scatter(-1, flat_indices, input.flatten(len(lead))).reshape(*lead, *output_size)
@@ -648,6 +667,27 @@ def _max_unpool(input, indices, output_size):
 
 def _unpool(input, indices, kernel_size, stride, padding, output_size, as_tuple):
     kernel = as_tuple(kernel_size)
+    spatial = len(kernel)
+    if indices.dtype is not _core.int64:
+        raise RuntimeError(f"elements in indices should be type int64 but got: {indices.dtype}")
+    if input.dim() not in (spatial + 1, spatial + 2):
+        raise RuntimeError(
+            f"Input to max_unpooling{spatial}d should be a {spatial + 1}d or {spatial + 2}d Tensor, but got a tensor "
+            "with "
+            f"{input.dim()} dimensions."
+        )
+    if input.shape != indices.shape:
+        raise RuntimeError(
+            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
+            "tensor "
+            f"with shape: {list(indices.shape)}"
+        )
+    for d in range(1, input.dim()):
+        if input.size(d) == 0:
+            raise RuntimeError(
+                f"max_unpooling{spatial}d(): Expected input to have non-zero size for non-batch dimensions, but got "
+                f"{list(input.shape)} with dimension {d} being empty."
+            )
     stride = kernel if stride is None else as_tuple(stride)
     return _max_unpool(input, indices, _unpool_output_size(input, kernel, stride, as_tuple(padding), output_size))
 
@@ -1159,6 +1199,11 @@ def interpolate(
                 )
             output_size = [int(x) for x in size]
         else:
+            if not _is_whole_number(size):
+                raise TypeError(
+                    "interpolate: expected size to be one of int or Tuple[int], but got size of type "
+                    f"{type(size).__name__}"
+                )
             output_size = [size] * dim
         if recompute_scale_factor:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")

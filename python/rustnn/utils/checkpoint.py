@@ -176,20 +176,24 @@ def is_recompute():
     return getattr(_recomputing, "depth", 0) > 0
 
 
-class _same_random_numbers:
-    """Inside, something is computed again: the generator continues from ``state``; afterwards from where it was."""
+class _as_before:
+    """Inside, something is computed again, under the autocast it had: the generator continues from ``state``;
+    afterwards
+    from where it was."""
 
-    def __init__(self, state):
-        self.state = state
+    def __init__(self, state, autocast):
+        self.state, self.autocast = state, autocast
 
     def __enter__(self):
         _recomputing.depth = getattr(_recomputing, "depth", 0) + 1
+        self.outer_autocast = _core._set_autocast(self.autocast)
         if self.state is not None:
             self.outer = _core.get_rng_state()
             _core.set_rng_state(self.state)
 
     def __exit__(self, *args):
         _recomputing.depth -= 1
+        _core._set_autocast(self.outer_autocast)
         if self.state is not None:
             _core.set_rng_state(self.outer)
 
@@ -204,6 +208,7 @@ class CheckpointFunction(Function):
             warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
         ctx.run_function = run_function
         ctx.rng_state = _core.get_rng_state() if preserve_rng_state else None
+        ctx.autocast = _core._get_autocast()
         ctx.others = [None if isinstance(arg, Tensor) else arg for arg in args]
         ctx.positions = [position for position, arg in enumerate(args) if isinstance(arg, Tensor)]
         ctx.save_for_backward(*(args[position] for position in ctx.positions))
@@ -223,7 +228,7 @@ class CheckpointFunction(Function):
         args = list(ctx.others)
         for position, tensor in zip(ctx.positions, ctx.saved_tensors, strict=True):
             args[position] = tensor.detach().requires_grad_(tensor.requires_grad)
-        with _same_random_numbers(ctx.rng_state), enable_grad():
+        with _as_before(ctx.rng_state, ctx.autocast), enable_grad():
             outputs = ctx.run_function(*args)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         pairs = [
@@ -275,6 +280,7 @@ class _Frame:
         self.args = [keep(arg) for arg in args]
         self.kwargs = {name: keep(value) for name, value in kwargs.items()}
         self.rng_state = _core.get_rng_state() if preserve else None
+        self.autocast = _core._get_autocast()
         self.places, self.about, self.recomputed = [], [], {}
         self.complete = False
 
@@ -326,7 +332,8 @@ class _Frame:
         args = [self._argument(value) for value in self.args]
         kwargs = {name: self._argument(value) for name, value in self.kwargs.items()}
         try:
-            with _same_random_numbers(self.rng_state), _hooks(pack, lambda tensor: tensor), self.context, enable_grad():
+            before = _as_before(self.rng_state, self.autocast)
+            with before, _hooks(pack, lambda tensor: tensor), self.context, enable_grad():
                 self.function(*args, **kwargs)
         except _StopRecomputation:
             pass

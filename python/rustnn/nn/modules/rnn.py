@@ -425,6 +425,18 @@ class RNNCellBase(Module):
         if value.dim() not in (1, 2):
             raise ValueError(f"{type(self).__name__}: Expected {name} to be 1D or 2D, got {value.dim()}D instead")
 
+    def _check_sizes(self, input, *states) -> None:
+        if input.size(1) != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {input.size(1)} expected {self.input_size}")
+        for number, state in enumerate(states):
+            name = f"hidden{number}"
+            if state.size(0) != input.size(0):
+                raise RuntimeError(f"Input batch size {input.size(0)} doesn't match {name} batch size {state.size(0)}")
+            if state.size(1) != self.hidden_size:
+                raise RuntimeError(
+                    f"{name} has inconsistent hidden_size: got {state.size(1)}, expected {self.hidden_size}"
+                )
+
     def _step(self, function, input, hx):
         """One step of a cell whose state is one tensor."""
         self._check_rank(input, "input")
@@ -437,6 +449,7 @@ class RNNCellBase(Module):
             hx = _core.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
         elif not batched:
             hx = hx.unsqueeze(0)
+        self._check_sizes(input, hx)
         result = function(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return result if batched else result.squeeze(0)
 
@@ -493,6 +506,8 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input, hx=None):
         self._check_rank(input, "input")
+        if isinstance(hx, _core.Tensor):
+            raise TypeError("lstm_cell(): argument 'hx' (position 2) must be tuple of Tensors, not Tensor")
         for position, part in enumerate(hx or ()):
             self._check_rank(part, f"hx[{position}]")
         batched = input.dim() == 2
@@ -503,6 +518,7 @@ class LSTMCell(RNNCellBase):
             hx = (zeros, zeros)
         elif not batched:
             hx = (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
+        self._check_sizes(input, *hx)
         h, c = _composed.lstm_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
 

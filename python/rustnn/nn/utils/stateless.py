@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rustnn._core import Tensor
+
 __all__ = ["functional_call"]
 
 
@@ -43,6 +45,9 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
     elif not isinstance(args, tuple):
         args = (args,)
     given = dict(parameters_and_buffers)
+    for value in given.values():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{value} is not an instance of torch.Tensor")
     tensors = {
         **dict(module.named_parameters(remove_duplicate=False)),
         **dict(module.named_buffers(remove_duplicate=False)),

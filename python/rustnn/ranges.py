@@ -1,0 +1,19 @@
+"""``range`` of tensors, whose name is Python's own elsewhere."""
+
+from . import _core
+
+__all__ = ["range"]
+
+
+def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """``start``, ``start + step``, … up to and including ``end``, as floats; the old form of ``arange``."""
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    count = int((end - start) / step + 1e-12) + 1
+    dtype = dtype or _core.get_default_dtype()
+    values = (start + step * _core.arange(count, dtype=_core.float64, device=device)).to(dtype)
+    return values.requires_grad_(requires_grad) if out is None else out.resize_(count).copy_(values)
