@@ -258,7 +258,7 @@ class Marked(rustnn.Tensor):
 
 
 def test_a_subclass_of_tensor_keeps_its_class_and_attributes():
-    value = Marked._make_subclass(rustnn.ones(2))
+    value = Marked._make_subclass(Marked, rustnn.ones(2))
     value.note = 1
     with pytest.raises(pickle.UnpicklingError, match=rf"GLOBAL {__name__}.Marked was not an allowed global by default"):
         again(value)

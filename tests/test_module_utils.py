@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 
@@ -154,3 +155,32 @@ def test_functional_call_puts_everything_back_when_forward_raises():
     assert net.weight is weight
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'zz'"):
         functional_call(net, {"zz": rustnn.ones(1)}, rustnn.ones(1, 2), strict=True)
+
+
+def test_norms_of_weights_want_weights_that_are_there():
+    for function in (nn.utils.weight_norm, nn.utils.spectral_norm):
+        with pytest.raises(ValueError, match="can't have uninitialized parameters"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function(nn.LazyLinear(3))
+
+
+def test_a_subclass_is_made_by_the_class_it_is_asked_for():
+    class Own(rustnn.Tensor):
+        pass
+
+    made = rustnn.Tensor._make_subclass(Own, rustnn.ones(2), True)
+    assert type(made) is Own and made.requires_grad and type(Own._make_subclass(Own, rustnn.ones(2))) is Own
+
+
+def test_empty_tensors_cannot_be_packed():
+    for input, lengths in ((rustnn.ones(0, 0), []), (rustnn.ones(0, 2), [1, 1])):
+        with pytest.raises(RuntimeError, match="Cannot pack empty tensors"):
+            nn.utils.rnn.pack_padded_sequence(input, lengths)
+
+
+def test_switches_of_cudnn_may_decorate():
+    @rustnn.backends.cudnn.flags(enabled=False)
+    def asked():
+        return rustnn.backends.cudnn.enabled
+
+    assert asked() is False and rustnn.backends.cudnn.enabled is True

@@ -92,7 +92,7 @@ def watched(tensor):
 KINDS = {
     "attribute": "t = rustnn.ones(2); t.own = t; ref = watched(t)",
     "attributes of two": "a, b = rustnn.ones(2), rustnn.ones(2); a.b, b.a = b, a; ref = watched(a); del a, b",
-    "attribute of a subclass": ("t = Ours._make_subclass(rustnn.ones(2)); t.own = t; ref = watched(t)"),
+    "attribute of a subclass": ("t = Ours._make_subclass(Ours, rustnn.ones(2)); t.own = t; ref = watched(t)"),
     "attribute of a parameter": "t = rustnn.nn.Parameter(rustnn.ones(2)); t.own = t; ref = watched(t)",
     "hook on a leaf": "t = rustnn.ones(2, requires_grad=True); ref = watched(t); t.register_hook(lambda g, t=t: None)",
     "hook after accumulation": (

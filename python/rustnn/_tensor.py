@@ -40,7 +40,7 @@ def _deepcopy(self, memo):
     else:
         copied = self.detach().clone()
     if type(self) is not Tensor:
-        copied = type(self)._make_subclass(copied, False)
+        copied = Tensor._make_subclass(type(self), copied, False)
     if self.requires_grad:
         copied.requires_grad_()
     memo[id(self)] = copied
@@ -541,6 +541,12 @@ def _disabled_torch_function_impl(func, types, args=(), kwargs=None):
 
 
 _native_view = Tensor.view
+_native_subclass = Tensor.__dict__["_make_subclass"]
+
+
+def _make_subclass(cls, data, require_grad=False, *, dispatch_strides=False, dispatch_device=False, **_):
+    """A new leaf of class ``cls`` over the memory of ``data``."""
+    return _native_subclass.__get__(None, cls)(data, require_grad)
 
 
 def module_load(self, other, assign=False):
@@ -614,6 +620,7 @@ def install():
     for module, names in _FUNCTIONS.items():
         for name in names.split():
             setattr(Tensor, name, _of_module(module, name))
+    Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor.__reversed__ = reversed_
     Tensor.real = property(lambda self: self)
     Tensor.mH = property(lambda self: self.mT)

@@ -67,7 +67,7 @@ def _rebuild_from_type_v2(function, cls, arguments, state):
     """A tensor of a subclass, or with attributes. Files name it ``torch._tensor._rebuild_from_type_v2``."""
     tensor = function(*arguments)
     if type(tensor) is not cls:
-        tensor = cls._make_subclass(tensor, tensor.requires_grad)
+        tensor = cls._make_subclass(cls, tensor, tensor.requires_grad)
     setstate = getattr(cls, "__setstate__", None)
     if setstate is None:
         return _set_state(tensor, state)

@@ -33,3 +33,11 @@ class flags:
 
     def __exit__(self, *_):
         globals().update(self._before)
+
+    def __call__(self, function):
+        def inside(*args, **kwargs):
+            with self:
+                return function(*args, **kwargs)
+
+        inside.__name__, inside.__doc__ = function.__name__, function.__doc__
+        return inside

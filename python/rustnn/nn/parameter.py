@@ -69,7 +69,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
             data = _core.empty(0)
         kind = type(data)
         if kind is Tensor or kind is Parameter:
-            return cls._make_subclass(data, requires_grad)
+            return cls._make_subclass(cls, data, requires_grad)
         # A custom tensor class keeps its class; the mark makes isinstance say Parameter.
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -88,7 +88,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         # detach: the copy is a new leaf; the gradient and the attributes stay behind, as in PyTorch.
         data = self.detach().clone()
         cls = type(self)
-        result = cls._make_subclass(data, self.requires_grad) if cls is Parameter else cls(data, self.requires_grad)
+        result = (
+            cls._make_subclass(cls, data, self.requires_grad) if cls is Parameter else cls(data, self.requires_grad)
+        )
         memo[id(self)] = result
         return result
 
@@ -223,7 +225,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
     cls_to_become = Parameter
 
     def __new__(cls, requires_grad=True, device=None, dtype=None):
-        return cls._make_subclass(_core.empty(0, device=device, dtype=dtype), requires_grad)
+        return cls._make_subclass(cls, _core.empty(0, device=device, dtype=dtype), requires_grad)
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
@@ -252,7 +254,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     cls_to_become = Tensor
 
     def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
-        buffer = cls._make_subclass(_core.empty(0, device=device, dtype=dtype), requires_grad)
+        buffer = cls._make_subclass(cls, _core.empty(0, device=device, dtype=dtype), requires_grad)
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer

@@ -36,20 +36,26 @@ def _is_whole(amount) -> bool:
     return hasattr(amount, "__index__")
 
 
-def _check_amount(amount) -> None:
+def _validate_pruning_amount_init(amount) -> None:
     if not isinstance(amount, (int, float)) and not _is_whole(amount):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     if amount < 0 or (not _is_whole(amount) and amount > 1.0):
         raise ValueError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
 
 
+def _validate_pruning_amount(amount, tensor_size) -> None:
+    if _is_whole(amount) and amount > tensor_size:
+        raise ValueError(f"amount={amount} should be smaller than the number of parameters to prune={tensor_size}")
+
+
+def _compute_nparams_toprune(amount, tensor_size) -> int:
+    """How many of a number to prune: as many as ``amount`` says, or the share that it is."""
+    return int(amount) if _is_whole(amount) else round(amount * tensor_size)
+
+
 def _count(amount, total) -> int:
-    """How many of ``total`` to prune: a number as it is, a fraction rounded."""
-    if not _is_whole(amount):
-        return round(amount * total)
-    if amount > total:
-        raise ValueError(f"amount={amount} should be smaller than the number of parameters to prune={total}")
-    return int(amount)
+    _validate_pruning_amount(amount, total)
+    return _compute_nparams_toprune(amount, total)
 
 
 def _check_structured(t, dim) -> None:
@@ -287,7 +293,7 @@ class RandomUnstructured(BasePruningMethod):
     """
 
     def __init__(self, amount) -> None:
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount = amount
 
     def compute_mask(self, t, default_mask):
@@ -312,7 +318,7 @@ class L1Unstructured(BasePruningMethod):
     """
 
     def __init__(self, amount) -> None:
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount = amount
 
     def compute_mask(self, t, default_mask):
@@ -340,7 +346,7 @@ class RandomStructured(BasePruningMethod):
     PRUNING_TYPE = "structured"
 
     def __init__(self, amount, dim=-1) -> None:
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount = amount
         self.dim = dim
 
@@ -371,7 +377,7 @@ class LnStructured(BasePruningMethod):
     PRUNING_TYPE = "structured"
 
     def __init__(self, amount, n, dim=-1) -> None:
-        _check_amount(amount)
+        _validate_pruning_amount_init(amount)
         self.amount = amount
         self.n = n
         self.dim = dim

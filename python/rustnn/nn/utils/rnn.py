@@ -166,7 +166,7 @@ def pack_padded_sequence(input, lengths, batch_first=False, enforce_sorted=True)
     if batch_first:
         input = input.transpose(0, 1)
     steps, batch = input.shape[0], input.shape[1]
-    if not counts:
+    if not counts or not input.numel():
         raise RuntimeError("Cannot pack empty tensors.")
     if len(counts) != batch:
         raise RuntimeError(
