@@ -429,3 +429,13 @@ def test_pieces_end_at_the_indices_in_a_tensor():
     assert [part.tolist() for part in parts] == [[0], [1, 2], [3, 4]]
     assert len(rustnn.arange(5).tensor_split(rustnn.tensor([1]))) == 2
     assert len(rustnn.arange(5).tensor_split(rustnn.tensor(3))) == 3
+
+
+def test_equal_tensors_may_have_different_dtypes():
+    assert rustnn.equal(rustnn.ones(2), rustnn.ones(2, dtype=rustnn.int64)) is True
+    assert rustnn.equal(rustnn.ones(2), rustnn.full((2,), 1.5, dtype=rustnn.float64)) is False
+
+
+def test_an_empty_tensor_lies_in_the_format_it_is_asked_for():
+    x = rustnn.empty((2, 3, 5, 7), memory_format=rustnn.channels_last, requires_grad=True)
+    assert x.stride() == (105, 1, 21, 3) and x.requires_grad and x.is_leaf

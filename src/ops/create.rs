@@ -198,7 +198,12 @@ crate::ops! {
     "empty(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "A tensor with arbitrary contents." => |a| created(a, 1, |a| {
             let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
-            leaf(Array::empty(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?)
+            let dense = Array::empty(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
+            let array = match a.opt_str(7)? {
+                Some(format) => copy::in_format(&Tensor::from_array(dense), Some(format))?.array().clone(),
+                None => dense,
+            };
+            leaf(array, a.bool(6)?)
         })?;
     "empty_strided(int[] size, int[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "A tensor with arbitrary contents and the given strides." => |a| {
