@@ -324,6 +324,7 @@ def test_copies_of_views_have_memory_of_their_own():
         for part in made if isinstance(made, tuple) else (made,):
             assert part.untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
     assert rustnn.as_strided_scatter(rustnn.zeros(2, 2), rustnn.ones(2), (2,), (3,)).tolist() == [[1, 0], [0, 1]]
+    assert rustnn.alias_copy(rustnn.ones(1, requires_grad=True)).requires_grad
 
 
 def test_an_element_by_element_maximum_may_be_with_one_number_in_a_tensor():

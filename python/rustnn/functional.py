@@ -876,7 +876,7 @@ _VIEWS = (
     "alias as_strided diagonal expand narrow permute select split split_with_sizes squeeze t transpose unbind unfold"
 )
 for _name in (_VIEWS + " unsqueeze view").split():
-    globals()[f"{_name}_copy"] = _copied(_name, (lambda input: input.detach() * 1) if _name == "alias" else None)
+    globals()[f"{_name}_copy"] = _copied(_name, (lambda input: input) if _name == "alias" else None)
 del _name
 
 
