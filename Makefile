@@ -10,6 +10,11 @@ PYTHON := $(VENV)/bin/python
 PARITY_VENV := .venv-parity
 PARITY_PYTHON := $(PARITY_VENV)/bin/python
 
+# Libraries written for PyTorch, without it.
+PROGRAMS_VENV := .venv-programs
+PROGRAMS_PYTHON := $(PROGRAMS_VENV)/bin/python
+LIBRARIES := $(PROGRAMS_VENV)/.libraries
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYO3_PYTHON := $(abspath $(PYTHON))
 export VIRTUAL_ENV := $(abspath $(VENV))
@@ -26,7 +31,7 @@ DRIVER := $(VENV)/.vulkan-driver
 export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
 
-.PHONY: help setup build train test examples parity lint check stubs docs bench bench-rust
+.PHONY: help setup build train test examples parity programs lint check stubs docs bench bench-rust
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +52,9 @@ examples: ## Tests the examples that are packages of their own: serving over HTT
 
 parity: $(MODULE) $(TORCH) ## Installs PyTorch into .venv-parity and compares every op, layer and optimizer with it, live.
 	$(PARITY_PYTHON) -m pytest tests/parity
+
+programs: $(MODULE) $(LIBRARIES) ## Runs libraries written for PyTorch (torchvision, transformers, …) on rustnn.
+	$(PROGRAMS_PYTHON) tests/programs/run.py $(ARGS)
 
 lint: $(MODULE) check ## Checks format, clippy, ruff, types and the rules of the house.
 	cargo fmt --all --check
@@ -103,4 +111,11 @@ $(TORCH): pyproject.toml $(TOOLS)
 	here=$$($(PYTHON) -c "$(PURELIB)") there=$$($(PARITY_PYTHON) -c "$(PURELIB)") && \
 	    echo "import site; site.addsitedir('$$here')" > "$$there/rustnn-venv.pth"
 	$(PYTHON) -m pip --python $(PARITY_PYTHON) install --quiet --group parity
+	@touch $@
+
+$(LIBRARIES): tests/programs/requirements.txt tests/programs/libraries.txt $(TOOLS)
+	$(PYTHON3) -m venv $(PROGRAMS_VENV)
+	echo "$(abspath python)" > "$$($(PROGRAMS_PYTHON) -c "$(PURELIB)")/rustnn.pth"
+	$(PROGRAMS_PYTHON) -m pip install --quiet -r tests/programs/requirements.txt
+	$(PROGRAMS_PYTHON) -m pip install --quiet --no-deps -r tests/programs/libraries.txt
 	@touch $@
