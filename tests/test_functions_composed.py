@@ -440,3 +440,8 @@ def test_equal_tensors_may_have_different_dtypes():
 def test_an_empty_tensor_lies_in_the_format_it_is_asked_for():
     x = rustnn.empty((2, 3, 5, 7), memory_format=rustnn.channels_last, requires_grad=True)
     assert x.stride() == (105, 1, 21, 3) and x.requires_grad and x.is_leaf
+
+
+def test_broadcast_shapes_takes_lists_and_numbers_too():
+    assert rustnn.broadcast_shapes([], rustnn.Size()) == rustnn.Size([])
+    assert rustnn.broadcast_shapes([2, 1], 3, (1, 1)) == (2, 3)

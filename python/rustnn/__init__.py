@@ -109,10 +109,14 @@ __getattr__, __dir__ = names_on_demand(
                 tanh_ trunc trunc_ zero_
             """.split()
         },
+        "Future": "futures",
         "GradScaler": "amp",
         "PyTorchFileReader": "_file_reader",
         "ScriptFunction": "jit",
         "ScriptModule": "jit",
+        "SymBool": "types",
+        "SymFloat": "types",
+        "SymInt": "types",
         "autocast": "amp",
         "compile": "compiler",
         "finfo": "numeric_limits",

@@ -10,7 +10,7 @@ import sys
 
 __all__ = ["install"]
 
-_PACKAGE = __package__
+_PACKAGE = __package__  # not the package's `__name__`, which `install` changes
 
 
 class _Loader(importlib.abc.Loader):
@@ -78,3 +78,6 @@ def install():
         raise RuntimeError(f"as_torch.install: PyTorch {getattr(present, '__version__', '')} is imported already")
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        package = sys.modules[_PACKAGE]
+        # PyTorch's package imports itself, and programs say `torch.torch.Tensor`; some compare its name.
+        package.torch, package.__name__ = package, "torch"

@@ -24,7 +24,7 @@ def broadcast_shapes(*shapes):
 
     Raises: RuntimeError if they do not.
     """
-    rank = max((len(shape) if isinstance(shape, tuple) else 1 for shape in shapes), default=0)
+    rank = max((len(shape) if isinstance(shape, (tuple, list)) else 1 for shape in shapes), default=0)
     result = [1] * rank
     for shape in shapes:
         shape = shape if isinstance(shape, (tuple, list)) else (shape,)

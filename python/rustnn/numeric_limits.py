@@ -15,7 +15,7 @@ _FLOATS = {
     _core.float8_e5m2: (8, 57344.0, 2.0**-2, 2.0**-14, 1.0),
     _core.float8_e5m2fnuz: (8, 57344.0, 2.0**-2, 2.0**-15, 1.0),
 }
-_PARTS = {_core.complex64: _core.float32, _core.complex128: _core.float64}
+_PARTS = {_core.complex32: _core.float16, _core.complex64: _core.float32, _core.complex128: _core.float64}
 _INTEGERS = {
     _core.uint8: (8, False),
     _core.uint16: (16, False),

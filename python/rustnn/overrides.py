@@ -114,7 +114,7 @@ def get_default_nowrap_functions():
 
 
 def _places():
-    from . import functional, linalg, nn
+    from . import functional, linalg, nn, special
 
     return (
         (_core, "torch"),
@@ -122,6 +122,7 @@ def _places():
         (nn.functional, "torch.nn.functional"),
         (Tensor, "torch.Tensor"),
         (linalg, "torch.linalg"),
+        (special, "torch.special"),
     )
 
 

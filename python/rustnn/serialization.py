@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import threading
+import typing
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 DEFAULT_PROTOCOL = 2
+# For annotations.
+FILE_LIKE = str | os.PathLike | io.IOBase
+MAP_LOCATION = typing.Any
 
 # Types of arguments, which other libraries' annotations name.
 FileLike = str | os.PathLike | io.IOBase

@@ -29,3 +29,15 @@ Number = builtins.int | builtins.float | builtins.bool
 Device = device | str | builtins.int | None
 FileLike = str | PathLike | IO[bytes]
 Storage = Any
+
+
+class SymInt:
+    """For ``isinstance``: a size that PyTorch's compiler leaves open. Sizes are numbers here."""
+
+
+class SymFloat:
+    """As :class:`SymInt`."""
+
+
+class SymBool:
+    """As :class:`SymInt`."""

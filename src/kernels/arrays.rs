@@ -222,6 +222,7 @@ pub fn fill(out: &Array, value: Scalar) -> Result<()> {
         DType::I32 | DType::U32 => put!((value.to_i64() as u32).to_ne_bytes()),
         DType::I64 | DType::U64 => put!(value.to_i64().to_ne_bytes()),
         DType::Bool => put!([value.to_bool() as u8]),
+        DType::C32 => put!(f16::from_f64(value.to_f64()).to_ne_bytes()),
         DType::C64 => put!((value.to_f64() as f32).to_ne_bytes()),
         DType::C128 => put!(value.to_f64().to_ne_bytes()),
         other if value.to_f64() != 0.0 => return Err(Error::not_implemented("fill_", other)),

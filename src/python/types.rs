@@ -61,6 +61,7 @@ impl PyDType {
 
     fn to_real(slf: PyRef<'_, Self>) -> PyResult<Bound<'_, PyDType>> {
         let real = match slf.0 {
+            DType::C32 => DType::F16,
             DType::C64 => DType::F32,
             DType::C128 => DType::F64,
             other => other,
@@ -352,6 +353,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         ("short", DType::I16),
         ("int", DType::I32),
         ("long", DType::I64),
+        ("chalf", DType::C32),
         ("cfloat", DType::C64),
         ("cdouble", DType::C128),
     ] {

@@ -26,6 +26,7 @@ pub enum DType {
     F8E5M2,
     F8E4M3FNUZ,
     F8E5M2FNUZ,
+    C32,
 }
 
 /// The order of kinds in promotion: a wider kind always wins.
@@ -40,15 +41,15 @@ pub enum Kind {
 use DType::*;
 
 impl DType {
-    pub const ALL: [DType; 19] =
-        [F32, F64, F16, BF16, I8, I16, I32, I64, U8, Bool, U16, U32, U64, C64, C128, F8E4M3FN, F8E5M2, F8E4M3FNUZ, F8E5M2FNUZ];
+    pub const ALL: [DType; 20] =
+        [F32, F64, F16, BF16, I8, I16, I32, I64, U8, Bool, U16, U32, U64, C64, C128, F8E4M3FN, F8E5M2, F8E4M3FNUZ, F8E5M2FNUZ, C32];
 
     /// Width of one element.
     pub const fn size_bytes(self) -> usize {
         match self {
             I8 | U8 | Bool | F8E4M3FN | F8E5M2 | F8E4M3FNUZ | F8E5M2FNUZ => 1,
             F16 | BF16 | I16 | U16 => 2,
-            F32 | I32 | U32 => 4,
+            F32 | I32 | U32 | C32 => 4,
             F64 | I64 | U64 | C64 => 8,
             C128 => 16,
         }
@@ -59,7 +60,7 @@ impl DType {
             Bool => Kind::Bool,
             I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64 => Kind::Integer,
             F32 | F64 | F16 | BF16 | F8E4M3FN | F8E5M2 | F8E4M3FNUZ | F8E5M2FNUZ => Kind::Float,
-            C64 | C128 => Kind::Complex,
+            C32 | C64 | C128 => Kind::Complex,
         }
     }
 
@@ -107,6 +108,7 @@ impl DType {
             U32 => "uint32",
             U64 => "uint64",
             C64 => "complex64",
+            C32 => "complex32",
             C128 => "complex128",
             F8E4M3FN => "float8_e4m3fn",
             F8E5M2 => "float8_e5m2",
@@ -132,6 +134,7 @@ impl DType {
             U32 => "UInt32",
             U64 => "UInt64",
             C64 => "ComplexFloat",
+            C32 => "ComplexHalf",
             C128 => "ComplexDouble",
             F8E4M3FN => "Float8_e4m3fn",
             F8E5M2 => "Float8_e5m2",
@@ -153,7 +156,8 @@ impl DType {
         }
         if low.kind() < high.kind() {
             return Some(match (low, high) {
-                (F64, C64) => C128,
+                (F64, _) if high.kind() == Kind::Complex => C128,
+                (F32 | BF16, C32) => C64,
                 _ => high,
             });
         }
@@ -174,7 +178,7 @@ impl DType {
                 // F16 with BF16 shares only F32.
                 _ => F32,
             }),
-            _ => Some(C128),
+            _ => Some(if low == C128 || high == C128 { C128 } else { C64 }),
         }
     }
 

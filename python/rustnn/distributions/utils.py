@@ -12,6 +12,11 @@ __all__ = """
 euler_constant = 0.57721566490153286060  # Euler Mascheroni Constant
 
 
+def _standard_normal(shape, dtype, device):
+    """Draws of the normal distribution of mean 0 and deviation 1."""
+    return _core.randn(shape, dtype=dtype, device=device)
+
+
 def broadcast_all(*values):
     """Numbers and tensors as tensors of one shape; numbers take the dtype and device of the first tensor.
 

@@ -1,0 +1,1 @@
+"""What programs import from here to ask whether they are traced."""
