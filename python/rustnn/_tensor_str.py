@@ -157,7 +157,15 @@ def _nested(tensor, indent, summarize, formatter):
     return "[" + ("," + "\n" * (dim - 1) + " " * (indent + 1)).join(slices) + "]"
 
 
-_STORED_ONLY = {"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "complex32", "complex64", "complex128"}
+_STORED_ONLY = {
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "float8_e4m3fnuz",
+    "float8_e5m2fnuz",
+    "complex32",
+    "complex64",
+    "complex128",
+}
 
 
 def _body(tensor, indent):

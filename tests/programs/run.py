@@ -44,7 +44,7 @@ def torchvision(torch: Any) -> str:
     picture = Image.fromarray((np.random.default_rng(0).random((40, 50, 3)) * 255).astype("uint8"))
     steps = [transforms.Resize(32), transforms.RandomCrop(28), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     image = transforms.Compose([*steps, transforms.Normalize((0.5,) * 3, (0.5,) * 3)])(picture)
-    for name in ("mobilenet_v3_small", "efficientnet_b0", "densenet121", "swin_t", "deeplabv3_mobilenet_v3_large"):
+    for name in ("mobilenet_v3_small", "efficientnet_b0", "densenet121", "swin_t", "shufflenet_v2_x0_5"):
         with torch.no_grad():
             models.get_model(name, weights=None).eval()(torch.rand(1, 3, 96, 96))
     net = models.resnet18(num_classes=2)

@@ -17,7 +17,9 @@ class FakeTensorMode:
         pass
 
     def __enter__(self):
-        raise NotImplementedError("FakeTensorMode: rustnn has none; `with torch.device('meta')` makes tensors without data")
+        raise NotImplementedError(
+            "FakeTensorMode: rustnn has none; `with torch.device('meta')` makes tensors without data"
+        )
 
     def __exit__(self, *exception):
         return False
