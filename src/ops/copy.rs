@@ -291,7 +291,11 @@ pub fn zero_(target: &Tensor) -> Result<()> {
 
 crate::ops! {
     "clone(Tensor self, *, MemoryFormat? memory_format=None)" Both "A copy with memory of its own." =>
-        |a| clone(a.tensor(0)?)?;
+        |a| match a.opt_str(1)? {
+            None | Some("preserve_format") => clone(a.tensor(0)?)?,
+            // A copy keeps the order of dimensions of what is dense.
+            format => clone(&in_format(a.tensor(0)?, format)?)?,
+        };
     "contiguous(Tensor self, *, MemoryFormat? memory_format=None)" Method "The tensor itself if it is dense in the order of the format, else a copy that is." =>
         |a| in_format(a.tensor(0)?, a.opt_str(1)?)?;
     "_in_format(Tensor self, MemoryFormat? memory_format=None)" Method "Dense in the order of the format." => |a| in_format(a.tensor(0)?, a.opt_str(1)?)?;

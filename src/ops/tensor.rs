@@ -717,7 +717,7 @@ impl Tensor {
             let name = || self.grad_fn().map_or_else(|| "View".into(), |n| n.name());
             match view.creation() {
                 Creation::Default => {}
-                Creation::NoGrad if !base.requires_grad() => {}
+                Creation::NoGrad | Creation::MultiOutput if !base.requires_grad() => {}
                 Creation::NoGrad => bail!(
                     Runtime,
                     "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case \

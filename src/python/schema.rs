@@ -305,10 +305,8 @@ fn convert(schema: &Schema, param: &Param, value: &Bound<PyAny>, position: Optio
         },
         Kind::Bool => match value.cast::<PyBool>() {
             Ok(b) => Some(Arg::Bool(b.is_true())),
-            Err(_) => match int(value) {
-                Some(i) if i == 0 || i == 1 => Some(Arg::Bool(i == 1)),
-                _ => numpy_bool(value).map(Arg::Bool),
-            },
+            // No numbers, as in PyTorch: `var(0)` is not `var(unbiased=False)`.
+            Err(_) => numpy_bool(value).map(Arg::Bool),
         },
         Kind::Str => value.cast::<PyString>().ok().map(|s| Arg::Str(s.to_string())),
         Kind::DType => match value.cast::<PyDType>() {
