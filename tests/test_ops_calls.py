@@ -1,6 +1,7 @@
 """How ops are called: which overload an argument picks, and small things that programs rely on."""
 
 import pytest
+
 import rustnn
 
 

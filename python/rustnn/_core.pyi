@@ -1806,6 +1806,7 @@ def celu(input: Tensor, alpha: _Number = 1.0, inplace: _bool = False) -> Tensor:
 def celu_(input: Tensor, alpha: _Number = 1.0) -> Tensor:
     """Continuously differentiable ELU, in place."""
 cfloat: _dtype
+chalf: _dtype
 channels_last: Any
 channels_last_3d: Any
 def chunk(input: Tensor, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
@@ -1847,6 +1848,7 @@ def clip_(input: Tensor, min: Tensor | None = None, max: Tensor | None = None) -
 def clone(input: Tensor, *, memory_format: Any | None = None) -> Tensor:
     """A copy with memory of its own."""
 complex128: _dtype
+complex32: _dtype
 complex64: _dtype
 def concat(tensors: Sequence[Tensor], dim: _int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one behind the other along a dimension."""
