@@ -1,6 +1,7 @@
 //! The rows in burn on its backend Flex, which it recommends for CPUs.
 
-use crate::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, name, values};
+mod rows;
+
 use burn::module::Module;
 use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig, generate_autoregressive_mask};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -10,6 +11,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::{gelu, relu, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use rows::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, measure, name, values};
 use std::hint::black_box;
 
 fn tensor<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -102,14 +104,14 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mask = generate_autoregressive_mask(TOKENS[0], TOKENS[1], &x.device());
+        let mask = generate_autoregressive_mask(x.dims()[0], TOKENS[1], &x.device());
         let input = MhaInput::self_attn(self.norm1.forward(x.clone())).mask_attn(mask);
         let x = x + self.attention.forward(input).context;
         x.clone() + self.down.forward(gelu(self.up.forward(self.norm2.forward(x))))
     }
 }
 
-pub fn rows() -> Vec<Row> {
+fn rows() -> Vec<Row> {
     let plain = Device::flex();
     let recording = Device::flex().autodiff();
     let (matrix, wide, images) = (tensor([MATRIX, MATRIX], &plain), tensor(ROWS, &plain), tensor(IMAGES, &plain));
@@ -120,8 +122,8 @@ pub fn rows() -> Vec<Row> {
     let tokens = tensor([TOKENS[0], TOKENS[1], WIDTH], &recording);
     let (first, second) = (labels(&recording), labels(&recording));
     let (loss, same_loss) = (CrossEntropyLossConfig::new().init(&recording), CrossEntropyLossConfig::new().init(&recording));
-    let (lone_mlp, lone_cnn) = (Mlp::new(&plain), Cnn::new(&plain));
-    let (pixel, digit) = (tensor([1, 784], &plain), tensor([1, 1, 8, 8], &plain));
+    let (lone_mlp, lone_cnn, lone_block) = (Mlp::new(&plain), Cnn::new(&plain), Block::new(&plain));
+    let (pixel, digit, text) = (tensor([1, 784], &plain), tensor([1, 1, 8, 8], &plain), tensor([1, TOKENS[1], WIDTH], &plain));
     vec![
         kernel(name::MATMUL, move || matrix.clone().matmul(matrix.clone())),
         kernel(name::SOFTMAX, move || softmax(for_softmax.clone(), 1)),
@@ -133,5 +135,10 @@ pub fn rows() -> Vec<Row> {
         step(name::GPT_STEP, Block::new(&recording), move |net| net.forward(tokens.clone()).powi_scalar(2).mean()),
         kernel(name::MLP_ANSWER, move || lone_mlp.forward(pixel.clone())),
         kernel(name::CNN_ANSWER, move || lone_cnn.forward(digit.clone())),
+        kernel(name::GPT_ANSWER, move || lone_block.forward(text.clone())),
     ]
+}
+
+fn main() {
+    measure("burn", rows());
 }

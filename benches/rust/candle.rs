@@ -1,8 +1,10 @@
 //! The rows in candle, each by the fastest of its functions that does the work (and, in a train step, has a gradient).
 
-use crate::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, name, values};
+mod rows;
+
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{AdamW, Conv2d, Conv2dConfig, LayerNorm, Linear, Module, Optimizer, ParamsAdamW, VarBuilder, VarMap, loss, ops};
+use rows::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, measure, name, values};
 use std::hint::black_box;
 
 const CPU: Device = Device::Cpu;
@@ -102,7 +104,7 @@ impl Block {
     }
 }
 
-pub fn rows() -> Vec<Row> {
+fn rows() -> Vec<Row> {
     let (matrix, wide, images) = (tensor(&[MATRIX, MATRIX]), tensor(&ROWS), tensor(&IMAGES));
     let (for_softmax, for_gelu) = (wide.clone(), wide.clone());
     let (scale, shift) = (Tensor::ones(ROWS[1], DType::F32, &CPU).unwrap(), Tensor::zeros(ROWS[1], DType::F32, &CPU).unwrap());
@@ -112,8 +114,8 @@ pub fn rows() -> Vec<Row> {
     let (pixels, digits) = (tensor(&[BATCH, 784]), tensor(&[BATCH, 1, 8, 8]));
     let tokens = tensor(&[TOKENS[0], TOKENS[1], WIDTH]);
     let of_digits = labels.clone();
-    let (lone_mlp, lone_cnn) = (frozen(mlp), frozen(cnn));
-    let (pixel, digit) = (tensor(&[1, 784]), tensor(&[1, 1, 8, 8]));
+    let (lone_mlp, lone_cnn, lone_block) = (frozen(mlp), frozen(cnn), frozen(block));
+    let (pixel, digit, text) = (tensor(&[1, 784]), tensor(&[1, 1, 8, 8]), tensor(&[1, TOKENS[1], WIDTH]));
     vec![
         kernel(name::MATMUL, move || matrix.matmul(&matrix)),
         kernel(name::SOFTMAX, move || ops::softmax_last_dim(&for_softmax)),
@@ -125,5 +127,10 @@ pub fn rows() -> Vec<Row> {
         step(name::GPT_STEP, variables(block), move |net| net.forward(&tokens)?.sqr()?.mean_all()),
         kernel(name::MLP_ANSWER, move || lone_mlp.forward(&pixel)),
         kernel(name::CNN_ANSWER, move || lone_cnn.forward(&digit)),
+        kernel(name::GPT_ANSWER, move || lone_block.forward(&text)),
     ]
+}
+
+fn main() {
+    measure("candle", rows());
 }

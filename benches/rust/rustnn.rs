@@ -1,6 +1,8 @@
 //! The rows in rustnn.
 
-use crate::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, name, values};
+mod rows;
+
+use rows::{BATCH, HEADS, IMAGES, MATRIX, RATE, ROWS, Row, TOKENS, WIDTH, classes, measure, name, values};
 use rustnn::nn::{self, ConvOptions, Forward, Mask, Module};
 use rustnn::optim::{Adam, AdamOptions, Optimizer};
 use rustnn::{Result, Tensor, autograd};
@@ -64,18 +66,21 @@ impl Forward for Block {
     }
 }
 
-pub fn rows() -> Vec<Row> {
-    let matrix = tensor(&[MATRIX, MATRIX]);
-    let labels = Tensor::new(&classes(BATCH), [BATCH]).unwrap();
-    let (pixels, digits) = (tensor(&[BATCH, 784]), tensor(&[BATCH, 1, 8, 8]));
-    let tokens = tensor(&[TOKENS[0], TOKENS[1], WIDTH]);
-    let block = Block {
+fn block() -> Block {
+    Block {
         norm1: nn::LayerNorm::new([WIDTH]).unwrap(),
         attention: nn::MultiheadAttention::new(WIDTH, HEADS).unwrap(),
         norm2: nn::LayerNorm::new([WIDTH]).unwrap(),
         up: nn::Linear::new(WIDTH, 4 * WIDTH).unwrap(),
         down: nn::Linear::new(4 * WIDTH, WIDTH).unwrap(),
-    };
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let matrix = tensor(&[MATRIX, MATRIX]);
+    let labels = Tensor::new(&classes(BATCH), [BATCH]).unwrap();
+    let (pixels, digits) = (tensor(&[BATCH, 784]), tensor(&[BATCH, 1, 8, 8]));
+    let tokens = tensor(&[TOKENS[0], TOKENS[1], WIDTH]);
     let of_digits = labels.clone();
     let conv = ConvOptions { padding: 1.into(), ..Default::default() };
     vec![
@@ -86,8 +91,13 @@ pub fn rows() -> Vec<Row> {
         kernel(name::CONV, nn::Conv2d::with(IMAGES[1], IMAGES[1], 3, conv).unwrap(), tensor(&IMAGES)),
         step(name::MLP_STEP, mlp(), move |net| nn::cross_entropy(&net.forward(&pixels)?, &labels)),
         step(name::CNN_STEP, cnn(), move |net| nn::cross_entropy(&net.forward(&digits)?, &of_digits)),
-        step(name::GPT_STEP, block, move |net| net.forward(&tokens)?.square()?.mean()),
+        step(name::GPT_STEP, block(), move |net| net.forward(&tokens)?.square()?.mean()),
         kernel(name::MLP_ANSWER, mlp(), tensor(&[1, 784])),
         kernel(name::CNN_ANSWER, cnn(), tensor(&[1, 1, 8, 8])),
+        kernel(name::GPT_ANSWER, block(), tensor(&[1, TOKENS[1], WIDTH])),
     ]
+}
+
+fn main() {
+    measure("rustnn", rows());
 }
