@@ -1,0 +1,53 @@
+"""Builds the program as the README has it and checks the file: static, below 3 MB, and it reads digits; `make examples`."""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LARGEST_BYTES = 3_000_000
+PT_INTERP = 3
+THREE = """
+0 0 7 15 13 1 0 0   0 8 13 6 15 4 0 0   0 2 1 13 13 0 0 0   0 0 2 15 11 1 0 0
+0 0 0 1 12 12 1 0   0 0 0 0 1 10 8 0    0 0 8 4 5 14 9 0    0 0 7 13 13 9 0 0
+"""
+
+
+def built() -> Path:
+    about = subprocess.check_output(["rustc", "-vV"], text=True)
+    target = about.partition("host: ")[2].splitlines()[0]
+    env = os.environ | {"RUSTFLAGS": "-C target-feature=+crt-static"}
+    subprocess.run(["cargo", "build", "--release", "--locked", "--target", target], cwd=HERE, env=env, check=True)
+    return Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / target / "release/embedded"
+
+
+def needs_a_loader(file: bytes) -> bool:
+    """Whether an ELF file of 64 bits has a program header that names a loader, as all have that link at run time."""
+    assert file[:5] == b"\x7fELF\x02", "no ELF file of 64 bits"
+    start, size, count = struct.unpack_from("<32xQ14xHH", file)
+    return any(struct.unpack_from("<I", file, start + i * size)[0] == PT_INTERP for i in range(count))
+
+
+def main() -> None:
+    program = built()
+    file = program.read_bytes()
+    assert len(file) < LARGEST_BYTES, f"{len(file)} bytes"
+    assert not needs_a_loader(file), "not static"
+    if not needs_a_loader(Path(sys.executable).read_bytes()):
+        print("the interpreter is static too: that the check can tell is not shown")
+
+    def answer(text: str) -> subprocess.CompletedProcess:
+        return subprocess.run([program], input=text, capture_output=True, text=True, env={}, timeout=60)
+
+    good = answer(THREE)
+    assert good.returncode == 0 and good.stdout.startswith("3 ("), good
+    for text, says in ("1 2 3", "got 3"), ("ink", "no brightness"), ("17 " * 64, "no brightness"), ("", "got 0"):
+        bad = answer(text)
+        assert bad.returncode == 1 and says in bad.stderr, bad
+    print(f"{program}: {len(file):,} bytes, static; a three reads as {good.stdout.strip()}")
+
+
+if __name__ == "__main__":
+    main()
