@@ -106,6 +106,9 @@ impl Backward<Tensor> for ConvBackward {
     }
 }
 
+/// Of a stride, a padding, a dilation: what the kernels compute of them stays far from overflow.
+const LARGEST: i64 = i32::MAX as i64;
+
 /// One number for each spatial dimension, from one for all or a list.
 fn spread(given: &[i64], n: usize, name: &str) -> Result<SmallVec<[usize; 3]>> {
     ensure!(
@@ -116,7 +119,9 @@ fn spread(given: &[i64], n: usize, name: &str) -> Result<SmallVec<[usize; 3]>> {
     (0..n)
         .map(|i| {
             let v = given[if given.len() == 1 { 0 } else { i }];
-            usize::try_from(v).map_err(|_| rustnn_tensor::Error::Runtime(format!("negative {name} is not supported")))
+            ensure!(v >= 0, Runtime, "negative {name} is not supported");
+            ensure!(v <= LARGEST, Runtime, "{name}={v} is out of range");
+            Ok(v as usize)
         })
         .collect()
 }
@@ -144,6 +149,7 @@ pub enum Padding<'a> {
 
 fn check_operands(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, n: usize, transposed: bool) -> Result<()> {
     let name = format!("conv{}{n}d", if transposed { "_transpose" } else { "" });
+    ensure!((1..=3).contains(&n), Runtime, "{name}: convolutions run over 1 to 3 dimensions");
     ensure!(
         w.rank() == n + 2,
         Runtime,
@@ -213,12 +219,12 @@ pub fn conv(
         w.shape()
     );
     ensure!(
-        x.shape()[1] == in_group * groups,
+        x.shape()[1] == in_group.saturating_mul(groups),
         Runtime,
         "Given groups={groups}, weight of size {:?}, expected input{:?} to have {} channels, but got {} channels instead",
         w.shape(),
         x.shape(),
-        in_group * groups,
+        in_group.saturating_mul(groups),
         x.shape()[1]
     );
     if let Some(b) = bias {
@@ -232,7 +238,7 @@ pub fn conv(
     }
     let kernel = &w.shape()[2..];
     let input = &x.shape()[2..];
-    let reach = |i: usize| dilation[i] * (kernel[i].max(1) - 1) + 1;
+    let reach = |i: usize| dilation[i].saturating_mul(kernel[i].max(1) - 1).saturating_add(1);
     let (low, total): (SmallVec<[usize; 3]>, SmallVec<[usize; 3]>) = match padding {
         Padding::Sizes(p) => {
             let p = spread(p, n, "padding")?;
@@ -248,13 +254,13 @@ pub fn conv(
     ensure!(!kernel.contains(&0), Runtime, "kernel size should be greater than zero, but got shape {kernel:?}");
     let mut y: Shape = smallvec![x.shape()[0], out_channels];
     for i in 0..n {
-        let padded = input[i] + total[i];
+        let padded = input[i].saturating_add(total[i]);
         if padded < reach(i) {
             let sizes = |s: &dyn Fn(usize) -> usize| (0..n).map(|i| s(i).to_string()).collect::<Vec<_>>().join(" x ");
             bail!(
                 Runtime,
                 "Calculated padded input size per channel: ({}). Kernel size: ({}). Kernel size can't be greater than actual input size",
-                sizes(&|i| input[i] + total[i]),
+                sizes(&|i| input[i].saturating_add(total[i])),
                 sizes(&reach)
             );
         }
@@ -309,7 +315,7 @@ pub fn conv_transpose(
         w.shape()[0],
         x.shape()[1]
     );
-    let channels = w.shape()[1] * groups;
+    let channels = w.shape()[1].saturating_mul(groups);
     if let Some(b) = bias {
         ensure!(
             b.rank() == 1 && b.numel() == channels,
@@ -327,10 +333,10 @@ pub fn conv_transpose(
             "output padding must be smaller than either stride or dilation, but got output_padding_height: {}",
             extra[i]
         );
-        let size = (x.shape()[2 + i].max(1) - 1) as i64 * stride[i] as i64 - 2 * padding[i] as i64
-            + (dilation[i] * (w.shape()[2 + i].max(1) - 1)) as i64
-            + extra[i] as i64
-            + 1;
+        let steps = |count: usize, by: usize| (count.max(1) - 1) as i128 * by as i128;
+        let size =
+            steps(x.shape()[2 + i], stride[i]) - 2 * padding[i] as i128 + steps(w.shape()[2 + i], dilation[i]) + extra[i] as i128 + 1;
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
         ensure!(
             size > 0,
             Runtime,

@@ -90,7 +90,14 @@ fn spread(given: &[i64], n: usize, op: &str, name: &str) -> Result<SmallVec<[i64
         Runtime,
         "{op}: {name} must either be a single int, or a tuple of {n} ints; got {given:?}"
     );
+    // What is computed of them stays far from overflow.
+    ensure!(given.iter().all(|v| i32::try_from(*v).is_ok()), Runtime, "{op}: {name} is out of range: {given:?}");
     Ok((0..n).map(|i| given[if given.len() == 1 { 0 } else { i }]).collect())
+}
+
+fn check_dimensions(n: usize, op: &str) -> Result<()> {
+    ensure!((1..=3).contains(&n), Runtime, "{op}: pooling runs over 1 to 3 dimensions");
+    Ok(())
 }
 
 fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3] {
@@ -102,6 +109,7 @@ fn three(sizes: impl ExactSizeIterator<Item = usize>, fill: usize) -> [usize; 3]
 
 /// The window of a call over the last `n` dimensions, and the output's shape.
 fn window(x: &Tensor, n: usize, op: &str, &Pooling { kernel, stride, padding, dilation, ceil }: &Pooling) -> Result<(Window, Shape)> {
+    check_dimensions(n, op)?;
     // PyTorch's words, which differ by op; the kernel's size is checked after the rank and before the lengths.
     let fits = x.rank() == n + 1 || x.rank() == n + 2;
     if !fits && op == "max_pool1d" {
@@ -150,7 +158,7 @@ fn window(x: &Tensor, n: usize, op: &str, &Pooling { kernel, stride, padding, di
             kernel[i],
             dilation[i]
         );
-        let reach = dilation[i].checked_mul(kernel[i] - 1).and_then(|r| r.checked_add(1)).unwrap_or(i64::MAX / 4);
+        let reach = dilation[i] * (kernel[i] - 1) + 1;
         let free = input[i] as i64 + 2 * padding[i] - reach;
         let mut out = free.saturating_add(if ceil { stride[i] - 1 } else { 0 }).div_euclid(stride[i]) + 1;
         // In ceil mode a window must start inside the input or its left padding.
@@ -287,6 +295,7 @@ fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, 
 /// The means of as many windows as asked for; [`WHOLE`] keeps a size.
 pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
     let op = format!("adaptive_avg_pool{n}d");
+    check_dimensions(n, &op)?;
     refuse_integers(x, &op)?;
     let (sizes, shape) = adaptive(x, size, n, &op)?;
     let name = ["AdaptiveAvgPool1DBackward0", "AdaptiveAvgPool2DBackward0", "AdaptiveAvgPool3DBackward0"][n - 1];
@@ -297,6 +306,7 @@ pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
 /// The greatest of as many windows as asked for; [`WHOLE`] keeps a size.
 pub fn adaptive_max_pool(x: &Tensor, size: &[i64], n: usize, keep: bool) -> Result<Pooled> {
     let op = format!("adaptive_max_pool{n}d");
+    check_dimensions(n, &op)?;
     refuse_integers(x, &op)?;
     let (sizes, shape) = adaptive(x, size, n, &op)?;
     let dense = contiguous_array(x.array())?;
