@@ -473,34 +473,12 @@ def test_unused_calls_are_left_out_but_not_their_effects() -> None:
     assert ops == ["rand", "add"]
 
 
-# Their forward looks at values: of a count, of classes, of lengths.
-REFUSED = {
-    "AdaptiveLogSoftmaxWithLoss": "float() or int() of a tensor",
-    "BatchNorm1d(momentum=None)": "float() or int() of a tensor",
-    "CTCLoss": "tolist()",
-    "EmbeddingBag(offsets)": "tolist()",
-}
-
-
-def refused(case) -> str | None:
-    if case.kind == "BatchNorm1d" and case.kwargs.get("momentum", 0.1) is None:
-        return REFUSED["BatchNorm1d(momentum=None)"]
-    if case.kind == "EmbeddingBag" and len(case.inputs) == 2 and case.inputs[0].ndim == 1:
-        return REFUSED["EmbeddingBag(offsets)"]
-    return REFUSED.get(case.kind)
-
-
 @pytest.mark.parametrize("case", LAYERS, ids=lambda case: case.kind)
 def test_every_layer_exports(case) -> None:
     module = case.build(rustnn)
     given = [rustnn.from_numpy(each) for each in case.draw(1)]
     if case.kind.startswith("Lazy"):
         module(*given)
-    if refused(case):
-        with pytest.raises(ExportError) as caught:
-            rustnn.export(module, tuple(given))
-        assert refused(case) in str(caught.value) and "of rustnn, called by" in str(caught.value)
-        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of inputs whose dimension 0 is no batch
         program = reloaded(rustnn.export(module, tuple(given)))
@@ -510,6 +488,57 @@ def test_every_layer_exports(case) -> None:
     found = program(*given)
     for a, b in zip(leaves(found), leaves(expected), strict=True):
         assert rustnn.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def test_lengths_and_offsets_are_inputs_like_others() -> None:
+    loss = nn.CTCLoss(reduction="none", zero_infinity=True)
+    logs, labels = rustnn.randn(6, 4, 5).log_softmax(2), rustnn.tensor([[1, 2, 2], [3, 0, 0], [4, 4, 4], [1, 2, 3]])
+    lengths = rustnn.tensor([6, 5, 4, 0]), rustnn.tensor([3, 1, 0, 2])
+    program = reloaded(rustnn.export(loss, (logs, labels, *lengths), dynamic_shapes=None))
+    for other in (lengths, (rustnn.tensor([1, 6, 0, 6]), rustnn.tensor([1, 0, 0, 3]))):
+        assert rustnn.allclose(program(logs, labels, *other), loss(logs, labels, *other), rtol=1e-6, atol=1e-6)
+
+    bags = nn.EmbeddingBag(7, 3, mode="max", include_last_offset=True, padding_idx=2)
+    sizes = {"input": {0: "count"}, "offsets": {0: "bags"}}
+    program = rustnn.export(bags, (rustnn.tensor([1, 2, 4, 5, 4]), rustnn.tensor([0, 2, 4])), dynamic_shapes=sizes)
+    for indices, offsets in (([6, 0, 1, 2], [0, 0, 3, 3]), ([2, 2], [0, 2]), ([1, 2, 3], [0, 1, 2, 3])):
+        given = rustnn.tensor(indices), rustnn.tensor(offsets)
+        assert program(*given).equal(bags(*given))
+    with pytest.raises((RuntimeError, IndexError)):
+        program(rustnn.tensor([1, 2]), rustnn.tensor([1, 2]))
+
+    clusters = nn.AdaptiveLogSoftmaxWithLoss(4, 10, cutoffs=[3, 6])
+    program = rustnn.export(clusters, (rustnn.randn(5, 4), rustnn.tensor([0, 3, 9, 1, 5])))
+    x, classes = rustnn.randn(2, 4), rustnn.tensor([1, 2])
+    assert program(x, classes).output.equal(clusters(x, classes).output)
+    with pytest.raises((RuntimeError, IndexError)):
+        program(x, rustnn.tensor([1, 10]))
+
+
+def test_the_average_of_all_batches_is_the_programs_own() -> None:
+    module = nn.BatchNorm1d(3, momentum=None)
+    program = rustnn.export(module, rustnn.randn(5, 3))
+    for _ in range(4):
+        x = rustnn.randn(6, 3)
+        assert program(x).equal(module(x))
+    state = program.module().state_dict()
+    assert state["num_batches_tracked"].item() == 4
+    assert rustnn.allclose(state["running_var"], module.running_var, rtol=1e-6, atol=0)
+
+
+def test_what_is_computed_outside_of_rustnn_is_refused_by_name() -> None:
+    matrix = rustnn.eye(3) * 2
+    for name in ("inv", "cholesky", "eigh", "svd", "qr"):
+        with pytest.raises(ExportError, match=name):
+            rustnn.export(Runs(getattr(rustnn.linalg, name)), matrix, dynamic_shapes=None)
+    one_run = (
+        rustnn.randn(6, 2, 5).log_softmax(2),
+        rustnn.tensor([1, 2, 3]),
+        rustnn.tensor([6, 6]),
+        rustnn.tensor([2, 1]),
+    )
+    with pytest.raises(ExportError, match="CTCLoss"):
+        rustnn.export(nn.CTCLoss(), one_run, dynamic_shapes=None)
 
 
 @pytest.mark.parametrize("dtype", [rustnn.float64, rustnn.float16, rustnn.bfloat16])

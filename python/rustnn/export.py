@@ -480,12 +480,14 @@ class _Example:
         return symbols
 
     def variation(self, where, sizes, other_values):
-        """The inputs with sizes by their Dims' names; other values are the same in other places, floats smaller."""
+        """The inputs with sizes by their Dims' names; other values are the same in other places, floats smaller;
+        offsets stay in order."""
         out = []
         with no_grad():
             for number, tensor in enumerate(self.tensors):
                 value = tensor.detach().clone()
-                if other_values and value.dim():
+                offsets = _are_offsets(value)
+                if other_values and value.dim() and not offsets:
                     value = value.flip(list(range(value.dim())))
                 if other_values and value.is_floating_point():
                     value = value * 0.75
@@ -494,6 +496,7 @@ class _Example:
                     if each is not None and sizes[each.name] != value.shape[dim]:
                         at = _core.arange(sizes[each.name], device=value.device) % value.shape[dim]
                         value = value.index_select(dim, at)
+                value = value.sort().values if offsets else value
                 out.append(value.requires_grad_(tensor.requires_grad))
         return out
 
@@ -502,6 +505,13 @@ class _Example:
             self.signature, OrderedDict((name, _build(tree, tensors)) for name, _, tree in self.trees)
         )
         return mod(*bound.args, **bound.kwargs)
+
+
+def _are_offsets(value) -> bool:
+    """Whether these may be where pieces begin: integers that rise from 0. In another order they would say nothing."""
+    if value.dim() != 1 or value.numel() < 2 or value.dtype not in (_core.int32, _core.int64):
+        return False
+    return value[0].item() == 0 and bool((value[1:] >= value[:-1]).all())
 
 
 class _State:

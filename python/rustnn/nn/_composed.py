@@ -518,10 +518,15 @@ def embedding_bag(
             raise ValueError("offsets has to be a 1D Tensor but got None")
         if offsets.dim() != 1:
             raise ValueError("offsets has to be a 1D Tensor")
-        bag, bags = _bag_of_each(offsets.tolist(), input, include_last_offset)
-        # What lies behind the last offset belongs to no bag.
-        input = input[: len(bag)]
-        per_sample_weights = None if per_sample_weights is None else per_sample_weights[: len(bag)]
+        if _core._is_recording():
+            # In ops alone; a wrong offset is an index out of range when the program runs.
+            bag = _core.searchsorted(offsets, _core.arange(input.numel(), device=input.device), right=True) - 1
+            bags = offsets.numel() - bool(include_last_offset)
+        else:
+            bag, bags = _bag_of_each(offsets.tolist(), input, include_last_offset)
+            # What lies behind the last offset belongs to no bag.
+            input = input[: len(bag)]
+            per_sample_weights = None if per_sample_weights is None else per_sample_weights[: len(bag)]
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
 
@@ -536,17 +541,20 @@ def embedding_bag(
         rows = rows.to(_core.float32)  # sums of halves
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1).to(rows.dtype)
-    result = rows.new_zeros(bags, weight.size(1))
+    # One more place for what a program finds behind the last offset.
+    rest = int(_core._is_recording() and include_last_offset and offsets is not None)
+    result = rows.new_zeros(bags + rest, weight.size(1))
     if mode == "max":
         index = bag.unsqueeze(1).expand(-1, weight.size(1))
         # An empty bag stays zero.
-        return result.scatter_reduce(0, index, rows, "amax", include_self=False).to(weight.dtype)
-    result = result.index_add(0, bag, rows)
+        result = result.scatter_reduce(0, index, rows, "amax", include_self=False)
+    else:
+        result = result.index_add(0, bag, rows)
     if mode == "mean":
-        ones = rows.new_ones(bag.numel()).detach()
-        counts = rows.new_zeros(bags).detach().index_add(0, bag, ones).clamp_min(1)
+        ones = _core.ones_like(bag, dtype=rows.dtype)
+        counts = rows.new_zeros(bags + rest).detach().index_add(0, bag, ones).clamp_min(1)
         result = result / counts.unsqueeze(1)
-    return result.to(weight.dtype)
+    return (result[:bags] if rest else result).to(weight.dtype)
 
 
 def _check_bags(input, weight, per_sample_weights, padding_idx) -> None:
@@ -614,70 +622,90 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
                 f"{values}"
             )
 
-    def lengths(values):
-        values = values.reshape(-1).tolist() if isinstance(values, _core.Tensor) else values
-        return list(values) if isinstance(values, (list, tuple)) else [values]
-
-    input_lengths, target_lengths = lengths(input_lengths), lengths(target_lengths)
+    # A program takes any lengths and finds nothing wrong with them; else they are looked at, as labels in one run need.
+    recorded = (
+        _core._is_recording()
+        and (targets.dim() == 2 or not batched)
+        and any(isinstance(each, _core.Tensor) for each in (input_lengths, target_lengths))
+    )
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
-    for name, values in (("input_lengths", input_lengths), ("target_lengths", target_lengths)):
-        if len(values) != batch:
-            raise RuntimeError(f"{name} must be of size batch_size")
-    if max(input_lengths) > steps:
-        raise RuntimeError(
-            f"Expected input_lengths to have value at most {steps}, but got value {max(input_lengths)} (while checking "
-            "arguments for ctc_loss_allocate_outputs)"
-        )
-    labels = targets if targets.dim() == 2 or not batched else None
-    if labels is None:
-        # One run of all labels, cut by their lengths.
-        starts = [sum(target_lengths[:n]) for n in range(batch)]
-        rows = [targets[start : start + count] for start, count in zip(starts, target_lengths, strict=True)]
+    if recorded:
+        labels = targets if targets.dim() == 2 else targets.unsqueeze(0)
     else:
-        labels = labels if labels.dim() == 2 else labels.unsqueeze(0)
-        rows = [labels[n, :count] for n, count in enumerate(target_lengths)]
+        input_lengths, target_lengths = _python_lengths(input_lengths), _python_lengths(target_lengths)
+        for name, values in (("input_lengths", input_lengths), ("target_lengths", target_lengths)):
+            if len(values) != batch:
+                raise RuntimeError(f"{name} must be of size batch_size")
+        if max(input_lengths) > steps:
+            raise RuntimeError(
+                f"Expected input_lengths to have value at most {steps}, but got value {max(input_lengths)} (while "
+                "checking arguments for ctc_loss_allocate_outputs)"
+            )
+        longest = max(target_lengths)
+        if targets.dim() == 2 or not batched:
+            labels = (targets if targets.dim() == 2 else targets.unsqueeze(0))[:, :longest]
+        else:
+            # One run of all labels, cut by their lengths.
+            starts = [sum(target_lengths[:n]) for n in range(batch)]
+            labels = _core.zeros((batch, longest), dtype=_core.int64, device=logs.device)
+            for n, (start, count) in enumerate(zip(starts, target_lengths, strict=True)):
+                labels[n, :count] = targets[start : start + count].to(_core.int64)
+        steps = max(input_lengths)
+
+    def as_column(values):
+        values = values if isinstance(values, _core.Tensor) else _core.tensor(values)
+        return values.to(device=logs.device, dtype=_core.int64).reshape(-1, 1)
+
+    input_lengths, target_lengths = as_column(input_lengths), as_column(target_lengths)
 
     # Blanks between, before and behind the labels: 2 S + 1 states.
-    states = 2 * max(target_lengths) + 1
-    extended = _core.full((batch, states), blank, dtype=_core.int64, device=logs.device)
-    for n, row in enumerate(rows):
-        if target_lengths[n]:
-            extended[n, 1 : 2 * target_lengths[n] : 2] = row.to(_core.int64)
+    count = labels.size(1)
+    inside = _core.arange(count, device=logs.device) < target_lengths
+    labels = _core.where(inside, labels.to(_core.int64), blank)
+    blanks = _core.full_like(labels, blank)
+    extended = _core.cat(
+        [_core.stack([blanks, labels], 2).reshape(batch, 2 * count), _core.full_like(input_lengths, blank)], 1
+    )
+    states = 2 * count + 1
     nothing = float("-inf")
     # A label may be reached from the label before it, past the blank, if they differ.
     may_skip = _core.zeros_like(extended, dtype=_core.bool)
     if states > 2:
         may_skip[:, 2:] = (extended[:, 2:] != blank) & (extended[:, 2:] != extended[:, :-2])
     column = logs.new_full((batch, 1), nothing)
-    emit = logs.gather(2, extended.unsqueeze(0).expand(steps, batch, states))
+    emit = logs.gather(2, extended.unsqueeze(0).expand(logs.size(0), batch, states))
     first = _core.arange(states, device=logs.device) < 2
-    alpha = emit[0].masked_fill(first.logical_not(), nothing) if steps else None
+    alpha = emit[0].masked_fill(first.logical_not(), nothing) if logs.size(0) else column.expand(batch, states)
     alphas = [alpha]
-    for t in range(1, max(input_lengths)):
+    for t in range(1, steps):
         one = _core.cat([column, alpha[:, :-1]], 1)
         two = _core.cat([column, column, alpha[:, :-2]], 1)[:, :states].masked_fill(may_skip.logical_not(), nothing)
         alpha = emit[t] + _log_sum_exp(_core.stack([alpha, one, two]))
         alphas.append(alpha)
-    losses = []
-    for n, (length, count) in enumerate(zip(input_lengths, target_lengths, strict=True)):
-        if length == 0:
-            losses.append(logs.new_full((), 0.0 if count == 0 else float("inf")))
-            continue
-        last = alphas[length - 1][n]
-        ends = last[2 * count - 1 : 2 * count + 1] if count else last[:1]
-        losses.append(-_log_sum_exp(ends))
-    loss = _core.stack(losses)
+    # The last two states of each sequence at its last step: the label's and the blank's behind it.
+    place = (input_lengths - 1).clamp_min(0).reshape(1, batch, 1).expand(1, batch, states)
+    last = _core.stack(alphas).gather(0, place).squeeze(0)
+    behind = last.gather(1, 2 * target_lengths)
+    label = last.gather(1, (2 * target_lengths - 1).clamp_min(0)).masked_fill(target_lengths == 0, nothing)
+    loss = -_log_sum_exp(_core.cat([label, behind], 1).T)
+    # Without a step only the empty sequence is possible.
+    of_nothing = _core.where(target_lengths == 0, 0.0, float("inf")).to(loss.dtype).reshape(-1)
+    loss = _core.where(input_lengths.reshape(-1) == 0, of_nothing, loss)
     if zero_infinity:
         loss = _core.where(loss == float("inf"), _core.zeros_like(loss), loss)
     if reduction == "mean":
-        divisors = _core.tensor([max(count, 1) for count in target_lengths], dtype=loss.dtype, device=loss.device)
-        return (loss / divisors).mean()
+        return (loss / target_lengths.reshape(-1).clamp_min(1).to(loss.dtype)).mean()
     if reduction == "sum":
         return loss.sum()
     if reduction != "none":
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return loss if batched else loss.squeeze(0)
+
+
+def _python_lengths(values):
+    values = values.reshape(-1).tolist() if isinstance(values, _core.Tensor) else values
+    return list(values) if isinstance(values, (list, tuple)) else [values]
 
 
 def _log_sum_exp(x):

@@ -123,8 +123,20 @@ class _BatchNorm(_NormBase):
         elif count is not None:
             count.add_(1)
             if self.momentum is None:
+                if _core._is_recording():
+                    return self._record_average(input, count, running_mean, running_var, weight, bias)
                 factor = 1.0 / float(count)
         return F.batch_norm(input, running_mean, running_var, weight, bias, use_batch, factor, self.eps)
+
+    def _record_average(self, input, count, running_mean, running_var, weight, bias):
+        """The plain average of all batches without a number that Python reads."""
+        mean, var = _core.zeros_like(running_mean), _core.zeros_like(running_var)
+        output = F.batch_norm(input, mean, var, weight, bias, True, 1.0, self.eps)
+        share = count.to(mean.dtype).reciprocal()
+        with _core.no_grad():
+            for running, batch in ((running_mean, mean), (running_var, var)):
+                running.copy_(running * (1.0 - share) + batch * share)
+        return output
 
 
 class BatchNorm1d(_BatchNorm):
