@@ -45,10 +45,12 @@ train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a d
 
 test: $(MODULE) $(DRIVER) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
 	cargo test --workspace --exclude rustnn-python
+	cargo test --features gpu --test rust gpu::
 	$(PYTHON) -m pytest tests
 
-examples: ## Tests the examples that are packages of their own: serving over HTTP.
+examples: ## Tests the examples that are packages of their own: serving over HTTP, a small static program.
 	cargo test --manifest-path examples/serve/Cargo.toml
+	$(PYTHON3) examples/embedded/check.py
 
 parity: $(MODULE) $(TORCH) ## Installs PyTorch into .venv-parity and compares every op, layer and optimizer with it, live.
 	$(PARITY_PYTHON) -m pytest tests/parity
@@ -77,8 +79,7 @@ bench: $(MODULE) $(TORCH) ## Measures rustnn against PyTorch and writes the rati
 	$(PARITY_PYTHON) benches/compare.py $(ARGS)
 
 bench-rust: ## Measures the Rust crate against candle and burn and writes the ratio table into benches/README.md.
-	cd benches/rust && cargo bench
-	$(PYTHON3) benches/rust/table.py
+	$(PYTHON3) benches/rust/compare.py $(ARGS)
 
 $(PYTHON):
 	$(PYTHON3) -m venv $(VENV)

@@ -25,6 +25,7 @@ pub mod data;
 mod device;
 mod error;
 pub mod export;
+pub mod gpu;
 #[cfg(feature = "train")]
 #[doc = include_str!("../../docs/rust.md")]
 pub mod guide {}

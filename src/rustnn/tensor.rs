@@ -101,6 +101,22 @@ pub(crate) fn unwrap(tensors: &[Tensor]) -> Vec<ops::Tensor> {
     tensors.iter().map(|t| t.0.clone()).collect()
 }
 
+/// Whether an integer dtype holds a number, cut off behind the point.
+fn holds(dtype: DType, value: f64) -> bool {
+    let bits = 8 * dtype.size_bytes() as i32;
+    let range = if dtype.is_signed() { -(2f64.powi(bits - 1))..2f64.powi(bits - 1) } else { 0.0..2f64.powi(bits.min(63)) };
+    range.contains(&value.trunc())
+}
+
+/// A list of as many elements as a caller asks for: too many are an error, not an abort.
+pub(crate) fn listed<T>(elements: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    let len = elements.len();
+    list.try_reserve_exact(len).map_err(|_| Error::value(format!("not enough memory for {len} elements")))?;
+    list.extend(elements);
+    Ok(list)
+}
+
 pub(crate) fn signed(sizes: &[usize]) -> Vec<i64> {
     sizes.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect()
 }
@@ -141,8 +157,19 @@ impl Tensor {
     }
 
     /// One value everywhere.
+    ///
+    /// # Errors
+    /// If an integer dtype does not hold the value.
     pub fn full(shape: impl AsRef<[usize]>, value: f64, dtype: DType) -> Result<Tensor> {
-        let value = if dtype.is_integral() { Scalar::Int(value as i64) } else { Scalar::Float(value) };
+        let value = if !dtype.is_integral() {
+            Scalar::Float(value)
+        } else if dtype == DType::Bool {
+            Scalar::Bool(value != 0.0)
+        } else if holds(dtype, value) {
+            Scalar::Int(value as i64)
+        } else {
+            return Err(Error::value(format!("value {value} cannot be converted to type {} without overflow", dtype.name())));
+        };
         let array = ops::create::full_array(shape.as_ref(), value, dtype, ops::default_device())?;
         Ok(Tensor(ops::Tensor::from_array(array)))
     }
@@ -688,7 +715,9 @@ impl Tensor {
 
     /// `self += alpha * other`.
     pub fn add_<'a>(&self, other: impl Into<TensorOrNumber<'a>>, alpha: f64) -> Result<()> {
-        let alpha = if alpha.fract() == 0.0 { Scalar::Int(alpha as i64) } else { Scalar::Float(alpha) };
+        // Integers take integers alone; above 2⁵³ floats are whole without meaning it.
+        let is_whole = alpha.fract() == 0.0 && alpha.abs() < 9e15;
+        let alpha = if is_whole { Scalar::Int(alpha as i64) } else { Scalar::Float(alpha) };
         Ok(row::call_inplace(&rows::ADD, &self.0, &[other.into().into()], &[alpha])?)
     }
 

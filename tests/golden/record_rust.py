@@ -18,7 +18,26 @@ import rustnn
 
 FOLDER = Path(__file__).with_name("rust")
 
-# Name -> (class, arguments, shapes of the inputs); integers are numbers of classes of a table's indices.
+PADDED = {"padding": 2, "padding_mode": "reflect"}
+STACK = {"num_encoder_layers": 2, "num_decoder_layers": 1, "dim_feedforward": 16, "dropout": 0.0, "batch_first": True}
+
+
+def stack(nn, kind, norm):
+    """An encoder or a decoder of two small layers."""
+    layer = getattr(nn, f"Transformer{kind}Layer")(8, 2, dim_feedforward=16, dropout=0.0, batch_first=True)
+    return getattr(nn, f"Transformer{kind}")(layer, 2, nn.LayerNorm(8) if norm else None)
+
+
+def spectral_norm(nn):
+    return nn.utils.parametrizations.spectral_norm(nn.ConvTranspose1d(3, 2, 4))
+
+
+def weight_norm(nn):
+    return nn.utils.parametrizations.weight_norm(nn.Conv1d(2, 4, 3))
+
+
+# Name -> (class or maker, arguments, shapes of the inputs); integers stand for a table's indices: the number of classes,
+# and perhaps a shape.
 LAYERS = {
     "linear": ("Linear", (4, 3), {}, [(2, 4)]),
     "linear_no_bias": ("Linear", (4, 3), {"bias": False}, [(2, 4)]),
@@ -38,6 +57,11 @@ LAYERS = {
     "rms_norm": ("RMSNorm", (4,), {}, [(5, 4)]),
     "group_norm": ("GroupNorm", (2, 4), {}, [(2, 4, 5)]),
     "instance_norm2d": ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, [(2, 3, 4, 4)]),
+    "conv1d_reflect": ("Conv1d", (2, 3, 3), PADDED, [(2, 2, 9)]),
+    "conv2d_replicate": ("Conv2d", (2, 3, (2, 4)), {"padding": "same", "padding_mode": "replicate"}, [(1, 2, 5, 6)]),
+    "conv3d_circular": ("Conv3d", (1, 2, 3), {"padding": (0, 1, 2), "padding_mode": "circular"}, [(1, 1, 4, 3, 5)]),
+    "weight_norm": (weight_norm, (), {}, [(2, 2, 9)]),
+    "spectral_norm": (spectral_norm, (), {}, [(2, 3, 5)]),
     "prelu": ("PReLU", (3,), {}, [(2, 3, 4)]),
     "rnn": ("RNN", (3, 4), {"nonlinearity": "relu", "num_layers": 2}, [(5, 2, 3)]),
     "gru": ("GRU", (3, 4), {"batch_first": True, "bidirectional": True}, [(2, 5, 3)]),
@@ -47,7 +71,19 @@ LAYERS = {
     "gru_cell": ("GRUCell", (3, 4), {}, [(2, 3)]),
     "lstm_cell": ("LSTMCell", (3, 4), {}, [(2, 3)]),
     "embedding_bag": ("EmbeddingBag", (7, 3), {"mode": "max"}, [7]),
+    "embedding_bag_padded": ("EmbeddingBag", (7, 3), {"padding_idx": 4}, [7]),
+    "adaptive": ("AdaptiveLogSoftmaxWithLoss", (8, 20), {"cutoffs": [5, 11], "div_value": 2.0}, [(9, 8), (20, (9,))]),
+    "linear_cross_entropy": ("LinearCrossEntropyLoss", (4, 6), {"bias": True}, [(5, 4), (6, (5,))]),
     "attention": ("MultiheadAttention", (8, 2), {"batch_first": True}, [(2, 5, 8), (2, 3, 8), (2, 3, 8)]),
+    "attention_widths": (
+        "MultiheadAttention",
+        (8, 2),
+        {"batch_first": True, "kdim": 5, "vdim": 3, "add_bias_kv": True, "add_zero_attn": True},
+        [(2, 5, 8), (2, 4, 5), (2, 4, 3)],
+    ),
+    "encoder": (stack, ("Encoder", True), {}, [(2, 5, 8)]),
+    "decoder": (stack, ("Decoder", False), {}, [(2, 5, 8), (2, 3, 8)]),
+    "transformer": ("Transformer", (8, 2), STACK, [(2, 5, 8), (2, 3, 8)]),
     "encoder_layer": (
         "TransformerEncoderLayer",
         (8, 2),
@@ -63,14 +99,26 @@ LAYERS = {
 }
 
 
-def record_layer(name, arguments, options, shapes):
+def make(nn, maker, arguments, options):
+    return maker(nn, *arguments) if callable(maker) else getattr(nn, maker)(*arguments, **options)
+
+
+def drawn(spec):
+    if isinstance(spec, int):
+        return torch.randint(spec, (2, 5))
+    if isinstance(spec[1], tuple):
+        return torch.randint(spec[0], spec[1])
+    return torch.randn(spec, requires_grad=True)
+
+
+def record_layer(maker, arguments, options, shapes):
     torch.manual_seed(0)
-    layer = getattr(nn, name)(*arguments, **options)
+    layer = make(nn, maker, arguments, options)
     with torch.no_grad():
         for value in layer.parameters():  # ones and zeros would hide mistakes
             value += 0.1 * torch.rand_like(value)
     state = {key: value.clone() for key, value in layer.state_dict().items()}
-    inputs = [torch.randint(s, (2, 5)) if isinstance(s, int) else torch.randn(s, requires_grad=True) for s in shapes]
+    inputs = [drawn(spec) for spec in shapes]
     output = layer(*inputs)
     output = output[0] if isinstance(output, tuple) else output
     output.square().sum().backward()
@@ -95,9 +143,9 @@ def record_optimizer(name, options):
     return {"weight": start, "state": state, "after": weight.detach()}
 
 
-def initial(name, arguments, options):
+def initial(maker, arguments, options):
     rustnn.manual_seed(3)
-    return getattr(rustnn.nn, name)(*arguments, **options).state_dict()
+    return make(rustnn.nn, maker, arguments, options).state_dict()
 
 
 def main():

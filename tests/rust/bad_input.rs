@@ -1,7 +1,9 @@
 //! Everything a caller can get wrong comes back as an error with a text that says what; nothing panics.
 
 use rustnn::data::{DataLoader, TensorDataset};
-use rustnn::nn::{self, ConvOptions, Forward, Mask, NormOptions, RecurrentOptions};
+use rustnn::export::Program;
+use rustnn::nn::{self, ConvOptions, Forward, Mask, Module, NormOptions, RecurrentOptions};
+use rustnn::optim::{Adam, AdamOptions, AdamW, CosineAnnealing, Exponential, Optimizer, Schedule, Sgd, SgdOptions};
 use rustnn::{DType, Device, Error, Result, Tensor, autograd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +22,22 @@ fn case<T>(what: &'static str, call: impl Fn() -> Result<T> + 'static, names: &'
     (what, Box::new(move || call().map(drop)), names)
 }
 
+fn parameter() -> Vec<nn::Parameter> {
+    vec![nn::Parameter::new(ones(&[2])).unwrap()]
+}
+
+fn bags(mode: nn::BagMode) -> nn::EmbeddingBag {
+    nn::EmbeddingBag::new(3, 2, mode).unwrap()
+}
+
+fn adaptive() -> nn::AdaptiveLogSoftmaxWithLoss {
+    nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[5]).unwrap()
+}
+
+fn transformer() -> nn::Transformer {
+    nn::Transformer::with(8, 2, 1, 1, nn::TransformerOptions { dim_feedforward: 4, ..Default::default() }).unwrap()
+}
+
 #[rustfmt::skip]
 fn cases() -> Vec<Case> {
     vec![
@@ -36,6 +54,16 @@ fn cases() -> Vec<Case> {
         case("an item of many", || ones(&[2]).item::<f32>(), "2 elements"),
         case("a device that is not there", || ones(&[1]).to_device(Device::Gpu(9)), ""),
         case("data of the meta device", || ones(&[1]).to_device(Device::Meta)?.to_vec::<f32>(), "meta"),
+        case("a value that the dtype does not hold", || Tensor::full([1], f64::NAN, DType::I64), "overflow"),
+        case("a value beyond 64 bits", || Tensor::full([1], 1e300, DType::I64), "overflow"),
+        case("a value beyond 8 bits", || Tensor::full([1], 300.0, DType::U8), "overflow"),
+        case("an identity larger than memory", || Tensor::eye(1 << 40), ""),
+        case("more steps than there is memory", || Tensor::linspace(0.0, 1.0, usize::MAX), ""),
+        case("an order of more than there is memory", || Tensor::randperm(usize::MAX), ""),
+        case("more integers than there is memory", || Tensor::arange(i64::MIN..i64::MAX), ""),
+        case("normal numbers of sizes that overflow", || Tensor::randn([usize::MAX, 3]), "overflow"),
+        case("bytes of sizes that overflow", || Tensor::from_bytes(&[], [usize::MAX, 3], DType::F32), ""),
+        case("elements of sizes that overflow", || Tensor::new::<f32>(&[], [usize::MAX, 3]), ""),
         // Shapes.
         case("shapes that do not broadcast", || ones(&[2]).add(&ones(&[3])), "must match the size"),
         case("matrices that do not fit", || ones(&[2, 3]).matmul(&ones(&[2, 3])), ""),
@@ -55,12 +83,49 @@ fn cases() -> Vec<Case> {
         case("a gather past the end", || ones(&[2]).gather(0, &of(DType::I64, &[1]).mul(7)?), ""),
         case("an equation of other operands", || Tensor::einsum("ij,jk->ik", &[ones(&[2, 2])]), ""),
         case("an equation of nonsense", || Tensor::einsum("i→", &[ones(&[2])]), ""),
+        case("an equation without an end", || Tensor::einsum("ij->", &[ones(&[2])]), ""),
+        case("an equation of too many letters", || Tensor::einsum("abcdefghijk->a", &[ones(&[2, 2])]), ""),
+        case("no operands", || Tensor::einsum("", &[]), ""),
+        case("a transposition past the end", || ones(&[2]).transpose(0, 1), "Dimension out of range"),
+        case("a new dimension past the end", || ones(&[2]).unsqueeze(5), "Dimension out of range"),
+        case("a squeeze past the end", || ones(&[2]).squeeze(5), "Dimension out of range"),
+        case("a flattening backwards", || ones(&[2, 3, 4]).flatten(2, 1), "start_dim"),
+        case("sizes that are no part", || ones(&[6]).unflatten(0, [4, -1]), ""),
+        case("a reversal past the end", || ones(&[2]).flip(&[1]), "Dimension out of range"),
+        case("a reversal twice", || ones(&[2, 2]).flip(&[0, 0]), ""),
+        case("pieces past the last dimension", || ones(&[2]).chunk(2, 1), "Dimension out of range"),
+        case("parts past the last dimension", || ones(&[2]).unbind(1), "Dimension out of range"),
+        case("the parts of a scalar", || ones(&[]).unbind(0), ""),
+        case("a triangle of a vector", || ones(&[2]).triu(0), "at least 2 dimensions"),
+        case("a narrow before the start", || ones(&[2]).narrow(0, -5, 1), ""),
+        case("an index before the start", || ones(&[2]).select(0, -3), "out of range"),
+        case("an index of a scalar", || ones(&[]).select(0, 0), ""),
+        case("an index before the start of a list", || ones(&[2]).index_select(0, &of(DType::I64, &[1]).mul(-7)?), ""),
+        case("a gather of another rank", || ones(&[2, 2]).gather(0, &of(DType::I64, &[1])), ""),
+        case("a shape beyond 64 bits", || ones(&[1]).expand([i64::MAX, i64::MAX, 1]), ""),
+        case("a reshape beyond 64 bits", || ones(&[1]).reshape([i64::MAX, i64::MAX]), ""),
+        case("a negative size", || ones(&[2]).reshape([-2]), ""),
+        case("the greatest of nothing", || ones(&[0]).max_dim(0, false), ""),
+        case("the place of the greatest of nothing", || ones(&[0]).argmax(0), ""),
+        case("a variance past the end", || ones(&[2]).var_dim(&[1], 1.0, false), "Dimension out of range"),
+        case("one dimension twice", || ones(&[2, 2]).sum_dim(&[0, 0], false), ""),
+        case("a copy of a view too large for memory", || ones(&[1]).expand([1 << 50])?.copy(), "memory"),
+        case("elements of a view too large for memory", || ones(&[1]).expand([1 << 50])?.to_vec::<f32>(), "memory"),
+        case("a write of another shape", || ones(&[2]).copy_(&ones(&[3])), ""),
+        case("a sum into another shape", || ones(&[2]).add_(&ones(&[3]), 1.0), ""),
+        case("a product into a smaller shape", || ones(&[1]).mul_(&ones(&[3])), ""),
+        case("a write into a view of one element", || ones(&[1]).expand([3])?.fill_(2.0), ""),
         // Dtypes.
         case("arithmetic on what is only stored", || of(DType::U8, &[8]).to_dtype(DType::F8E5M2)?.mul(2.0), ""),
         case("a softmax of integers", || of(DType::I64, &[2]).softmax(0), ""),
         case("a product of two dtypes", || ones(&[2, 2]).matmul(&of(DType::F64, &[2, 2])), ""),
         case("a mask of floats", || ones(&[2]).masked_fill(&ones(&[2]), 0.0), ""),
         case("a condition of floats", || ones(&[2]).where_(&ones(&[2]), 0.0), ""),
+        case("a logarithm of what is only stored", || of(DType::U8, &[8]).to_dtype(DType::F8E5M2)?.log(), ""),
+        case("floats into integers", || of(DType::I64, &[2]).add_(0.5, 1.0), ""),
+        case("a mean of integers", || of(DType::I64, &[2]).mean(), ""),
+        case("a dot of other lengths", || ones(&[2]).matmul(&ones(&[3])), ""),
+        case("a product of scalars", || ones(&[]).matmul(&ones(&[])), ""),
         // Gradients.
         case("gradients of integers", || of(DType::I64, &[1]).requires_grad_(true), "floating point"),
         case("a parameter of integers", || nn::Parameter::new(of(DType::I64, &[1])), "floating point"),
@@ -76,6 +141,14 @@ fn cases() -> Vec<Case> {
             z.backward()
         }, "modified by an inplace operation"),
         case("a gradient of another shape", || ones(&[2]).requires_grad_(true)?.set_grad(Some(&ones(&[3]))), "size"),
+        case("a gradient of another dtype", || ones(&[2]).requires_grad_(true)?.set_grad(Some(&of(DType::F64, &[2]))), ""),
+        case("a gradient to keep of what has none", || ones(&[2]).retain_grad(), ""),
+        case("a gradient with respect to what has none", || {
+            let x = ones(&[1]);
+            autograd::grad(&[&x.clone().requires_grad_(true)?.mul(2.0)?.detach()], &[&x], &[], Default::default())
+        }, ""),
+        case("a leaf that is none", || ones(&[1]).requires_grad_(true)?.mul(2.0)?.requires_grad_(false), "leaf"),
+        case("a parameter's values of another shape", || nn::Parameter::new(ones(&[2]))?.set(&ones(&[3])), ""),
         case("more gradients than outputs", || autograd::backward(&[], &[Some(&ones(&[1]))], Default::default()), "0 outputs"),
         // Layers.
         case("features of another number", || nn::Linear::new(3, 2)?.forward(&ones(&[1, 4])), ""),
@@ -85,6 +158,61 @@ fn cases() -> Vec<Case> {
         case("a layer larger than memory", || nn::Linear::new(1 << 40, 1 << 40), ""),
         case("groups that do not divide", || nn::Conv2d::with(3, 4, 3, ConvOptions { groups: 2, ..Default::default() }), "divisible by groups"),
         case("no groups", || nn::Conv2d::with(3, 4, 3, ConvOptions { groups: 0, ..Default::default() }), "positive"),
+        case("a stride of 0 transposed", || {
+            nn::ConvTranspose1d::with(1, 1, 1, nn::ConvTransposeOptions { stride: 0.into(), ..Default::default() })?.forward(&ones(&[1, 1, 3]))
+        }, ""),
+        case("a dilation of 0", || {
+            nn::Conv2d::with(1, 1, 2, ConvOptions { dilation: 0.into(), ..Default::default() })?.forward(&ones(&[1, 1, 3, 3]))
+        }, ""),
+        case("a kernel of 0", || nn::Conv2d::new(1, 1, 0)?.forward(&ones(&[1, 1, 3, 3])), ""),
+        case("a kernel larger than memory", || nn::Conv2d::new(1, 1, usize::MAX), "overflow"),
+        case("a stride out of range", || {
+            nn::Conv1d::with(1, 1, 2, ConvOptions { stride: usize::MAX.into(), dilation: usize::MAX.into(), ..Default::default() })?
+                .forward(&ones(&[1, 1, 3]))
+        }, ""),
+        case("a padding out of range", || {
+            nn::Conv1d::with(1, 1, 2, ConvOptions { padding: usize::MAX.into(), ..Default::default() })?.forward(&ones(&[1, 1, 3]))
+        }, ""),
+        case("a padding of one kind out of range", || {
+            let padding_mode = nn::PaddingMode::Replicate;
+            nn::Conv1d::with(1, 1, 2, ConvOptions { padding: usize::MAX.into(), padding_mode, ..Default::default() })?.forward(&ones(&[1, 1, 3]))
+        }, ""),
+        case("as much around as keeps the sizes, out of range", || {
+            let options = ConvOptions { padding: nn::Padding::Same, dilation: usize::MAX.into(), ..Default::default() };
+            nn::Conv1d::with(1, 1, 3, ConvOptions { padding_mode: nn::PaddingMode::Replicate, ..options })?.forward(&ones(&[1, 1, 3]))
+        }, ""),
+        case("an output padding as large as the stride", || {
+            nn::ConvTranspose1d::with(1, 1, 2, nn::ConvTransposeOptions { output_padding: 1.into(), ..Default::default() })?
+                .forward(&ones(&[1, 1, 3]))
+        }, "output padding"),
+        case("a convolution over no dimension", || nn::Conv::<0>::new(1, 1, [])?.forward(&ones(&[1, 1])), ""),
+        case("a convolution over four dimensions", || nn::Conv::<4>::new(1, 1, 1)?.forward(&ones(&[1, 1, 2, 2, 2, 2])), ""),
+        case("a pool over no dimension", || nn::MaxPool::<0>::new([]).forward(&ones(&[1, 1])), ""),
+        case("a pool over four dimensions", || nn::AvgPool::<4>::new(1).forward(&ones(&[1, 1, 2, 2, 2, 2])), ""),
+        case("a pool of a stride of 0", || nn::MaxPool2d::with(1, 0, 0).forward(&ones(&[1, 4, 4])), "stride"),
+        case("a pool larger than the image", || nn::AvgPool2d::new(5).forward(&ones(&[1, 4, 4])), ""),
+        case("a pool out of range", || nn::MaxPool2d::with(usize::MAX, usize::MAX, usize::MAX).forward(&ones(&[1, 4, 4])), ""),
+        case("an image of a size larger than memory", || nn::AdaptiveAvgPool2d::new(usize::MAX).forward(&ones(&[1, 4, 4])), ""),
+        case("a reflection larger than the image", || nn::ReflectionPad1d::new(4).forward(&ones(&[1, 4])), "less than"),
+        case("a circle run through twice", || nn::CircularPad1d::new(5).forward(&ones(&[1, 4])), "more than once"),
+        case("a padding larger than memory", || nn::ReplicationPad1d::new(1 << 50).forward(&ones(&[1, 4])), "memory"),
+        case("a padding beyond 64 bits", || nn::ReplicationPad1d::new(i64::MAX).forward(&ones(&[1, 4])), "too small"),
+        case("a constant padding beyond 64 bits", || nn::ZeroPad1d::new(i64::MAX).forward(&ones(&[1, 4])), ""),
+        case("a constant padding that cuts off everything", || nn::ZeroPad1d::new(i64::MIN).forward(&ones(&[1, 4])), "narrow"),
+        case("a padding of dimensions that are not there", || nn::ZeroPad2d::new(1).forward(&ones(&[4])), "Padding length"),
+        case("a mirror of a scalar", || nn::ReflectionPad1d::new(1).forward(&ones(&[])), ""),
+        case("pixels of other channels", || nn::PixelShuffle { upscale_factor: 2 }.forward(&ones(&[3, 2, 2])), "divisible"),
+        case("pixels by 0", || nn::PixelShuffle { upscale_factor: 0 }.forward(&ones(&[4, 2, 2])), "positive"),
+        case("pixels by a factor out of range", || nn::PixelShuffle { upscale_factor: usize::MAX }.forward(&ones(&[4, 2, 2])), "positive"),
+        case("pixels of an odd image", || nn::PixelUnshuffle { downscale_factor: 2 }.forward(&ones(&[1, 3, 2])), "divisible"),
+        case("channels in groups that do not divide", || nn::ChannelShuffle { groups: 2 }.forward(&ones(&[1, 3, 2])), "divisible"),
+        case("channels in no groups", || nn::ChannelShuffle { groups: 0 }.forward(&ones(&[1, 3, 2])), ""),
+        case("an image times NaN", || nn::Upsample { scale_factor: f64::NAN, mode: Default::default() }.forward(&ones(&[1, 1, 2])), "sizes"),
+        case("an image times 0", || nn::Upsample { scale_factor: 0.0, mode: Default::default() }.forward(&ones(&[1, 1, 2])), "sizes"),
+        case("an image larger than memory", || nn::Upsample { scale_factor: 1e14, mode: Default::default() }.forward(&ones(&[1, 1, 2])), "memory"),
+        case("an image of infinite size", || nn::Upsample { scale_factor: 1e300, mode: Default::default() }.forward(&ones(&[1, 1, 2])), "sizes"),
+        case("an image of one dimension", || nn::Upsample { scale_factor: 2.0, mode: Default::default() }.forward(&ones(&[2])), "3D"),
+        case("a dimension that becomes others", || nn::Unflatten { dim: 0, sizes: vec![2, 2] }.forward(&ones(&[5])), ""),
         case("a stride of 0", || nn::Conv1d::with(1, 1, 1, ConvOptions { stride: 0.into(), ..Default::default() })?.forward(&ones(&[1, 1, 3])), "stride"),
         case("a kernel larger than the image", || nn::Conv2d::new(1, 1, 5)?.forward(&ones(&[1, 1, 3, 3])), "Kernel size"),
         case("channels of another number", || nn::Conv2d::new(2, 1, 1)?.forward(&ones(&[1, 3, 3, 3])), "channels"),
@@ -97,6 +225,15 @@ fn cases() -> Vec<Case> {
         case("a norm of another shape", || nn::LayerNorm::new([3])?.forward(&ones(&[2, 4])), "normalized_shape"),
         case("groups of channels that do not divide", || nn::GroupNorm::new(2, 3), "divisible"),
         case("an index past the table", || nn::Embedding::new(3, 2)?.forward(&of(DType::I64, &[1]).mul(3)?), "out of range"),
+        case("a table larger than memory", || nn::Embedding::new(usize::MAX, 2), "overflow"),
+        case("a padding past the table of bags", || nn::EmbeddingBag::with_padding(3, 2, nn::BagMode::Sum, 3), "num_embeddings"),
+        case("bags that begin late", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[1], None), "offsets[0]"),
+        case("bags that begin past the end", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[0, 3], None), "rise"),
+        case("bags that run backwards", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[0, 2, 1], None), "rise"),
+        case("bags of an index past the table", || bags(nn::BagMode::Max).forward_bags(&of(DType::I64, &[2]).mul(9)?, &[0], None), "out of range"),
+        case("bags of more indices than there is memory", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[1]).expand([1 << 50])?, &[0], None), "memory"),
+        case("weights of other indices", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[0], Some(&ones(&[1]))), "same shape"),
+        case("weights in a mean", || bags(nn::BagMode::Mean).forward_bags(&of(DType::I64, &[2]), &[0], Some(&ones(&[2]))), "sum"),
         case("a bag of one dimension", || nn::EmbeddingBag::new(3, 2, nn::BagMode::Sum)?.forward(&of(DType::I64, &[2])), "2D"),
         case("a cell's state of another shape", || nn::GRUCell::new(3, 4)?.forward(&ones(&[2, 3]), Some(&ones(&[3, 4]))), "hidden size"),
         case("a cell's input of a sequence", || nn::LSTMCell::new(3, 4)?.forward(&ones(&[5, 2, 3]), None), "1D or 2D"),
@@ -112,6 +249,41 @@ fn cases() -> Vec<Case> {
             nn::MultiheadAttention::new(8, 2)?.forward(&x, &x, &x, Mask::None)
         }, ""),
         case("a sequence of another rank", || nn::TransformerEncoderLayer::new(8, 2)?.forward(&ones(&[8])), "3 dimensions"),
+        case("a width that overflows", || nn::MultiheadAttention::new(usize::MAX, 1), "too large"),
+        case("a dropout that is no probability", || {
+            nn::MultiheadAttention::with(8, 2, nn::AttentionOptions { dropout: 2.0, ..Default::default() })
+        }, "probability"),
+        case("keys of another width", || {
+            let attention = nn::MultiheadAttention::with(8, 2, nn::AttentionOptions { kdim: Some(3), ..Default::default() })?;
+            let x = ones(&[1, 2, 8]);
+            attention.forward(&x, &x, &x, Mask::None)
+        }, ""),
+        case("a mask of another shape", || {
+            let x = ones(&[1, 2, 8]);
+            nn::MultiheadAttention::new(8, 2)?.forward(&x, &x, &x, Mask::Tensor(&ones(&[3, 3])))
+        }, ""),
+        case("a mask of another shape for further keys", || {
+            let x = ones(&[1, 2, 8]);
+            let options = nn::AttentionOptions { add_zero_attn: true, ..Default::default() };
+            nn::MultiheadAttention::with(8, 2, options)?.forward(&x, &x, &x, Mask::Tensor(&ones(&[3, 3])))
+        }, ""),
+        case("a mask without dimensions for further keys", || {
+            let x = ones(&[1, 2, 8]);
+            let options = nn::AttentionOptions { add_zero_attn: true, ..Default::default() };
+            nn::MultiheadAttention::with(8, 2, options)?.forward(&x, &x, &x, Mask::Tensor(&ones(&[])))
+        }, "at least one dimension"),
+        case("attention of vectors", || nn::scaled_dot_product_attention(&ones(&[2]), &ones(&[2]), &ones(&[2]), Mask::None), "2 dimensional"),
+        case("a memory of another width", || nn::TransformerDecoder::new(8, 2, 1)?.forward(&ones(&[1, 2, 8]), &ones(&[1, 2, 6]), Mask::None, Mask::None), ""),
+        case("a source of another batch", || transformer().forward(&ones(&[1, 2, 8]), &ones(&[2, 2, 8]), Default::default()), "batch number"),
+        case("a source of another width", || transformer().forward(&ones(&[1, 2, 6]), &ones(&[1, 2, 8]), Default::default()), "feature number"),
+        case("a source without a batch", || transformer().forward(&ones(&[2, 8]), &ones(&[2, 8]), Default::default()), "3 dimensions"),
+        case("heads that do not divide a transformer", || nn::Transformer::new(7, 2), "divisible"),
+        case("a hidden size that overflows", || nn::LSTM::new(3, usize::MAX / 2), "overflow"),
+        case("a cell's size that overflows", || nn::GRUCell::new(3, usize::MAX / 2), "overflow"),
+        case("a cell without a state", || nn::GRUCell::new(3, 0), ""),
+        case("no layers", || nn::LSTM::with(3, 4, RecurrentOptions { num_layers: 0, ..Default::default() }), "num_layers"),
+        case("a projection that is no smaller", || nn::LSTM::with(3, 4, RecurrentOptions { proj_size: 4, ..Default::default() }), "proj_size"),
+        case("a dropout between layers that is none", || nn::LSTM::with(3, 4, RecurrentOptions { dropout: -1.0, ..Default::default() }), "dropout"),
         case("a hidden size of 0", || nn::LSTM::new(3, 0), "hidden_size"),
         case("a projection of a GRU", || nn::GRU::with(3, 4, RecurrentOptions { proj_size: 2, ..Default::default() }), "proj_size"),
         case("an input of another size", || nn::GRU::new(3, 4)?.forward(&ones(&[5, 2, 4]), None), "Expected 3, got 4"),
@@ -122,6 +294,34 @@ fn cases() -> Vec<Case> {
         case("two inputs of other batches", || nn::Bilinear::new(2, 3, 4)?.forward(&ones(&[1, 2]), &ones(&[2, 3])), "batch"),
         case("slopes of other channels", || nn::PReLU::new(3, 0.1)?.forward(&ones(&[1, 2])), "channel"),
         case("an odd number of gates", || nn::GLU::default().forward(&ones(&[3])), "even"),
+        case("two inputs without features", || nn::Bilinear::new(0, 3, 4), "in1_features"),
+        case("a linear layer that overflows", || nn::Linear::new(usize::MAX, 2), "overflow"),
+        case("a norm that overflows", || nn::BatchNorm1d::new(usize::MAX), ""),
+        case("a norm over no dimension", || nn::LayerNorm::new([])?.forward(&ones(&[2])), ""),
+        case("no groups of channels", || nn::GroupNorm::new(0, 3), "divisible"),
+        case("an image of other channels in groups", || nn::GroupNorm::new(1, 3)?.forward(&ones(&[1, 2, 2])), ""),
+        case("no cutoffs", || nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[]), "length larger than 0"),
+        case("cutoffs that fall", || nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[5, 3]), "increasing"),
+        case("a cutoff of 0", || nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[0]), "increasing"),
+        case("a cutoff past the classes", || nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[20]), "increasing"),
+        case("a factor that is no number", || nn::AdaptiveLogSoftmaxWithLoss::with(8, 20, &[5], f64::NAN, false), "div_value"),
+        case("a cluster's class that is none", || adaptive().forward(&ones(&[1, 8]), &of(DType::I64, &[1]).mul(20)?), "in [0, 19]"),
+        case("clusters' classes of another number", || adaptive().forward(&ones(&[2, 8]), &of(DType::I64, &[1])), "batch dimension"),
+        case("clusters' classes of another rank", || adaptive().forward(&ones(&[8]), &of(DType::I64, &[1])), "target tensor expects"),
+        case("clusters' classes of floats", || adaptive().forward(&ones(&[1, 8]), &ones(&[1])), ""),
+        case("logits of too many classes", || nn::LinearCrossEntropyLoss::with(2, usize::MAX, &[2], false), "too large"),
+        case("logits of another rank", || nn::LinearCrossEntropyLoss::new(2, 3)?.forward(&ones(&[1, 1, 2]), &of(DType::I64, &[1])), "dimensionality"),
+        case("starting values by the fans of a vector", || nn::init::xavier_normal_(&ones(&[2]), 1.0), "Fan in"),
+        case("starting values of integers", || nn::init::normal_(&of(DType::I64, &[2, 2]), 0.0, 1.0), ""),
+        case("starting values of a negative deviation", || nn::init::normal_(&ones(&[2]), 0.0, -1.0), ""),
+        case("starting values between nothing", || nn::init::uniform_(&ones(&[2]), 1.0, 0.0), ""),
+        // State.
+        case("a state dict of another module", || nn::Linear::new(2, 3)?.load_state_dict(&nn::Linear::new(3, 3)?.state_dict()?), "size mismatch for weight"),
+        case("a state dict that lacks a bias", || nn::Linear::new(2, 3)?.load_state_dict(&nn::Linear::with(2, 3, false)?.state_dict()?), "Missing key(s)"),
+        case("a state dict with a bias too many", || nn::Linear::with(2, 3, false)?.load_state_dict(&nn::Linear::new(2, 3)?.state_dict()?), "Unexpected key(s)"),
+        case("a module of integers", || nn::Linear::new(2, 3)?.to_dtype(DType::I64), "floats"),
+        case("a module on a device that is not there", || nn::Linear::new(2, 3)?.to_device(Device::Gpu(9)), ""),
+        case("a name twice", || { let mut state = nn::Linear::new(2, 3)?.state_dict()?; state.insert("bias", ones(&[1])) }, "twice"),
         // Losses.
         case("a class out of range", || nn::cross_entropy(&ones(&[1, 3]), &of(DType::I64, &[1]).mul(3)?), "out of bounds"),
         case("classes of another number", || nn::cross_entropy(&ones(&[2, 3]), &of(DType::I64, &[3])), ""),
@@ -129,11 +329,77 @@ fn cases() -> Vec<Case> {
         case("errors of other shapes", || nn::mse_loss(&ones(&[2]), &ones(&[3]), nn::Reduction::Mean), ""),
         case("what is no probability", || nn::binary_cross_entropy(&ones(&[1]).mul(2.0)?, &ones(&[1]), nn::Reduction::Mean), "between 0 and 1"),
         case("a delta of 0", || nn::huber_loss(&ones(&[1]), &ones(&[1]), 0.0, nn::Reduction::Mean), "delta"),
+        case("classes' weights of another number", || {
+            let weight = ones(&[2]);
+            nn::cross_entropy_with(&ones(&[1, 3]), &of(DType::I64, &[1]), nn::ClassLoss { weight: Some(&weight), ..Default::default() })
+        }, ""),
+        case("a smoothing beyond 1", || {
+            nn::cross_entropy_with(&ones(&[1, 3]), &of(DType::I64, &[1]), nn::ClassLoss { label_smoothing: 2.0, ..Default::default() })
+        }, ""),
+        case("logits without classes", || nn::cross_entropy(&ones(&[]), &of(DType::I64, &[])), ""),
+        case("a negative beta", || nn::smooth_l1_loss(&ones(&[1]), &ones(&[1]), -1.0, nn::Reduction::Mean), "beta"),
+        case("logits of other shapes", || nn::binary_cross_entropy_with_logits(&ones(&[2]), &ones(&[3]), None, nn::Reduction::Mean), ""),
+        case("a divergence of other shapes", || nn::kl_div(&ones(&[2]), &ones(&[3])), ""),
+        // Optimizers.
+        case("nothing to optimize", || Sgd::new(Vec::new(), SgdOptions::default()), "empty parameter list"),
+        case("a negative rate", || Sgd::new(parameter(), SgdOptions { lr: -1.0, ..Default::default() }), "learning rate: -1"),
+        case("NaN for a rate", || Adam::new(parameter(), AdamOptions { lr: f64::NAN, ..Default::default() }), "learning rate: NaN"),
+        case("a negative momentum", || Sgd::new(parameter(), SgdOptions { momentum: -1.0, ..Default::default() }), "momentum"),
+        case("Nesterov without momentum", || Sgd::new(parameter(), SgdOptions { nesterov: true, ..Default::default() }), "Nesterov"),
+        case("a beta of 1", || AdamW::new(parameter(), AdamOptions { betas: (0.9, 1.0), ..Default::default() }), "index 1: 1"),
+        case("a negative eps", || Adam::new(parameter(), AdamOptions { eps: -1.0, ..Default::default() }), "epsilon"),
+        case("a negative decay", || Adam::new(parameter(), AdamOptions { weight_decay: -1.0, ..Default::default() }), "weight_decay"),
+        case("one parameter twice", || {
+            let p = parameter();
+            Sgd::new([p.clone(), p].concat(), SgdOptions::default())
+        }, "more than one"),
+        case("rates of other groups", || Sgd::new(parameter(), SgdOptions::default())?.set_learning_rates(&[0.1, 0.2]), "2 learning rates"),
+        case("a state that is none", || Sgd::new(parameter(), SgdOptions::default())?.load_state_dict(&rustnn::io::Value::None), "state"),
+        case("a state of another optimizer", || {
+            let p = parameter();
+            let mut adam = Adam::new(p.clone(), AdamOptions::default())?;
+            p[0].square()?.sum()?.backward()?;
+            let mut sgd = Sgd::new(p.clone(), SgdOptions { momentum: 0.9, ..Default::default() })?;
+            sgd.step()?;
+            adam.load_state_dict(&sgd.state_dict()?)
+        }, "lacks"),
+        case("a state of another shape", || {
+            let (p, q) = (parameter(), vec![nn::Parameter::new(ones(&[3]))?]);
+            let mut from = Adam::new(p.clone(), AdamOptions::default())?;
+            p[0].square()?.sum()?.backward()?;
+            from.step()?;
+            Adam::new(q, AdamOptions::default())?.load_state_dict(&from.state_dict()?)
+        }, "shape"),
+        case("a schedule of a negative factor", || {
+            let mut sgd = Sgd::new(parameter(), SgdOptions::default())?;
+            Schedule::new(&mut sgd, Exponential { gamma: -1.0 })?.step(&mut sgd)
+        }, "learning rate"),
+        case("a schedule at the end of time", || {
+            let mut sgd = Sgd::new(parameter(), SgdOptions::default())?;
+            let mut schedule = Schedule::new(&mut sgd, CosineAnnealing { period: 1 << 63, min: f64::NAN })?;
+            schedule.set_steps(u64::MAX);
+            schedule.step(&mut sgd)
+        }, "learning rate"),
+        // Programs.
+        case("a program that is none", || Program::from_bytes(vec![1, 2, 3]), ""),
+        case("a program of nothing", || Program::from_bytes(Vec::new()), ""),
+        case("a program that is not there", || Program::load("/nowhere"), ""),
         // Data.
         case("tensors of other lengths", || TensorDataset::new(vec![ones(&[2]), ones(&[3])]), "Size mismatch"),
         case("no tensors", || TensorDataset::new(Vec::new()), "Size mismatch"),
         case("scalars as samples", || TensorDataset::new(vec![ones(&[])]), "Size mismatch"),
         case("batches of nothing", || DataLoader::new(TensorDataset::new(vec![ones(&[2])])?, 0), "batch_size"),
+        case("a batch of all there could be", || {
+            let set = TensorDataset::new(vec![ones(&[2])])?;
+            let loader = DataLoader::new(set, usize::MAX)?;
+            assert_eq!(loader.iter()?.count(), 1);
+            let whole = DataLoader::new(TensorDataset::new(vec![ones(&[1]).expand([1 << 50])?])?, usize::MAX)?;
+            whole.iter()?.try_for_each(|batch| batch.map(drop))
+        }, "memory"),
+        case("an order of more samples than there is memory", || {
+            let set = TensorDataset::new(vec![ones(&[1]).expand([1 << 50])?])?;
+            DataLoader::new(set, 1)?.shuffled().iter().map(drop)
+        }, "memory"),
         case("a sample past the end", || rustnn::data::Dataset::get(&TensorDataset::new(vec![ones(&[2])])?, 2), "out of range"),
     ]
 }
@@ -201,6 +467,25 @@ fn layers_return_for_every_small_shape_and_dtype() {
         Box::new(nn::ChannelDropout::new(0.5).unwrap()),
         Box::new(nn::Flatten),
         Box::new(nn::TransformerEncoderLayer::new(2, 1).unwrap()),
+        Box::new(nn::EmbeddingBag::with_padding(3, 2, nn::BagMode::Mean, 1).unwrap()),
+        Box::new(nn::WeightNorm::new(nn::Linear::new(2, 3).unwrap()).unwrap()),
+        Box::new(nn::SpectralNorm::new(nn::Conv1d::new(2, 2, 2).unwrap()).unwrap()),
+        Box::new(
+            nn::Conv2d::with(2, 2, 2, ConvOptions { padding: 1.into(), padding_mode: nn::PaddingMode::Reflect, ..Default::default() })
+                .unwrap(),
+        ),
+        Box::new(nn::ZeroPad2d::new([[1, -1], [-2, 1]])),
+        Box::new(nn::ReflectionPad1d::new([[1, -2]])),
+        Box::new(nn::ReplicationPad2d::new([[-1, 1], [1, 1]])),
+        Box::new(nn::CircularPad1d::new([[1, -1]])),
+        Box::new(nn::PixelShuffle { upscale_factor: 1 }),
+        Box::new(nn::PixelUnshuffle { downscale_factor: 2 }),
+        Box::new(nn::ChannelShuffle { groups: 2 }),
+        Box::new(nn::Upsample { scale_factor: 1.5, mode: nn::UpsampleMode::Nearest }),
+        Box::new(nn::Upsample { scale_factor: 1.5, mode: nn::UpsampleMode::Linear }),
+        Box::new(nn::Unflatten { dim: 0, sizes: vec![-1, 1] }),
+        Box::new(nn::LogSoftmax { dim: -1 }),
+        Box::new(nn::Softplus::default()),
     ];
     let shapes = small_shapes();
     let mut accepted = 0;

@@ -3,7 +3,8 @@
 use crate::{assert_near, floats, load, tensor};
 use rustnn::io::Value;
 use rustnn::nn::{
-    self, ConvOptions, ConvTransposeOptions, Forward, Mask, Module, NormOptions, Padding, RecurrentOptions, TransformerOptions,
+    self, AttentionOptions, ConvOptions, ConvTransposeOptions, Forward, Mask, Module, NormOptions, Padding, PaddingMode, RecurrentOptions,
+    TransformerMasks, TransformerOptions,
 };
 use rustnn::{Result, Tensor, random};
 
@@ -55,6 +56,7 @@ fn linear_layers_and_tables_are_pytorchs() {
     check_forward("linear_no_bias", || nn::Linear::with(4, 3, false));
     check("bilinear", || nn::Bilinear::new(3, 4, 2), |layer, x| layer.forward(&x[0], &x[1]));
     check_forward("embedding", || nn::Embedding::with_padding(7, 3, 2));
+    check_forward("embedding_bag_padded", || nn::EmbeddingBag::with_padding(7, 3, nn::BagMode::Mean, 4));
     check_forward("embedding_bag", || nn::EmbeddingBag::new(7, 3, nn::BagMode::Max));
     check_forward("prelu", || nn::PReLU::new(3, 0.25));
 }
@@ -77,6 +79,105 @@ fn convolutions_are_pytorchs() {
     check_forward("conv_transpose3d", || {
         nn::ConvTranspose3d::with(2, 2, 2, ConvTransposeOptions { stride: 2.into(), ..Default::default() })
     });
+}
+
+#[test]
+fn convolutions_with_other_paddings_are_pytorchs() {
+    let how = |padding_mode| ConvOptions { padding_mode, ..Default::default() };
+    check_forward("conv1d_reflect", || nn::Conv1d::with(2, 3, 3, ConvOptions { padding: 2.into(), ..how(PaddingMode::Reflect) }));
+    let same = ConvOptions { padding: Padding::Same, padding_mode: PaddingMode::Replicate, ..Default::default() };
+    check_forward("conv2d_replicate", || nn::Conv2d::with(2, 3, [2, 4], same));
+    let around = ConvOptions { padding: [0, 1, 2].into(), padding_mode: PaddingMode::Circular, ..Default::default() };
+    check_forward("conv3d_circular", || nn::Conv3d::with(1, 2, 3, around));
+}
+
+#[test]
+fn parametrized_weights_are_pytorchs() {
+    check_forward("weight_norm", || nn::WeightNorm::new(nn::Conv1d::new(2, 4, 3)?));
+    check_forward("spectral_norm", || nn::SpectralNorm::new(nn::ConvTranspose1d::new(3, 2, 4)?));
+    // A fresh one computes what the layer did.
+    let plain = nn::Linear::new(3, 2).unwrap();
+    let x = Tensor::rand([4, 3]).unwrap();
+    let before = plain.forward(&x).unwrap();
+    assert_near(&nn::WeightNorm::new(plain).unwrap().forward(&x).unwrap(), &before, 1e-6, "weight_norm of a fresh layer");
+}
+
+#[test]
+fn losses_with_parameters_are_pytorchs() {
+    check(
+        "adaptive",
+        || nn::AdaptiveLogSoftmaxWithLoss::with(8, 20, &[5, 11], 2.0, false),
+        |layer, x| {
+            let (output, loss) = layer.forward(&x[0], &x[1])?;
+            assert_near(&output.neg()?.mean()?, &loss, 1e-6, "the loss");
+            // The same from the probabilities of all classes, which are one together.
+            let all = layer.log_prob(&x[0])?;
+            assert_near(&all.gather(1, &x[1].unsqueeze(1)?)?.squeeze(1)?, &output, 1e-5, "log_prob");
+            assert_near(&all.exp()?.sum_dim(&[1], false)?, &Tensor::ones([9])?, 1e-5, "probabilities");
+            assert_eq!(layer.predict(&x[0])?.to_vec::<i64>()?, all.argmax(1)?.to_vec::<i64>()?);
+            Ok(output)
+        },
+    );
+    check("linear_cross_entropy", || nn::LinearCrossEntropyLoss::with(4, 6, &[], true), |layer, x| layer.forward(&x[0], &x[1]));
+}
+
+#[test]
+fn bags_of_different_lengths_are_joined() {
+    let bags = |mode, padding| {
+        let table = match padding {
+            Some(row) => nn::EmbeddingBag::with_padding(4, 2, mode, row).unwrap(),
+            None => nn::EmbeddingBag::new(4, 2, mode).unwrap(),
+        };
+        table.weight.set(&Tensor::new(&[1.0f32, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0], [4, 2]).unwrap()).unwrap();
+        table
+    };
+    let x = Tensor::new(&[0i64, 1, 3, 2], [4]).unwrap();
+    let run = |mode, padding| floats(&bags(mode, padding).forward_bags(&x, &[0, 2, 2], None).unwrap());
+    assert_eq!(run(nn::BagMode::Sum, None), [3.0, 15.0, 0.0, 0.0, 7.0, 11.0]);
+    assert_eq!(run(nn::BagMode::Mean, None), [1.5, 7.5, 0.0, 0.0, 3.5, 5.5]);
+    assert_eq!(run(nn::BagMode::Max, None), [2.0, 8.0, 0.0, 0.0, 4.0, 6.0]);
+    assert_eq!(run(nn::BagMode::Mean, Some(3)), [1.5, 7.5, 0.0, 0.0, 3.0, 6.0]);
+    let weights = Tensor::new(&[1.0f32, 0.5, 2.0, 0.0], [4]).unwrap();
+    let weighted = bags(nn::BagMode::Sum, None).forward_bags(&x, &[0, 2], Some(&weights)).unwrap();
+    assert_eq!(floats(&weighted), [2.0, 11.5, 8.0, 10.0]);
+}
+
+#[test]
+fn paddings_hold_what_their_mode_says() {
+    let x = Tensor::new(&[1.0f32, 2.0, 3.0, 4.0], [1, 1, 4]).unwrap();
+    let run = |layer: &dyn Forward| floats(&layer.forward(&x).unwrap());
+    assert_eq!(run(&nn::ReflectionPad1d::new([[2, 1]])), [3.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0]);
+    assert_eq!(run(&nn::ReplicationPad1d::new([[2, -1]])), [1.0, 1.0, 1.0, 2.0, 3.0]);
+    assert_eq!(run(&nn::CircularPad1d::new([[2, -1]])), [2.0, 3.0, 1.0, 2.0, 3.0]);
+    assert_eq!(run(&nn::ZeroPad1d::new([[-1, 2]])), [2.0, 3.0, 4.0, 0.0, 0.0]);
+    assert_eq!(run(&nn::ConstantPad2d::new([[0, 0], [1, 0]], 9.0)), [9.0, 9.0, 9.0, 9.0, 1.0, 2.0, 3.0, 4.0]);
+    let leaf = x.copy().unwrap().requires_grad_(true).unwrap();
+    for layer in [&nn::ReflectionPad1d::new(3) as &dyn Forward, &nn::ZeroPad1d::new([[-1, 2]])] {
+        layer.forward(&leaf).unwrap().sum().unwrap().backward().unwrap();
+    }
+    assert_eq!(floats(&leaf.grad().unwrap()), [2.0, 4.0, 4.0, 3.0]);
+}
+
+#[test]
+fn images_are_rearranged_and_resized_as_pytorch_does_it() {
+    let of =
+        |shape: &[i64]| Tensor::arange(0..shape.iter().product()).unwrap().to_dtype(rustnn::DType::F32).unwrap().reshape(shape).unwrap();
+    let run = |layer: &dyn Forward, shape: &[i64]| floats(&layer.forward(&of(shape)).unwrap());
+    assert_eq!(run(&nn::PixelShuffle { upscale_factor: 2 }, &[4, 1, 2]), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+    assert_eq!(run(&nn::PixelUnshuffle { downscale_factor: 2 }, &[1, 1, 2, 4]), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+    assert_eq!(run(&nn::ChannelShuffle { groups: 2 }, &[1, 6, 1]), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    let x = Tensor::new(&[1.0f32, 2.0, 4.0], [1, 1, 3]).unwrap();
+    let scaled = |scale_factor, mode| floats(&nn::Upsample { scale_factor, mode }.forward(&x).unwrap());
+    assert_eq!(scaled(2.5, nn::UpsampleMode::Nearest), [1.0, 1.0, 1.0, 2.0, 2.0, 4.0, 4.0]);
+    assert_eq!(scaled(0.7, nn::UpsampleMode::Nearest), [1.0, 2.0]);
+    let near = |got: Vec<f32>, wanted: &[f32]| {
+        assert!(got.len() == wanted.len() && got.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?}, not {wanted:?}");
+    };
+    near(scaled(2.5, nn::UpsampleMode::Linear), &[1.0, 1.1, 1.5, 1.9, 2.6, 3.4, 4.0]);
+    near(scaled(2.0, nn::UpsampleMode::LinearCorners), &[1.0, 1.4, 1.8, 2.4, 3.2, 4.0]);
+    near(scaled(0.7, nn::UpsampleMode::Linear), &[1.214_285_7, 3.285_714_4]);
+    let twice = nn::Upsample { scale_factor: 2.0, mode: nn::UpsampleMode::Linear };
+    near(run(&twice, &[1, 1, 2, 2]), &[0.0, 0.25, 0.75, 1.0, 0.5, 0.75, 1.25, 1.5, 1.5, 1.75, 2.25, 2.5, 2.0, 2.25, 2.75, 3.0]);
 }
 
 #[test]
@@ -110,6 +211,22 @@ fn recurrent_layers_are_pytorchs() {
 fn attention_is_pytorchs() {
     check("attention", || nn::MultiheadAttention::new(8, 2), |layer, x| layer.forward(&x[0], &x[1], &x[2], Mask::None));
     check(
+        "attention_widths",
+        || {
+            let options = AttentionOptions { kdim: Some(5), vdim: Some(3), add_bias_kv: true, add_zero_attn: true, ..Default::default() };
+            nn::MultiheadAttention::with(8, 2, options)
+        },
+        |layer, x| layer.forward(&x[0], &x[1], &x[2], Mask::None),
+    );
+    let small = TransformerOptions { dim_feedforward: 16, dropout: 0.0, ..Default::default() };
+    check_forward("encoder", || {
+        let mut encoder = nn::TransformerEncoder::with(8, 2, 2, small)?;
+        encoder.norm = Some(nn::LayerNorm::new([8])?);
+        Ok(encoder)
+    });
+    check("decoder", || nn::TransformerDecoder::with(8, 2, 2, small), |decoder, x| decoder.forward(&x[0], &x[1], Mask::None, Mask::None));
+    check("transformer", || nn::Transformer::with(8, 2, 2, 1, small), |net, x| net.forward(&x[0], &x[1], TransformerMasks::default()));
+    check(
         "decoder_layer",
         || {
             let options = TransformerOptions { dim_feedforward: 16, dropout: 0.0, ..Default::default() };
@@ -136,6 +253,25 @@ fn a_causal_mask_hides_what_comes_later() {
 }
 
 #[test]
+fn further_keys_are_seen_through_every_mask() {
+    let options = AttentionOptions { add_bias_kv: true, add_zero_attn: true, ..Default::default() };
+    let attention = nn::MultiheadAttention::with(8, 2, options).unwrap();
+    let x = Tensor::rand([1, 5, 8]).unwrap();
+    let causal = attention.forward(&x, &x, &x, Mask::Causal).unwrap();
+    let start = x.narrow(1, 0, 2).unwrap();
+    let part = attention.forward(&start, &start, &start, Mask::Causal).unwrap();
+    assert_near(&part, &causal.narrow(1, 0, 2).unwrap(), 1e-6, "the first two positions");
+    let seen = Tensor::full([5, 5], 1.0, rustnn::DType::Bool).unwrap().tril(0).unwrap();
+    assert_near(&attention.forward(&x, &x, &x, Mask::Tensor(&seen)).unwrap(), &causal, 1e-6, "the mask as a tensor");
+    // With all of its own keys hidden an element still has the further ones.
+    let nothing = Tensor::full([1, 1, 1, 5], 0.0, rustnn::DType::Bool).unwrap();
+    let blind = attention.forward(&x, &x, &x, Mask::Tensor(&nothing)).unwrap();
+    assert!(floats(&blind).iter().all(|v| v.is_finite()));
+    let added = Tensor::full([1], f64::NEG_INFINITY, rustnn::DType::F32).unwrap();
+    assert_near(&attention.forward(&x, &x, &x, Mask::Tensor(&added)).unwrap(), &blind, 1e-6, "an additive mask of one column");
+}
+
+#[test]
 fn activations_and_pools_compute_what_their_formulas_say() {
     let x = Tensor::new(&[-8.0f32, -1.0, 0.0, 0.5, 7.0], [5]).unwrap();
     let cases: Vec<(Box<dyn Forward>, fn(f64) -> f64)> = vec![
@@ -151,6 +287,16 @@ fn activations_and_pools_compute_what_their_formulas_say() {
         (Box::new(nn::ELU::default()), |x| if x > 0.0 { x } else { x.exp() - 1.0 }),
         (Box::new(nn::GELU { is_approximate: true }), |x| 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x.powi(3))).tanh())),
         (Box::new(nn::Identity), |x| x),
+        (Box::new(nn::LogSigmoid), |x| -(-x).exp().ln_1p()),
+        (Box::new(nn::Tanhshrink), |x| x - x.tanh()),
+        (Box::new(nn::Hardsigmoid), |x| (x / 6.0 + 0.5).clamp(0.0, 1.0)),
+        (Box::new(nn::CELU { alpha: 2.0 }), |x| if x > 0.0 { x } else { 2.0 * (x / 2.0).exp_m1() }),
+        (Box::new(nn::SELU), |x| 1.050_700_987_355_480_5 * if x > 0.0 { x } else { 1.673_263_242_354_377_2 * x.exp_m1() }),
+        (Box::new(nn::Softplus { beta: 2.0, threshold: 1.5 }), |x| if 2.0 * x > 1.5 { x } else { (2.0 * x).exp().ln_1p() / 2.0 }),
+        (Box::new(nn::Hardtanh { min_val: -2.0, max_val: 0.25 }), |x| x.clamp(-2.0, 0.25)),
+        (Box::new(nn::Hardshrink { lambd: 0.75 }), |x| if x.abs() > 0.75 { x } else { 0.0 }),
+        (Box::new(nn::Softshrink { lambd: 0.25 }), |x| x.signum() * (x.abs() - 0.25).max(0.0)),
+        (Box::new(nn::Threshold { threshold: 0.25, value: -3.0 }), |x| if x > 0.25 { x } else { -3.0 }),
     ];
     for (layer, formula) in cases {
         let wanted: Vec<f32> = floats(&x).into_iter().map(|v| formula(v.into()) as f32).collect();
@@ -163,6 +309,14 @@ fn activations_and_pools_compute_what_their_formulas_say() {
     assert_eq!(floats(&nn::AdaptiveAvgPool2d::new([1, 2]).forward(&x).unwrap()), [6.5, 8.5]);
     assert_eq!(floats(&nn::AdaptiveMaxPool2d::new(1).forward(&x).unwrap()), [15.0]);
     assert_eq!(nn::GLU::default().forward(&x).unwrap().shape(), [1, 1, 4, 2]);
+    let logs = nn::LogSoftmax { dim: -1 }.forward(&x).unwrap();
+    assert_near(&logs.exp().unwrap(), &nn::Softmax { dim: -1 }.forward(&x).unwrap(), 1e-6, "LogSoftmax");
+    assert_near(
+        &nn::Softmin { dim: -1 }.forward(&x.neg().unwrap()).unwrap(),
+        &nn::Softmax { dim: -1 }.forward(&x).unwrap(),
+        1e-6,
+        "Softmin",
+    );
     let sums = floats(&nn::Softmax { dim: -1 }.forward(&x).unwrap().sum_dim(&[-1], false).unwrap());
     assert!(sums.iter().all(|s| (s - 1.0).abs() < 1e-6), "{sums:?}");
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod digits;
 mod files;
+mod gpu;
 mod layers;
 mod modules;
 mod optimizers;

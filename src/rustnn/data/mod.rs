@@ -19,6 +19,7 @@ mod digits;
 pub use digits::digits;
 
 use crate::random::Generator;
+use crate::tensor::listed;
 use crate::{Error, Result, Tensor};
 use rustnn_ops::random;
 
@@ -195,15 +196,18 @@ impl<D: Dataset> Iterator for Batches<'_, D> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let size = self.loader.batch_size;
-        let start = self.next * size;
-        let end = (start + size).min(self.loader.dataset.len());
+        let start = self.next.saturating_mul(size);
+        let end = start.saturating_add(size).min(self.loader.dataset.len());
         if start >= end || (self.loader.drop_last && end - start < size) {
             return None;
         }
         self.next += 1;
         Some(match &self.order {
-            Some(order) => self.loader.dataset.batch(&order[start..end]),
-            None => self.loader.dataset.batch(&(start..end).collect::<Vec<_>>()),
+            Some(order) => match order.get(start..end) {
+                Some(indices) => self.loader.dataset.batch(indices),
+                None => Err(Error::value("the data set has grown while its samples were read in an order")),
+            },
+            None => listed(start..end).and_then(|indices| self.loader.dataset.batch(&indices)),
         })
     }
 }

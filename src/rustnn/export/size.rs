@@ -116,34 +116,37 @@ impl Size {
         if values.iter().all(|&v| v == first) {
             return Some(Size::Known(first));
         }
-        let symbols = points[0].len();
+        let base: Vec<i128> = points.first()?.iter().map(|&v| v.into()).collect();
+        let symbols = base.len();
+        let sets = 1usize.checked_shl(u32::try_from(symbols).ok()?).filter(|&sets| sets <= values.len())?;
         // Newton's form in the differences from the first point, one difference quotient for each set of symbols.
-        let base: Vec<i128> = points[0].iter().map(|&v| v.into()).collect();
-        let steps: Vec<i128> = (0..symbols).map(|s| i128::from(points[1 << s][s]) - base[s]).collect();
-        let mut differences: Vec<i128> = values[..1 << symbols].iter().map(|&v| v.into()).collect();
+        let steps = (0..symbols).map(|s| Some(i128::from(*points.get(1 << s)?.get(s)?) - base[s])).collect::<Option<Vec<_>>>()?;
+        let mut differences: Vec<i128> = values[..sets].iter().map(|&v| v.into()).collect();
         for s in 0..symbols {
-            for set in 0..1usize << symbols {
+            for set in 0..sets {
                 if set & (1 << s) != 0 {
-                    differences[set] -= differences[set ^ (1 << s)];
+                    differences[set] = differences[set].checked_sub(differences[set ^ (1 << s)])?;
                 }
             }
         }
         // Over one divisor, the product of all steps.
-        let divisor: i128 = steps.iter().product();
-        let mut coefficients = vec![0i128; 1 << symbols];
-        for set in 0..1usize << symbols {
+        let divisor = product(steps.iter().copied()).filter(|&d| d != 0)?;
+        let mut coefficients = vec![0i128; sets];
+        for set in 0..sets {
             // Δ/steps(set) · Π (x - base) over the set, multiplied out.
-            let scale = differences[set] * (0..symbols).filter(|s| set & (1 << s) == 0).map(|s| steps[s]).product::<i128>();
+            let others = product((0..symbols).filter(|s| set & (1 << s) == 0).map(|s| steps[s]))?;
+            let scale = differences[set].checked_mul(others)?;
             for part in 0..=set {
                 if part & set == part {
-                    coefficients[part] += scale * (0..symbols).filter(|s| (set ^ part) & (1 << s) != 0).map(|s| -base[s]).product::<i128>();
+                    let rest = product((0..symbols).filter(|s| (set ^ part) & (1 << s) != 0).map(|s| -base[s]))?;
+                    coefficients[part] = coefficients[part].checked_add(scale.checked_mul(rest)?)?;
                 }
             }
         }
         let common = coefficients.iter().fold(divisor, |a, &b| greatest_common_divisor(a, b)) * divisor.signum();
         let divisor = i64::try_from(divisor / common).ok()?;
         let mut terms = Vec::new();
-        for set in (1..1usize << symbols).chain([0]) {
+        for set in (1..sets).chain([0]) {
             let coefficient = i64::try_from(coefficients[set] / common).ok()?;
             if coefficient != 0 {
                 terms.push(Term { coefficient, symbols: (0..symbols).filter(|s| set & (1 << s) != 0).collect() });
@@ -152,6 +155,10 @@ impl Size {
         let size = Size::Varies { terms, divisor };
         points.iter().zip(values).all(|(point, &value)| size.value(point).is_ok_and(|v| v == value)).then_some(size)
     }
+}
+
+fn product(mut factors: impl Iterator<Item = i128>) -> Option<i128> {
+    factors.try_fold(1, i128::checked_mul)
 }
 
 fn greatest_common_divisor(a: i128, b: i128) -> i128 {
@@ -207,6 +214,15 @@ mod tests {
         let size = Size::Varies { terms: vec![Term { coefficient: i64::MAX, symbols: vec![0, 0] }], divisor: 1 };
         assert!(size.value(&[2]).is_err());
         assert!(size.value(&[]).is_err());
+        // Points that determine nothing.
+        assert_eq!(Size::through(&[], &[1, 2]), None);
+        assert_eq!(Size::through(&[vec![1], vec![1]], &[1, 2]), None);
+        assert_eq!(Size::through(&[vec![], vec![]], &[1, 2]), None);
+        assert_eq!(Size::through(&[vec![1, 2]], &[1, 2, 3, 4]), None);
+        assert_eq!(
+            Size::through(&[vec![i64::MIN, 0], vec![i64::MAX, 0], vec![0, i64::MAX], vec![1, 1]], &[i64::MIN, i64::MAX, 0, 1]),
+            None
+        );
         assert!(Size::Varies { terms: vec![], divisor: 0 }.value(&[]).is_err());
     }
 }

@@ -41,6 +41,100 @@ activations! {
     Hardswish => HARDSWISH;
     /// `x / (1 + |x|)`.
     Softsign => SOFTSIGN;
+    /// `ln(1 / (1 + exp(-x)))`.
+    LogSigmoid => LOGSIGMOID;
+    /// `x - tanh(x)`.
+    Tanhshrink => TANHSHRINK;
+    /// `x / 6 + 1 / 2`, held between 0 and 1.
+    Hardsigmoid => HARDSIGMOID;
+}
+
+macro_rules! with_numbers {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $default:expr),* } => $row:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, Module)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: f64,)*
+            }
+
+            impl Default for $name {
+                fn default() -> $name {
+                    $name { $($field: $default),* }
+                }
+            }
+
+            impl Forward for $name {
+                fn forward(&self, x: &Tensor) -> Result<Tensor> {
+                    map(&rows::$row, x, &[$(Scalar::Float(self.$field)),*])
+                }
+            }
+        )*
+    };
+}
+with_numbers! {
+    /// `x` above 0, `negative_slope x` below.
+    LeakyReLU {
+        /// The slope below 0.
+        negative_slope: 0.01
+    } => LEAKY_RELU;
+    /// `x` above 0, `α (exp(x / α) - 1)` below. Barron 2017, arXiv:1704.07483.
+    CELU {
+        /// What it tends to, negated, far below 0.
+        alpha: 1.0
+    } => CELU;
+    /// `ln(1 + exp(β x)) / β`, and x itself above `threshold / β`.
+    Softplus {
+        /// How sharp the bend is.
+        beta: 1.0,
+        /// From where on it is x.
+        threshold: 20.0
+    } => SOFTPLUS;
+    /// `x`, held between two numbers.
+    Hardtanh {
+        /// The lower one.
+        min_val: -1.0,
+        /// The upper one.
+        max_val: 1.0
+    } => HARDTANH;
+    /// `x` outside of ±λ, 0 inside.
+    Hardshrink {
+        /// λ.
+        lambd: 0.5
+    } => HARDSHRINK;
+    /// `x` moved towards 0 by λ, 0 within ±λ.
+    Softshrink {
+        /// λ.
+        lambd: 0.5
+    } => SOFTSHRINK;
+}
+
+/// `x` above a threshold, else a value.
+#[derive(Clone, Copy, Debug, Module)]
+pub struct Threshold {
+    /// The threshold.
+    pub threshold: f64,
+    /// What stands in for what is not above it.
+    pub value: f64,
+}
+
+impl Forward for Threshold {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        map(&rows::THRESHOLD, x, &[Scalar::Float(self.threshold), Scalar::Float(self.value)])
+    }
+}
+
+/// `λ x` above 0, `λ α (exp(x) - 1)` below, with the constants that keep mean 0 and variance 1. Klambauer et al. 2017,
+/// arXiv:1706.02515.
+#[derive(Clone, Copy, Debug, Default, Module)]
+pub struct SELU;
+
+impl Forward for SELU {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        const ALPHA: f64 = 1.673_263_242_354_377_2;
+        const SCALE: f64 = 1.050_700_987_355_480_5;
+        map(&rows::ELU, x, &[Scalar::Float(ALPHA), Scalar::Float(SCALE), Scalar::Float(1.0)])
+    }
 }
 
 /// The Gaussian error linear unit, `x Φ(x)`. Hendrycks and Gimpel 2016, arXiv:1606.08415.
@@ -53,25 +147,6 @@ pub struct GELU {
 impl Forward for GELU {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(activation::gelu(x.as_op(), if self.is_approximate { "tanh" } else { "none" })?.into())
-    }
-}
-
-/// `x` above 0, `negative_slope x` below.
-#[derive(Clone, Copy, Debug, Module)]
-pub struct LeakyReLU {
-    /// The slope below 0.
-    pub negative_slope: f64,
-}
-
-impl Default for LeakyReLU {
-    fn default() -> LeakyReLU {
-        LeakyReLU { negative_slope: 0.01 }
-    }
-}
-
-impl Forward for LeakyReLU {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        map(&rows::LEAKY_RELU, x, &[Scalar::Float(self.negative_slope)])
     }
 }
 
@@ -104,6 +179,32 @@ pub struct Softmax {
 impl Forward for Softmax {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.softmax(self.dim)
+    }
+}
+
+/// The logarithm of [`Softmax`].
+#[derive(Clone, Copy, Debug, Module)]
+pub struct LogSoftmax {
+    /// The dimension.
+    pub dim: i64,
+}
+
+impl Forward for LogSoftmax {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.log_softmax(self.dim)
+    }
+}
+
+/// [`Softmax`] of `-x`.
+#[derive(Clone, Copy, Debug, Module)]
+pub struct Softmin {
+    /// The dimension.
+    pub dim: i64,
+}
+
+impl Forward for Softmin {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.neg()?.softmax(self.dim)
     }
 }
 

@@ -1,6 +1,7 @@
-//! Attention and the transformer's layers, composed of ops as the Python package composes them.
+//! Attention, composed of ops as the Python package composes it.
 
-use super::{Dropout, Forward, LayerNorm, Linear, Module, Parameter, Training, init};
+use super::dropout::probability;
+use super::{Forward, Linear, Module, Parameter, Training, init};
 use crate::tensor::signed;
 use crate::{DType, Error, Result, Tensor};
 use rustnn_ops::{matmul, random};
@@ -54,8 +55,34 @@ fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Mask, dropout: f64
     weights.matmul(value)
 }
 
-/// Attention of several heads over projected queries, keys and values: (N, L, E), (N, S, E), (N, S, E) -> (N, L, E). PyTorch's
-/// `MultiheadAttention(…, batch_first=True)` without its weights as a second result. Vaswani et al. 2017, section 3.2.2.
+/// The settings of [`MultiheadAttention`] beside its width and heads.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionOptions {
+    /// The probability of dropping an attention weight, in training.
+    pub dropout: f64,
+    /// Whether the projections add biases.
+    pub bias: bool,
+    /// The width of keys, where it is another than that of queries.
+    pub kdim: Option<usize>,
+    /// The width of values, where it is another than that of queries.
+    pub vdim: Option<usize>,
+    /// One more key and value, learned.
+    pub add_bias_kv: bool,
+    /// One more key and value, of zeros.
+    pub add_zero_attn: bool,
+}
+
+impl Default for AttentionOptions {
+    fn default() -> AttentionOptions {
+        AttentionOptions { dropout: 0.0, bias: true, kdim: None, vdim: None, add_bias_kv: false, add_zero_attn: false }
+    }
+}
+
+/// Attention of several heads over projected queries, keys and values: (N, L, E), (N, S, kdim), (N, S, vdim) -> (N, L, E).
+/// PyTorch's `MultiheadAttention(…, batch_first=True)` without its weights as a second result. Vaswani et al. 2017, section
+/// 3.2.2.
+///
+/// A mask broadcasts to (N, heads, L, S): one that hides padded keys has the shape (N, 1, 1, S).
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {
@@ -68,14 +95,25 @@ fn attend(query: &Tensor, key: &Tensor, value: &Tensor, mask: Mask, dropout: f64
 /// ```
 #[derive(Module)]
 pub struct MultiheadAttention {
-    /// (3 E, E): the projections of queries, keys and values.
-    pub in_proj_weight: Parameter,
+    /// (3 E, E): the projections of queries, keys and values, where all have the width E.
+    pub in_proj_weight: Option<Parameter>,
+    /// (E, E), where keys or values have another width; so the next two.
+    pub q_proj_weight: Option<Parameter>,
+    /// (E, kdim).
+    pub k_proj_weight: Option<Parameter>,
+    /// (E, vdim).
+    pub v_proj_weight: Option<Parameter>,
     /// (3 E).
     pub in_proj_bias: Option<Parameter>,
+    /// (1, 1, E): the further key.
+    pub bias_k: Option<Parameter>,
+    /// (1, 1, E): the further value.
+    pub bias_v: Option<Parameter>,
     /// The projection of the heads' outputs.
     pub out_proj: Linear,
     heads: usize,
-    dropout: f64,
+    #[module(skip)]
+    options: AttentionOptions,
     training: Training,
 }
 
@@ -85,14 +123,14 @@ impl MultiheadAttention {
     /// # Errors
     /// If `num_heads` does not divide `embed_dim`, or either is 0.
     pub fn new(embed_dim: usize, num_heads: usize) -> Result<MultiheadAttention> {
-        MultiheadAttention::with(embed_dim, num_heads, 0.0, true)
+        MultiheadAttention::with(embed_dim, num_heads, AttentionOptions::default())
     }
 
-    /// With or without biases; `dropout` is the probability of dropping an attention weight in training.
+    /// [`new`](MultiheadAttention::new) with other settings.
     ///
     /// # Errors
-    /// As [`new`](MultiheadAttention::new).
-    pub fn with(embed_dim: usize, num_heads: usize, dropout: f64, bias: bool) -> Result<MultiheadAttention> {
+    /// As [`new`](MultiheadAttention::new); and for a dropout that is no probability.
+    pub fn with(embed_dim: usize, num_heads: usize, options: AttentionOptions) -> Result<MultiheadAttention> {
         if embed_dim == 0 || num_heads == 0 {
             return Err(Error::value(format!(
                 "embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead"
@@ -101,15 +139,47 @@ impl MultiheadAttention {
         if embed_dim % num_heads != 0 {
             return Err(Error::value("embed_dim must be divisible by num_heads"));
         }
+        probability(options.dropout)?;
+        let three = embed_dim.checked_mul(3).ok_or_else(|| Error::value("embed_dim is too large"))?;
         // The output projection draws first.
-        let out_proj = Linear::with(embed_dim, embed_dim, bias)?;
-        let in_proj_weight = init::constant(&[3 * embed_dim, embed_dim], 0.0)?;
-        init::xavier_uniform_(&in_proj_weight, 1.0)?;
-        let in_proj_bias = if bias { Some(init::constant(&[3 * embed_dim], 0.0)?) } else { None };
+        let out_proj = Linear::with(embed_dim, embed_dim, options.bias)?;
+        let drawn = |shape: &[usize]| {
+            let weight = init::constant(shape, 0.0)?;
+            init::xavier_uniform_(&weight, 1.0)?;
+            Ok::<_, Error>(Some(weight))
+        };
+        let (kdim, vdim) = (options.kdim.unwrap_or(embed_dim), options.vdim.unwrap_or(embed_dim));
+        let [in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight] = if kdim == embed_dim && vdim == embed_dim {
+            [drawn(&[three, embed_dim])?, None, None, None]
+        } else {
+            [None, drawn(&[embed_dim, embed_dim])?, drawn(&[embed_dim, kdim])?, drawn(&[embed_dim, vdim])?]
+        };
+        let in_proj_bias = if options.bias { Some(init::constant(&[three], 0.0)?) } else { None };
         if let Some(bias) = &out_proj.bias {
             init::constant_(bias, 0.0)?;
         }
-        Ok(MultiheadAttention { in_proj_weight, in_proj_bias, out_proj, heads: num_heads, dropout, training: Training::default() })
+        let further = || {
+            if !options.add_bias_kv {
+                return Ok(None);
+            }
+            let row = init::constant(&[1, 1, embed_dim], 0.0)?;
+            init::xavier_normal_(&row, 1.0)?;
+            Ok::<_, Error>(Some(row))
+        };
+        let (bias_k, bias_v) = (further()?, further()?);
+        Ok(MultiheadAttention {
+            in_proj_weight,
+            q_proj_weight,
+            k_proj_weight,
+            v_proj_weight,
+            in_proj_bias,
+            bias_k,
+            bias_v,
+            out_proj,
+            heads: num_heads,
+            options,
+            training: Training::default(),
+        })
     }
 
     /// The result for queries, keys and values; pass one tensor three times for self-attention.
@@ -122,24 +192,73 @@ impl MultiheadAttention {
                 return Err(Error::value(format!("{name} has 3 dimensions (N, L, E), got {:?}", x.shape())));
             }
         }
-        let [embed, batch, length] = [query.size(2)?, query.size(0)?, query.size(1)?];
-        let bias = self.in_proj_bias.as_ref();
-        let [q, k, v] = if query.same(key) && key.same(value) {
-            // One wide product in place of three.
-            three(linear(query, &self.in_proj_weight, bias.map(|b| &**b))?.chunk(3, -1)?)?
-        } else {
-            let weights = three(self.in_proj_weight.chunk(3, 0)?)?;
-            let biases = bias.map(|b| b.chunk(3, 0)).transpose()?.map(three).transpose()?;
-            let project = |i: usize, x: &Tensor| linear(x, &weights[i], biases.as_ref().map(|b| &b[i]));
-            [project(0, query)?, project(1, key)?, project(2, value)?]
-        };
+        let [batch, length, embed] = [query.size(0)?, query.size(1)?, self.out_proj.weight.size(1)?];
+        let [q, mut k, mut v] = self.project(query, key, value)?;
+        for (x, row) in [(&mut k, &self.bias_k), (&mut v, &self.bias_v)] {
+            if let Some(row) = row {
+                *x = Tensor::cat(&[x.clone(), row.expand(signed(&[batch, 1, embed]))?], 1)?;
+            }
+        }
         let heads = |x: &Tensor| {
             let [n, l, h] = [x.size(0)?, x.size(1)?, self.heads];
             x.reshape(signed(&[n, l, h, embed / h]))?.transpose(1, 2)
         };
-        let dropout = if self.training.is_on() { self.dropout } else { 0.0 };
-        let mixed = attend(&heads(&q)?, &heads(&k)?, &heads(&v)?, mask, dropout)?;
+        let (q, mut k, mut v) = (heads(&q)?, heads(&k)?, heads(&v)?);
+        if self.options.add_zero_attn {
+            for x in [&mut k, &mut v] {
+                let zero = Tensor::full([x.size(0)?, x.size(1)?, 1, x.size(3)?], 0.0, x.dtype())?.to_device(x.device())?;
+                *x = Tensor::cat(&[x.clone(), zero], 2)?;
+            }
+        }
+        // The further keys are seen by all.
+        let wide;
+        let mask = match mask {
+            Mask::None => Mask::None,
+            mask if k.size(2)? == key.size(1)? => mask,
+            mask => {
+                wide = self.widened(mask, length, key.size(1)?, &q)?;
+                Mask::Tensor(&wide)
+            }
+        };
+        let dropout = if self.training.is_on() { self.options.dropout } else { 0.0 };
+        let mixed = attend(&q, &k, &v, mask, dropout)?;
         self.out_proj.forward(&mixed.transpose(1, 2)?.reshape(signed(&[batch, length, embed]))?)
+    }
+
+    fn project(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<[Tensor; 3]> {
+        let bias = self.in_proj_bias.as_ref();
+        let weights = match &self.in_proj_weight {
+            // One wide product in place of three.
+            Some(weight) if query.same(key) && key.same(value) => {
+                return three(linear(query, weight, bias.map(|b| &**b))?.chunk(3, -1)?);
+            }
+            Some(weight) => three(weight.chunk(3, 0)?)?,
+            None => match [&self.q_proj_weight, &self.k_proj_weight, &self.v_proj_weight] {
+                [Some(q), Some(k), Some(v)] => [q, k, v].map(|w| Tensor::clone(w)),
+                _ => return Err(Error::value("an attention without a projection of queries, keys or values")),
+            },
+        };
+        let biases = bias.map(|b| b.chunk(3, 0)).transpose()?.map(three).transpose()?;
+        let project = |i: usize, x: &Tensor| linear(x, &weights[i], biases.as_ref().map(|b| &b[i]));
+        Ok([project(0, query)?, project(1, key)?, project(2, value)?])
+    }
+
+    /// A mask of (L, S) with columns for the further keys.
+    fn widened(&self, mask: Mask, length: usize, keys: usize, like: &Tensor) -> Result<Tensor> {
+        let mask = match mask {
+            Mask::Tensor(mask) => mask.clone(),
+            _ => Tensor::full([length, keys], 1.0, DType::Bool)?.to_device(like.device())?.tril(0)?,
+        };
+        let further = usize::from(self.bias_k.is_some()) + usize::from(self.options.add_zero_attn);
+        let value = if mask.dtype() == DType::Bool { 1.0 } else { 0.0 };
+        // A mask of one column is for all keys.
+        let mut shape = mask.shape().to_vec();
+        let Some(last) = shape.last_mut() else {
+            return Err(Error::value("a mask has at least one dimension"));
+        };
+        *last = keys;
+        let mask = mask.expand(signed(&shape))?;
+        super::pad(&mask, &[[0, signed(&[further])[0]]], super::PaddingMode::Constant(value))
     }
 }
 
@@ -147,203 +266,6 @@ fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> 
     Ok(matmul::linear(x.as_op(), weight.as_op(), bias.map(Tensor::as_op))?.into())
 }
 
-fn activate(x: &Tensor, gelu: bool) -> Result<Tensor> {
-    if gelu { super::GELU::default().forward(x) } else { x.relu() }
-}
-
 fn three(parts: Vec<Tensor>) -> Result<[Tensor; 3]> {
     parts.try_into().map_err(|_| Error::value("in_proj_weight holds three projections"))
-}
-
-/// The settings of a transformer's layer beside its width and heads.
-#[derive(Clone, Copy, Debug)]
-pub struct TransformerOptions {
-    /// The inner width of the feed-forward network.
-    pub dim_feedforward: usize,
-    /// The probability of zero after each block, in training.
-    pub dropout: f64,
-    /// GELU in place of ReLU.
-    pub gelu: bool,
-    /// Normalise before the blocks rather than after.
-    pub norm_first: bool,
-    /// Whether linear layers and norms have biases.
-    pub bias: bool,
-}
-
-impl Default for TransformerOptions {
-    fn default() -> TransformerOptions {
-        TransformerOptions { dim_feedforward: 2048, dropout: 0.1, gelu: false, norm_first: false, bias: true }
-    }
-}
-
-/// Self-attention and a feed-forward network, each added to its input and normalised: (N, L, E) -> (N, L, E). PyTorch's
-/// `TransformerEncoderLayer(…, batch_first=True)`. Vaswani et al. 2017.
-///
-/// ```
-/// # fn main() -> rustnn::Result<()> {
-/// use rustnn::{Tensor, nn::{Forward, TransformerEncoderLayer}};
-/// assert_eq!(TransformerEncoderLayer::new(8, 2)?.forward(&Tensor::ones([3, 5, 8])?)?.shape(), [3, 5, 8]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Module)]
-pub struct TransformerEncoderLayer {
-    /// The attention.
-    pub self_attn: MultiheadAttention,
-    /// The feed-forward network's first layer.
-    pub linear1: Linear,
-    dropout: Dropout,
-    /// The feed-forward network's second layer.
-    pub linear2: Linear,
-    /// Around the attention.
-    pub norm1: LayerNorm,
-    /// Around the feed-forward network.
-    pub norm2: LayerNorm,
-    dropout1: Dropout,
-    dropout2: Dropout,
-    #[module(skip)]
-    options: TransformerOptions,
-}
-
-impl TransformerEncoderLayer {
-    /// PyTorch's settings.
-    ///
-    /// # Errors
-    /// If `nhead` does not divide `d_model`.
-    pub fn new(d_model: usize, nhead: usize) -> Result<TransformerEncoderLayer> {
-        TransformerEncoderLayer::with(d_model, nhead, TransformerOptions::default())
-    }
-
-    /// Other settings.
-    ///
-    /// # Errors
-    /// As [`new`](TransformerEncoderLayer::new); and for a dropout that is no probability.
-    pub fn with(d_model: usize, nhead: usize, options: TransformerOptions) -> Result<TransformerEncoderLayer> {
-        let TransformerOptions { dim_feedforward, dropout: p, bias, .. } = options;
-        Ok(TransformerEncoderLayer {
-            self_attn: MultiheadAttention::with(d_model, nhead, p, bias)?,
-            linear1: Linear::with(d_model, dim_feedforward, bias)?,
-            dropout: Dropout::new(p)?,
-            linear2: Linear::with(dim_feedforward, d_model, bias)?,
-            norm1: LayerNorm::with([d_model], 1e-5, bias)?,
-            norm2: LayerNorm::with([d_model], 1e-5, bias)?,
-            dropout1: Dropout::new(p)?,
-            dropout2: Dropout::new(p)?,
-            options,
-        })
-    }
-
-    /// The result, of which position i sees what the mask lets it see.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn forward_masked(&self, x: &Tensor, mask: Mask) -> Result<Tensor> {
-        let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
-        let network = |x: &Tensor| {
-            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
-            self.dropout2.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
-        };
-        if self.options.norm_first {
-            let x = x.add(&attention(&self.norm1.forward(x)?)?)?;
-            return x.add(&network(&self.norm2.forward(&x)?)?);
-        }
-        let x = self.norm1.forward(&x.add(&attention(x)?)?)?;
-        self.norm2.forward(&x.add(&network(&x)?)?)
-    }
-}
-
-impl Forward for TransformerEncoderLayer {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_masked(x, Mask::None)
-    }
-}
-
-/// Self-attention, attention to a memory, and a feed-forward network: (N, T, E) and (N, S, E) -> (N, T, E). PyTorch's
-/// `TransformerDecoderLayer(…, batch_first=True)`. Vaswani et al. 2017.
-///
-/// ```
-/// # fn main() -> rustnn::Result<()> {
-/// use rustnn::{Tensor, nn::{Mask, TransformerDecoderLayer}};
-/// let layer = TransformerDecoderLayer::new(8, 2)?;
-/// let y = layer.forward(&Tensor::ones([3, 5, 8])?, &Tensor::ones([3, 7, 8])?, Mask::Causal, Mask::None)?;
-/// assert_eq!(y.shape(), [3, 5, 8]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Module)]
-pub struct TransformerDecoderLayer {
-    /// The attention to the sequence itself.
-    pub self_attn: MultiheadAttention,
-    /// The attention to the memory.
-    pub multihead_attn: MultiheadAttention,
-    /// The feed-forward network's first layer.
-    pub linear1: Linear,
-    dropout: Dropout,
-    /// The feed-forward network's second layer.
-    pub linear2: Linear,
-    /// Around the attention to the sequence.
-    pub norm1: LayerNorm,
-    /// Around the attention to the memory.
-    pub norm2: LayerNorm,
-    /// Around the feed-forward network.
-    pub norm3: LayerNorm,
-    dropout1: Dropout,
-    dropout2: Dropout,
-    dropout3: Dropout,
-    #[module(skip)]
-    options: TransformerOptions,
-}
-
-impl TransformerDecoderLayer {
-    /// PyTorch's settings.
-    ///
-    /// # Errors
-    /// If `nhead` does not divide `d_model`.
-    pub fn new(d_model: usize, nhead: usize) -> Result<TransformerDecoderLayer> {
-        TransformerDecoderLayer::with(d_model, nhead, TransformerOptions::default())
-    }
-
-    /// Other settings.
-    ///
-    /// # Errors
-    /// As [`new`](TransformerDecoderLayer::new); and for a dropout that is no probability.
-    pub fn with(d_model: usize, nhead: usize, options: TransformerOptions) -> Result<TransformerDecoderLayer> {
-        let TransformerOptions { dim_feedforward, dropout: p, bias, .. } = options;
-        let norm = || LayerNorm::with([d_model], 1e-5, bias);
-        Ok(TransformerDecoderLayer {
-            self_attn: MultiheadAttention::with(d_model, nhead, p, bias)?,
-            multihead_attn: MultiheadAttention::with(d_model, nhead, p, bias)?,
-            linear1: Linear::with(d_model, dim_feedforward, bias)?,
-            dropout: Dropout::new(p)?,
-            linear2: Linear::with(dim_feedforward, d_model, bias)?,
-            norm1: norm()?,
-            norm2: norm()?,
-            norm3: norm()?,
-            dropout1: Dropout::new(p)?,
-            dropout2: Dropout::new(p)?,
-            dropout3: Dropout::new(p)?,
-            options,
-        })
-    }
-
-    /// The result for a sequence and a memory, each seen through its mask.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn forward(&self, x: &Tensor, memory: &Tensor, mask: Mask, memory_mask: Mask) -> Result<Tensor> {
-        let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
-        let recall = |x: &Tensor| self.dropout2.forward(&self.multihead_attn.forward(x, memory, memory, memory_mask)?);
-        let network = |x: &Tensor| {
-            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
-            self.dropout3.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
-        };
-        if self.options.norm_first {
-            let x = x.add(&attention(&self.norm1.forward(x)?)?)?;
-            let x = x.add(&recall(&self.norm2.forward(&x)?)?)?;
-            return x.add(&network(&self.norm3.forward(&x)?)?);
-        }
-        let x = self.norm1.forward(&x.add(&attention(x)?)?)?;
-        let x = self.norm2.forward(&x.add(&recall(&x)?)?)?;
-        self.norm3.forward(&x.add(&network(&x)?)?)
-    }
 }

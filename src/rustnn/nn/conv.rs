@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use super::{Forward, Member, Module, Parameter, Part, PartMut, init};
+use super::{Forward, Member, Module, PaddingMode, Parameter, Part, PartMut, Weighted, init, pad};
 use crate::tensor::signed;
 use crate::{Error, Result, Tensor};
 use rustnn_ops::conv;
@@ -32,7 +32,7 @@ impl<const N: usize> Member for Sizes<N> {
     fn visit_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, PartMut<'_>)) {}
 }
 
-/// Zeros around the input of a convolution.
+/// Positions around the input of a convolution: zeros, where no other mode is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding<const N: usize> {
     /// As many on both sides of each dimension.
@@ -58,8 +58,10 @@ impl<const N: usize> From<[usize; N]> for Padding<N> {
 pub struct ConvOptions<const N: usize> {
     /// Steps of the kernel.
     pub stride: Sizes<N>,
-    /// Zeros around the input.
+    /// Positions around the input.
     pub padding: Padding<N>,
+    /// What they hold.
+    pub padding_mode: PaddingMode,
     /// Steps between the kernel's elements.
     pub dilation: Sizes<N>,
     /// Groups of channels, each convolved by itself.
@@ -70,7 +72,7 @@ pub struct ConvOptions<const N: usize> {
 
 impl<const N: usize> Default for ConvOptions<N> {
     fn default() -> Self {
-        ConvOptions { stride: 1.into(), padding: 0.into(), dilation: 1.into(), groups: 1, bias: true }
+        ConvOptions { stride: 1.into(), padding: 0.into(), padding_mode: PaddingMode::default(), dilation: 1.into(), groups: 1, bias: true }
     }
 }
 
@@ -154,20 +156,64 @@ macro_rules! weight_and_bias {
 weight_and_bias!(Conv);
 weight_and_bias!(ConvTranspose);
 
-impl<const N: usize> Forward for Conv<N> {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let ConvOptions { stride, padding, dilation, groups, .. } = &self.options;
-        let sizes;
-        let padding = match padding {
-            Padding::Same => conv::Padding::Named("same"),
-            Padding::Zeros(each) => {
-                sizes = each.signed();
-                conv::Padding::Sizes(&sizes)
-            }
-        };
+impl<const N: usize> Conv<N> {
+    fn over(&self, x: &Tensor, weight: &Tensor, padding: conv::Padding) -> Result<Tensor> {
+        let ConvOptions { stride, dilation, groups, .. } = &self.options;
         let bias = self.bias.as_ref().map(|b| b.as_op());
         let groups = signed(&[*groups])[0];
-        Ok(conv::conv(x.as_op(), self.weight.as_op(), bias, &stride.signed(), padding, &dilation.signed(), groups, N)?.into())
+        Ok(conv::conv(x.as_op(), weight.as_op(), bias, &stride.signed(), padding, &dilation.signed(), groups, N)?.into())
+    }
+
+    /// The padding before and after each dimension, the last one first.
+    fn sides(&self) -> Result<[[i64; 2]; N]> {
+        let mut sides = [[0; 2]; N];
+        let kernel = &self.weight.shape()[2..];
+        for (dim, side) in sides.iter_mut().rev().enumerate() {
+            *side = match self.options.padding {
+                Padding::Zeros(each) => [signed(&each.0[dim..=dim])[0]; 2],
+                Padding::Same => {
+                    let reach = kernel[dim].saturating_sub(1).checked_mul(self.options.dilation.0[dim]);
+                    let total = signed(&[reach.ok_or_else(|| Error::value("dilation is too large"))?])[0];
+                    [total / 2, total - total / 2]
+                }
+            };
+        }
+        Ok(sides)
+    }
+}
+
+impl<const N: usize> Weighted for Conv<N> {
+    fn weight(&self) -> &Parameter {
+        &self.weight
+    }
+
+    fn bias(&self) -> Option<&Parameter> {
+        self.bias.as_ref()
+    }
+
+    fn bias_mut(&mut self) -> Option<&mut Parameter> {
+        self.bias.as_mut()
+    }
+
+    fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
+        let sizes;
+        match self.options.padding {
+            _ if self.options.padding_mode != PaddingMode::default() => {
+                let wide = pad(x, &self.sides()?, self.options.padding_mode)?;
+                self.over(&wide, weight, conv::Padding::Sizes(&[0; N]))
+            }
+            Padding::Same => self.over(x, weight, conv::Padding::Named("same")),
+            Padding::Zeros(each) => {
+                sizes = each.signed();
+                self.over(x, weight, conv::Padding::Sizes(&sizes))
+            }
+        }
+    }
+}
+
+impl<const N: usize> Forward for Conv<N> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_with(&self.weight, x)
     }
 }
 
@@ -242,13 +288,34 @@ impl<const N: usize> ConvTranspose<N> {
     }
 }
 
-impl<const N: usize> Forward for ConvTranspose<N> {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl<const N: usize> Weighted for ConvTranspose<N> {
+    /// The output's channels come second.
+    const OUTPUT_DIM: usize = 1;
+
+    fn weight(&self) -> &Parameter {
+        &self.weight
+    }
+
+    fn bias(&self) -> Option<&Parameter> {
+        self.bias.as_ref()
+    }
+
+    fn bias_mut(&mut self) -> Option<&mut Parameter> {
+        self.bias.as_mut()
+    }
+
+    fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
         let o = &self.options;
         let bias = self.bias.as_ref().map(|b| b.as_op());
         let (stride, padding, extra) = (o.stride.signed(), o.padding.signed(), o.output_padding.signed());
         let groups = signed(&[o.groups])[0];
-        let out = conv::conv_transpose(x.as_op(), self.weight.as_op(), bias, &stride, &padding, &extra, groups, &o.dilation.signed(), N)?;
+        let out = conv::conv_transpose(x.as_op(), weight.as_op(), bias, &stride, &padding, &extra, groups, &o.dilation.signed(), N)?;
         Ok(out.into())
+    }
+}
+
+impl<const N: usize> Forward for ConvTranspose<N> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_with(&self.weight, x)
     }
 }

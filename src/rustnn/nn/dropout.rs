@@ -4,7 +4,7 @@ use super::{Forward, Module, Training};
 use crate::{Error, Result, Tensor};
 use rustnn_ops::random;
 
-fn probability(p: f64) -> Result<f64> {
+pub(super) fn probability(p: f64) -> Result<f64> {
     if (0.0..=1.0).contains(&p) {
         return Ok(p);
     }

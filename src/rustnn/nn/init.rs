@@ -16,8 +16,9 @@ fn empty(shape: &[usize]) -> Result<Tensor> {
 pub fn fans(shape: &[usize]) -> Result<(usize, usize)> {
     match shape {
         [outputs, inputs, field @ ..] => {
-            let field: usize = field.iter().product();
-            Ok((inputs * field, outputs * field))
+            // A tensor without elements may have sizes whose product is out of range.
+            let field = field.iter().fold(1usize, |all, &n| all.saturating_mul(n));
+            Ok((inputs.saturating_mul(field), outputs.saturating_mul(field)))
         }
         _ => Err(crate::Error::value("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")),
     }
@@ -44,8 +45,17 @@ pub fn constant_(tensor: &Tensor, value: f64) -> Result<()> {
 /// Overwrites uniformly in ±gain √(6 / (fan_in + fan_out)). Glorot and Bengio 2010, section 4.2.1.
 pub fn xavier_uniform_(tensor: &Tensor, gain: f64) -> Result<()> {
     let (inputs, outputs) = fans(tensor.shape())?;
-    let bound = gain * (6.0 / (inputs + outputs) as f64).sqrt();
+    let bound = gain * (6.0 / (inputs as f64 + outputs as f64)).sqrt();
     uniform_(tensor, -bound, bound)
+}
+
+/// Overwrites with normal values of standard deviation gain √(2 / (fan_in + fan_out)). Glorot and Bengio 2010.
+///
+/// # Errors
+/// For fewer than 2 dimensions.
+pub fn xavier_normal_(tensor: &Tensor, gain: f64) -> Result<()> {
+    let (inputs, outputs) = fans(tensor.shape())?;
+    normal_(tensor, 0.0, gain * (2.0 / (inputs as f64 + outputs as f64)).sqrt())
 }
 
 /// Overwrites uniformly in ±√(6 / ((1 + slope²) fan_in)), for a leaky ReLU of that slope. He et al. 2015, section 2.2.

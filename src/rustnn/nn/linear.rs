@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use super::{Forward, Module, Parameter, init};
+use super::{Forward, Module, Parameter, Weighted, init};
 use crate::tensor::signed;
 use crate::{Error, Result, Tensor};
 use rustnn_ops as ops;
@@ -43,9 +43,27 @@ impl Linear {
     }
 }
 
+impl Weighted for Linear {
+    fn weight(&self) -> &Parameter {
+        &self.weight
+    }
+
+    fn bias(&self) -> Option<&Parameter> {
+        self.bias.as_ref()
+    }
+
+    fn bias_mut(&mut self) -> Option<&mut Parameter> {
+        self.bias.as_mut()
+    }
+
+    fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
+        Ok(ops::matmul::linear(x.as_op(), weight.as_op(), self.bias.as_ref().map(|b| b.as_op()))?.into())
+    }
+}
+
 impl Forward for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(ops::matmul::linear(x.as_op(), self.weight.as_op(), self.bias.as_ref().map(|b| b.as_op()))?.into())
+        self.forward_with(&self.weight, x)
     }
 }
 
@@ -73,12 +91,21 @@ impl Bilinear {
     /// # Errors
     /// If `in1_features` is 0.
     pub fn new(in1_features: usize, in2_features: usize, out_features: usize) -> Result<Bilinear> {
+        Bilinear::with(in1_features, in2_features, out_features, true)
+    }
+
+    /// [`new`](Bilinear::new), with or without a bias.
+    ///
+    /// # Errors
+    /// If `in1_features` is 0.
+    pub fn with(in1_features: usize, in2_features: usize, out_features: usize, bias: bool) -> Result<Bilinear> {
         if in1_features == 0 {
             return Err(Error::value("in1_features must be > 0, but got 0"));
         }
         let bound = 1.0 / (in1_features as f64).sqrt();
         let weight = init::uniform(&[out_features, in1_features, in2_features], bound)?;
-        Ok(Bilinear { weight, bias: Some(init::uniform(&[out_features], bound)?) })
+        let bias = if bias { Some(init::uniform(&[out_features], bound)?) } else { None };
+        Ok(Bilinear { weight, bias })
     }
 
     /// The result for two inputs whose leading sizes are the same.

@@ -1,6 +1,8 @@
-//! Losses as functions.
+//! Losses: functions, and a layer where there are parameters.
 
-use crate::{Result, Tensor};
+use super::{Buffer, Forward, Linear, Module};
+use crate::tensor::signed;
+use crate::{Error, Result, Tensor};
 use rustnn_ops::loss;
 
 /// What becomes of the losses of the items.
@@ -137,4 +139,68 @@ pub fn binary_cross_entropy_with_logits(x: &Tensor, target: &Tensor, pos_weight:
 /// As [`mse_loss`].
 pub fn kl_div(log_probabilities: &Tensor, target: &Tensor) -> Result<Tensor> {
     Ok(loss::kl_div(log_probabilities.as_op(), target.as_op(), "batchmean", false)?.into())
+}
+
+/// The cross-entropy of logits that a linear layer makes of the input: (N, in_features) or (in_features), and classes (N) or
+/// () -> (). PyTorch's `LinearCrossEntropyLoss`.
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::LinearCrossEntropyLoss};
+/// let loss = LinearCrossEntropyLoss::new(2, 4)?.forward(&Tensor::zeros([3, 2])?, &Tensor::new(&[0i64, 1, 2], [3])?)?;
+/// assert!((loss.item::<f32>()? - 4f32.ln()).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module)]
+pub struct LinearCrossEntropyLoss {
+    /// The weights of the classes.
+    pub weight: Option<Buffer>,
+    /// To the logits.
+    pub linear: Linear,
+    #[module(skip)]
+    shape: Vec<i64>,
+}
+
+impl LinearCrossEntropyLoss {
+    /// Without a bias.
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub fn new(in_features: usize, num_classes: usize) -> Result<LinearCrossEntropyLoss> {
+        LinearCrossEntropyLoss::with(in_features, num_classes, &[], false)
+    }
+
+    /// For targets of further dimensions, (N, out_features …); perhaps with a bias.
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub fn with(in_features: usize, num_classes: usize, out_features: &[usize], bias: bool) -> Result<LinearCrossEntropyLoss> {
+        let shape = [&[num_classes], out_features].concat();
+        let outputs = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size));
+        let outputs = outputs.ok_or_else(|| Error::value("num_classes times out_features is too large"))?;
+        Ok(LinearCrossEntropyLoss { weight: None, linear: Linear::with(in_features, outputs, bias)?, shape: signed(&shape) })
+    }
+
+    /// The mean over the targets.
+    ///
+    /// # Errors
+    /// If shapes or dtypes do not fit, or a class is out of range.
+    pub fn forward(&self, x: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.forward_with(x, target, ClassLoss::default())
+    }
+
+    /// With smoothing or another reduction; the classes' weights are the layer's, if it has some.
+    ///
+    /// # Errors
+    /// As [`forward`](LinearCrossEntropyLoss::forward).
+    pub fn forward_with(&self, x: &Tensor, target: &Tensor, how: ClassLoss) -> Result<Tensor> {
+        if !matches!(x.rank(), 1 | 2) {
+            return Err(Error::value(format!("expected input with dimensionality 1 or 2, got {}", x.rank())));
+        }
+        let lead = signed(&x.shape()[..x.rank() - 1]);
+        let logits = self.linear.forward(x)?.reshape([&lead[..], &self.shape].concat())?;
+        let weight = self.weight.as_deref().or(how.weight);
+        cross_entropy_with(&logits, target, ClassLoss { weight, ..how })
+    }
 }

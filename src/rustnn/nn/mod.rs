@@ -2,6 +2,7 @@
 //! ops the layers call.
 
 mod activation;
+mod adaptive;
 mod attention;
 mod container;
 mod conv;
@@ -12,10 +13,15 @@ mod linear;
 mod loss;
 mod module;
 mod norm;
+mod padding;
+mod parametrize;
 mod pool;
+mod rearrange;
 mod recurrent;
+mod transformer;
 
 pub use activation::*;
+pub use adaptive::*;
 pub use attention::*;
 pub use container::*;
 pub use conv::*;
@@ -25,5 +31,9 @@ pub use linear::*;
 pub use loss::*;
 pub use module::*;
 pub use norm::*;
+pub use padding::*;
+pub use parametrize::*;
 pub use pool::*;
+pub use rearrange::*;
 pub use recurrent::*;
+pub use transformer::*;

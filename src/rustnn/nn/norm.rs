@@ -101,10 +101,19 @@ impl GroupNorm {
     /// # Errors
     /// If the groups do not divide the channels.
     pub fn new(groups: usize, channels: usize) -> Result<GroupNorm> {
+        GroupNorm::with(groups, channels, 1e-5, true)
+    }
+
+    /// [`new`](GroupNorm::new) with another eps; with or without weight and bias.
+    ///
+    /// # Errors
+    /// If the groups do not divide the channels.
+    pub fn with(groups: usize, channels: usize, eps: f64, affine: bool) -> Result<GroupNorm> {
         if groups == 0 || channels % groups != 0 {
             return Err(Error::value("num_channels must be divisible by num_groups"));
         }
-        Ok(GroupNorm { weight: Some(init::constant(&[channels], 1.0)?), bias: Some(init::constant(&[channels], 0.0)?), groups, eps: 1e-5 })
+        let constant = |value| if affine { init::constant(&[channels], value).map(Some) } else { Ok(None) };
+        Ok(GroupNorm { weight: constant(1.0)?, bias: constant(0.0)?, groups, eps })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pooling and flattening.
+//! Pooling.
 
 use super::{Forward, Module, Sizes};
 use crate::{Result, Tensor};
@@ -105,14 +105,4 @@ adaptive! {
     AdaptiveAvgPool [AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d] |x, size| pool::adaptive_avg_pool(x.as_op(), size, N)?;
     /// The greatest of as many windows as asked for.
     AdaptiveMaxPool [AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d] |x, size| pool::adaptive_max_pool(x.as_op(), size, N, false)?.0;
-}
-
-/// All dimensions after the first become one.
-#[derive(Clone, Copy, Debug, Default, Module)]
-pub struct Flatten;
-
-impl Forward for Flatten {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.flatten(1, -1)
-    }
 }

@@ -112,11 +112,11 @@ impl Recurrent {
             return Err(Error::value("proj_size has to be smaller than hidden_size"));
         }
         let width = if options.proj_size > 0 { options.proj_size } else { hidden_size };
-        let (rows, directions) = (kind.gates() * hidden_size, 1 + usize::from(options.bidirectional));
+        let (rows, directions) = (kind.gates().saturating_mul(hidden_size), 1 + usize::from(options.bidirectional));
         let bound = 1.0 / (hidden_size as f64).sqrt();
         let mut cells = Vec::new();
         for layer in 0..options.num_layers {
-            let inputs = if layer == 0 { input_size } else { width * directions };
+            let inputs = if layer == 0 { input_size } else { width.saturating_mul(directions) };
             for suffix in &["", "_reverse"][..directions] {
                 cells.push(Cell {
                     suffix: format!("_l{layer}{suffix}"),
@@ -449,7 +449,7 @@ impl Weights {
         if hidden_size == 0 {
             return Err(Error::value("hidden_size must be greater than zero"));
         }
-        let (rows, bound) = (kind.gates() * hidden_size, 1.0 / (hidden_size as f64).sqrt());
+        let (rows, bound) = (kind.gates().saturating_mul(hidden_size), 1.0 / (hidden_size as f64).sqrt());
         let drawn = |wanted: bool| if wanted { init::uniform(&[rows], bound).map(Some) } else { Ok(None) };
         Ok(Weights {
             weight_ih: init::uniform(&[rows, input_size], bound)?,

@@ -58,7 +58,7 @@ impl<R: Rule> Schedule<R> {
         if rates.len() != self.start.len() {
             return Err(Error::value(format!("the schedule began with {} groups, the optimizer has {}", self.start.len(), rates.len())));
         }
-        let t = self.steps + 1;
+        let t = self.steps.saturating_add(1);
         let next: Vec<f64> = rates.iter().zip(&self.start).map(|(&before, &start)| self.rule.next(t, before, start)).collect();
         optimizer.set_learning_rates(&next)?;
         self.steps = t;
@@ -121,7 +121,7 @@ impl Rule for CosineAnnealing {
         }
         let period = self.period as f64;
         // Leaving the lowest point, where the ratio below is 0 / 0.
-        if t > self.period && (t - 1 - self.period) % (2 * self.period) == 0 {
+        if t > self.period && (t - 1 - self.period) % self.period.saturating_mul(2) == 0 {
             return before + (start - self.min) * (1.0 - (PI / period).cos()) / 2.0;
         }
         let height = |t: u64| 1.0 + (PI * t as f64 / period).cos();
