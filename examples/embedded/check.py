@@ -1,4 +1,4 @@
-"""Builds the program as the README has it and checks the file: static, below 3 MB, and it reads digits; `make examples`."""
+"""Builds the program as the README has it and checks it: static, below 3 MB, it reads digits; `make examples`."""
 
 import os
 import struct

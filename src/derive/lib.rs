@@ -2,7 +2,8 @@
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, LitStr, Result, parse_macro_input, parse_quote};
 
 /// Implements `rustnn::nn::Module` for a struct, whose fields are its members: parameters, buffers, modules, options and
@@ -45,9 +46,13 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
     let ident = &input.ident;
     let class = ident.to_string();
-    let visit = members.iter().map(|Member { place, name, .. }| quote!(::rustnn::nn::Member::visit(&self.#place, #name, visit);));
-    let visit_mut =
-        members.iter().map(|Member { place, name, .. }| quote!(::rustnn::nn::Member::visit_mut(&mut self.#place, #name, visit);));
+    // At the field's type, where an error is looked for.
+    let visit = members
+        .iter()
+        .map(|Member { place, name, kind }| quote_spanned!(kind.span()=> ::rustnn::nn::Member::visit(&self.#place, #name, visit);));
+    let visit_mut = members
+        .iter()
+        .map(|Member { place, name, kind }| quote_spanned!(kind.span()=> ::rustnn::nn::Member::visit_mut(&mut self.#place, #name, visit);));
     Ok(quote! {
         #[automatically_derived]
         impl #impl_generics ::rustnn::nn::Module for #ident #type_generics #bounds {

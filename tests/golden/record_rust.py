@@ -36,8 +36,8 @@ def weight_norm(nn):
     return nn.utils.parametrizations.weight_norm(nn.Conv1d(2, 4, 3))
 
 
-# Name -> (class or maker, arguments, shapes of the inputs); integers stand for a table's indices: the number of classes,
-# and perhaps a shape.
+# Name -> (class or maker, arguments, shapes of the inputs); integers stand for a table's indices: the number of
+# classes, and perhaps a shape.
 LAYERS = {
     "linear": ("Linear", (4, 3), {}, [(2, 4)]),
     "linear_no_bias": ("Linear", (4, 3), {"bias": False}, [(2, 4)]),
