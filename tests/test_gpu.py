@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import rustnn
-from rustnn import nn
+from rustnn import _core, nn
 from rustnn.nn import functional as F
 
 available = rustnn.gpu.is_available()
@@ -139,12 +139,12 @@ def test_an_op_without_a_kernel_runs_on_the_cpu_with_one_warning_that_names_it()
         import warnings, rustnn
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            x = rustnn.tensor([3.0, 1.0, 2.0], device="gpu")
+            x = rustnn.tensor([3.0, 1.0, 3.0], device="gpu")
             for _ in range(3):
-                values, places = x.sort()
-        assert values.tolist() == [1.0, 2.0, 3.0] and places.tolist() == [1, 2, 0] and values.device.type == "gpu"
-        assert [str(w.message) for w in said if "sort" in str(w.message)] == [
-            "sort of float32 has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"
+                values = x.unique()
+        assert values.tolist() == [1.0, 3.0] and values.device.type == "gpu"
+        assert [str(w.message) for w in said if "unique" in str(w.message)] == [
+            "unique of float32 has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"
         ], [str(w.message) for w in said]
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
@@ -292,6 +292,27 @@ def test_a_training_step_never_waits_for_the_device(kind: str) -> None:
     assert rustnn.gpu._counts()[1] == waits + 1
 
 
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_an_optimizer_updates_many_parameters_in_a_few_dispatches(kind: str) -> None:
+    parameters = [nn.Parameter(rustnn.full((n,), 1.0, device="gpu")) for n in range(1, 41)]
+    optimizer = OPTIMIZERS[kind](parameters)
+    for _ in range(2):
+        for p in parameters:
+            p.grad = rustnn.full_like(p, 0.5)
+        before = rustnn.gpu._counts()[0]
+        optimizer.step()
+        dispatches = rustnn.gpu._counts()[0] - before
+    assert dispatches <= 20
+    here = [nn.Parameter(rustnn.full((n,), 1.0)) for n in range(1, 41)]
+    optimizer = OPTIMIZERS[kind](here)
+    for _ in range(2):
+        for p in here:
+            p.grad = rustnn.full_like(p, 0.5)
+        optimizer.step()
+    for a, b in zip(parameters, here, strict=True):
+        assert (a.detach().cpu() - b.detach()).abs().max().item() < 1e-6
+
+
 def test_checkpoints_cross_devices(tmp_path) -> None:
     _, model, optimizer = trained("mlp", "gpu")
     path = tmp_path / "model.pt"
@@ -369,6 +390,47 @@ def test_without_a_driver_there_is_no_gpu_and_everything_else_works() -> None:
     """
     environment = {**os.environ, "VK_DRIVER_FILES": "/nonexistent", "VK_ICD_FILENAMES": "/nonexistent"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120, env=environment)
+
+
+def test_a_lost_device_is_an_error_and_the_cpu_goes_on() -> None:
+    code = """
+        import rustnn
+        from rustnn import _core
+        x = rustnn.ones(4, device="gpu", requires_grad=True)
+        y = (x * 2).sum()
+        _core._gpu_lose(0)
+        for use in (y.item, y.backward, lambda: x + 1, x.tolist, rustnn.gpu.synchronize, lambda: rustnn.ones(9, device="gpu")):
+            try:
+                use()
+            except RuntimeError as error:
+                assert "gpu:0" in str(error) and "lost" in str(error), error
+            else:
+                raise AssertionError(f"no error from {use}")
+        z = rustnn.ones(4, requires_grad=True)
+        (z * 2).sum().backward()
+        assert z.grad.tolist() == [2.0] * 4
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_a_tensor_over_the_limit_of_a_buffer_names_the_limit() -> None:
+    with pytest.raises(RuntimeError, match=r"bytes is over this adapter's limit of \d+ bytes for one buffer; split it"):
+        rustnn.empty(1 << 40, device="gpu", dtype=rustnn.int8)
+
+
+def test_kernels_are_timed_by_the_devices_clock() -> None:
+    x = rustnn.ones(1000, device="gpu")
+    (x + 1).sum().item()
+    try:
+        _core._gpu_start_profile(0)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    for _ in range(40):
+        x = x + 1
+    x.sum()
+    times = _core._gpu_end_profile(0)
+    assert sum(count for _, count, _ in times) == 41 and all(ns >= 0 for _, _, ns in times)
+    assert x.sum().item() == 41000.0
 
 
 def test_threads_train_side_by_side() -> None:

@@ -260,8 +260,109 @@ def test_random_numbers_are_the_cpus() -> None:
     assert rustnn.bernoulli(p.to("gpu")).tolist() == expected.tolist()
 
 
+def test_integers_of_any_range_and_dtype_are_the_cpus() -> None:
+    for low, high in [(0, 100), (-5, 70_000), (-(2**40), 2**50), (-(2**63), 2**63 - 1)]:
+        for dtype in (rustnn.int64, rustnn.float32, rustnn.int32):
+            if dtype is not rustnn.int64 and high > 1 << 31:
+                continue
+            rustnn.manual_seed(3)
+            expected = rustnn.randint(low, high, (100,), dtype=dtype)
+            rustnn.manual_seed(3)
+            assert rustnn.randint(low, high, (100,), dtype=dtype, device="gpu").tolist() == expected.tolist()
+
+
+SORTED = ["float32", "float16", "bfloat16", "int64", "int32", "uint8"]
+
+
+@pytest.mark.parametrize("name", SORTED)
+@pytest.mark.parametrize("length", [1, 5, 700, 1024, 2500])
+def test_sorts_are_stable_and_the_cpus(name: str, length: int) -> None:
+    # Few values, so that equal ones are many; NaN is greatest, zeros of both signs are equal.
+    x = rustnn.randint(0, 40, (3, length)).to(getattr(rustnn, name))
+    if x.is_floating_point():
+        x = x - 20
+        x[x == 7] = float("nan")
+        x[x == -3] = -0.0
+    if name == "int64":
+        x = (x - 20) * 2**40
+    g = x.to("gpu")
+
+    def same(found, expected) -> bool:
+        return str(found.tolist()) == str(expected.tolist())
+
+    for descending in (False, True):
+        found, expected = (t.sort(dim=1, descending=descending, stable=True) for t in (g, x))
+        assert same(found.values, expected.values) and same(found.indices, expected.indices)
+        assert same(g.argsort(0, descending, stable=True), x.argsort(0, descending, stable=True))
+        for k in {1, min(3, length), min(200, length), length}:
+            assert same(g.topk(k, largest=descending).values, x.topk(k, largest=descending).values)
+    places = g.topk(1).indices
+    assert same(g.gather(1, places), x.topk(1).values)
+    middle = (length + 1) // 2
+    assert same(g.kthvalue(middle).values, x.kthvalue(middle).values)
+
+
+@pytest.mark.parametrize("length", [1, 64, 65, 256, 1000])
+def test_running_results_along_lines_of_any_length(length: int) -> None:
+    for x in (rustnn.randn(3, length), rustnn.randn(length, 3).t(), rustnn.randint(-5, 5, (2, length))):
+        g = x.to("gpu")
+        assert (g.cumsum(1).cpu() - x.cumsum(1)).abs().max().item() <= 1e-6 * length
+        for op in ("cummax", "cummin"):
+            found, expected = getattr(g, op)(1), getattr(x, op)(1)
+            assert found.values.tolist() == expected.values.tolist()
+            assert found.indices.tolist() == expected.indices.tolist()
+        if x.is_floating_point():
+            assert (g.logcumsumexp(1).cpu() - x.logcumsumexp(1)).abs().max().item() < 1e-5
+    x = rustnn.tensor([1.0, float("nan"), 3.0] * 40)
+    assert x.to("gpu").cummax(0).indices.tolist() == x.cummax(0).indices.tolist()
+    assert x.to("gpu").argmax().item() == x.argmax().item() == 1
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (300, 40), (3000, 5), (2, 9000, 3), (70_000,)])
+def test_folds_over_any_dimensions(shape: tuple[int, ...]) -> None:
+    x = rustnn.randn(shape)
+    g = x.to("gpu")
+    for dim in range(len(shape)):
+        assert (g.sum(dim).cpu() - x.sum(dim)).abs().max().item() <= 1e-6 * max(shape) + 1e-5
+        assert g.amax(dim).tolist() == x.amax(dim).tolist() and g.argmin(dim).tolist() == x.argmin(dim).tolist()
+    halves = (x * 4).round() / 4
+    assert halves.half().to("gpu").sum(0).tolist() == halves.half().sum(0).tolist()
+    whole = (x * 10).long()
+    assert whole.to("gpu").sum(0).tolist() == whole.sum(0).tolist() and whole.to("gpu").sum() == whole.sum().to("gpu")
+
+
+def test_masks_select_and_scatter_on_the_device() -> None:
+    x = rustnn.randn(20, 30)
+    mask = x > 0.5
+    g, there = x.to("gpu"), mask.to("gpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert g[there].tolist() == x[mask].tolist()
+        g[there] = 7.0
+        assert there.nonzero().tolist() == mask.nonzero().tolist()
+        values = rustnn.arange(600.0)
+        found = g.masked_scatter(there, values.to("gpu"))
+    x[mask] = 7.0
+    assert g.tolist() == x.tolist() and found.tolist() == x.masked_scatter(mask, values).tolist()
+    assert g[rustnn.zeros(20, 30, dtype=rustnn.bool, device="gpu")].shape == (0,)
+
+
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 64, 64), (70, 130, 33), (1, 300, 40), (200, 1, 9)]
+    "shape",
+    [
+        (1, 1, 1),
+        (3, 5, 7),
+        (17, 33, 65),
+        (64, 64, 64),
+        (70, 130, 33),
+        (1, 300, 40),
+        (200, 1, 9),
+        (300, 64, 1),
+        (20, 2000, 12),
+        (1, 5000, 1),
+        (900, 20, 900),
+        (1536, 8, 1280),
+    ],
 )
 def test_products_of_any_size_and_layout(shape: tuple[int, int, int]) -> None:
     m, k, n = shape

@@ -4,21 +4,45 @@
 use crate::device::{Buffer, buffer};
 use crate::elementwise::copy;
 use crate::shader::{Binding, Shader};
-use rustnn_tensor::{Array, DType, Result};
-use std::fmt::Write;
+use rustnn_tensor::{Array, DType, Device, Result};
+use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// Invocations of a workgroup.
 pub const WORKGROUP: u32 = 256;
 
+/// A part of a kernel's text that stands before its own functions.
+enum Item {
+    Flag(&'static str, bool),
+    Text(Cow<'static, str>),
+    /// An array that is not there: what is read instead.
+    Nothing(&'static str, &'static str),
+    /// A result that is not asked for: the type of its elements.
+    Nowhere(&'static str, &'static str),
+}
+
+impl Item {
+    fn text(&self) -> String {
+        match self {
+            Item::Flag(name, value) => format!("const {name} = {value};\n"),
+            Item::Text(text) => text.to_string(),
+            Item::Nothing(name, default) => format!("fn {name}(i: u32) -> f32 {{ return {default}; }}\n"),
+            Item::Nowhere(name, value) => format!("fn {name}_set(i: u32, v: {value}) {{}}\n"),
+        }
+    }
+}
+
+/// Text is put together only where the pipeline is not known yet: until then a call is a short key and its parameters.
 pub struct Call {
-    key: String,
-    bindings: Vec<Binding>,
-    arrays: Vec<Array>,
-    names: Vec<String>,
-    values: Vec<u32>,
-    items: String,
-    back: Vec<(Array, Array)>,
+    key: SmallVec<[u8; 96]>,
+    bindings: SmallVec<[Binding; 8]>,
+    arrays: SmallVec<[Array; 8]>,
+    names: SmallVec<[(Cow<'static, str>, &'static str); 16]>,
+    values: SmallVec<[u32; 32]>,
+    items: SmallVec<[Item; 8]>,
+    back: SmallVec<[(Array, Array); 2]>,
     flags: bool,
+    unchecked: bool,
 }
 
 /// Whether kernels compute on it, in f32.
@@ -47,19 +71,29 @@ pub fn dense(a: &Array) -> Result<Array> {
 impl Call {
     pub fn new(name: &str) -> Call {
         Call {
-            key: name.to_owned(),
-            bindings: Vec::new(),
-            arrays: Vec::new(),
-            names: Vec::new(),
-            values: Vec::new(),
-            items: String::new(),
-            back: Vec::new(),
+            key: name.as_bytes().into(),
+            bindings: SmallVec::new(),
+            arrays: SmallVec::new(),
+            names: SmallVec::new(),
+            values: SmallVec::new(),
+            items: SmallVec::new(),
+            back: SmallVec::new(),
             flags: false,
+            unchecked: false,
+        }
+    }
+
+    fn mark(&mut self, name: &str, value: Option<bool>) {
+        self.key.push(b'/');
+        self.key.extend_from_slice(name.as_bytes());
+        if let Some(value) = value {
+            self.key.push(b'0' + value as u8);
         }
     }
 
     pub fn read(&mut self, name: &'static str, a: &Array) -> Result<()> {
-        let a = dense(a)?;
+        // Halves that lie row by row are widened as they are loaded.
+        let a = if a.is_contiguous() { a.clone() } else { dense(a)? };
         self.bindings.push(Binding::read(name, a.dtype()));
         self.arrays.push(a);
         Ok(())
@@ -72,15 +106,24 @@ impl Call {
         Ok(())
     }
 
+    /// An operand that the kernel loads in fours, all at multiples of 4.
+    pub fn read_quads(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        self.bindings.push(Binding { quads: true, ..Binding::read(name, a.dtype()) });
+        self.arrays.push(a.clone());
+        Ok(())
+    }
+
+    /// Where the arrays bound so far lie.
+    pub fn device(&self) -> Option<Device> {
+        self.arrays.first().map(Array::device)
+    }
+
     /// An operand that may be missing: then `NAME(i)` is `default`. `NAME_given` tells.
-    pub fn read_or(&mut self, name: &'static str, a: Option<&Array>, default: &str) -> Result<()> {
-        let _ = writeln!(self.items, "const {name}_given = {};", a.is_some());
+    pub fn read_or(&mut self, name: &'static str, a: Option<&Array>, default: &'static str) -> Result<()> {
+        self.mark(name, Some(a.is_some()));
         match a {
             Some(a) => self.read(name, a)?,
-            None => {
-                let _ = writeln!(self.items, "fn {name}(i: u32) -> f32 {{ return {default}; }}");
-                let _ = write!(self.key, "/no {name}");
-            }
+            None => self.items.push(Item::Nothing(name, default)),
         }
         Ok(())
     }
@@ -103,14 +146,11 @@ impl Call {
     }
 
     /// A result that may not be asked for: then `NAME_set` does nothing.
-    pub fn write_or(&mut self, name: &'static str, a: Option<&Array>, value_type: &str) -> Result<()> {
-        let _ = writeln!(self.items, "const {name}_given = {};", a.is_some());
+    pub fn write_or(&mut self, name: &'static str, a: Option<&Array>, value_type: &'static str) -> Result<()> {
+        self.mark(name, Some(a.is_some()));
         match a {
             Some(a) => self.write(name, a)?,
-            None => {
-                let _ = writeln!(self.items, "fn {name}_set(i: u32, v: {value_type}) {{}}");
-                let _ = write!(self.key, "/no {name}");
-            }
+            None => self.items.push(Item::Nowhere(name, value_type)),
         }
         Ok(())
     }
@@ -126,35 +166,47 @@ impl Call {
         Ok(())
     }
 
-    pub fn number(&mut self, name: &str, value: usize) -> &mut Self {
-        self.names.push(format!("{name}: u32"));
+    pub fn number(&mut self, name: impl Into<Cow<'static, str>>, value: usize) -> &mut Self {
+        self.names.push((name.into(), "u32"));
         self.values.push(value as u32);
         self
     }
 
-    pub fn integer(&mut self, name: &str, value: i64) -> &mut Self {
-        self.names.push(format!("{name}: i32"));
+    pub fn integer(&mut self, name: &'static str, value: i64) -> &mut Self {
+        self.names.push((name.into(), "i32"));
         self.values.push(value as i32 as u32);
         self
     }
 
-    pub fn float(&mut self, name: &str, value: f64) -> &mut Self {
-        self.names.push(format!("{name}: f32"));
+    pub fn float(&mut self, name: &'static str, value: f64) -> &mut Self {
+        self.names.push((name.into(), "f32"));
         self.values.push((value as f32).to_bits());
         self
     }
 
     /// A variant of the kernel, by a constant of its text.
-    pub fn flag(&mut self, name: &str, value: bool) -> &mut Self {
-        let _ = writeln!(self.items, "const {name} = {value};");
-        let _ = write!(self.key, "/{name}={}", value as u8);
+    pub fn flag(&mut self, name: &'static str, value: bool) -> &mut Self {
+        self.mark(name, Some(value));
+        self.items.push(Item::Flag(name, value));
+        self
+    }
+
+    /// A number that the text depends on.
+    pub fn key_number(&mut self, value: usize) -> &mut Self {
+        self.mark(&value.to_string(), None);
         self
     }
 
     /// A part of the text that differs between variants.
-    pub fn variant(&mut self, key: &str, items: &str) -> &mut Self {
-        self.items += items;
-        let _ = write!(self.key, "/{key}");
+    pub fn variant(&mut self, key: &str, items: impl Into<Cow<'static, str>>) -> &mut Self {
+        self.mark(key, None);
+        self.items.push(Item::Text(items.into()));
+        self
+    }
+
+    /// The kernel's indices follow from shapes alone.
+    pub fn unchecked(&mut self) -> &mut Self {
+        self.unchecked = true;
         self
     }
 
@@ -167,12 +219,17 @@ impl Call {
     /// One invocation for each `i < n`.
     pub fn each(mut self, n: usize, items: &str, body: &str) -> Result<bool> {
         self.number("n", n);
-        let body = format!("if (i >= p.n) {{ return; }}\n{body}");
-        self.run((n as u64).div_ceil(WORKGROUP as u64), WORKGROUP, items, &body)
+        let text = || (items.to_owned(), format!("if (i >= p.n) {{ return; }}\n{body}"));
+        self.launch((n as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &text)
     }
 
     /// One workgroup for each `group < groups`.
-    pub fn run(mut self, groups: u64, workgroup: u32, items: &str, body: &str) -> Result<bool> {
+    pub fn run(self, groups: u64, workgroup: u32, items: &str, body: &str) -> Result<bool> {
+        self.launch(groups, workgroup, &|| (items.to_owned(), body.to_owned()))
+    }
+
+    /// The same; functions and body are put together only where they are needed.
+    pub fn launch(mut self, groups: u64, workgroup: u32, text: &dyn Fn() -> (String, String)) -> Result<bool> {
         // Results apart from everything else that is bound.
         for i in 0..self.arrays.len() {
             if !self.bindings[i].writes {
@@ -190,20 +247,25 @@ impl Call {
                 self.arrays[i] = to;
             }
         }
-        for b in &self.bindings {
-            let _ = write!(self.key, ",{:?}", b.dtype);
-        }
-        let buffers: Vec<&Buffer> = self.arrays.iter().map(buffer).collect::<Result<_>>()?;
-        let mut values: Vec<u32> = self.arrays.iter().map(|a| a.offset() as u32).collect();
-        values.extend(&self.values);
+        let named = self.key.len();
+        self.key.push(b',');
+        self.key.extend(self.bindings.iter().map(|b| b.dtype as u8));
+        let buffers: SmallVec<[&Buffer; 8]> = self.arrays.iter().map(buffer).collect::<Result<_>>()?;
+        let mut values: SmallVec<[u32; 48]> = self.arrays.iter().map(|a| a.offset() as u32).collect();
+        values.extend_from_slice(&self.values);
         let make = || {
-            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            let mut shader = Shader::new(self.key.clone(), self.bindings.clone(), &names, body)
-                .items(format!("{}{items}", self.items))
+            let (items, body) = text();
+            let before: String = self.items.iter().map(Item::text).collect();
+            let names: Vec<String> = self.names.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
+            let dtypes: Vec<&str> = self.bindings.iter().map(|b| b.dtype.name()).collect();
+            let label = format!("{} {}", String::from_utf8_lossy(&self.key[..named]), dtypes.join(","));
+            let mut shader = Shader::new(label, self.bindings.to_vec(), &names.iter().map(String::as_str).collect::<Vec<_>>(), body)
+                .items(before + &items)
                 .workgroup(workgroup);
             if self.flags {
                 shader = shader.flagged();
             }
+            shader.unchecked = self.unchecked;
             shader
         };
         let Some(first) = buffers.first() else { return Ok(false) };
@@ -265,10 +327,10 @@ impl Call {
         self.number("rows", rows).number("len", len);
         if len <= 64 || rows >= 1 << 16 && len <= 256 {
             self.variant("alone", "");
-            let body = format!("let row = i;\nif (row >= p.rows) {{ return; }}\nlet first = 0u;\n{body}");
-            return self.run((rows as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &format!("{ALONE}{items}"), &body);
+            let text = || (format!("{ALONE}{items}"), format!("let row = i;\nif (row >= p.rows) {{ return; }}\nlet first = 0u;\n{body}"));
+            return self.launch((rows as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &text);
         }
-        let body = format!("let row = group;\nif (row >= p.rows) {{ return; }}\nlet first = lane;\n{body}");
-        self.run(rows as u64, WORKGROUP, &format!("{ALL}{items}"), &body)
+        let text = || (format!("{ALL}{items}"), format!("let row = group;\nif (row >= p.rows) {{ return; }}\nlet first = lane;\n{body}"));
+        self.launch(rows as u64, WORKGROUP, &text)
     }
 }

@@ -72,20 +72,15 @@ fn words(kind: Kind, scalar: Scalar) -> SmallVec<[u32; 2]> {
 /// Declares a number's parameters and gives the expression that reads it.
 fn number(kind: Kind, name: &str, params: &mut Vec<String>) -> String {
     match kind {
-        Kind::F32 => {
-            params.push(format!("{name}: f32"));
-            format!("p.{name}")
-        }
         Kind::I64 => {
             params.push(format!("{name}l: u32"));
             params.push(format!("{name}h: u32"));
-            format!("vec2<u32>(p.{name}l, p.{name}h)")
+            return format!("vec2<u32>(p.{name}l, p.{name}h)");
         }
-        _ => {
-            params.push(format!("{name}: i32"));
-            format!("p.{name}")
-        }
+        Kind::F32 => params.push(format!("{name}: f32")),
+        _ => params.push(format!("{name}: i32")),
     }
+    format!("p.{name}")
 }
 
 /// Shape and strides with dimensions of 1 dropped and neighbours merged where all operands allow it.
@@ -114,10 +109,16 @@ fn on_gpu(array: &Array) -> Result<&Buffer> {
 
 /// How a kernel's text begins in the cache, and the formula: its result's name, from inputs and numbers.
 struct Formula<'f> {
-    key: String,
+    name: &'static str,
+    /// Tells formulas of one name apart.
+    id: usize,
     kind: Kind,
     is_test: bool,
     read: &'f dyn for<'a> Fn(&'a Lines, &[Text<'a>], &[Text<'a>]) -> String,
+}
+
+fn dims(flat: bool, rank: usize) -> String {
+    if flat { "flat".into() } else { format!("{rank}d") }
 }
 
 /// Runs a formula; false where shaders cannot.
@@ -159,19 +160,19 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
     let flat = sizes.len() <= 1 && strides.iter().all(|s| s.first().is_none_or(|&s| s == 1));
     let lanes = if narrow { 4 / out.dtype().size_bytes() } else { 1 };
 
-    let mut key = formula.key.clone();
-    let _ = write!(key, ":{:?}", out.dtype());
-    for (array, input) in arrays.iter().zip(inputs) {
-        let _ = match (array, input) {
-            (Some(a), _) => write!(key, ",{:?}{}", a.dtype(), if on_gpu(a)?.id() == to.id() { "=" } else { "" }),
-            _ => write!(key, ",s"),
-        };
+    let mut key: SmallVec<[u8; 48]> = formula.name.as_bytes().into();
+    key.extend_from_slice(&formula.id.to_le_bytes());
+    key.extend([formula.kind as u8, out.dtype() as u8, if flat { u8::MAX } else { sizes.len() as u8 }]);
+    for array in &arrays {
+        match array {
+            Some(a) => key.extend([a.dtype() as u8, (on_gpu(a)?.id() == to.id()) as u8]),
+            None => key.push(u8::MAX),
+        }
     }
-    let _ = if flat { write!(key, ",flat") } else { write!(key, ",{}", sizes.len()) };
 
     // Bindings and parameters, in one order.
-    let (mut bindings, mut buffers, mut params) = (Vec::new(), SmallVec::<[&Buffer; 6]>::new(), SmallVec::<[u32; 64]>::new());
-    let mut names: Vec<String> = Vec::new();
+    let (mut bindings, mut buffers) = (SmallVec::<[Binding; 6]>::new(), SmallVec::<[&Buffer; 6]>::new());
+    let mut params = SmallVec::<[u32; 64]>::new();
     let mut late: SmallVec<[(usize, u32); 4]> = SmallVec::new();
     for (k, array) in arrays.iter().enumerate() {
         let Some(array) = array else { continue };
@@ -187,40 +188,35 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
     bindings.push(Binding::write("out", out.dtype()));
     buffers.push(to);
     params.push(out.offset() as u32);
-    for (k, at) in &late {
-        names.push(format!("{}_at: u32", INPUTS[*k]));
-        params.push(*at);
-    }
+    params.extend(late.iter().map(|(_, at)| *at));
     let n = out.numel();
-    names.push("n: u32".into());
     params.push(n as u32);
     let kind = formula.kind;
-    let mut numbers = Vec::new();
-    for (k, input) in inputs.iter().enumerate() {
+    for input in inputs {
         if let Operand::Scalar(s) = input {
-            numbers.push((k, number(kind, &format!("c{k}"), &mut names)));
             params.extend_from_slice(&words(kind, *s));
         }
     }
-    let scalar_names: Vec<String> = (0..scalars.len()).map(|k| number(kind, &format!("s{k}"), &mut names)).collect();
     scalars.iter().for_each(|s| params.extend_from_slice(&words(kind, *s)));
     if !flat {
-        for (d, size) in sizes.iter().enumerate() {
-            names.push(format!("n{d}: u32"));
-            params.push(*size as u32);
-        }
-        for (k, s) in strides.iter().enumerate() {
-            for (d, stride) in s.iter().enumerate() {
-                names.push(format!("t{k}_{d}: u32"));
-                params.push(*stride as u32);
-            }
-        }
+        params.extend(sizes.iter().map(|&size| size as u32));
+        params.extend(strides.iter().flatten().map(|&stride| stride as u32));
     }
 
     let gpu = to.gpu().clone();
     let groups = |invocations: usize| (invocations as u64).div_ceil(256);
     let invocations = if narrow { (n + out.offset() % lanes).div_ceil(lanes) } else { n };
     let make = || {
+        // The parameters' names, in the order of their values above.
+        let mut names: Vec<String> = late.iter().map(|(k, _)| format!("{}_at: u32", INPUTS[*k])).collect();
+        names.push("n: u32".into());
+        let scalar_inputs = (0..inputs.len()).filter(|&k| arrays[k].is_none());
+        let numbers: Vec<(usize, String)> = scalar_inputs.map(|k| (k, number(kind, &format!("c{k}"), &mut names))).collect();
+        let scalar_names: Vec<String> = (0..scalars.len()).map(|k| number(kind, &format!("s{k}"), &mut names)).collect();
+        if !flat {
+            names.extend((0..sizes.len()).map(|d| format!("n{d}: u32")));
+            names.extend((0..strides.len()).flat_map(|k| (0..sizes.len()).map(move |d| format!("t{k}_{d}: u32"))));
+        }
         let mut items = String::new();
         for (k, _) in &late {
             let name = INPUTS[*k];
@@ -286,7 +282,10 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
             let at = if flat { "i".to_owned() } else { format!("j{}", strides.len() - 1) };
             format!("if (i >= p.n) {{ return; }}\n{body}out_set({at}, {value});")
         };
-        Shader::new(key.clone(), bindings.clone(), &names.iter().map(String::as_str).collect::<Vec<_>>(), body).items(items)
+        let dtypes: Vec<&str> = arrays.iter().flatten().map(Array::dtype).chain([out.dtype()]).map(DType::name).collect();
+        let label =
+            format!("{}/{}{} {}", formula.name, dims(flat, sizes.len()), if formula.is_test { "/test" } else { "" }, dtypes.join(","));
+        Shader::new(label, bindings.to_vec(), &names.iter().map(String::as_str).collect::<Vec<_>>(), body).items(items)
     };
     gpu.run_cached(&key, make, &buffers, &params, groups(invocations))?;
     Ok(true)
@@ -304,7 +303,7 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
         return Ok(false);
     }
     let text = kernel.text();
-    let formula = Formula { key: format!("row{:x}/{kind:?}", text as usize), kind, is_test: kernel.is_test(), read: &|_, x, s| text(x, s) };
+    let formula = Formula { name: "row", id: text as usize, kind, is_test: kernel.is_test(), read: &|_, x, s| text(x, s) };
     launch(&formula, inputs, scalars, out)
 }
 
@@ -335,14 +334,14 @@ pub fn copy(from: &Array, to: &Array) -> Result<bool> {
         return Ok(false);
     }
     let Some(kind) = Kind::of(to.dtype()) else { return Ok(false) };
-    let formula = Formula { key: format!("copy/{kind:?}"), kind, is_test: false, read: &|_, x, _| x[0].name() };
+    let formula = Formula { name: "copy", id: 0, kind, is_test: false, read: &|_, x, _| x[0].name() };
     launch(&formula, &[Operand::Array(&from)], &[], &to)
 }
 
 /// Writes one number everywhere.
 pub fn fill(out: &Array, value: Scalar) -> Result<bool> {
     let Some(kind) = Kind::of(out.dtype()) else { return Ok(false) };
-    let formula = Formula { key: format!("fill/{kind:?}"), kind, is_test: false, read: &|_, _, s| s[0].name() };
+    let formula = Formula { name: "fill", id: 0, kind, is_test: false, read: &|_, _, s| s[0].name() };
     launch(&formula, &[], &[value], out)
 }
 
@@ -353,7 +352,7 @@ fn scatter_narrow(from: &Array, to: &Array) -> Result<bool> {
     if sizes.len() > MAX_DIMS {
         return Ok(false);
     }
-    let key = format!("scatter_narrow/{carrier:?},{}", sizes.len());
+    let key = [b"scatter_narrow".as_slice(), &[carrier as u8, sizes.len() as u8]].concat();
     let mut params: SmallVec<[u32; 32]> = smallvec![from.offset() as u32, to.offset() as u32, to.numel() as u32];
     params.extend(sizes.iter().map(|&n| n as u32));
     params.extend(strides[0].iter().map(|&s| s as u32));
@@ -367,8 +366,9 @@ fn scatter_narrow(from: &Array, to: &Array) -> Result<bool> {
             let _ = writeln!(body, "j += (rest % p.n{d}) * p.t{d};\nrest = rest / p.n{d};");
         }
         body += "out_set(j, x0(i));";
-        let bindings = vec![Binding::read("x0", carrier), Binding { name: "out", dtype: carrier, writes: true, atomic: true }];
-        Shader::new(key.clone(), bindings, &names.iter().map(String::as_str).collect::<Vec<_>>(), body)
+        let bindings =
+            vec![Binding::read("x0", carrier), Binding { name: "out", dtype: carrier, writes: true, atomic: true, quads: false }];
+        Shader::new("scatter_narrow", bindings, &names.iter().map(String::as_str).collect::<Vec<_>>(), body)
     };
     let (source, target) = (on_gpu(from)?, on_gpu(to)?);
     let gpu: &Arc<Gpu> = target.gpu();

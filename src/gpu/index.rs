@@ -3,6 +3,7 @@
 
 use crate::call::{Call, dense, is_float};
 use crate::elementwise::copy;
+use crate::sort::sort_keys;
 use rustnn_kernels::indexing::Reduce;
 use rustnn_tensor::{Array, DType, Result};
 
@@ -107,10 +108,10 @@ fn places(call: &mut Call, shape: &[usize], strides: &[(&str, Vec<usize>)]) -> S
         text += &format!("var at_{name} = 0u;\n");
     }
     for d in (0..shape.len()).rev() {
-        call.number(&format!("n{d}"), shape[d]);
+        call.number(format!("n{d}"), shape[d]);
         text += &format!("let c{d} = rest % p.n{d};\nrest = rest / p.n{d};\n");
         for (name, s) in strides {
-            call.number(&format!("{name}_t{d}"), s[d]);
+            call.number(format!("{name}_t{d}"), s[d]);
             text += &format!("at_{name} += c{d} * p.{name}_t{d};\n");
         }
     }
@@ -150,24 +151,45 @@ pub fn gather(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool>
     settle(&to, out)
 }
 
+/// How written values meet what is there.
+#[derive(Clone, Copy)]
+struct Write {
+    reduce: Reduce,
+    /// What added floats are multiplied by.
+    alpha: f64,
+    /// Divides each sum of floats by how many values it has.
+    mean: bool,
+}
+
+impl From<Reduce> for Write {
+    fn from(reduce: Reduce) -> Write {
+        Write { reduce, alpha: 1.0, mean: false }
+    }
+}
+
 /// Writes `values` to the places of `keys` (offsets into a row-major target of `columns` elements each, in u32): assigned, the last
-/// of equal keys winning, or added in order.
-fn write_sorted(add: bool, target: &Array, keys: &Array, count: usize, columns: usize, values: &Array, alpha: f64) -> Result<bool> {
+/// of equal keys winning, or joined in order.
+fn write_sorted(how: Write, target: &Array, keys: &Array, count: usize, columns: usize, values: &Array) -> Result<bool> {
     let (sorted, order) = sort_keys(keys, count)?;
-    let float = target.dtype() == DType::F32;
-    let integer = target.dtype() == DType::I64;
-    let sum = match (float, integer) {
-        (true, _) => "total = total + p.alpha * values(order(j) * p.columns + c);",
-        (_, true) => "total = i64_add(total, values(order(j) * p.columns + c));",
-        _ => "total = total + values(order(j) * p.columns + c);",
+    let kind = match target.dtype() {
+        DType::F32 => 0,
+        DType::I64 => 1,
+        _ => 2,
+    };
+    let join = match how.reduce {
+        Reduce::Assign => "v",
+        Reduce::Add => ["total + p.alpha * v", "i64_add(total, v)", "total + v"][kind],
+        Reduce::Multiply => ["total * v", "i64_mul(total, v)", "total * v"][kind],
+        Reduce::Maximum => ["larger(total, v)", "select(total, v, i64_lt(total, v))", "max(total, v)"][kind],
+        Reduce::Minimum => ["-larger(-total, -v)", "select(total, v, i64_lt(v, total))", "min(total, v)"][kind],
     };
     let mut call = Call::new("write_sorted");
-    call.flag("ADD", add);
+    call.variant(&format!("{:?}", how.reduce), "").flag("MEAN", how.mean);
     call.read("keys", &sorted)?;
     call.read("order", &order)?;
     call.read("values", values)?;
     call.update("to", target)?;
-    call.number("count", count).number("columns", columns).float("alpha", alpha);
+    call.number("count", count).number("columns", columns).float("alpha", how.alpha);
     let body = format!(
         "let s = i / p.columns;
 let c = i % p.columns;
@@ -175,64 +197,17 @@ let key = keys(s);
 // The first of each run of equal keys does the run's work; keys beyond all places stand for nothing.
 if (key == 0xffffffffu || (s > 0u && keys(s - 1u) == key)) {{ return; }}
 let at = key * p.columns + c;
-if (ADD) {{
-    var total = to(at);
-    for (var j = s; j < p.count && keys(j) == key; j++) {{ {sum} }}
-    to_set(at, total);
-}} else {{
-    var last = s;
-    for (var j = s; j < p.count && keys(j) == key; j++) {{ last = j; }}
-    to_set(at, values(order(last) * p.columns + c));
-}}"
+var total = to(at);
+var j = s;
+for (; j < p.count && keys(j) == key; j++) {{
+    let v = values(order(j) * p.columns + c);
+    total = {join};
+}}
+{mean}
+to_set(at, total);",
+        mean = if kind == 0 { "if (MEAN) { total = total / f32(j - s); }" } else { "" }
     );
-    call.each(count * columns, "", &body)
-}
-
-/// Keys in ascending order, and where each was: by a network whose result does not depend on timing, ties by place.
-fn sort_keys(keys: &Array, count: usize) -> Result<(Array, Array)> {
-    let padded = count.next_power_of_two().max(2);
-    let device = keys.device();
-    let sorted = Array::empty(&[padded], DType::U32, device)?;
-    let order = Array::empty(&[padded], DType::U32, device)?;
-    let mut call = Call::new("sort_start");
-    call.read("keys", keys)?;
-    call.write("sorted", &sorted)?;
-    call.write("order", &order)?;
-    call.number("count", count);
-    call.each(padded, "", "if (i < p.count) { sorted_set(i, keys(i)); } else { sorted_set(i, 0xffffffffu); }\norder_set(i, i);")?;
-    let compare = "
-fn exchange(a: u32, b: u32, up: bool) {
-    let ka = sorted(a);
-    let kb = sorted(b);
-    let oa = order(a);
-    let ob = order(b);
-    let wrong = ka > kb || (ka == kb && oa > ob);
-    if (wrong == up) {
-        sorted_set(a, kb);
-        sorted_set(b, ka);
-        order_set(a, ob);
-        order_set(b, oa);
-    }
-}
-";
-    let mut size = 2;
-    while size <= padded {
-        let mut step = size / 2;
-        while step > 0 {
-            let mut call = Call::new("sort_step");
-            call.update("sorted", &sorted)?;
-            call.update("order", &order)?;
-            call.number("size", size).number("step", step);
-            call.each(
-                padded / 2,
-                compare,
-                "let a = (i / p.step) * 2u * p.step + i % p.step;\nexchange(a, a + p.step, (a & p.size) == 0u);",
-            )?;
-            step /= 2;
-        }
-        size *= 2;
-    }
-    Ok((sorted, order))
+    call.each(count * columns, crate::reduce::LARGER, &body)
 }
 
 /// What a sum is computed in, for the dtypes that have one here.
@@ -272,17 +247,9 @@ fn brought_back(add: bool, from: &Array, target: &Array) -> Result<bool> {
     if add { copy(from, target) } else { settle(from, target) }
 }
 
-fn kind_of(reduce: Reduce) -> Option<bool> {
-    match reduce {
-        Reduce::Assign => Some(false),
-        Reduce::Add => Some(true),
-        _ => None,
-    }
-}
-
 /// `target[i with i[dim] = index[i]] (=, +=) values[i]`.
 pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Array, values: &Array) -> Result<bool> {
-    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    let joins = reduce != Reduce::Assign;
     let count = index.numel();
     if count == 0 {
         return Ok(true);
@@ -292,7 +259,7 @@ pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Array, values
     }
     let index = dense(index)?;
     let part = values.with_geometry(index.shape().into(), values.strides().into(), values.offset());
-    let Some((to, from)) = prepared(add, target, &part)? else { return Ok(false) };
+    let Some((to, from)) = prepared(joins, target, &part)? else { return Ok(false) };
     let mut strides = row_major(target.shape());
     let step = strides.get(dim).copied().unwrap_or(0);
     if let Some(s) = strides.get_mut(dim) {
@@ -305,12 +272,12 @@ pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Array, values
     let text = places(&mut call, index.shape(), &[("to", strides)]);
     call.number("step", step);
     call.each(count, "", &format!("{text}keys_set(i, at_to + index(i).x * p.step);"))?;
-    Ok(write_sorted(add, &to, &keys, count, 1, &from, 1.0)? && brought_back(add, &to, target)?)
+    Ok(write_sorted(reduce.into(), &to, &keys, count, 1, &from)? && brought_back(joins, &to, target)?)
 }
 
 /// `target[.., index[k], ..] (=, += alpha *) values[.., k, ..]`; both contiguous, `alpha` one number on the CPU.
 pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: usize, index: &Array, values: &Array) -> Result<bool> {
-    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    let joins = reduce != Reduce::Assign;
     let alpha = match alpha {
         Some(a) if !a.is_host() || !is_float(target) => return Ok(false),
         Some(a) => rustnn_kernels::arrays::first(a)?.to_f64(),
@@ -319,7 +286,7 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     if values.numel() == 0 {
         return Ok(true);
     }
-    let Some((to, from)) = prepared(add, target, values)? else { return Ok(false) };
+    let Some((to, from)) = prepared(joins, target, values)? else { return Ok(false) };
     let (outer, size, inner) = split(target.shape(), dim);
     let count = index.numel();
     if outer * size >= u32::MAX as usize {
@@ -331,12 +298,25 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     call.write("keys", &keys)?;
     call.number("count", count).number("size", size);
     call.each(outer * count, "", "keys_set(i, (i / p.count) * p.size + index(i % p.count).x);")?;
-    Ok(write_sorted(add, &to, &keys, outer * count, inner, &from, alpha)? && brought_back(add, &to, target)?)
+    let how = Write { alpha, ..reduce.into() };
+    Ok(write_sorted(how, &to, &keys, outer * count, inner, &from)? && brought_back(joins, &to, target)?)
+}
+
+/// `out[k, c] = (c == index[k])`, int64.
+pub fn one_hot(index: &Array, classes: usize, out: &Array) -> Result<bool> {
+    if out.numel() == 0 {
+        return Ok(true);
+    }
+    let mut call = Call::new("one_hot");
+    call.read("index", &dense(index)?)?;
+    call.write("out", out)?;
+    call.number("classes", classes);
+    call.each(out.numel(), "", "out_set(i, vec2<u32>(select(0u, 1u, index(i / p.classes).x == i % p.classes), 0u));")
 }
 
 /// The gradient of an embedding's weight: one row of `dy` for each index.
 pub fn embedding_backward(dy: &Array, index: &Array, padding: Option<i64>, by_frequency: bool, dweight: &Array) -> Result<bool> {
-    if by_frequency || !is_float(dy) || !dweight.is_contiguous() {
+    if !is_float(dy) || !dweight.is_contiguous() {
         return Ok(false);
     }
     let (rows, columns) = (dweight.shape()[0], dweight.shape()[1]);
@@ -350,7 +330,8 @@ pub fn embedding_backward(dy: &Array, index: &Array, padding: Option<i64>, by_fr
         call.write("keys", &keys)?;
         call.number("padding", padding.map_or(u32::MAX as usize, |p| p as usize));
         call.each(count, "", "let k = index(i).x;\nkeys_set(i, select(k, 0xffffffffu, k == p.padding));")?;
-        write_sorted(true, &to, &keys, count, columns, &dense(dy)?, 1.0)?;
+        let how = Write { mean: by_frequency, ..Reduce::Add.into() };
+        write_sorted(how, &to, &keys, count, columns, &dense(dy)?)?;
     }
     if to.storage().same(dweight.storage()) { Ok(true) } else { copy(&to, dweight) }
 }
@@ -380,7 +361,7 @@ fn advanced_keys(indexed: &Array, dims: &[usize], indices: &[Array], at: usize, 
     let mut sum = String::from("at_x");
     for (m, (index, &d)) in indices.iter().zip(dims).enumerate() {
         call.read(NAMES[m], &dense(index)?)?;
-        call.number(&format!("step{m}"), strides[d]);
+        call.number(format!("step{m}"), strides[d]);
         sum += &format!(" + index{m}(at_index).x * p.step{m}");
     }
     call.write("keys", &keys)?;
@@ -407,11 +388,11 @@ pub fn index_get(x: &Array, dims: &[usize], indices: &[Array], at: usize, out: &
 
 /// `target[indices] (=, +=) values`.
 pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Array], at: usize, values: &Array) -> Result<bool> {
-    let Some(add) = kind_of(reduce) else { return Ok(false) };
+    let joins = reduce != Reduce::Assign;
     if values.numel() == 0 {
         return Ok(true);
     }
-    let Some((to, from)) = prepared(add, target, values)? else { return Ok(false) };
+    let Some((to, from)) = prepared(joins, target, values)? else { return Ok(false) };
     let Some(keys) = advanced_keys(target, dims, indices, at, values.shape())? else { return Ok(false) };
-    Ok(write_sorted(add, &to, &keys, values.numel(), 1, &from, 1.0)? && brought_back(add, &to, target)?)
+    Ok(write_sorted(reduce.into(), &to, &keys, values.numel(), 1, &from)? && brought_back(joins, &to, target)?)
 }

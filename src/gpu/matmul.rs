@@ -1,11 +1,12 @@
-//! Products: one tiled kernel, whose loads and stores are given as text, so that matrices of any strides and the three
-//! directions of a convolution share it.
+//! Products: one tiled kernel and one for vectors, whose loads and stores are given as text, so that matrices of any strides and
+//! the three directions of a convolution share them.
 
 use crate::call::{Call, WORKGROUP, are_floats};
 use rustnn_kernels::conv::ConvShape;
-use rustnn_tensor::{Array, Result};
+use rustnn_tensor::{Array, DType, Result};
+use smallvec::SmallVec;
 
-/// Rows, columns and depth of a workgroup's tile, and what one invocation has of it.
+/// Rows, columns and depth of a workgroup's tile, and what one invocation has of it; all multiples of 4, powers of two.
 #[derive(Clone, Copy)]
 struct Tile {
     rows: usize,
@@ -15,96 +16,453 @@ struct Tile {
     own_columns: usize,
 }
 
-/// The tile for a product: large ones reuse more, small ones leave fewer invocations idle.
-fn tile(rows: usize, columns: usize, batch: usize) -> Tile {
-    let tiles = |t: Tile| rows.div_ceil(t.rows) * columns.div_ceil(t.columns) * batch;
-    let large = Tile { rows: 64, columns: 64, depth: 16, own_rows: 4, own_columns: 4 };
-    let flat = Tile { rows: 16, columns: 64, depth: 32, own_rows: 1, own_columns: 4 };
-    let small = Tile { rows: 32, columns: 32, depth: 16, own_rows: 2, own_columns: 2 };
-    if rows <= 16 {
-        flat
-    } else if rows > 32 && columns > 32 && tiles(large) >= 64 {
-        large
-    } else {
-        small
+impl Tile {
+    const fn new(rows: usize, columns: usize, own_rows: usize, own_columns: usize) -> Tile {
+        Tile { rows, columns, depth: 16, own_rows, own_columns }
+    }
+
+    fn lanes(self) -> usize {
+        (self.rows / self.own_rows) * (self.columns / self.own_columns)
+    }
+
+    fn count(self, rows: usize, columns: usize) -> usize {
+        rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
     }
 }
 
-/// A product of `batch` matrices, `rows x columns`, over `depth`. The text gives `load_a(b, m, k)`, `load_b(b, k, n)` and
-/// `store(b, m, n, v)`, only called inside of the sizes.
-fn product(mut call: Call, batch: usize, rows: usize, columns: usize, depth: usize, items: &str) -> Result<bool> {
-    let t = tile(rows, columns, batch);
-    call.number("M", rows).number("N", columns).number("K", depth);
-    let (across, down) = (columns.div_ceil(t.columns), rows.div_ceil(t.rows));
-    call.number("across", across).number("down", down);
-    call.variant(&format!("{}x{}x{}", t.rows, t.columns, t.depth), "");
-    let Tile { rows: tm, columns: tn, depth: tk, own_rows: rm, own_columns: rn } = t;
-    let items = format!(
-        "{items}
-var<workgroup> tile_a: array<f32, {a_len}>;
-var<workgroup> tile_b: array<f32, {b_len}>;
-",
-        a_len = tm * tk,
-        b_len = tk * tn
-    );
-    let lanes_across = tn / rn;
-    let mut body = format!(
-        "let batch = group / (p.across * p.down);
-let rest = group % (p.across * p.down);
-if (batch >= p.batch) {{ return; }}
-let m0 = (rest / p.across) * {tm}u;
-let n0 = (rest % p.across) * {tn}u;
-let y = (lane / {lanes_across}u) * {rm}u;
-let x_ = (lane % {lanes_across}u) * {rn}u;
+/// Workgroups that keep a large GPU busy.
+const MANY: usize = 96;
+
+/// The tile for a product: large ones reuse more, small ones leave fewer invocations idle; `huge` ones where workgroup memory has
+/// nothing else to hold.
+fn tile(rows: usize, columns: usize, batch: usize, huge: bool) -> Tile {
+    const HUGE: Tile = Tile::new(128, 128, 8, 8);
+    const LARGE: Tile = Tile::new(64, 64, 8, 4);
+    const SMALL: Tile = Tile::new(32, 32, 4, 4);
+    const FLAT: Tile = Tile::new(16, 64, 4, 4);
+    const TALL: Tile = Tile::new(64, 16, 4, 4);
+    let fills = |t: Tile, least: usize| rows > t.rows / 2 && columns > t.columns / 2 && batch * t.count(rows, columns) >= least;
+    match () {
+        _ if huge && fills(HUGE, MANY) => HUGE,
+        _ if fills(LARGE, MANY / 2) => LARGE,
+        _ if rows <= 16 => FLAT,
+        _ if columns <= 16 => TALL,
+        _ => SMALL,
+    }
+}
+
+/// Into how many parts the depth is cut, so that a small result over a long depth still has work for many workgroups; and their
+/// length. It depends on sizes alone: sums have one order.
+fn split(workgroups: usize, depth: usize, step: usize) -> (usize, usize) {
+    const LEAST: usize = 256;
+    let parts = (MANY / workgroups.max(1)).min(depth / LEAST).max(1);
+    let len = depth.div_ceil(parts).next_multiple_of(step).max(step);
+    (depth.div_ceil(len).max(1), len)
+}
+
+/// How four neighbours of an operand lie: along the depth, or along the rows or columns; and whether they can be loaded at once.
+#[derive(Clone, Copy)]
+struct Fetch {
+    along_depth: bool,
+    quads: bool,
+}
+
+impl Fetch {
+    const DEPTH: Fetch = Fetch { along_depth: true, quads: false };
+    const SIDE: Fetch = Fetch { along_depth: false, quads: false };
+}
+
+/// A product of `batch` matrices, `rows x columns`, over `depth`.
+struct Product<'a> {
+    name: &'a str,
+    batch: usize,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    a: Fetch,
+    b: Fetch,
+    /// Whether finding an element takes so much that it is done once for each row and column, and stands once in the text.
+    heavy: bool,
+    /// Parameters that both of the following name.
+    numbers: &'a dyn Fn(&mut Call),
+    /// Binds what is read.
+    inputs: &'a dyn Fn(&mut Call) -> Result<()>,
+    /// The text, for a and b, of a type `Place_a`, the functions `base_a(batch)`, `side_a(base, m)` and
+    /// `deep_a(base, k)`, which give one, and `load_a(side, deep)`; with `quads` of `load_a4` instead, which loads four along their
+    /// direction. Only loads inside of the sizes are done.
+    input_text: &'a dyn Fn() -> String,
+    /// Binds what is written.
+    outputs: &'a dyn Fn(&mut Call) -> Result<()>,
+    /// The text of `store(batch, m, n, v)`.
+    output_text: &'a dyn Fn() -> String,
+}
+
+/// How a tiled kernel fills its tiles: functions, statements before its loop, at the loop's begin, and while the tiles are used.
+struct Loads {
+    items: String,
+    before: String,
+    bring: String,
+    ahead: String,
+}
+
+/// By what the fours of depth `k` are permuted, beside twice `k / 4`: with it eight neighbours in any direction differ by 8.
+fn permutation(k: usize) -> usize {
+    (k % 4) >> 1 | (k % 2) << 2
+}
+
+const TURNED: &str = "
+fn turned(k: u32, sides: u32) -> u32 { return ((2u * (k / 4u)) ^ ((k & 3u) >> 1u) ^ ((k & 1u) << 2u)) % sides; }
+";
+
+impl Product<'_> {
+    fn run(&self) -> Result<bool> {
+        if self.columns == 1 { self.vector() } else { self.tiled() }
+    }
+
+    fn call(&self, kernel: &str) -> Call {
+        let mut call = Call::new(self.name);
+        call.variant(kernel, "").unchecked();
+        call.number("M", self.rows).number("N", self.columns).number("K", self.depth).number("batch", self.batch);
+        (self.numbers)(&mut call);
+        call
+    }
+
+    /// Runs a kernel whose workgroups each compute a piece of the result over a part of the depth; `kernel` gives its text.
+    fn over_parts(
+        &self,
+        mut call: Call,
+        (parts, len): (usize, usize),
+        pieces: usize,
+        lanes: usize,
+        kernel: &dyn Fn() -> (String, String),
+    ) -> Result<bool> {
+        (self.inputs)(&mut call)?;
+        let results = self.batch * self.rows * self.columns;
+        call.number("pieces", pieces).number("part", len);
+        let partial = match call.device() {
+            Some(device) if parts > 1 => Some(Array::empty(&[parts, results], DType::F32, device)?),
+            _ => None,
+        };
+        match &partial {
+            Some(partial) => {
+                call.variant("parts", "");
+                call.write("partial", partial)?;
+            }
+            None => (self.outputs)(&mut call)?,
+        }
+        // The parts of one piece are the outermost count, their results that of the batches.
+        let begin = "let piece = group % p.pieces;
+let batch = (group / p.pieces) % p.batch;
+let number = group / (p.pieces * p.batch);
+let first = number * p.part;
+if (first >= max(p.K, 1u)) { return; }
+let end = min(p.K, first + p.part);
+let slot = number * p.batch + batch;
+";
+        let text = || {
+            let (items, body) = kernel();
+            let store = match parts {
+                1 => (self.output_text)(),
+                _ => "fn store(batch: u32, m: u32, n: u32, v: f32) { partial_set((batch * p.M + m) * p.N + n, v); }\n".into(),
+            };
+            (format!("{}{store}{items}", (self.input_text)()), format!("{begin}{body}"))
+        };
+        call.launch((parts * self.batch * pieces) as u64, lanes as u32, &text)?;
+        let Some(partial) = partial else { return Ok(true) };
+        let mut call = self.call("join");
+        call.read("partial", &partial)?;
+        call.number("parts", parts);
+        call.number("n", results);
+        (self.outputs)(&mut call)?;
+        let body = "if (i >= p.n) { return; }
+var sum = 0.0;
+for (var part = 0u; part < p.parts; part++) { sum += partial(part * p.n + i); }
+store(i / (p.M * p.N), (i / p.N) % p.M, i % p.N, sum);";
+        call.launch((results as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &|| ((self.output_text)(), body.into()))
+    }
+
+    /// Tiles in workgroup memory, each depth's elements side by side in fours, which are permuted by the depth so that neighbouring
+    /// invocations write to different banks, along the depth as well as along the side.
+    fn tiled(&self) -> Result<bool> {
+        let t = tile(self.rows, self.columns, self.batch, !self.heavy);
+        let lanes = t.lanes();
+        let (across, down) = (self.columns.div_ceil(t.columns), self.rows.div_ceil(t.rows));
+        let parts = split(self.batch * across * down, self.depth, t.depth);
+        // Only where it pays: every variant has to be compiled.
+        let edge = t.own_rows < 8
+            || !(self.rows.is_multiple_of(t.rows)
+                && self.columns.is_multiple_of(t.columns)
+                && self.depth.is_multiple_of(t.depth)
+                && self.depth > 0);
+        let mut call = self.call(&format!("{}x{}", t.rows, t.columns));
+        // Not a constant: compilers would unroll what is long enough already.
+        call.flag("EDGE", edge).number("across", across).number("deep", t.depth / 4).number("four", 4);
+        self.over_parts(call, parts, across * down, lanes, &|| self.tiled_text(t))
+    }
+
+    /// Functions and body of the tiled kernel.
+    fn tiled_text(&self, t: Tile) -> (String, String) {
+        let (tall, wide) = (t.rows / 4, t.columns / 4);
+        let mut items = format!(
+            "var<workgroup> tile_a: array<vec4<f32>, {}>;\nvar<workgroup> tile_b: array<vec4<f32>, {}>;\n",
+            t.depth * tall,
+            t.depth * wide
+        );
+        let loads = if self.a.quads && self.b.quads { self.blocks(t) } else { self.fours(t) };
+        items += &loads.items;
+        let (lanes_across, lanes_down) = (t.columns / t.own_columns, t.rows / t.own_rows);
+        let (quads_down, quads_across) = (t.own_rows / 4, t.own_columns / 4);
+        let mut body = format!(
+            "let m0 = (piece / p.across) * {}u;
+let n0 = (piece % p.across) * {}u;
+let y = lane / {lanes_across}u;
+let x_ = lane % {lanes_across}u;
+let of_a = base_a(batch);
+let of_b = base_b(batch);
+{}",
+            t.rows, t.columns, loads.before
+        );
+        for r in 0..t.own_rows {
+            for c in 0..quads_across {
+                body += &format!("var s{r}_{c} = vec4<f32>();\n");
+            }
+        }
+        body += &format!(
+            "for (var k0 = first; k0 < end; k0 += {}u) {{\n{}    workgroupBarrier();\n{}    for (var q = 0u; q < p.deep; q++) {{\n",
+            t.depth, loads.bring, loads.ahead
+        );
+        for j in 0..4 {
+            let turn = permutation(j);
+            for (name, of, sides, count, step) in [("a", "y", tall, quads_down, lanes_down), ("b", "x_", wide, quads_across, lanes_across)]
+            {
+                body += &format!("        let z{name}{j} = ((2u * q) ^ {turn}u) % {sides}u;\n");
+                for h in 0..count {
+                    body += &format!(
+                        "        let {name}{j}_{h} = tile_{name}[(4u * q + {j}u) * {sides}u + (({of} + {}u) ^ z{name}{j})];\n",
+                        h * step
+                    );
+                }
+            }
+            for r in 0..t.own_rows {
+                for c in 0..quads_across {
+                    body += &format!("        s{r}_{c} = fma(vec4<f32>(a{j}_{}[{}]), b{j}_{c}, s{r}_{c});\n", r / 4, r % 4);
+                }
+            }
+        }
+        body += "    }\n    workgroupBarrier();\n}\n";
+        items += "fn store4(slot: u32, m: u32, n: u32, v: vec4<f32>) {
+    if (EDGE && m >= p.M) { return; }
+    for (var e = 0u; e < p.four; e++) {
+        if (!EDGE || n + e < p.N) { store(slot, m, n + e, v[e]); }
+    }
+}
+";
+        for r in 0..t.own_rows {
+            let m = format!("m0 + 4u * (y + {}u) + {}u", r / 4 * lanes_down, r % 4);
+            for c in 0..quads_across {
+                body += &format!("store4(slot, {m}, n0 + 4u * (x_ + {}u), s{r}_{c});\n", c * lanes_across);
+            }
+        }
+        (items, body)
+    }
+
+    /// Brings the tiles in fours of neighbours along the side, element by element. Neighbouring invocations go along memory.
+    fn fours(&self, t: Tile) -> Loads {
+        let (lanes, mut items, mut bring) = (t.lanes(), String::new(), String::new());
+        let count = if self.heavy { "p.four" } else { "4u" };
+        let mut before = String::new();
+        for (name, fetch, limit, origin, sides) in [("a", self.a, "p.M", "m0", t.rows / 4), ("b", self.b, "p.N", "n0", t.columns / 4)] {
+            let place = if self.heavy {
+                items += &format!("var<workgroup> sides_{name}: array<Place_{name}, {}>;\n", 4 * sides);
+                before += &format!(
+                    "for (var e = lane; e < {}u; e += {lanes}u) {{ sides_{name}[e] = side_{name}(of_{name}, {origin} + e); }}\n",
+                    4 * sides
+                );
+                format!("sides_{name}[4u * four + e]")
+            } else {
+                format!("side_{name}(of_{name}, side + e)")
+            };
+            let units = t.depth * sides;
+            let (k, side) = if fetch.along_depth {
+                (format!("u % {}u", t.depth), format!("u / {}u", t.depth))
+            } else {
+                (format!("u / {sides}u"), format!("u % {sides}u"))
+            };
+            bring += &format!(
+                "    for (var u = lane; u < {units}u; u += {lanes}u) {{
+        let k = {k};
+        let four = {side};
+        let side = {origin} + 4u * four;
+        let deep = deep_{name}(of_{name}, k0 + k);
+        var v = vec4<f32>();
+        for (var e = 0u; e < {count}; e++) {{
+            if (!EDGE || (side + e < {limit} && k0 + k < end)) {{ v[e] = load_{name}({place}, deep); }}
+        }}
+        tile_{name}[k * {sides}u + (four ^ turned(k, {sides}u))] = v;
+    }}
 "
-    );
-    call.number("batch", batch);
-    for r in 0..rm {
-        for c in 0..rn {
-            body += &format!("var s{r}_{c} = 0.0;\n");
+            );
         }
+        if self.heavy {
+            before += "workgroupBarrier();\n";
+        }
+        Loads { items: format!("{TURNED}{items}"), before, bring, ahead: String::new() }
     }
-    body += &format!(
-        "for (var k0 = 0u; k0 < p.K; k0 += {tk}u) {{
-    for (var e = lane; e < {a_len}u; e += {WORKGROUP}u) {{
-        let m = m0 + e / {tk}u;
-        let k = k0 + e % {tk}u;
-        var v = 0.0;
-        if (m < p.M && k < p.K) {{ v = load_a(batch, m, k); }}
-        tile_a[(e % {tk}u) * {tm}u + e / {tk}u] = v;
-    }}
-    for (var e = lane; e < {b_len}u; e += {WORKGROUP}u) {{
-        let k = k0 + e / {tn}u;
-        let n = n0 + e % {tn}u;
-        var v = 0.0;
-        if (k < p.K && n < p.N) {{ v = load_b(batch, k, n); }}
-        tile_b[e] = v;
-    }}
-    workgroupBarrier();
-    for (var k = 0u; k < {tk}u; k++) {{
+
+    /// Brings the tiles in blocks of 4 x 4, loaded in fours along memory and turned around where that is the depth. In large tiles the
+    /// next block is under way while the present ones are used.
+    fn blocks(&self, t: Tile) -> Loads {
+        let (lanes, deep, tall, wide) = (t.lanes(), t.depth / 4, t.rows / 4, t.columns / 4);
+        let (blocks_a, blocks_b) = (deep * tall, deep * wide);
+        let rounds = (blocks_a + blocks_b).div_ceil(lanes);
+        let mut items = String::from(TURNED);
+        // `fetch_a(base, side, k, end)`: columns of the result are depths, their elements lie along the side.
+        for (name, fetch, limit) in [("a", self.a, "p.M"), ("b", self.b, "p.N")] {
+            let next = |j: usize| if fetch.along_depth { format!("side + {j}u, k") } else { format!("side, k + {j}u") };
+            let each: Vec<String> = (0..4).map(|j| format!("four_{name}(base, {}, end)", next(j))).collect();
+            let block = format!("mat4x4<f32>({})", each.join(", "));
+            items += &format!(
+                "fn four_{name}(base: u32, side: u32, k: u32, end: u32) -> vec4<f32> {{
+    if (EDGE && (side >= {limit} || k >= end)) {{ return vec4<f32>(); }}
+    return load_{name}4(side_{name}(base, side), deep_{name}(base, k));
+}}
+fn fetch_{name}(base: u32, side: u32, k: u32, end: u32) -> mat4x4<f32> {{ return {}; }}
 ",
-        a_len = tm * tk,
-        b_len = tk * tn
-    );
-    for r in 0..rm {
-        body += &format!("        let a{r} = tile_a[k * {tm}u + y + {r}u];\n");
-    }
-    for c in 0..rn {
-        body += &format!("        let b{c} = tile_b[k * {tn}u + x_ + {c}u];\n");
-    }
-    for r in 0..rm {
-        for c in 0..rn {
-            body += &format!("        s{r}_{c} = fma(a{r}, b{c}, s{r}_{c});\n");
+                if fetch.along_depth { format!("transpose({block})") } else { block }
+            );
         }
-    }
-    body += "    }\n    workgroupBarrier();\n}\n";
-    for r in 0..rm {
-        for c in 0..rn {
-            body +=
-                &format!("if (m0 + y + {r}u < p.M && n0 + x_ + {c}u < p.N) {{ store(batch, m0 + y + {r}u, n0 + x_ + {c}u, s{r}_{c}); }}\n");
+        // Which block an invocation has: neighbours go along memory.
+        let place = |fetch: Fetch, block: &str, sides: usize| {
+            if fetch.along_depth {
+                (format!("{block} / {deep}u"), format!("{block} % {deep}u"))
+            } else {
+                (format!("{block} % {sides}u"), format!("{block} / {sides}u"))
+            }
+        };
+        let (side_a, k_a) = place(self.a, "block", tall);
+        let (side_b, k_b) = place(self.b, "(block - BLOCKS_A)", wide);
+        let keep = |name: &str, sides: usize, side: &str, k: &str| {
+            let mut text = format!("let k = 4u * ({k});\n        let side = {side};\n");
+            for j in 0..4 {
+                text += &format!("        tile_{name}[(k + {j}u) * {sides}u + (side ^ turned(k + {j}u, {sides}u))] = v[{j}];\n");
+            }
+            text
+        };
+        items += &format!(
+            "const BLOCKS_A = {blocks_a}u;
+fn fetch(block: u32, base_a: u32, base_b: u32, m0: u32, n0: u32, k0: u32, end: u32) -> mat4x4<f32> {{
+    if (block < BLOCKS_A) {{ return fetch_a(base_a, m0 + 4u * ({side_a}), k0 + 4u * ({k_a}), end); }}
+    return fetch_b(base_b, n0 + 4u * ({side_b}), k0 + 4u * ({k_b}), end);
+}}
+fn keep(block: u32, v: mat4x4<f32>) {{
+    if (block < BLOCKS_A) {{
+        {}    }} else {{
+        {}    }}
+}}
+",
+            keep("a", tall, &side_a, &k_a),
+            keep("b", wide, &side_b, &k_b)
+        );
+        if t.own_rows < 8 {
+            let bring = format!(
+                "    for (var block = lane; block < {}u; block += {lanes}u) {{ keep(block, fetch(block, of_a, of_b, m0, n0, k0, end)); }}\n",
+                blocks_a + blocks_b
+            );
+            return Loads { items, before: String::new(), bring, ahead: String::new() };
         }
+        let (mut before, mut bring, mut ahead) = (String::new(), String::new(), format!("    if (k0 + {}u < end) {{\n", t.depth));
+        for r in 0..rounds {
+            let block = format!("lane + {}u", r * lanes);
+            before += &format!("var held{r} = fetch({block}, of_a, of_b, m0, n0, first, end);\n");
+            bring += &format!("    keep({block}, held{r});\n");
+            ahead += &format!("        held{r} = fetch({block}, of_a, of_b, m0, n0, k0 + {}u, end);\n", t.depth);
+        }
+        debug_assert_eq!(rounds * lanes, blocks_a + blocks_b, "every invocation has a block");
+        Loads { items, before, bring, ahead: ahead + "    }\n" }
     }
-    call.run((batch * across * down) as u64, WORKGROUP, &items, &body)
+
+    /// Products with one column: a matrix whose depth is contiguous has 64 invocations for each row, any other 8 for each of 32
+    /// neighbouring rows.
+    fn vector(&self) -> Result<bool> {
+        const LANES: usize = 256;
+        let (each, own) = if self.a.along_depth { (64, LANES / 64) } else { (8, LANES / 8) };
+        let quads = self.a.along_depth && self.a.quads && self.b.quads;
+        let pieces = self.rows.div_ceil(own);
+        let parts = split(self.batch * pieces, self.depth, 1024);
+        let mut call = self.call("vector");
+        call.flag("ALONG", self.a.along_depth);
+        let sum_text = || {
+            if quads {
+                format!(
+                    "for (var k = first + 4u * part; k < end; k += {}u) {{ sum += dot(load_a4(row, deep_a(of_a, k)), load_b4(column, deep_b(of_b, k))); }}",
+                    4 * each
+                )
+            } else {
+                format!(
+                    "for (var k = first + part; k < end; k += {each}u) {{ sum = fma(load_a(row, deep_a(of_a, k)), load_b(column, deep_b(of_b, k)), sum); }}"
+                )
+            }
+        };
+        let text = || {
+            let sum = sum_text();
+            // Invocations of one row are neighbours where its elements are; otherwise those of neighbouring rows are.
+            let (row, part, step) = if self.a.along_depth {
+                (format!("lane / {each}u"), format!("lane % {each}u"), 1)
+            } else {
+                (format!("lane % {own}u"), format!("lane / {own}u"), own)
+            };
+            let body = format!(
+                "let m = piece * {own}u + {row};
+let part = {part};
+let of_a = base_a(batch);
+let of_b = base_b(batch);
+let row = side_a(of_a, m);
+let column = side_b(of_b, 0u);
+var sum = 0.0;
+if (m < p.M) {{
+    {sum}
+}}
+sums[lane] = sum;
+workgroupBarrier();
+for (var s = {half}u; s > 0u; s = s >> 1u) {{
+    if (part < s) {{ sums[lane] += sums[lane + s * {step}u]; }}
+    workgroupBarrier();
+}}
+if (part == 0u && m < p.M) {{ store(slot, m, 0u, sums[lane]); }}",
+                half = each / 2
+            );
+            ("var<workgroup> sums: array<f32, 256>;\n".into(), body)
+        };
+        self.over_parts(call, parts, pieces, LANES, &text)
+    }
+}
+
+/// `array` seen with its last two dimensions swapped; `flat` tells that one of them is 1, so that what is row-major stays so.
+fn turned(array: &Array, flat: bool) -> Array {
+    let n = array.rank();
+    let (mut shape, mut strides) = (rustnn_tensor::Shape::from(array.shape()), rustnn_tensor::Strides::from(array.strides()));
+    shape.swap(n - 2, n - 1);
+    strides.swap(n - 2, n - 1);
+    if flat && array.is_contiguous() {
+        strides = rustnn_tensor::shape::contiguous_strides(&shape);
+    }
+    array.with_geometry(shape, strides, array.offset())
+}
+
+/// How an operand's fours lie: `depth` is the dimension of its depth, one of the last two.
+fn fetch_of(x: &Array, depth: usize) -> Fetch {
+    let n = x.rank();
+    let side = 2 * n - 3 - depth;
+    let strides = x.strides();
+    let along_depth = strides[depth] == 1 || strides[side] != 1 && strides[depth] <= strides[side];
+    let (along, other) = if along_depth { (depth, side) } else { (side, depth) };
+    let quads = x.dtype() == DType::F32
+        && strides[along] == 1
+        && x.shape()[along].is_multiple_of(4)
+        && x.offset().is_multiple_of(4)
+        && (0..n).all(|d| d == along || x.shape()[d] == 1 || strides[d] % 4 == 0)
+        && other < n;
+    Fetch { along_depth, quads }
 }
 
 /// `c = a · b`, or `a · b + plus`; the same leading (batch) sizes in all, strides any.
@@ -120,72 +478,130 @@ pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<b
     if c.numel() == 0 {
         return Ok(true);
     }
-    let batch: usize = c.shape()[..rank - 2].iter().product();
-    let mut call = Call::new("matmul");
-    call.flag("PLUS", plus.is_some());
-    // Read as they lie, by their strides.
-    let mut text = String::new();
-    for (name, operand) in [("left", Some(a)), ("right", Some(b)), ("plus", plus)] {
-        let Some(operand) = operand else {
-            text += "fn plus_at(b: u32, m: u32, n: u32) -> f32 { return 0.0; }\n";
-            continue;
-        };
-        call.read_strided(name, operand)?;
-        let mut at = String::new();
-        for (d, place) in ["c0", "c1", "c2"][..rank - 2].iter().enumerate() {
-            call.number(&format!("{name}{d}"), operand.strides()[d] as usize);
-            at += &format!(" + {place} * p.{name}{d}");
-        }
-        call.number(&format!("{name}r"), operand.strides()[rank - 2] as usize);
-        call.number(&format!("{name}c"), operand.strides()[rank - 1] as usize);
-        let fetch = match name {
-            "left" => "load_a(b: u32, m: u32, n: u32)",
-            "right" => "load_b(b: u32, m: u32, n: u32)",
-            _ => "plus_at(b: u32, m: u32, n: u32)",
-        };
-        text += &format!("fn {fetch} -> f32 {{\n{COORDINATES}    return {name}(m * p.{name}r + n * p.{name}c{at});\n}}\n");
+    if rows == 1 && columns > 1 {
+        // A vector times a matrix is the turned matrix times it.
+        let plus = plus.map(|p| turned(p, false));
+        return matmul(&turned(b, false), &turned(a, true), plus.as_ref(), &turned(c, true));
     }
-    let sizes: Vec<usize> = c.shape()[..rank - 2].to_vec();
-    call.number("n1", sizes.get(1).copied().unwrap_or(1)).number("n2", sizes.get(2).copied().unwrap_or(1));
-    call.variant(&format!("rank{rank}"), "");
-    call.write("out", c)?;
-    text += "fn store(b: u32, m: u32, n: u32, v: f32) {\n    let at = (b * p.M + m) * p.N + n;\n    if (PLUS) { out_set(at, v + plus_at(b, m, n)); } else { out_set(at, v); }\n}\n";
-    product(call, batch, rows, columns, depth, &text)
+    let (mut fetch_a, mut fetch_b) = (fetch_of(a, rank - 1), fetch_of(b, rank - 2));
+    if !(fetch_a.quads && fetch_b.quads && (columns > 1 || fetch_a.along_depth && fetch_b.along_depth)) {
+        (fetch_a.quads, fetch_b.quads) = (false, false);
+    }
+    let batch: usize = c.shape()[..rank - 2].iter().product();
+    let sizes: SmallVec<[usize; 4]> = c.shape()[..rank - 2].into();
+    // Read as they lie, by their strides.
+    let bind = |call: &mut Call, names: &[&'static str; 6], x: &Array, quads: bool| -> Result<()> {
+        if quads {
+            call.read_quads(names[0], x)?
+        } else {
+            call.read_strided(names[0], x)?
+        };
+        for d in 0..3 {
+            call.number(names[1 + d], x.strides()[..rank - 2].get(d).map_or(0, |s| *s as usize));
+        }
+        call.number(names[4], x.strides()[rank - 2] as usize).number(names[5], x.strides()[rank - 1] as usize);
+        Ok(())
+    };
+    const LEFT: [&str; 6] = ["left", "left0", "left1", "left2", "leftr", "leftc"];
+    const RIGHT: [&str; 6] = ["right", "right0", "right1", "right2", "rightr", "rightc"];
+    const PLUS: [&str; 6] = ["plus", "plus0", "plus1", "plus2", "plusr", "plusc"];
+    let text_of = |name: &str, ab: &str, deep_first: bool, quads: bool| -> String {
+        let (four, value) = if quads { ("4", "vec4<f32>") } else { ("", "f32") };
+        let (side, deep) = if deep_first { ("c", "r") } else { ("r", "c") };
+        format!(
+            "alias Place_{ab} = u32;
+fn base_{ab}(b: u32) -> u32 {{\n{COORDINATES}    return c0 * p.{name}0 + c1 * p.{name}1 + c2 * p.{name}2;\n}}
+fn side_{ab}(base: u32, i: u32) -> u32 {{ return base + i * p.{name}{side}; }}
+fn deep_{ab}(base: u32, k: u32) -> u32 {{ return k * p.{name}{deep}; }}
+fn load_{ab}{four}(side: u32, deep: u32) -> {value} {{ return {name}{four}(side + deep); }}
+"
+        )
+    };
+    let numbers = |call: &mut Call| {
+        call.number("n1", sizes.get(1).copied().unwrap_or(1)).number("n2", sizes.get(2).copied().unwrap_or(1));
+    };
+    let inputs = |call: &mut Call| -> Result<()> {
+        bind(call, &LEFT, a, fetch_a.quads)?;
+        bind(call, &RIGHT, b, fetch_b.quads)
+    };
+    let input_text = || text_of("left", "a", false, fetch_a.quads) + &text_of("right", "b", true, fetch_b.quads);
+    let outputs = |call: &mut Call| -> Result<()> {
+        call.flag("PLUS", plus.is_some());
+        if let Some(plus) = plus {
+            bind(call, &PLUS, plus, false)?;
+        }
+        call.write("out", c)
+    };
+    let output_text = || {
+        let added = match plus {
+            Some(_) => {
+                text_of("plus", "plus", false, false)
+                    + "fn added(b: u32, m: u32, n: u32) -> f32 { return load_plus(side_plus(base_plus(b), m), deep_plus(0u, n)); }\n"
+            }
+            None => "fn added(b: u32, m: u32, n: u32) -> f32 { return 0.0; }\n".into(),
+        };
+        added
+            + "fn store(b: u32, m: u32, n: u32, v: f32) {
+    let at = (b * p.M + m) * p.N + n;
+    if (PLUS) { out_set(at, v + added(b, m, n)); } else { out_set(at, v); }
+}
+"
+    };
+    let forms = [fetch_a.along_depth, fetch_b.along_depth, fetch_a.quads].iter().fold(0, |n, &bit| 2 * n + bit as usize);
+    // N: the depth is contiguous in a, the columns in b.
+    let name = ["matmul/TN", "matmul/TN/4", "matmul/TT", "matmul/TT/4", "matmul/NN", "matmul/NN/4", "matmul/NT", "matmul/NT/4"][forms];
+    Product {
+        name,
+        batch,
+        rows,
+        columns,
+        depth,
+        a: fetch_a,
+        b: fetch_b,
+        heavy: false,
+        numbers: &numbers,
+        inputs: &inputs,
+        input_text: &input_text,
+        outputs: &outputs,
+        output_text: &output_text,
+    }
+    .run()
 }
 
 /// A batch number's coordinates.
 const COORDINATES: &str =
     "    let c2 = select(0u, b % p.n2, p.n2 > 1u);\n    let c1 = (b / p.n2) % p.n1;\n    let c0 = b / (p.n2 * p.n1);\n";
 
-/// Sizes of a convolution as parameters.
-fn sizes(call: &mut Call, s: &ConvShape) {
+/// Sizes of a convolution as parameters; `plane` is that of the side which the product's columns run over.
+fn sizes(call: &mut Call, s: &ConvShape, plane: usize) {
+    call.number("taps", volume(s.kernel)).number("plane", plane).number("input", volume(s.input)).number("output", volume(s.output));
     call.number("batch_n", s.batch).number("in_channels", s.in_channels).number("out_channels", s.out_channels);
     call.number("ci", s.in_channels / s.groups).number("co", s.out_channels / s.groups).number("groups", s.groups);
     for (d, axis) in ["z", "y", "x"].iter().enumerate() {
-        call.number(&format!("i{axis}"), s.input[d]).number(&format!("o{axis}"), s.output[d]).number(&format!("k{axis}"), s.kernel[d]);
-        call.number(&format!("s{axis}"), s.stride[d]).number(&format!("p{axis}"), s.padding[d]).number(&format!("d{axis}"), s.dilation[d]);
+        call.number(format!("i{axis}"), s.input[d]).number(format!("o{axis}"), s.output[d]).number(format!("k{axis}"), s.kernel[d]);
+        call.number(format!("s{axis}"), s.stride[d]).number(format!("p{axis}"), s.padding[d]).number(format!("d{axis}"), s.dilation[d]);
     }
 }
 
-/// Where output `o` (a place in its plane) sees the input through tap `t`: the place in the input's plane, or -1 outside.
-const SEEN: &str = "
-fn seen(o: u32, t: u32) -> i32 {
-    let z = i32((o / (p.oy * p.ox)) * p.sz + (t / (p.ky * p.kx)) * p.dz) - i32(p.pz);
-    let y = i32(((o / p.ox) % p.oy) * p.sy + ((t / p.kx) % p.ky) * p.dy) - i32(p.py);
-    let x = i32((o % p.ox) * p.sx + (t % p.kx) * p.dx) - i32(p.px);
-    if (z < 0 || y < 0 || x < 0 || z >= i32(p.iz) || y >= i32(p.iy) || x >= i32(p.ix)) { return -1; }
-    return (z * i32(p.iy) + y) * i32(p.ix) + x;
+/// Places of convolutions: where their image begins, and coordinates. An element is found by those of its side and its depth.
+const PLACES: &str = "
+alias Place_a = u32;
+alias Place_b = vec4<i32>;
+fn base_a(b: u32) -> u32 { return b; }
+fn base_b(b: u32) -> u32 { return b; }
+// A tap's coordinates.
+fn tap(t: u32) -> vec3<i32> {
+    return vec3<i32>(vec3<u32>((t / (p.ky * p.kx)) * p.dz, ((t / p.kx) % p.ky) * p.dy, (t % p.kx) * p.dx));
 }
-fn seen_from(i: u32, t: u32) -> i32 {
-    let z = i32(i / (p.iy * p.ix)) + i32(p.pz) - i32((t / (p.ky * p.kx)) * p.dz);
-    let y = i32((i / p.ix) % p.iy) + i32(p.py) - i32(((t / p.kx) % p.ky) * p.dy);
-    let x = i32(i % p.ix) + i32(p.px) - i32((t % p.kx) * p.dx);
-    if (z < 0 || y < 0 || x < 0 || z % i32(p.sz) != 0 || y % i32(p.sy) != 0 || x % i32(p.sx) != 0) { return -1; }
-    let oz = z / i32(p.sz);
-    let oy = y / i32(p.sy);
-    let ox = x / i32(p.sx);
-    if (oz >= i32(p.oz) || oy >= i32(p.oy) || ox >= i32(p.ox)) { return -1; }
-    return (oz * i32(p.oy) + oy) * i32(p.ox) + ox;
+// Those of a place in the output, in steps of the input.
+fn stepped(o: u32) -> vec3<i32> {
+    return vec3<i32>(vec3<u32>((o / (p.oy * p.ox)) * p.sz, ((o / p.ox) % p.oy) * p.sy, (o % p.ox) * p.sx));
+}
+fn padding() -> vec3<i32> { return vec3<i32>(vec3<u32>(p.pz, p.py, p.px)); }
+// Where coordinates lie in the input, or -1 outside.
+fn seen(at: vec3<i32>) -> i32 {
+    if (any(at < vec3<i32>()) || any(at >= vec3<i32>(vec3<u32>(p.iz, p.iy, p.ix)))) { return -1; }
+    return (at.x * i32(p.iy) + at.y) * i32(p.ix) + at.z;
 }
 ";
 
@@ -201,29 +617,58 @@ pub fn conv_forward(s: &ConvShape, x: &Array, weight: &Array, bias: Option<&Arra
     if out.numel() == 0 {
         return Ok(true);
     }
-    let mut call = Call::new("conv_forward");
-    call.read("x", x)?;
-    call.read("w", weight)?;
-    call.read_or("bias", bias, "0.0")?;
-    call.write("out", out)?;
-    sizes(&mut call, s);
     let (taps, plane) = (volume(s.kernel), volume(s.output));
-    call.number("taps", taps).number("plane", plane).number("input", volume(s.input));
-    let text = format!(
-        "{SEEN}
-fn load_a(g: u32, m: u32, k: u32) -> f32 {{ return w((g * p.co + m) * p.ci * p.taps + k); }}
-fn load_b(g: u32, k: u32, n: u32) -> f32 {{
-    let at = seen(n % p.plane, k % p.taps);
-    if (at < 0) {{ return 0.0; }}
-    return x(((n / p.plane) * p.in_channels + g * p.ci + k / p.taps) * p.input + u32(at));
+    let numbers = |call: &mut Call| sizes(call, s, plane);
+    let inputs = |call: &mut Call| -> Result<()> {
+        call.read("x", x)?;
+        call.read("w", weight)
+    };
+    let input_text = || {
+        format!(
+            "{PLACES}
+fn side_a(g: u32, m: u32) -> u32 {{ return (g * p.co + m) * p.ci * p.taps; }}
+fn deep_a(g: u32, k: u32) -> u32 {{ return k; }}
+fn load_a(side: u32, deep: u32) -> f32 {{ return w(side + deep); }}
+fn side_b(g: u32, n: u32) -> vec4<i32> {{
+    return vec4<i32>(i32(((n / p.plane) * p.in_channels + g * p.ci) * p.input), stepped(n % p.plane) - padding());
 }}
-fn store(g: u32, m: u32, n: u32, v: f32) {{
-    let c = g * p.co + m;
-    out_set(((n / p.plane) * p.out_channels + c) * p.plane + n % p.plane, v + bias(c));
+fn deep_b(g: u32, k: u32) -> vec4<i32> {{ return vec4<i32>(i32((k / p.taps) * p.input), tap(k % p.taps)); }}
+fn load_b(side: vec4<i32>, deep: vec4<i32>) -> f32 {{
+    let at = seen(side.yzw + deep.yzw);
+    if (at < 0) {{ return 0.0; }}
+    return x(u32(side.x + deep.x + at));
 }}
 "
-    );
-    product(call, s.groups, s.out_channels / s.groups, s.batch * plane, s.in_channels / s.groups * taps, &text)
+        )
+    };
+    let outputs = |call: &mut Call| -> Result<()> {
+        call.read_or("bias", bias, "0.0")?;
+        call.write("out", out)
+    };
+    let output_text = || {
+        "fn store(g: u32, m: u32, n: u32, v: f32) {
+    let c = g * p.co + m;
+    out_set(((n / p.plane) * p.out_channels + c) * p.plane + n % p.plane, v + bias(c));
+}
+"
+        .to_owned()
+    };
+    Product {
+        name: "conv_forward",
+        batch: s.groups,
+        rows: s.out_channels / s.groups,
+        columns: s.batch * plane,
+        depth: s.in_channels / s.groups * taps,
+        a: Fetch::DEPTH,
+        b: Fetch::SIDE,
+        heavy: true,
+        numbers: &numbers,
+        inputs: &inputs,
+        input_text: &input_text,
+        outputs: &outputs,
+        output_text: &output_text,
+    }
+    .tiled()
 }
 
 /// The gradient for the input, or the transposed convolution of `dy` with its bias.
@@ -234,31 +679,69 @@ pub fn conv_backward_input(s: &ConvShape, dy: &Array, weight: &Array, bias: Opti
     if dx.numel() == 0 {
         return Ok(true);
     }
-    let mut call = Call::new("conv_backward_input");
-    call.read("g", dy)?;
-    call.read("w", weight)?;
-    call.read_or("bias", bias, "0.0")?;
-    call.write("out", dx)?;
-    sizes(&mut call, s);
     let (taps, plane) = (volume(s.kernel), volume(s.input));
-    call.number("taps", taps).number("plane", plane).number("output", volume(s.output));
-    let text = format!(
-        "{SEEN}
-fn load_a(b: u32, m: u32, k: u32) -> f32 {{
-    return w(((b * p.co + k / p.taps) * p.ci + m) * p.taps + k % p.taps);
+    let numbers = |call: &mut Call| {
+        sizes(call, s, plane);
+        call.flag("STRIDED", s.stride != [1; 3]);
+    };
+    let inputs = |call: &mut Call| -> Result<()> {
+        call.read("g", dy)?;
+        call.read("w", weight)
+    };
+    let input_text = || {
+        format!(
+            "{PLACES}
+fn side_a(b: u32, m: u32) -> u32 {{ return m * p.taps; }}
+fn deep_a(b: u32, k: u32) -> u32 {{ return (b * p.co + k / p.taps) * p.ci * p.taps + k % p.taps; }}
+fn load_a(side: u32, deep: u32) -> f32 {{ return w(side + deep); }}
+fn side_b(b: u32, n: u32) -> vec4<i32> {{
+    let i = n % p.plane;
+    let at = vec3<i32>(vec3<u32>(i / (p.iy * p.ix), (i / p.ix) % p.iy, i % p.ix));
+    return vec4<i32>(i32(((n / p.plane) * p.out_channels + b * p.co) * p.output), at + padding());
 }}
-fn load_b(b: u32, k: u32, n: u32) -> f32 {{
-    let at = seen_from(n % p.plane, k % p.taps);
-    if (at < 0) {{ return 0.0; }}
-    return g(((n / p.plane) * p.out_channels + b * p.co + k / p.taps) * p.output + u32(at));
-}}
-fn store(b: u32, m: u32, n: u32, v: f32) {{
-    let c = b * p.ci + m;
-    out_set(((n / p.plane) * p.in_channels + c) * p.plane + n % p.plane, v + bias(c));
+fn deep_b(b: u32, k: u32) -> vec4<i32> {{ return vec4<i32>(i32((k / p.taps) * p.output), tap(k % p.taps)); }}
+fn load_b(side: vec4<i32>, deep: vec4<i32>) -> f32 {{
+    var at = side.yzw - deep.yzw;
+    if (any(at < vec3<i32>())) {{ return 0.0; }}
+    if (STRIDED) {{
+        let step = vec3<i32>(vec3<u32>(p.sz, p.sy, p.sx));
+        if (any(at % step != vec3<i32>())) {{ return 0.0; }}
+        at = at / step;
+    }}
+    if (any(at >= vec3<i32>(vec3<u32>(p.oz, p.oy, p.ox)))) {{ return 0.0; }}
+    return g(u32(side.x + deep.x + (at.x * i32(p.oy) + at.y) * i32(p.ox) + at.z));
 }}
 "
-    );
-    product(call, s.groups, s.in_channels / s.groups, s.batch * plane, s.out_channels / s.groups * taps, &text)
+        )
+    };
+    let outputs = |call: &mut Call| -> Result<()> {
+        call.read_or("bias", bias, "0.0")?;
+        call.write("out", dx)
+    };
+    let output_text = || {
+        "fn store(b: u32, m: u32, n: u32, v: f32) {
+    let c = b * p.ci + m;
+    out_set(((n / p.plane) * p.in_channels + c) * p.plane + n % p.plane, v + bias(c));
+}
+"
+        .to_owned()
+    };
+    Product {
+        name: "conv_backward_input",
+        batch: s.groups,
+        rows: s.in_channels / s.groups,
+        columns: s.batch * plane,
+        depth: s.out_channels / s.groups * taps,
+        a: Fetch::DEPTH,
+        b: Fetch::SIDE,
+        heavy: true,
+        numbers: &numbers,
+        inputs: &inputs,
+        input_text: &input_text,
+        outputs: &outputs,
+        output_text: &output_text,
+    }
+    .tiled()
 }
 
 /// The gradient for the weights: a product over all outputs.
@@ -269,25 +752,52 @@ pub fn conv_backward_weight(s: &ConvShape, x: &Array, dy: &Array, dw: &Array) ->
     if dw.numel() == 0 {
         return Ok(true);
     }
-    let mut call = Call::new("conv_backward_weight");
-    call.read("x", x)?;
-    call.read("g", dy)?;
-    call.write("out", dw)?;
-    sizes(&mut call, s);
     let (taps, plane) = (volume(s.kernel), volume(s.output));
-    call.number("taps", taps).number("plane", plane).number("input", volume(s.input));
-    let text = format!(
-        "{SEEN}
-fn load_a(b: u32, m: u32, k: u32) -> f32 {{
-    return g(((k / p.plane) * p.out_channels + b * p.co + m) * p.plane + k % p.plane);
+    let numbers = |call: &mut Call| sizes(call, s, plane);
+    let inputs = |call: &mut Call| -> Result<()> {
+        call.read("x", x)?;
+        call.read("g", dy)
+    };
+    let input_text = || {
+        format!(
+            "{PLACES}
+fn side_a(b: u32, m: u32) -> u32 {{ return (b * p.co + m) * p.plane; }}
+fn deep_a(b: u32, k: u32) -> u32 {{ return (k / p.plane) * p.out_channels * p.plane + k % p.plane; }}
+fn load_a(side: u32, deep: u32) -> f32 {{ return g(side + deep); }}
+fn side_b(b: u32, n: u32) -> vec4<i32> {{
+    return vec4<i32>(i32((b * p.ci + n / p.taps) * p.input), tap(n % p.taps) - padding());
 }}
-fn load_b(b: u32, k: u32, n: u32) -> f32 {{
-    let at = seen(k % p.plane, n % p.taps);
+fn deep_b(b: u32, k: u32) -> vec4<i32> {{
+    return vec4<i32>(i32((k / p.plane) * p.in_channels * p.input), stepped(k % p.plane));
+}}
+fn load_b(side: vec4<i32>, deep: vec4<i32>) -> f32 {{
+    let at = seen(side.yzw + deep.yzw);
     if (at < 0) {{ return 0.0; }}
-    return x(((k / p.plane) * p.in_channels + b * p.ci + n / p.taps) * p.input + u32(at));
+    return x(u32(side.x + deep.x + at));
 }}
-fn store(b: u32, m: u32, n: u32, v: f32) {{ out_set((b * p.co + m) * p.N + n, v); }}
 "
-    );
-    product(call, s.groups, s.out_channels / s.groups, s.in_channels / s.groups * taps, s.batch * plane, &text)
+        )
+    };
+    let outputs = |call: &mut Call| -> Result<()> { call.write("out", dw) };
+    let output_text = || {
+        "fn store(b: u32, m: u32, n: u32, v: f32) { out_set((b * p.co + m) * p.N + n, v); }
+"
+        .to_owned()
+    };
+    Product {
+        name: "conv_backward_weight",
+        batch: s.groups,
+        rows: s.out_channels / s.groups,
+        columns: s.in_channels / s.groups * taps,
+        depth: s.batch * plane,
+        a: Fetch::DEPTH,
+        b: Fetch::DEPTH,
+        heavy: true,
+        numbers: &numbers,
+        inputs: &inputs,
+        input_text: &input_text,
+        outputs: &outputs,
+        output_text: &output_text,
+    }
+    .tiled()
 }

@@ -93,32 +93,96 @@ for (var k = first; k < p.len; k += STEP) {
         )?;
     }
     if dweight.is_some() || dbias.is_some() {
-        let mut call = Call::new("row_norm_parameters");
-        call.read("dy", dy)?;
-        call.read("x", x)?;
-        call.read_or("mean", mean, "0.0")?;
-        call.read("rstd", rstd)?;
-        call.write_or("dweight", dweight, "f32")?;
-        call.write_or("dbias", dbias, "f32")?;
-        call.number("rows", rows).number("len", n);
-        // One workgroup for each column.
-        call.run(
-            n as u64,
-            WORKGROUP,
-            ALL,
-            "var w = 0.0;
-var b = 0.0;
-for (var r = lane; r < p.rows; r += STEP) {
-    let g = dy(r * p.len + group);
-    w += g * (x(r * p.len + group) - mean(r)) * rstd(r);
-    b += g;
-}
-w = all_sum(w, lane);
-b = all_sum(b, lane);
-if (lane == 0u) { dweight_set(group, w); dbias_set(group, b); }",
-        )?;
+        return row_norm_parameters(dy, x, n, mean, rstd, dweight, dbias);
     }
     Ok(true)
+}
+
+/// Sums over the rows: neighbouring columns side by side, many rows in parts that a second launch joins.
+fn row_norm_parameters(
+    dy: &Array,
+    x: &Array,
+    n: usize,
+    mean: Option<&Array>,
+    rstd: &Array,
+    dweight: Option<&Array>,
+    dbias: Option<&Array>,
+) -> Result<bool> {
+    let rows = rstd.numel();
+    let parts = (rows / 256).clamp(1, 64);
+    let partial = if parts > 1 { Some(Array::empty(&[2, parts, n], DType::F32, x.device())?) } else { None };
+    let mut call = Call::new("row_norm_parameters");
+    call.read("dy", dy)?;
+    call.read("x", x)?;
+    call.read_or("mean", mean, "0.0")?;
+    call.read("rstd", rstd)?;
+    call.number("rows", rows).number("len", n).number("parts", parts).number("part", rows.div_ceil(parts));
+    call.number("across", n.div_ceil(32));
+    match &partial {
+        Some(partial) => {
+            call.write("partial", partial)?;
+            call.variant(
+                "parts",
+                "fn done(part: u32, column: u32, w: f32, b: f32) {
+    partial_set(part * p.len + column, w);
+    partial_set((p.parts + part) * p.len + column, b);
+}
+",
+            );
+        }
+        None => {
+            call.write_or("dweight", dweight, "f32")?;
+            call.write_or("dbias", dbias, "f32")?;
+            call.variant("", "fn done(part: u32, column: u32, w: f32, b: f32) { dweight_set(column, w); dbias_set(column, b); }\n");
+        }
+    }
+    call.run(
+        (n.div_ceil(32) * parts) as u64,
+        WORKGROUP,
+        "var<workgroup> ws: array<f32, 256>;\nvar<workgroup> bs: array<f32, 256>;\n",
+        "let column = (group % p.across) * 32u + lane % 32u;
+let part = group / p.across;
+if (part >= p.parts) { return; }
+var w = 0.0;
+var b = 0.0;
+if (column < p.len) {
+    let end = min(p.rows, (part + 1u) * p.part);
+    for (var r = part * p.part + lane / 32u; r < end; r += 8u) {
+        let g = dy(r * p.len + column);
+        w += g * (x(r * p.len + column) - mean(r)) * rstd(r);
+        b += g;
+    }
+}
+ws[lane] = w;
+bs[lane] = b;
+workgroupBarrier();
+for (var s = 128u; s >= 32u; s = s >> 1u) {
+    if (lane < s) {
+        ws[lane] += ws[lane + s];
+        bs[lane] += bs[lane + s];
+    }
+    workgroupBarrier();
+}
+if (lane < 32u && column < p.len) { done(part, column, ws[lane], bs[lane]); }",
+    )?;
+    let Some(partial) = partial else { return Ok(true) };
+    let mut call = Call::new("row_norm_join");
+    call.read("partial", &partial)?;
+    call.write_or("dweight", dweight, "f32")?;
+    call.write_or("dbias", dbias, "f32")?;
+    call.number("parts", parts);
+    call.each(
+        n,
+        "",
+        "var w = 0.0;
+var b = 0.0;
+for (var part = 0u; part < p.parts; part++) {
+    w += partial(part * p.n + i);
+    b += partial((p.parts + part) * p.n + i);
+}
+dweight_set(i, w);
+dbias_set(i, b);",
+    )
 }
 
 /// Each of `groups` groups of channels of each sample normalised, then `weight` and `bias` per channel.

@@ -12,8 +12,8 @@ fn volume(sizes: [usize; 3]) -> usize {
 
 fn window_sizes(call: &mut Call, w: &Window) {
     for (d, axis) in AXES.iter().enumerate() {
-        call.number(&format!("i{axis}"), w.input[d]).number(&format!("o{axis}"), w.output[d]).number(&format!("k{axis}"), w.kernel[d]);
-        call.number(&format!("s{axis}"), w.stride[d]).number(&format!("p{axis}"), w.padding[d]).number(&format!("d{axis}"), w.dilation[d]);
+        call.number(format!("i{axis}"), w.input[d]).number(format!("o{axis}"), w.output[d]).number(format!("k{axis}"), w.kernel[d]);
+        call.number(format!("s{axis}"), w.stride[d]).number(format!("p{axis}"), w.padding[d]).number(format!("d{axis}"), w.dilation[d]);
     }
 }
 
@@ -123,7 +123,7 @@ fn rule(call: &mut Call, divisor: Divisor) {
         Divisor::Inside => (1, 1),
         Divisor::Fixed(n) => (2, n),
     };
-    call.variant(&format!("rule{number}"), &format!("const RULE = {number}u;\n"));
+    call.variant(&format!("rule{number}"), format!("const RULE = {number}u;\n"));
     call.float("fixed", fixed as f64);
 }
 
@@ -182,7 +182,7 @@ dx_set(i, sum);",
 
 fn adaptive_sizes(call: &mut Call, s: &Adaptive) {
     for (d, axis) in AXES.iter().enumerate() {
-        call.number(&format!("i{axis}"), s.input[d]).number(&format!("o{axis}"), s.output[d]);
+        call.number(format!("i{axis}"), s.input[d]).number(format!("o{axis}"), s.output[d]);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::call::{Call, are_floats};
 use rustnn_kernels::layers::Law;
 use rustnn_kernels::rng::Stream;
+use rustnn_kernels::text::Kind;
 use rustnn_tensor::{Array, DType, Result};
 
 /// Philox 4x32 with ten rounds, and the laws' arithmetic. A group of 64 words comes from 16 blocks: word w of block b is number
@@ -135,7 +136,14 @@ out_set(i, sqrt(square) * p.deviation * select(xy.x, xy.y, i % 64u >= 32u) + p.m
             call.float("rate", rate);
             call.each(n, "", "let v = -philox_ln(philox_open(philox_word(i / 64u, i % 64u)));\nout_set(i, max(v, 5.9604645e-8) / p.rate);")
         }
-        Law::Bernoulli { p } if float || integer => {
+        Law::Bernoulli { .. } | Law::Integers { .. } if !integer && !(float && matches!(law, Law::Bernoulli { .. })) => {
+            if Kind::of(out.dtype()).is_none() {
+                return Ok(false);
+            }
+            let whole = Array::empty(out.shape(), DType::I64, out.device())?;
+            Ok(fill_random(law, from, &whole)? && crate::elementwise::copy(&whole, out)?)
+        }
+        Law::Bernoulli { p } => {
             let mut call = Call::new("bernoulli");
             call.write("out", out)?;
             stream(&mut call, from);
@@ -146,16 +154,30 @@ out_set(i, sqrt(square) * p.deviation * select(xy.x, xy.y, i % 64u >= 32u) + p.m
             );
             call.each(n, "", &body)
         }
-        Law::Integers { low, span } if integer && (1..=0x1_0000).contains(&span) => {
+        Law::Integers { low, span } => {
+            let narrow = (1..=0x1_0000).contains(&span);
             let mut call = Call::new("integers");
+            call.variant(if narrow { "narrow" } else { "broad" }, "");
             call.write("out", out)?;
             stream(&mut call, from);
-            call.number("low_l", low as u32 as usize).number("low_h", (low >> 32) as u32 as usize).number("span", span as usize);
-            call.each(
-                n,
-                "",
-                "let v = philox_high(philox_word(i / 64u, i % 64u), p.span);\nout_set(i, i64_add(vec2<u32>(p.low_l, p.low_h), vec2<u32>(v, 0u)));",
-            )
+            call.number("low_l", low as u32 as usize).number("low_h", (low >> 32) as u32 as usize);
+            call.number("span_l", span as u32 as usize).number("span_h", (span >> 32) as usize);
+            // The upper half of the product of random bits and span; a span of 0 stands for 2^64.
+            let value = if narrow {
+                "let v = vec2<u32>(philox_high(philox_word(i / 64u, i % 64u), p.span_l), 0u);"
+            } else {
+                "let bits = vec2<u32>(philox_word(i / 32u, 32u + i % 32u), philox_word(i / 32u, i % 32u));
+var v = bits;
+if (p.span_l != 0u || p.span_h != 0u) {
+    let low = i64_wide(bits.x, p.span_l);
+    let left = i64_wide(bits.x, p.span_h);
+    let right = i64_wide(bits.y, p.span_l);
+    let carry = i64_add(i64_add(vec2<u32>(low.y, 0u), vec2<u32>(left.x, 0u)), vec2<u32>(right.x, 0u)).y;
+    v = i64_add(i64_wide(bits.y, p.span_h), i64_add(vec2<u32>(left.y, 0u), vec2<u32>(right.y, 0u)));
+    v = i64_add(v, vec2<u32>(carry, 0u));
+}"
+            };
+            call.each(n, "", &format!("{value}\nout_set(i, i64_add(vec2<u32>(p.low_l, p.low_h), v));"))
         }
         _ => Ok(false),
     }

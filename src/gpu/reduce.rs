@@ -1,16 +1,15 @@
-//! Folds over dimensions, variances, extremes with their places, running sums. Every sum has one order, whatever runs beside it.
+//! Folds over dimensions, variances, extremes with their places. Every sum has one order, whatever runs beside it.
 
 use crate::call::{Call, WORKGROUP, dense, is_float};
 use crate::elementwise::copy;
 use rustnn_kernels::arrays::{Extreme, Finish, Fold};
-use rustnn_kernels::indexing::Scan;
 use rustnn_tensor::{Array, DType, Result, Shape, Strides};
 
-/// Elements that one workgroup folds; longer rows are folded in two steps.
-const PART: usize = 16 << 10;
+/// Elements of a line that one workgroup folds at least, where longer ones are folded in two steps.
+const PART: usize = 4 << 10;
 
 /// The dtype that folds compute in: f32, or int64 for integers and bool.
-fn wide(dtype: DType) -> Option<DType> {
+pub(crate) fn wide(dtype: DType) -> Option<DType> {
     match dtype {
         DType::F32 | DType::F16 | DType::BF16 => Some(DType::F32),
         DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => Some(DType::I64),
@@ -66,10 +65,23 @@ fn again(fold: Fold) -> Fold {
     }
 }
 
-/// Folds rows of `len` of a row-major array.
-fn fold_rows(fold: Fold, x: &Array, len: usize, finish: Finish, out: &Array) -> Result<bool> {
-    let float = x.dtype() == DType::F32;
-    let rows = out.numel();
+/// A fold of the middle of a row-major array, `outer x len x inner`, in pieces of `part` of the middle: a piece's fold of each line.
+struct Lines {
+    outer: usize,
+    len: usize,
+    inner: usize,
+    part: usize,
+}
+
+impl Lines {
+    fn parts(&self) -> usize {
+        self.len.div_ceil(self.part)
+    }
+}
+
+/// Folds into `outer x parts x inner`.
+fn fold_lines(fold: Fold, x: &Array, lines: &Lines, finish: Finish, out: &Array) -> Result<bool> {
+    let float = is_float(x);
     let (start, step, join) = fold_text(fold, float);
     let value = if float { "f32" } else { "vec2<u32>" };
     let mut call = Call::new(&format!("reduce/{fold:?}"));
@@ -88,38 +100,82 @@ fn fold_rows(fold: Fold, x: &Array, len: usize, finish: Finish, out: &Array) -> 
         "fn finished(v: vec2<u32>) -> vec2<u32> { return v; }\n"
     };
     let items = format!(
-        "{finished}
+        "{finished}{LARGER}
 fn lowest() -> f32 {{ var bits = 0xff800000u; return bitcast<f32>(bits); }}
 fn step_of(v: {value}) -> {value} {{ return {step}; }}
 fn joined(a: {value}, b: {value}) -> {value} {{ return {join}; }}
+// Every STEP-th element of a piece, from `first` on.
+fn walk(line: u32, piece: u32, first: u32) -> {value} {{
+    let base = (line / p.inner) * p.len * p.inner + line % p.inner;
+    let end = min(p.len, (piece + 1u) * p.part);
+    var total = {start};
+    for (var k = piece * p.part + first; k < end; k += STEP) {{ total = joined(total, step_of(x(base + k * p.inner))); }}
+    return total;
+}}
+fn place(line: u32, piece: u32) -> u32 {{ return ((line / p.inner) * p.parts + piece) * p.inner + line % p.inner; }}
 var<workgroup> parts: array<{value}, 256>;
 "
     );
-    let walk = format!(
-        "var total = {start};\nfor (var k = first; k < p.len; k += STEP) {{ total = joined(total, step_of(x(row * p.len + k))); }}\n"
-    );
-    call.number("rows", rows).number("len", len);
-    if len <= 64 || rows >= 1 << 14 {
-        let items = format!("{items}const STEP = 1u;\n{LARGER}");
-        let body = format!("let row = i;\nif (row >= p.rows) {{ return; }}\nlet first = 0u;\n{walk}out_set(row, finished(total));");
-        call.variant("alone", "");
-        return call.run((rows as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &items, &body);
+    let parts = lines.parts();
+    let count = lines.outer * lines.inner;
+    call.number("len", lines.len).number("inner", lines.inner).number("part", lines.part);
+    call.number("parts", parts).number("lines", count);
+    let width = lines.len.min(lines.part);
+    if width <= 32 || lines.inner >= 32 && count * parts >= 1 << 14 {
+        call.variant("alone", "const STEP = 1u;\n");
+        let body = "let line = i % p.lines;\nlet piece = i / p.lines;\nout_set(place(line, piece), finished(walk(line, piece, 0u)));";
+        return call.each(count * parts, &items, body);
     }
-    let body = format!(
-        "let row = group;\nif (row >= p.rows) {{ return; }}\nlet first = lane;\n{walk}parts[lane] = total;\nworkgroupBarrier();\n\
-         for (var s = 128u; s > 0u; s = s >> 1u) {{\n    if (lane < s) {{ parts[lane] = joined(parts[lane], parts[lane + s]); }}\n    workgroupBarrier();\n}}\n\
-         if (lane == 0u) {{ out_set(row, finished(parts[0])); }}"
-    );
-    call.run(rows as u64, WORKGROUP, &format!("{items}const STEP = 256u;\n{LARGER}"), &body)
+    if lines.inner == 1 {
+        call.variant("rows", "const STEP = 256u;\n");
+        let body = "let line = group % p.lines;
+let piece = group / p.lines;
+if (piece >= p.parts) { return; }
+parts[lane] = walk(line, piece, lane);
+workgroupBarrier();
+for (var s = 128u; s > 0u; s = s >> 1u) {
+    if (lane < s) { parts[lane] = joined(parts[lane], parts[lane + s]); }
+    workgroupBarrier();
+}
+if (lane == 0u) { out_set(place(line, piece), finished(parts[0])); }";
+        return call.run((count * parts) as u64, WORKGROUP, &items, body);
+    }
+    // Neighbouring lines side by side, 8 invocations each.
+    call.variant("columns", "const STEP = 8u;\n");
+    let across = count.div_ceil(32);
+    call.number("across", across);
+    let body = "let line = (group % p.across) * 32u + lane % 32u;
+let piece = group / p.across;
+if (piece >= p.parts) { return; }
+let inside = line < p.lines;
+if (inside) { parts[lane] = walk(line, piece, lane / 32u); }
+workgroupBarrier();
+for (var s = 128u; s >= 32u; s = s >> 1u) {
+    if (lane < s && inside) { parts[lane] = joined(parts[lane], parts[lane + s]); }
+    workgroupBarrier();
+}
+if (lane < 32u && inside) { out_set(place(line, piece), finished(parts[lane])); }";
+    call.run((across * parts) as u64, WORKGROUP, &items, body)
 }
 
-const LARGER: &str = "
+pub(crate) const LARGER: &str = "
 fn larger(a: f32, b: f32) -> f32 {
     if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return a; }
     if ((bitcast<u32>(b) & 0x7fffffffu) > 0x7f800000u) { return b; }
     return max(a, b);
 }
 ";
+
+/// `x` row-major as `outer x len x inner` around the dimensions to be folded, which are neighbours; None: they are not.
+fn middle(x: &Array, dims: &[usize]) -> Option<(usize, usize, usize)> {
+    let sorted = dims.windows(2).all(|d| d[0] + 1 == d[1]);
+    if !sorted || !x.is_contiguous() {
+        return None;
+    }
+    let (first, last) = (*dims.first()?, *dims.last()?);
+    let count = |d: std::ops::Range<usize>| x.shape()[d].iter().product::<usize>();
+    Some((count(0..first), count(first..last + 1), count(last + 1..x.rank())))
+}
 
 /// Folds `x` over `dims` into the contiguous `out`.
 pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array) -> Result<bool> {
@@ -135,17 +191,27 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
     if x.numel() == 0 {
         return Ok(false);
     }
-    let Some((rows, len)) = gathered(x, dims, kind)? else { return Ok(false) };
+    let (rows, (outer, len, inner)) = match middle(x, dims) {
+        Some(sizes) if kind == DType::F32 || x.dtype() == kind => (x.clone(), sizes),
+        _ => match gathered(x, dims, kind)? {
+            Some((rows, len)) => (rows, (out.numel(), len, 1)),
+            None => return Ok(false),
+        },
+    };
     // Narrow results, and bool of floats, are converted at the end.
     let direct = out.dtype() == kind && out.is_contiguous();
     let to = if direct { out.clone() } else { Array::empty(out.shape(), kind, out.device())? };
-    let parts = len.div_ceil(PART);
-    if parts > 1 && len.is_multiple_of(parts) {
-        let first = Array::empty(&[to.numel() * parts], kind, out.device())?;
-        fold_rows(fold, &rows, len / parts, Finish::Plain, &first)?;
-        fold_rows(again(fold), &first, parts, finish, &to)?;
+    // Long lines of which there are few are folded in two steps.
+    let busy = if inner == 1 { outer } else { outer * inner.div_ceil(32) };
+    let parts = (len / PART).min(256 / busy.max(1)).max(1);
+    let lines = Lines { outer, len, inner, part: len.div_ceil(parts) };
+    if lines.parts() > 1 {
+        let first = Array::empty(&[to.numel() * lines.parts()], kind, out.device())?;
+        fold_lines(fold, &rows, &lines, Finish::Plain, &first)?;
+        let second = Lines { outer, len: lines.parts(), inner, part: lines.parts() };
+        fold_lines(again(fold), &first, &second, finish, &to)?;
     } else {
-        fold_rows(fold, &rows, len, finish, &to)?;
+        fold_lines(fold, &rows, &lines, finish, &to)?;
     }
     if direct { Ok(true) } else { copy(&to, out) }
 }
@@ -195,28 +261,57 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
         (false, true) => "i64_lt(best, v)",
         (false, false) => "i64_lt(v, best)",
     };
-    let nan = "fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }\n";
     let value = if float { "f32" } else { "vec2<u32>" };
-    let stop = if float { "if (is_nan(best)) { break; }" } else { "" };
+    let nan = if float { "(bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u" } else { "false" };
     let mut call = Call::new(&format!("arg_extreme/{greatest}"));
     call.read("x", &rows)?;
     let wide_values =
         values.map(|v| if v.dtype() == kind { Ok(v.clone()) } else { Array::empty(v.shape(), kind, v.device()) }).transpose()?;
     call.write("indices", indices)?;
     call.write_or("values", wide_values.as_ref(), value)?;
-    call.number("len", len);
-    let body = format!(
-        "var best = x(i * p.len);
-var at = 0u;
-for (var k = 1u; k < p.len; k++) {{
-    {stop}
-    let v = x(i * p.len + k);
-    if ({beats}) {{ best = v; at = k; }}
-}}
-values_set(i, best);
-indices_set(i, vec2<u32>(at, 0u));"
+    let count = indices.numel();
+    call.number("len", len).number("rows", count);
+    let items = format!(
+        "fn is_nan(v: {value}) -> bool {{ return {nan}; }}
+fn beats(v: {value}, best: {value}) -> bool {{ return {beats}; }}
+var<workgroup> bests: array<{value}, 256>;
+var<workgroup> places: array<u32, 256>;
+"
     );
-    call.each(indices.numel(), nan, &body)?;
+    if len <= 64 {
+        call.variant("alone", "");
+        let body = "var best = x(i * p.len);
+var at = 0u;
+for (var k = 1u; k < p.len; k++) {
+    let v = x(i * p.len + k);
+    if (beats(v, best)) { best = v; at = k; }
+}
+values_set(i, best);
+indices_set(i, vec2<u32>(at, 0u));";
+        call.each(count, &items, body)?;
+    } else {
+        let body = "if (group >= p.rows) { return; }
+let base = group * p.len;
+var at = min(lane, p.len - 1u);
+var best = x(base + at);
+for (var k = lane + 256u; k < p.len; k += 256u) {
+    let v = x(base + k);
+    if (beats(v, best)) { best = v; at = k; }
+}
+bests[lane] = best;
+places[lane] = at;
+workgroupBarrier();
+for (var s = 128u; s > 0u; s = s >> 1u) {
+    if (lane < s) {
+        let v = bests[lane + s];
+        let earlier = places[lane + s] < places[lane] && !beats(bests[lane], v);
+        if (beats(v, bests[lane]) || earlier) { bests[lane] = v; places[lane] = places[lane + s]; }
+    }
+    workgroupBarrier();
+}
+if (lane == 0u) { values_set(group, bests[0]); indices_set(group, vec2<u32>(places[0], 0u)); }";
+        call.run(count as u64, WORKGROUP, &items, body)?;
+    }
     if let (Some(wide), Some(values)) = (&wide_values, values)
         && !wide.storage().same(values.storage())
     {
@@ -225,52 +320,11 @@ indices_set(i, vec2<u32>(at, 0u));"
     Ok(true)
 }
 
-/// Sums or products along `dim`, from the end if `backwards`.
-pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> Result<bool> {
-    let Some(compute) = wide(x.dtype()) else { return Ok(false) };
-    if x.numel() == 0 {
-        return Ok(true);
-    }
-    let from = if x.dtype() == compute && x.is_contiguous() {
-        x.clone()
-    } else {
-        let from = Array::empty(x.shape(), compute, x.device())?;
-        if !copy(x, &from)? {
-            return Ok(false);
-        }
-        from
-    };
-    let float = compute == DType::F32;
-    let fold = match kind {
-        Scan::Sum => Fold::Sum,
-        Scan::Product => Fold::Product,
-    };
-    let (start, _, join) = fold_text(fold, float);
-    let to = if out.dtype() == compute { out.clone() } else { Array::empty(out.shape(), compute, out.device())? };
-    let value = if float { "f32" } else { "vec2<u32>" };
-    let len = x.shape()[dim];
-    let inner: usize = x.shape()[dim + 1..].iter().product();
-    let mut call = Call::new(&format!("scan/{kind:?}"));
-    call.flag("BACKWARDS", backwards);
-    call.read("x", &from)?;
-    call.write("out", &to)?;
-    call.number("len", len).number("inner", inner);
-    let body = format!(
-        "var total = {start};
-for (var k = 0u; k < p.len; k++) {{
-    let at = ((i / p.inner) * p.len + select(k, p.len - 1u - k, BACKWARDS)) * p.inner + i % p.inner;
-    total = joined(total, x(at));
-    out_set(at, total);
-}}"
-    );
-    let items = format!("fn joined(a: {value}, b: {value}) -> {value} {{ return {join}; }}\n");
-    call.each(x.numel() / len, &items, &body)?;
-    if to.storage().same(out.storage()) { Ok(true) } else { copy(&to, out) }
-}
-
 /// Keeps one half of the last two dimensions and zeros the other.
 pub fn triangle(half: rustnn_kernels::indexing::Half, diagonal: i64, x: &Array, out: &Array) -> Result<bool> {
     let carrier = match x.dtype().size_bytes() {
+        1 => DType::U8,
+        2 => DType::I16,
         4 => DType::I32,
         8 => DType::I64,
         _ => return Ok(false),
@@ -278,7 +332,7 @@ pub fn triangle(half: rustnn_kernels::indexing::Half, diagonal: i64, x: &Array, 
     let (from, to) = (dense(&x.reinterpret(carrier)?)?, out.reinterpret(carrier)?);
     let (rows, columns) = (x.shape()[x.rank() - 2], x.shape()[x.rank() - 1]);
     let lower = half == rustnn_kernels::indexing::Half::Lower;
-    let zero = if carrier == DType::I32 { "0" } else { "vec2<u32>(0u, 0u)" };
+    let zero = if carrier == DType::I64 { "vec2<u32>(0u, 0u)" } else { "0" };
     let mut call = Call::new("triangle");
     call.flag("LOWER", lower);
     call.read("x", &from)?;

@@ -14,15 +14,17 @@ pub struct Binding {
     pub writes: bool,
     /// Elements narrower than a word may be written by several invocations of one word.
     pub atomic: bool,
+    /// f32 that are loaded four at once.
+    pub quads: bool,
 }
 
 impl Binding {
     pub fn read(name: &'static str, dtype: DType) -> Binding {
-        Binding { name, dtype, writes: false, atomic: false }
+        Binding { name, dtype, writes: false, atomic: false, quads: false }
     }
 
     pub fn write(name: &'static str, dtype: DType) -> Binding {
-        Binding { name, dtype, writes: true, atomic: false }
+        Binding { name, dtype, writes: true, atomic: false, quads: false }
     }
 }
 
@@ -39,6 +41,8 @@ pub struct Shader {
     pub workgroup: u32,
     /// Whether it may raise the flag of a bad index; binds that buffer too.
     pub flags: bool,
+    /// Every index follows from shapes: no check of them is compiled in.
+    pub unchecked: bool,
 }
 
 /// The type in which a kernel computes with a dtype; i64 and u64 are two words, the low one first.
@@ -139,6 +143,7 @@ impl Binding {
         let plain = matches!(self.dtype, DType::F32 | DType::I32) && !self.atomic;
         let element = match self.dtype {
             _ if self.atomic => "atomic<u32>",
+            _ if self.quads => "vec4<f32>",
             DType::F32 => "f32",
             DType::I32 => "i32",
             d if d.size_bytes() == 8 => "vec2<u32>",
@@ -147,6 +152,10 @@ impl Binding {
         let width = self.dtype.size_bytes();
         let (raw, value) = (raw_type(self.dtype), value_type(self.dtype));
         let _ = writeln!(out, "@group(0) @binding({slot}) var<storage, {access}> {name}_b: array<{element}>;");
+        if self.quads {
+            let _ = writeln!(out, "fn {name}4(i: u32) -> vec4<f32> {{ return {name}_b[(i + p.{name}_at) >> 2u]; }}");
+            return;
+        }
         if plain {
             let _ = writeln!(out, "fn {name}(i: u32) -> {value} {{ return {name}_b[i + p.{name}_at]; }}");
             if self.writes {
@@ -196,6 +205,7 @@ impl Shader {
             body: body.into(),
             workgroup: 256,
             flags: false,
+            unchecked: false,
         }
     }
 
@@ -212,13 +222,14 @@ impl Shader {
     /// A kernel that may meet bad indices: `flag(value, size)`.
     pub fn flagged(mut self) -> Shader {
         self.flags = true;
-        self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true });
+        self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true, quads: false });
         self
     }
 
     /// The whole text.
     pub fn wgsl(&self) -> String {
-        let mut text = String::from("struct Params {\n");
+        // wgpu's Vulkan backend leaves loop counters and the clearing of workgroup memory out of modules that have an override only.
+        let mut text = String::from("override whole: bool = true;\nstruct Params {\n");
         let arrays = self.bindings.iter().filter(|b| b.name != "flags");
         for binding in arrays {
             let _ = writeln!(text, "    {}_at: u32,", binding.name);

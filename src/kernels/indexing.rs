@@ -311,6 +311,14 @@ impl Mask {
         Ok(())
     }
 
+    /// Where the true elements lie in the mask, counted through.
+    pub fn places(&self) -> Result<Array> {
+        let out = Array::empty(&[self.total()], DType::I64, self.array.device())?;
+        // SAFETY: the plan is of this mask; `out` has room for one number each.
+        unsafe { kernels::nonzero(self.array.ptr(), &[self.array.numel()], &self.plan, out.ptr().cast()) };
+        Ok(out)
+    }
+
     /// The elements of contiguous `x`, shaped as the mask, where it is true.
     pub fn select(&self, x: &Array, out: &Array) -> Result<()> {
         assert!(x.shape() == self.array.shape() && x.is_contiguous() && out.is_contiguous());

@@ -39,13 +39,16 @@ pub mod gpus {
     }
 
     macro_rules! asked {
-        ($($(#[$doc:meta])* $name:ident($index:ident) -> $result:ty $body:block)*) => { $(
+        ($($(#[$doc:meta])* $name:ident($index:ident $(, $more:ident: $type:ty)*) -> $result:ty $body:block)*) => { $(
             $(#[$doc])*
-            pub fn $name($index: u16) -> Result<$result> {
+            pub fn $name($index: u16 $(, $more: $type)*) -> Result<$result> {
                 #[cfg(feature = "gpu")]
                 return $body;
                 #[cfg(not(feature = "gpu"))]
-                rustnn_tensor::bail!(Runtime, "gpu:{}: rustnn was built without the gpu feature", $index)
+                {
+                    $(let _ = $more;)*
+                    rustnn_tensor::bail!(Runtime, "gpu:{}: rustnn was built without the gpu feature", $index)
+                }
             }
         )* };
     }
@@ -61,6 +64,16 @@ pub mod gpus {
         empty_cache(index) -> () { rustnn_gpu::gpu(index)?.empty_cache() }
         /// Dispatches, and how often the host waited, so far.
         counts(index) -> (u64, u64) { rustnn_gpu::gpu(index).map(|g| (g.dispatches(), g.waits())) }
+        /// Ends the device as a driver that gives up would. For tests.
+        lose(index) -> () { rustnn_gpu::gpu(index).map(|g| g.lose()) }
+        /// Begins to time every kernel by the device's clock.
+        start_profile(index) -> () { rustnn_gpu::gpu(index)?.start_profile() }
+        /// Ends that: for each kernel its name, how often it ran, and for how many ns in all.
+        end_profile(index) -> Vec<(String, u64, f64)> { rustnn_gpu::gpu(index)?.end_profile() }
+        /// Records a kernel of multiply-adds in registers and gives how many operations it does.
+        fma_loop(index, loops: usize) -> f64 { rustnn_gpu::fma_loop(index, loops) }
+        /// Records the driver's own copy of so many bytes.
+        buffer_copy(index, bytes: usize) -> () { rustnn_gpu::buffer_copy(index, bytes) }
     }
 }
 

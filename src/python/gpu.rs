@@ -53,6 +53,36 @@ fn _gpu_counts(py: Python<'_>, index: u16) -> PyResult<(u64, u64)> {
     py.detach(|| gpus::counts(index)).py()
 }
 
+/// Ends the device as a driver that gives up would. For tests.
+#[pyfunction]
+fn _gpu_lose(py: Python<'_>, index: u16) -> PyResult<()> {
+    py.detach(|| gpus::lose(index)).py()
+}
+
+/// Begins to time every kernel by the device's clock.
+#[pyfunction]
+fn _gpu_start_profile(py: Python<'_>, index: u16) -> PyResult<()> {
+    py.detach(|| gpus::start_profile(index)).py()
+}
+
+/// (kernel, how often it ran, ns in all) of each kernel since the profile was started.
+#[pyfunction]
+fn _gpu_end_profile(py: Python<'_>, index: u16) -> PyResult<Vec<(String, u64, f64)>> {
+    py.detach(|| gpus::end_profile(index)).py()
+}
+
+/// Records a kernel of multiply-adds in registers; how many operations it does.
+#[pyfunction]
+fn _gpu_fma_loop(py: Python<'_>, index: u16, loops: usize) -> PyResult<f64> {
+    py.detach(|| gpus::fma_loop(index, loops)).py()
+}
+
+/// Records the driver's own copy of so many bytes.
+#[pyfunction]
+fn _gpu_buffer_copy(py: Python<'_>, index: u16, bytes: usize) -> PyResult<()> {
+    py.detach(|| gpus::buffer_copy(index, bytes)).py()
+}
+
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     install();
     module.add_function(wrap_pyfunction!(_gpu_device_count, module)?)?;
@@ -60,5 +90,10 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_gpu_synchronize, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_memory, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_empty_cache, module)?)?;
-    module.add_function(wrap_pyfunction!(_gpu_counts, module)?)
+    module.add_function(wrap_pyfunction!(_gpu_counts, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_lose, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_start_profile, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_end_profile, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_fma_loop, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_buffer_copy, module)?)
 }

@@ -90,8 +90,18 @@ fn folds_scans_and_extremes_are_valid_shaders() {
             taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, Some(&array(&[3], dtype)), &indices));
             taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, None, &indices));
         }
-        for kind in [Scan::Sum, Scan::Product] {
-            taken(gpu::scan(kind, true, &array(&[3, 5], dtype), 0, &array(&[3, 5], dtype)));
+        for shape in [[3, 5], [3, 300]] {
+            let (x, out, places) = (array(&shape, dtype), array(&shape, dtype), array(&shape, DType::I64));
+            for kind in [Scan::Sum, Scan::Product] {
+                taken(gpu::scan(kind, true, &x, 1, &out));
+            }
+            for greatest in [false, true] {
+                taken(gpu::running_extremes(greatest, &x, 1, &out, &places));
+            }
+            if matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
+                taken(gpu::running_log_sum_exp(false, &x, 1, &out));
+            }
+            taken(gpu::arg_extreme(Extreme::Max, &x, 1, Some(&array(&[3], dtype)), &array(&[3], DType::I64)));
         }
     }
     for finish in [Finish::Over(4.0), Finish::OverRoot(3.0)] {
@@ -101,14 +111,22 @@ fn folds_scans_and_extremes_are_valid_shaders() {
         taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, true, &f32s(&[3]), Some(&f32s(&[3]))));
         taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, false, &f32s(&[3]), None));
     }
-    for dtype in [DType::F32, DType::I64] {
+    for dtype in [DType::F32, DType::I64, DType::F16, DType::Bool] {
         taken(gpu::triangle(Half::Lower, 1, &array(&[2, 3, 4], dtype), &array(&[2, 3, 4], dtype)));
     }
 }
 
 #[test]
 fn products_and_convolutions_are_valid_shaders() {
-    for (m, k, n) in [(1, 8, 70), (20, 20, 20), (1000, 33, 1000)] {
+    // Vectors, every tile, depths that are cut into parts; whole tiles and edges.
+    let sizes = [(1, 8, 70), (70, 8, 1), (1, 4096, 1), (20, 20, 20), (70, 20, 5), (20, 4096, 20), (1000, 33, 1000), (1536, 64, 1536)];
+    for (m, k, n) in sizes {
+        let turned = |rows: usize, columns: usize| {
+            f32s(&[columns, rows]).with_geometry([rows, columns][..].into(), [1, rows as isize][..].into(), 0)
+        };
+        for (a, b) in [(turned(m, k), f32s(&[k, n])), (f32s(&[m, k]), turned(k, n)), (turned(m, k), turned(k, n))] {
+            taken(gpu::matmul(&a, &b, None, &f32s(&[m, n])));
+        }
         for dtype in [DType::F32, DType::F16, DType::BF16] {
             let (a, b, c) = (array(&[m, k], dtype), array(&[k, n], dtype), array(&[m, n], dtype));
             taken(gpu::matmul(&a, &b, None, &c));
@@ -153,6 +171,8 @@ fn norms_softmax_and_losses_are_valid_shaders() {
             Some(&f32s(&[n])),
         ));
         taken(gpu::row_norm_backward(&x, &out, n, None, None, &one, Some(&f32s(&[4, n])), None, None));
+        let (many, rstd, w) = (f32s(&[700, n]), f32s(&[700]), f32s(&[n]));
+        taken(gpu::row_norm_backward(&many, &many, n, None, None, &rstd, None, Some(&w), Some(&f32s(&[n]))));
         for log in [false, true] {
             taken(gpu::softmax(log, &x, 1, &out));
             taken(gpu::softmax(log, &x, 0, &x));
@@ -226,7 +246,8 @@ fn indexing_is_valid_shaders() {
         taken(gpu::index_select(&x, 0, &index, &rows));
         taken(gpu::gather(&x, 1, &array(&[4, 2], DType::I64), &array(&[4, 2], dtype)));
         taken(gpu::index_get(&x, &[0], std::slice::from_ref(&index), 0, &rows));
-        for reduce in if dtype == DType::Bool { &[Reduce::Assign][..] } else { &[Reduce::Assign, Reduce::Add] } {
+        let all = [Reduce::Assign, Reduce::Add, Reduce::Multiply, Reduce::Maximum, Reduce::Minimum];
+        for reduce in if dtype == DType::Bool { &all[..1] } else { &all } {
             taken(gpu::scatter(*reduce, &x, 1, &array(&[4, 2], DType::I64), &array(&[4, 2], dtype)));
             taken(gpu::index_update(*reduce, None, &x, 0, &index, &rows));
             taken(gpu::index_put(*reduce, &x, &[0], std::slice::from_ref(&index), 0, &rows));
@@ -234,7 +255,26 @@ fn indexing_is_valid_shaders() {
     }
     let pair = [array(&[5], DType::I64), array(&[5], DType::I64)];
     taken(gpu::index_get(&f32s(&[4, 3, 2]), &[0, 1], &pair, 0, &f32s(&[5, 2])));
-    taken(gpu::embedding_backward(&f32s(&[5, 3]), &index, Some(1), false, &f32s(&[4, 3])));
+    for by_frequency in [false, true] {
+        taken(gpu::embedding_backward(&f32s(&[5, 3]), &index, Some(1), by_frequency, &f32s(&[4, 3])));
+    }
+    taken(gpu::one_hot(&index, 7, &array(&[5, 7], DType::I64)));
+}
+
+#[test]
+fn sorts_are_valid_shaders() {
+    for dtype in COMPUTED {
+        for len in [5, 3000] {
+            let (x, out, places) = (array(&[2, len], dtype), array(&[2, len], dtype), array(&[2, len], DType::I64));
+            taken(gpu::sort(true, &x, Some(&out), Some(&places)));
+            taken(gpu::sort(false, &x, Some(&out), None));
+            taken(gpu::topk(true, 3, &x, &array(&[2, 3], dtype), &array(&[2, 3], DType::I64)));
+            taken(gpu::kthvalue(3, &x, &array(&[2], dtype), &array(&[2], DType::I64)));
+            for (right, sorter) in [(false, None), (true, Some(&places))] {
+                taken(gpu::searchsorted(right, &x, sorter, &array(&[2, 4], dtype), &array(&[2, 4], DType::I64)));
+            }
+        }
+    }
 }
 
 #[test]
@@ -262,6 +302,15 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
             taken(gpu::adam(&adam, &[&p], &[&g], &[&b], &[&v], Some(&[&w]), &[1.0]));
         }
     }
-    taken(gpu::fill_random(Law::Integers { low: -3, span: 10 }, stream, &array(&[70], DType::I64)));
-    taken(gpu::fill_random(Law::Bernoulli { p: 0.5 }, stream, &array(&[70], DType::I64)));
+    for dtype in COMPUTED {
+        for span in [10, 1 << 40, 0] {
+            taken(gpu::fill_random(Law::Integers { low: -3, span }, stream, &array(&[70], dtype)));
+        }
+        taken(gpu::fill_random(Law::Bernoulli { p: 0.5 }, stream, &array(&[70], dtype)));
+    }
+    // As many parameters as need several launches.
+    let many: Vec<Array> = (0..150).map(|_| f32s(&[7])).collect();
+    let lists: Vec<Vec<&Array>> = (0..3).map(|k| many[50 * k..50 * (k + 1)].iter().collect()).collect();
+    let sgd = Sgd { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false };
+    taken(gpu::sgd(&sgd, &lists[0], &lists[1], &lists[2], &[false; 50]));
 }

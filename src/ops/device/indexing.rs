@@ -219,6 +219,13 @@ pub fn one_hot(index: &Indices, out: &Array) -> Result<()> {
     if !on_gpu(&[out], &[index])? {
         return cpu::one_hot(&*on_cpu(index)?, out);
     }
+    #[cfg(feature = "gpu")]
+    {
+        let classes = out.shape().last().copied().unwrap_or(0);
+        if rustnn_gpu::one_hot(&index.on_device(out.device())?, classes, out)? {
+            return Ok(());
+        }
+    }
     on_copies("one_hot", [], [out], &[index], |[], [out], i| cpu::one_hot(i[0], out))
 }
 
@@ -242,6 +249,13 @@ pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Indices>, val
     if !on_gpu(&[sequence, values, out], &indices)? {
         let sorter = sorter.map(on_cpu).transpose()?;
         return cpu::searchsorted(right, sequence, sorter.as_deref(), values, out);
+    }
+    #[cfg(feature = "gpu")]
+    {
+        let sorter = sorter.map(|s| s.on_device(sequence.device())).transpose()?;
+        if rustnn_gpu::searchsorted(right, sequence, sorter.as_ref(), values, out)? {
+            return Ok(());
+        }
     }
     on_copies("searchsorted", [sequence, values], [out], &indices, |[sequence, values], [out], i| {
         cpu::searchsorted(right, sequence, i.first().copied(), values, out)
@@ -288,6 +302,13 @@ impl Mask {
         if !on_gpu(&[x, out], &[])? {
             return self.0.select(x, out);
         }
+        #[cfg(feature = "gpu")]
+        {
+            let places = self.places(x.device())?;
+            if rustnn_gpu::index_select(&x.with_geometry([x.numel()][..].into(), [1][..].into(), x.offset()), 0, &places, out)? {
+                return Ok(());
+            }
+        }
         on_copies("masked_select", [x], [out], &[], |[x], [out], _| self.0.select(x, out))
     }
 
@@ -296,7 +317,25 @@ impl Mask {
         if !on_gpu(&[values, target], &[])? {
             return self.0.scatter(values, target);
         }
+        #[cfg(feature = "gpu")]
+        {
+            let places = self.places(target.device())?;
+            let flat = |a: &Array, n: usize| a.with_geometry([n][..].into(), [1][..].into(), a.offset());
+            let (to, from) = (flat(target, target.numel()), flat(values, self.total()));
+            if rustnn_gpu::scatter(Reduce::Assign, &to, 0, &places, &from)? {
+                return Ok(());
+            }
+        }
         on_copies("masked_scatter", [values], [target], &[], |[values], [target], _| self.0.scatter(values, target))
+    }
+
+    /// Where the true elements lie, counted through, as an int64 array on a GPU.
+    #[cfg(feature = "gpu")]
+    fn places(&self, device: Device) -> Result<Array> {
+        let here = self.0.places()?;
+        let there = Array::empty(here.shape(), DType::I64, device)?;
+        super::upload(&here, &there)?;
+        Ok(there)
     }
 }
 
@@ -307,17 +346,17 @@ pub fn triangle(half: Half, diagonal: i64, x: &Array, out: &Array) -> Result<()>
 
 /// Sorts the last dimension of contiguous `x`, stably; `values` and `indices` are contiguous and of `x`'s shape.
 pub fn sort(descending: bool, x: &Array, values: Option<&Array>, indices: Option<&Array>) -> Result<()> {
-    door!([x] [values, indices] indexing::sort(descending, x, values, indices))
+    door!([x] [values, indices] indexing::sort(descending, x, values, indices) gpu)
 }
 
 /// The `k` greatest (or least) of the last dimension of contiguous `x`, in order; outputs contiguous with last size `k`.
 pub fn topk(greatest: bool, k: usize, x: &Array, values: &Array, indices: &Array) -> Result<()> {
-    door!([x] [values, indices] indexing::topk(greatest, k, x, values, indices))
+    door!([x] [values, indices] indexing::topk(greatest, k, x, values, indices) gpu)
 }
 
 /// The `k`-th least (from 1) of the last dimension of contiguous `x`; one output element per row.
 pub fn kthvalue(k: usize, x: &Array, values: &Array, indices: &Array) -> Result<()> {
-    door!([x] [values, indices] indexing::kthvalue(k, x, values, indices))
+    door!([x] [values, indices] indexing::kthvalue(k, x, values, indices) gpu)
 }
 
 /// Sums or products along `dim`, from the end if `backwards`; `out` contiguous, of `x`'s shape and dtype.
@@ -327,12 +366,12 @@ pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> 
 
 /// The extreme so far along `dim` and its place; all contiguous and of one shape.
 pub fn running_extremes(greatest: bool, x: &Array, dim: usize, values: &Array, indices: &Array) -> Result<()> {
-    door!([x] [values, indices] indexing::running_extremes(greatest, x, dim, values, indices))
+    door!([x] [values, indices] indexing::running_extremes(greatest, x, dim, values, indices) gpu)
 }
 
 /// `ln Σ exp` so far along `dim`; both contiguous, of one shape and float dtype.
 pub fn running_log_sum_exp(backwards: bool, x: &Array, dim: usize, out: &Array) -> Result<()> {
-    door!([x] [out] indexing::running_log_sum_exp(backwards, x, dim, out))
+    door!([x] [out] indexing::running_log_sum_exp(backwards, x, dim, out) gpu)
 }
 
 /// The most frequent element of the ascending rows of contiguous `sorted`, and where in the row its run ends.
