@@ -3,9 +3,9 @@
     python benches/gpu.py                  prints the tables
     python benches/gpu.py --write          also writes them into benches/README.md
 
-The adapter's own limits are measured first: the driver's copy from buffer to buffer, and multiply-adds in registers. Kernels'
-times are those of the device's clock. On an adapter that the CPU imitates (lavapipe) sizes are small and only the counts mean
-something.
+The adapter's own limits are measured first: the driver's copy from buffer to buffer, and multiply-adds in registers.
+Kernels' times are those of the device's clock. On an adapter that the CPU imitates (lavapipe) sizes are small and only
+the counts mean something.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def models():
 
 
 def step_of(model, shape, target, device):
-    """Of a training step with Adam: ms, dispatches, waits, and the ms of its kernels alone (None: the adapter has no clock)."""
+    """Of a training step with Adam: ms, dispatches, waits, and ms of its kernels (None: the adapter has no clock)."""
     model.to(device)
     optimizer = rustnn.optim.Adam(model.parameters())
     x, target = rustnn.randn(shape).to(device), target.to(device)

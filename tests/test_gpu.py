@@ -335,6 +335,16 @@ def test_checkpoints_cross_devices(tmp_path) -> None:
     assert buffer.device.type == "gpu"
 
 
+def test_batches_of_a_loader_move_without_waiting() -> None:
+    data = rustnn.utils.data.TensorDataset(rustnn.arange(12.0).view(6, 2), rustnn.arange(6))
+    loader = rustnn.utils.data.DataLoader(data, batch_size=2, pin_memory=True)
+    waits = rustnn.gpu._counts()[1]
+    moved = [(x.to("gpu", non_blocking=True), y.to("gpu", non_blocking=True)) for x, y in loader]
+    assert rustnn.gpu._counts()[1] == waits
+    assert rustnn.cat([x for x, _ in moved]).tolist() == rustnn.arange(12.0).view(6, 2).tolist()
+    assert rustnn.cat([y for _, y in moved]).tolist() == list(range(6))
+
+
 def test_gradients_flow_between_devices() -> None:
     x = rustnn.tensor([1.0, 2.0], requires_grad=True)
     (x.to("gpu") * 3).cpu().sum().backward()
@@ -399,7 +409,8 @@ def test_a_lost_device_is_an_error_and_the_cpu_goes_on() -> None:
         x = rustnn.ones(4, device="gpu", requires_grad=True)
         y = (x * 2).sum()
         _core._gpu_lose(0)
-        for use in (y.item, y.backward, lambda: x + 1, x.tolist, rustnn.gpu.synchronize, lambda: rustnn.ones(9, device="gpu")):
+        fresh = lambda: rustnn.ones(9, device="gpu")
+        for use in (y.item, y.backward, lambda: x + 1, x.tolist, rustnn.gpu.synchronize, fresh):
             try:
                 use()
             except RuntimeError as error:

@@ -325,6 +325,9 @@ def test_folds_over_any_dimensions(shape: tuple[int, ...]) -> None:
     for dim in range(len(shape)):
         assert (g.sum(dim).cpu() - x.sum(dim)).abs().max().item() <= 1e-6 * max(shape) + 1e-5
         assert g.amax(dim).tolist() == x.amax(dim).tolist() and g.argmin(dim).tolist() == x.argmin(dim).tolist()
+    assert rustnn.ones(0, 3, device="gpu").sum(0).tolist() == [0.0] * 3
+    assert rustnn.ones(0, 3, device="gpu").prod(0).tolist() == [1.0] * 3
+    assert all(v != v for v in rustnn.ones(0, 3, device="gpu").mean(0).tolist())
     halves = (x * 4).round() / 4
     assert halves.half().to("gpu").sum(0).tolist() == halves.half().sum(0).tolist()
     whole = (x * 10).long()

@@ -1509,14 +1509,24 @@ def _get_autocast() -> Any:
 def _get_bytes(source: Any) -> Any:
     """The bytes of a tensor of bytes."""
 def _get_default_device() -> Any: ...
+def _gpu_buffer_copy(index: Any, bytes: Any) -> Any:
+    """Records the driver's own copy of so many bytes."""
 def _gpu_counts(index: Any) -> Any:
     """(dispatches, times the host waited) so far."""
 def _gpu_device_count() -> Any:
     """How many GPUs there are, those that the CPU imitates included."""
 def _gpu_device_name(index: Any) -> Any: ...
 def _gpu_empty_cache(index: Any) -> Any: ...
+def _gpu_end_profile(index: Any) -> Any:
+    """(kernel, how often it ran, ns in all) of each kernel since the profile was started."""
+def _gpu_fma_loop(index: Any, loops: Any) -> Any:
+    """Records a kernel of multiply-adds in registers; how many operations it does."""
+def _gpu_lose(index: Any) -> Any:
+    """Ends the device as a driver that gives up would. For tests."""
 def _gpu_memory(index: Any) -> Any:
     """(bytes that tensors hold, the most they have held)."""
+def _gpu_start_profile(index: Any) -> Any:
+    """Begins to time every kernel by the device's clock."""
 def _gpu_synchronize(index: Any) -> Any:
     """Waits until the device has done everything asked of it."""
 def _identity_alias(tensors: Any, strict: Any) -> Any:

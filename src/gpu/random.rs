@@ -136,7 +136,7 @@ out_set(i, sqrt(square) * p.deviation * select(xy.x, xy.y, i % 64u >= 32u) + p.m
             call.float("rate", rate);
             call.each(n, "", "let v = -philox_ln(philox_open(philox_word(i / 64u, i % 64u)));\nout_set(i, max(v, 5.9604645e-8) / p.rate);")
         }
-        Law::Bernoulli { .. } | Law::Integers { .. } if !integer && !(float && matches!(law, Law::Bernoulli { .. })) => {
+        Law::Bernoulli { .. } | Law::Integers { .. } if !(integer || float && matches!(law, Law::Bernoulli { .. })) => {
             if Kind::of(out.dtype()).is_none() {
                 return Ok(false);
             }

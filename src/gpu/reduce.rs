@@ -75,7 +75,7 @@ struct Lines {
 
 impl Lines {
     fn parts(&self) -> usize {
-        self.len.div_ceil(self.part)
+        self.len.div_ceil(self.part).max(1)
     }
 }
 
@@ -188,9 +188,6 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
     if out.numel() == 0 {
         return Ok(true);
     }
-    if x.numel() == 0 {
-        return Ok(false);
-    }
     let (rows, (outer, len, inner)) = match middle(x, dims) {
         Some(sizes) if kind == DType::F32 || x.dtype() == kind => (x.clone(), sizes),
         _ => match gathered(x, dims, kind)? {
@@ -204,7 +201,7 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
     // Long lines of which there are few are folded in two steps.
     let busy = if inner == 1 { outer } else { outer * inner.div_ceil(32) };
     let parts = (len / PART).min(256 / busy.max(1)).max(1);
-    let lines = Lines { outer, len, inner, part: len.div_ceil(parts) };
+    let lines = Lines { outer, len, inner, part: len.div_ceil(parts).max(1) };
     if lines.parts() > 1 {
         let first = Array::empty(&[to.numel() * lines.parts()], kind, out.device())?;
         fold_lines(fold, &rows, &lines, Finish::Plain, &first)?;

@@ -104,6 +104,7 @@ fn folds_scans_and_extremes_are_valid_shaders() {
             taken(gpu::arg_extreme(Extreme::Max, &x, 1, Some(&array(&[3], dtype)), &array(&[3], DType::I64)));
         }
     }
+    taken(gpu::reduce(Fold::Sum, &f32s(&[2, 0]), &[1], Finish::Plain, &f32s(&[2])));
     for finish in [Finish::Over(4.0), Finish::OverRoot(3.0)] {
         taken(gpu::reduce(Fold::Sum, &f32s(&[3, 300]), &[1], finish, &f32s(&[3])));
     }
@@ -311,6 +312,7 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
     // As many parameters as need several launches.
     let many: Vec<Array> = (0..150).map(|_| f32s(&[7])).collect();
     let lists: Vec<Vec<&Array>> = (0..3).map(|k| many[50 * k..50 * (k + 1)].iter().collect()).collect();
+    assert!(gpu::fma_loop(gpu::CHECKER, 4).unwrap() > 0.0);
     let sgd = Sgd { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false };
     taken(gpu::sgd(&sgd, &lists[0], &lists[1], &lists[2], &[false; 50]));
 }
