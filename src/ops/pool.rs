@@ -90,8 +90,9 @@ fn spread(given: &[i64], n: usize, op: &str, name: &str) -> Result<SmallVec<[i64
         Runtime,
         "{op}: {name} must either be a single int, or a tuple of {n} ints; got {given:?}"
     );
-    // What is computed of them stays far from overflow.
-    ensure!(given.iter().all(|v| i32::try_from(*v).is_ok()), Runtime, "{op}: {name} is out of range: {given:?}");
+    // What is computed of them stays far from overflow; a size that is to be kept is no number.
+    let fits = |v: &i64| i32::try_from(*v).is_ok() || *v == WHOLE && name == "output_size";
+    ensure!(given.iter().all(fits), Runtime, "{op}: {name} is out of range: {given:?}");
     Ok((0..n).map(|i| given[if given.len() == 1 { 0 } else { i }]).collect())
 }
 
