@@ -751,3 +751,133 @@ def test_a_sequence_is_checkpointed_in_segments(use_reentrant):
     assert y.tolist() == layers(x).tolist()
     y.sum().backward()
     assert math.isfinite(x.grad.sum().item())
+
+
+# In-place writes by custom functions, kept gradients, hooks of nodes
+
+
+class AddInPlace(Function):
+    """Writes its first or its second argument."""
+
+    @staticmethod
+    def forward(ctx, x, y, second=False):
+        written, other = (y, x) if second else (x, y)
+        ctx.mark_dirty(written)
+        return written.add_(other)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2, grad * 3, None
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_function_that_writes_a_view_has_its_gradients_go_through_the_base(second):
+    root, other = leaf(*([1.0] * 4)), leaf(5.0, 6.0)
+    base = root.clone()
+    view = base[1:3]
+    written = AddInPlace.apply(*((other, view, True) if second else (view, other)))
+    assert written is view
+    assert base.tolist() == [1, 6, 7, 1]
+    weight = rustnn.tensor([1.0, 10.0, 100.0, 1000.0], dtype=rustnn.float64)
+    (base * weight).sum().backward()
+    of_view, of_other = (3, 2) if second else (2, 3)
+    assert root.grad.tolist() == [1, of_view * 10, of_view * 100, 1000]
+    assert other.grad.tolist() == [of_other * 10, of_other * 100]
+
+
+def test_a_function_with_several_outputs_may_not_write_a_view():
+    class Two(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2), x + 1
+
+        @staticmethod
+        def backward(ctx, one, two):
+            return one * 2 + two * 2
+
+    with pytest.raises(RuntimeError, match="modifies inplace an input that is a view of another Tensor"):
+        Two.apply(leaf(1.0, 2.0).clone()[:1])
+
+
+def test_a_kept_gradient_is_that_of_the_tensor_as_it_is_after_in_place_writes():
+    a = leaf(1.0).clone()
+    a.retain_grad()
+    a.mul_(2)
+    a.mul_(2)
+    a.backward()
+    assert a.grad.item() == 1
+    base = leaf(1.0, 1.0).clone()
+    base.retain_grad()
+    view, other_view = base[:], base[:]
+    view.retain_grad()
+    other_view.retain_grad()
+    view.mul_(3)
+    (view * 5 + other_view).sum().backward()
+    assert base.grad.tolist() == [6, 6]
+    assert view.grad.tolist() == [5, 5]
+    assert other_view.grad.tolist() == [1, 1]
+
+
+def test_hooks_of_a_tensor_run_before_those_of_its_node_and_what_is_kept_is_between():
+    log = []
+    a = leaf(1.0)
+    b = a.clone()
+    b.grad_fn.register_prehook(lambda grads: (log.append("b's node"), (grads[0] * 2,))[1])
+    b.register_hook(lambda grad: (log.append("b"), grad * 3)[1])
+    node = b.grad_fn.next_functions[0][0]
+    node.register_prehook(lambda grads: (log.append("a's node"), None)[1])
+    a.register_hook(lambda grad: (log.append("a"), None)[1])
+    b.retain_grad()
+    b.sum().backward(retain_graph=True)
+    assert log == ["b", "b's node", "a", "a's node"]
+    assert (b.grad.item(), a.grad.item()) == (3, 6)
+    log.clear()
+    autograd.grad(b, b)
+    assert log == ["b"], "a node that does not run has no hooks run"
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        ((), RuntimeError, r"hook 'hook' has returned an incorrect number of values \(got 0, but expected 1\)"),
+        (3, TypeError, "expected tuple, but hook returned 'int'"),
+        ((3,), TypeError, "expected Variable, but hook returned 'int'"),
+    ],
+)
+def test_what_a_hook_of_a_node_returns_is_checked(result, error, message):
+    def hook(*grads):
+        return result
+
+    for register in ("register_hook", "register_prehook"):
+        y = leaf(1.0).exp()
+        getattr(y.grad_fn, register)(hook)
+        with pytest.raises(error, match=message):
+            y.backward()
+
+
+def test_gradients_go_from_and_to_places_of_the_graph():
+    x = leaf(1.0, 1.0)
+    y = x * 2
+    z = (y * 3).sum()
+    at_x, at_y, at_z = map(graph.get_gradient_edge, (x, y, z))
+    assert [g.tolist() for g in autograd.grad(z, [at_x, at_y], retain_graph=True)] == [[6, 6], [3, 3]]
+    z.backward(inputs=[at_x], retain_graph=True)
+    assert x.grad.tolist() == [6, 6]
+    one = rustnn.tensor(1.0, dtype=rustnn.float64)
+    assert autograd.grad(at_z, x, grad_outputs=one, retain_graph=True)[0].tolist() == [6, 6]
+    with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
+        autograd.grad(at_z, x)
+
+
+def test_asking_for_the_gradient_of_what_gets_none_warns():
+    x = leaf(1.0)
+    y = x.exp()
+    with pytest.warns(UserWarning, match="The .grad attribute of a Tensor that is not a leaf Tensor is being accessed"):
+        assert y.grad is None
+    y.retain_grad()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert y.grad is None
+        assert x.grad is None
+        assert rustnn.ones(1).exp().grad is None

@@ -365,3 +365,101 @@ def test_inputs_that_do_not_fit_raise(call, kind, message):
 
 def test_none_keeps_a_length_in_adaptive_pools():
     assert F.adaptive_max_pool2d(rustnn.ones(1, 1, 4, 5), (2, None)).shape == (1, 1, 2, 5)
+
+
+# ---- what PyTorch's own tests found ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_pictures_of_bytes_are_resized_in_single_precision_and_rounded(mode, antialias):
+    picture = rustnn.randint(0, 256, (1, 3, 20, 24), dtype=rustnn.uint8)
+    small = F.interpolate(picture, size=(7, 31), mode=mode, antialias=antialias)
+    exact = F.interpolate(picture.float(), size=(7, 31), mode=mode, antialias=antialias)
+    assert small.dtype == rustnn.uint8
+    assert small.tolist() == exact.round().clamp(0, 255).to(rustnn.uint8).tolist()
+    with pytest.raises(NotImplementedError, match="not implemented for"):
+        F.interpolate(picture.int(), size=(7, 31), mode=mode)
+
+
+@pytest.mark.parametrize("size", [3.0, rustnn.tensor(3.0), True])
+def test_sizes_to_resize_to_are_whole_numbers(size):
+    with pytest.raises(TypeError, match="expected size to be one of int"):
+        F.interpolate(rustnn.ones(1, 1, 2, 2), size=(size, size))
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_padding_of_nothing_is_a_copy(mode):
+    x = rustnn.zeros(1, 3, 4, 4)
+    F.pad(x, (0, 0, 0, 0), mode=mode).fill_(1)
+    assert x.sum() == 0
+
+
+@pytest.mark.parametrize("width", [1, 2, 40])
+def test_a_window_that_dilation_leads_around_all_elements_has_no_maximum(width):
+    x = rustnn.ones(1, 1, 1, width, requires_grad=True)
+    y, places = F.max_pool2d(x, 2, stride=1, padding=1, dilation=2, return_indices=True)
+    expected = F.max_pool2d(F.pad(x, (1, 1, 1, 1), value=-math.inf), 2, stride=1, dilation=2)
+    assert y.tolist() == expected.tolist()
+    assert [place for value, place in zip(y.flatten(), places.flatten(), strict=True) if value == -math.inf] == [
+        -1
+    ] * y.numel()
+    y.sum().backward()
+    assert x.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    "pool", [lambda x: F.max_pool1d(x, 2, return_indices=True), lambda x: F.adaptive_max_pool1d(x, 2, True)]
+)
+def test_places_of_maxima_that_were_written_since_are_refused(pool):
+    y, places = pool(rustnn.randn(1, 1, 4, requires_grad=True))
+    places.fill_(10**9)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_an_alignment_of_no_steps_stays_in_the_graph():
+    logs = rustnn.randn(1, 3, 5).log_softmax(2).detach().requires_grad_()
+    none = rustnn.zeros(3, dtype=rustnn.int32)
+    targets = rustnn.ones(3, 2, dtype=rustnn.int32)
+    for counts, loss in ((none, 0.0), (none + 1, math.inf)):
+        logs.grad = None
+        result = F.ctc_loss(logs, targets, none, counts, reduction="none")
+        result.sum().backward()
+        assert result.tolist() == [loss] * 3
+        assert logs.grad.abs().sum() == 0
+
+
+def test_offsets_of_bags_may_not_decrease():
+    with pytest.raises(RuntimeError, match="offsets must not decrease, but 1 follows 3"):
+        F.embedding_bag(rustnn.arange(4), rustnn.randn(5, 2), rustnn.tensor([0, 3, 1]))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_gradients_of_convolutions_as_functions_are_autograds(n):
+    conv = getattr(F, f"conv{n}d")
+    x, weight = random(2, 4, *[6] * n).requires_grad_(), random(6, 2, *[3] * n).requires_grad_()
+    y = conv(x, weight, None, 2, 1, 1, 2)
+    grad = random(*y.shape)
+    dx, dw = rustnn.autograd.grad(y, (x, weight), grad)
+    close(getattr(nn.grad, f"conv{n}d_input")(x.shape, weight, grad, 2, 1, 1, 2), dx.numpy())
+    close(getattr(nn.grad, f"conv{n}d_weight")(x, weight.shape, grad, 2, 1, 1, 2), dw.numpy())
+    with rustnn.no_grad():
+        assert not getattr(nn.grad, f"conv{n}d_input")(x.shape, weight, grad, 2, 1, 1, 2).requires_grad
+
+
+def test_conv_tbc_is_conv1d_with_time_first():
+    x, weight, bias = random(7, 2, 3), random(3, 3, 4), random(4)
+    expected = F.conv1d(x.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=1).permute(2, 0, 1)
+    close(rustnn.conv_tbc(x, weight, bias, 1), expected.numpy())
+    with pytest.raises(RuntimeError, match="Input dim 2"):
+        rustnn.conv_tbc(random(7, 2, 4), weight, bias)
+
+
+def test_batch_norm_update_stats_moves_running_statistics():
+    x, mean, var = random(4, 3, 5), rustnn.zeros(3).double(), rustnn.ones(3).double()
+    now = rustnn.batch_norm_update_stats(x, mean, var, 0.1)
+    close(now[0], x.numpy().mean((0, 2)))
+    close(now[1], x.numpy().var((0, 2)))
+    close(mean, 0.1 * x.numpy().mean((0, 2)))
+    close(var, 0.9 + 0.1 * x.numpy().var((0, 2), ddof=1))

@@ -541,3 +541,32 @@ def test_lbfgs_without_a_closure_raises_and_so_does_an_unknown_line_search():
 
     with pytest.raises(RuntimeError, match="only 'strong_wolfe' is supported"):
         rustnn.optim.LBFGS([weight], line_search_fn="golden").step(closure)
+
+
+def test_steps_of_nadam_are_differentiable_in_the_running_product():
+    product = rustnn.tensor(0.9, dtype=rustnn.float64, requires_grad=True)
+
+    def loss(product):
+        p = rustnn.ones(3, dtype=rustnn.float64, requires_grad=True)
+        value = p.clone()
+        optimizer = rustnn.optim.NAdam([p], lr=0.9, differentiable=True)
+        optimizer.param_groups[0]["params"][0] = value
+        value.grad = rustnn.full((3,), 0.5, dtype=rustnn.float64)
+        optimizer.state[value] = {
+            "step": rustnn.tensor(10.0),
+            "mu_product": product.clone(),
+            "exp_avg": rustnn.full((3,), 0.1, dtype=rustnn.float64),
+            "exp_avg_sq": rustnn.full((3,), 0.2, dtype=rustnn.float64),
+        }
+        optimizer.step()
+        return value.sum()
+
+    assert rustnn.autograd.gradcheck(loss, (product,))
+
+
+def test_the_annealed_rate_of_swa_is_not_the_callers_tensor():
+    rate = rustnn.tensor(0.05)
+    optimizer = rustnn.optim.SGD([rustnn.nn.Parameter(rustnn.zeros(1))], lr=0.1)
+    rustnn.optim.swa_utils.SWALR(optimizer, swa_lr=rate)
+    rate.mul_(0.5)
+    assert float(optimizer.param_groups[0]["swa_lr"]) == pytest.approx(0.05)

@@ -39,6 +39,7 @@ __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "_C",
+        "_VF",
         "_dynamo",
         "__config__",
         "__future__",

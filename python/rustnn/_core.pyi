@@ -148,8 +148,14 @@ class Tensor:
     def _base(self, value: Any) -> None: ...
     def _become_view(self, view: Any) -> Any:
         """Takes over the shape and the place on the tape of `view`, a view of this tensor."""
+    @property
+    def _cdata(self) -> Any: ...
     def _exchange(self, other: Any) -> Any:
         """Exchanges what two objects stand for: memory, history, gradient, hooks."""
+    @property
+    def _grad(self) -> Any: ...
+    @_grad.setter
+    def _grad(self, value: Any) -> None: ...
     def _in_format(self, memory_format: Any | None = None) -> Tensor:
         """Dense in the order of the format."""
     def _is_in_a_graph(self) -> Any:

@@ -643,6 +643,8 @@ def install():
     Tensor.__torch_function__ = classmethod(_torch_function)
     Tensor.names = property(lambda self: (None,) * self.dim())
     Tensor.is_mps = Tensor.is_xpu = Tensor.is_xla = property(lambda self: False)
+    Tensor._grad = property(lambda self: self.grad, lambda self, grad: setattr(self, "grad", grad))
+    Tensor._cdata = property(id)
     Tensor._backward_hooks = property(lambda self: None)
     Tensor._state_hooks = property(lambda self: OrderedDict())
     _core._set_function_markers(_disabled_torch_function_impl, _torch_function)

@@ -282,6 +282,11 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     return (result.detach() if result is obj else result).requires_grad_()
 
 
+def is_inference(input):
+    """Whether a tensor was made in inference mode."""
+    return input.is_inference()
+
+
 def is_nonzero(input):
     """Whether a tensor of one element is not zero.
 
@@ -948,3 +953,45 @@ def kaiser_window(
 
 
 __all__ += ["kaiser_window"]
+
+
+def conv_tbc(input, weight, bias, pad=0):
+    """The convolution over time of (T, N, C) with a weight (K, C, O) and a bias (O,), as (T, N, O).
+
+    Raises: RuntimeError for operands of other ranks or sizes.
+    """
+    if input.dim() != 3:
+        raise RuntimeError("Input must have 3 dims: time, batch, in_channel")
+    if weight.dim() != 3:
+        raise RuntimeError("Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.")
+    if bias.dim() != 1:
+        raise RuntimeError("Bias must be 1-D")
+    if input.size(2) != weight.size(1):
+        raise RuntimeError(
+            "Input dim 2 (input channels) is not == dim 1 in the weight tensor: got "
+            f"{input.size(2)} and {weight.size(1)}"
+        )
+    if weight.size(2) != bias.size(0):
+        raise RuntimeError("Bias size must equal dim 2 in the weight tensor (output channels).")
+    return _core.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, 1, pad).permute(2, 0, 1)
+
+
+def batch_norm_update_stats(input, running_mean, running_var, momentum):
+    """Mean and biased variance of each channel of (N, C, *); the running ones, unless None, come nearer."""
+    over = [d for d in range(input.dim()) if d != 1]
+    mean, var = input.mean(over), input.var(over, correction=0)
+    if running_mean is not None:
+        running_mean.lerp_(mean, momentum)
+    if running_var is not None:
+        running_var.lerp_(input.var(over), momentum)
+    return mean, var
+
+
+def native_channel_shuffle(input, groups):
+    """The channels of (N, C, *) dealt out to ``groups`` groups and gathered again."""
+    from .nn.functional import channel_shuffle
+
+    return channel_shuffle(input, groups)
+
+
+__all__ += ["batch_norm_update_stats", "conv_tbc", "is_inference", "native_channel_shuffle"]

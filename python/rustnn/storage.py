@@ -207,6 +207,14 @@ class TypedStorage:
         """The bytes."""
         return self._untyped_storage
 
+    def share_memory_(self):
+        """Accepted for compatibility: threads share memory anyway."""
+        return self
+
+    def is_shared(self):
+        """Whether the memory is shared between processes: never."""
+        return False
+
     def nbytes(self):
         """How many bytes."""
         return self._untyped_storage.nbytes()

@@ -200,10 +200,10 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
                 grads.push(None);
             }
             if let Some(extra) = node.extra_if_used() {
-                extra.hooks.run_pre(&mut grads)?;
+                extra.hooks.run_tensors(&mut grads)?;
             }
             if let Some(hooks) = node.payload.leaf_hooks() {
-                hooks.run_pre(&mut grads)?;
+                hooks.run_tensors(&mut grads)?;
             }
             if is_captured {
                 for (slot, grad) in grads.iter().enumerate() {
@@ -216,6 +216,9 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
         let edges = &node.edges;
         let mut out = Grads::new();
         if needed && any {
+            if let Some(extra) = node.extra_if_used() {
+                extra.hooks.run_pre(&mut grads)?;
+            }
             let mut wanted = u64::MAX;
             for (i, edge) in edges.iter().enumerate().take(64) {
                 let want = match edge {

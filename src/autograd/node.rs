@@ -214,8 +214,8 @@ pub type PostHook<V> = Arc<dyn Fn(&Grads<V>, &Grads<V>) -> Result<Option<Grads<V
 /// Hooks in the order of registration.
 pub struct Hooks<V: Variable> {
     tensor: Mutex<Vec<(HookId, u32, Hook<V>)>>,
-    /// Run after all others of their slot, whenever they were registered: `retain_grad`.
-    retain: Mutex<Vec<(u32, Hook<V>)>>,
+    /// Run after all others of their slot, whenever they were registered: `retain_grad`, by the address of what keeps.
+    retain: Mutex<Vec<(usize, u32, Hook<V>)>>,
     pre: Mutex<Vec<(HookId, PreHook<V>)>>,
     post: Mutex<Vec<(HookId, PostHook<V>)>>,
     /// The host objects behind some of them.
@@ -241,8 +241,15 @@ impl<V: Variable> Hooks<V> {
         id
     }
 
-    pub fn add_retain(&self, slot: u32, hook: Hook<V>) {
-        locked(&self.retain).push((slot, hook));
+    pub fn add_retain(&self, keeper: usize, slot: u32, hook: Hook<V>) {
+        locked(&self.retain).push((keeper, slot, hook));
+    }
+
+    /// The hook with which `keeper` keeps gradients, for its next node.
+    pub fn take_retain(&self, keeper: usize) -> Option<Hook<V>> {
+        let mut retain = locked(&self.retain);
+        let at = retain.iter().position(|h| h.0 == keeper)?;
+        Some(retain.remove(at).2)
     }
 
     pub fn add_pre(&self, hook: PreHook<V>) -> HookId {
@@ -290,21 +297,26 @@ impl<V: Variable> Hooks<V> {
         drop(all);
     }
 
-    /// Runs the hooks on each gradient, then those on all of them, then `retain_grad`.
-    pub(crate) fn run_pre(&self, grads: &mut Grads<V>) -> Result<(), V::Error> {
+    /// Runs the hooks on each gradient, then `retain_grad`.
+    pub(crate) fn run_tensors(&self, grads: &mut Grads<V>) -> Result<(), V::Error> {
         let hooks = locked(&self.tensor).clone();
         for (_, slot, hook) in hooks {
             self.apply(slot, &hook, grads)?;
         }
+        let hooks = locked(&self.retain).clone();
+        for (_, slot, hook) in hooks {
+            self.apply(slot, &hook, grads)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the hooks on all gradients, which see what [`Hooks::run_tensors`] left.
+    pub(crate) fn run_pre(&self, grads: &mut Grads<V>) -> Result<(), V::Error> {
         let hooks = locked(&self.pre).clone();
         for (_, hook) in hooks {
             if let Some(new) = hook(grads)? {
                 *grads = new;
             }
-        }
-        let hooks = locked(&self.retain).clone();
-        for (slot, hook) in hooks {
-            self.apply(slot, &hook, grads)?;
         }
         Ok(())
     }

@@ -63,8 +63,10 @@ pub fn max_pool(w: &Window, planes: usize, x: &Array, out: &Array, indices: Opti
     call.write("out", out)?;
     call.write_or("indices", indices, "vec2<u32>")?;
     window_sizes(&mut call, w);
+    call.number("lowest", f32::NEG_INFINITY.to_bits() as usize);
     let body = format!(
-        "{WINDOW}var best = 0.0;\nvar place = 0u;\nvar found = false;\n{}out_set(i, best);\nindices_set(i, vec2<u32>(place, 0u));",
+        "{WINDOW}var best = bitcast<f32>(p.lowest);\nvar place = 0u;\nvar found = false;\n{}out_set(i, best);
+indices_set(i, select(vec2<u32>(0xffffffffu), vec2<u32>(place, 0u), found));",
         walk(TAKE)
     );
     call.each(planes * volume(w.output), TAKES, &body)
@@ -85,8 +87,8 @@ pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array,
         "",
         "for (var k = 0u; k < p.input; k++) { dx_set(i * p.input + k, 0.0); }
 for (var k = 0u; k < p.output; k++) {
-    let at = i * p.input + min(indices(i * p.output + k).x, p.input - 1u);
-    dx_set(at, dx(at) + dy(i * p.output + k));
+    let place = indices(i * p.output + k).x;
+    if (place < p.input) { dx_set(i * p.input + place, dx(i * p.input + place) + dy(i * p.output + k)); }
 }",
     )
 }
@@ -101,7 +103,11 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
     call.read("indices", indices)?;
     call.write("out", out)?;
     call.number("input", input).number("output", output);
-    call.each(planes * output, "", "out_set(i, x((i / p.output) * p.input + min(indices(i).x, p.input - 1u)));")
+    call.each(
+        planes * output,
+        "",
+        "let place = indices(i).x;\nout_set(i, select(0.0, x((i / p.output) * p.input + min(place, p.input - 1u)), place < p.input));",
+    )
 }
 
 /// What the output whose window begins at `z0, y0, x0` divides by.

@@ -763,11 +763,14 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
     let (from, places, dst) = (bytes(x, planes * input), at::<i64>(indices, planes * output), bytes_to(out, planes * output));
     for plane in 0..planes {
         for i in 0..output {
-            // SAFETY: sizes are checked, and so is each place.
+            // SAFETY: sizes are checked, and so is each place; what lies at none is zero.
             unsafe {
-                let place = places.add(plane * output + i).read() as usize;
-                assert!(place < input, "a place outside of its plane");
-                std::ptr::copy_nonoverlapping(from.add((plane * input + place) * width), dst.add((plane * output + i) * width), width);
+                let (place, dst) = (places.add(plane * output + i).read() as usize, dst.add((plane * output + i) * width));
+                if place < input {
+                    std::ptr::copy_nonoverlapping(from.add((plane * input + place) * width), dst, width);
+                } else {
+                    dst.write_bytes(0, width);
+                }
             }
         }
     }

@@ -183,7 +183,7 @@ impl Window {
 }
 
 /// Window maxima; a NaN wins, as in PyTorch. `indices`, if wanted, gets the place of each maximum in its plane: the first of
-/// equal ones, the last NaN.
+/// equal ones, the last NaN. A window without elements has minus infinity at place -1.
 ///
 /// # Safety
 /// `src` holds `planes` inputs, `dst` and `indices` have room for as many outputs, nothing overlaps; dtype is floating.
@@ -301,6 +301,10 @@ unsafe fn max_rows<S: Simd, F: Real>(simd: S, w: &Window, src: *const F, dst: *m
             };
             // SAFETY: windows of `first..lanes_end` lie inside the row, the others are looked at place by place.
             unsafe {
+                if taps.is_empty() {
+                    (0..w.output[2]).for_each(|o| row.nothing(o));
+                    continue;
+                }
                 let done = row.blocks::<S, F::Lanes<S>>(simd, first..lanes_end)
                     || row.blocks::<S, <F::Lanes<S> as SimdBase<S>>::Block>(simd, first..lanes_end);
                 let ends = if done { lanes_end } else { first };
@@ -386,6 +390,17 @@ impl<F: Real> MaxRow<'_, F> {
         unsafe { indices.wrapping_add(o).write(place as i64) };
     }
 
+    /// The output of a window that dilation leads around all elements: nothing is greatest, at no place.
+    unsafe fn nothing(&self, o: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.dst.wrapping_add(o).write(F::LOWEST);
+            if let Some(indices) = self.indices {
+                indices.wrapping_add(o).write(-1);
+            }
+        }
+    }
+
     /// One output whose window reaches beyond the row.
     unsafe fn single(&self, columns: &[std::ops::Range<usize>], o: usize) {
         let mut best: Option<(F, usize)> = None;
@@ -396,7 +411,8 @@ impl<F: Real> MaxRow<'_, F> {
                 best = Some((x, k));
             }
         }
-        let Some((value, k)) = best else { return };
+        // SAFETY: the caller's promise.
+        let Some((value, k)) = best else { return unsafe { self.nothing(o) } };
         // SAFETY: the caller's promise.
         unsafe {
             self.dst.wrapping_add(o).write(value);
@@ -407,11 +423,11 @@ impl<F: Real> MaxRow<'_, F> {
     }
 }
 
-/// The gradient of [`max_pool`] and [`adaptive_max_pool`]: `dx[indices[i]] += dy[i]` in each plane, in order, after zeroing.
+/// The gradient of [`max_pool`] and [`adaptive_max_pool`]: `dx[indices[i]] += dy[i]` in each plane, in order, after zeroing;
+/// an index outside of the plane is no place.
 ///
 /// # Safety
-/// `dy` and `indices` hold `planes` times `output_len` elements, `dx` has room for `planes` times `input_len`; every index is
-/// below `input_len`.
+/// `dy` and `indices` hold `planes` times `output_len` elements, `dx` has room for `planes` times `input_len`.
 pub unsafe fn max_pool_backward(
     dtype: DType,
     planes: usize,
@@ -439,7 +455,10 @@ impl PlaneKernel for MaxBackward {
         unsafe {
             (0..self.input_len).for_each(|i| dx.add(i).write(F::ZERO));
             for i in 0..self.output_len {
-                *dx.add(indices.add(i).read() as usize) += dy.add(i).read();
+                let place = indices.add(i).read() as usize;
+                if place < self.input_len {
+                    *dx.add(place) += dy.add(i).read();
+                }
             }
         }
     }

@@ -119,7 +119,12 @@ fn spread(given: &[i64], n: usize, name: &str) -> Result<SmallVec<[usize; 3]>> {
     (0..n)
         .map(|i| {
             let v = given[if given.len() == 1 { 0 } else { i }];
-            ensure!(v >= 0, Runtime, "negative {name} is not supported");
+            let refusal = || match name {
+                "stride" => "non-positive stride is not supported".into(),
+                "dilation" => format!("dilation should be greater than zero, but got {given:?}"),
+                _ => format!("negative {name} is not supported"),
+            };
+            ensure!(v >= 0, Runtime, "{}", refusal());
             ensure!(v <= LARGEST, Runtime, "{name}={v} is out of range");
             Ok(v as usize)
         })
@@ -208,7 +213,7 @@ pub fn conv(
     let stride = spread(stride, n, "stride")?;
     let dilation = spread(dilation, n, "dilation")?;
     ensure!(stride.iter().all(|&s| s > 0), Runtime, "non-positive stride is not supported");
-    ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero");
+    ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero, but got {dilation:?}");
     ensure!(groups > 0, Runtime, "non-positive groups is not supported");
     let groups = groups as usize;
     let (out_channels, in_group) = (w.shape()[0], w.shape()[1]);
@@ -303,7 +308,7 @@ pub fn conv_transpose(
     let (stride, padding) = (spread(stride, n, "stride")?, spread(padding, n, "padding")?);
     let (extra, dilation) = (spread(extra, n, "output_padding")?, spread(dilation, n, "dilation")?);
     ensure!(stride.iter().all(|&s| s > 0), Runtime, "non-positive stride is not supported");
-    ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero");
+    ensure!(dilation.iter().all(|&d| d > 0), Runtime, "dilation should be greater than zero, but got {dilation:?}");
     ensure!(groups > 0, Runtime, "non-positive groups is not supported");
     let groups = groups as usize;
     ensure!(

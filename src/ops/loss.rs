@@ -212,6 +212,7 @@ pub fn class_loss(
         )?;
         return if how == Reduction::None { crate::views::squeeze(&out, Some(&[0])) } else { Ok(out) };
     }
+    ensure!((0.0..=1.0).contains(&smoothing), Runtime, "label_smoothing must be between 0.0 and 1.0. Got: {smoothing}");
     ensure!(x.rank() >= 2, Value, "Expected input to have 1 or more dimensions with classes, got input of size {:?}", x.shape());
     let classes = x.shape()[1];
     let mut items: Shape = x.shape().into();
@@ -242,7 +243,7 @@ pub fn class_loss(
         ensure!(
             matches!(target.dtype(), DType::I64 | DType::U8),
             Runtime,
-            "expected scalar type Long but found {}",
+            "expected target dtype to be Long or Byte, but got {}",
             target.dtype().scalar_name()
         );
     } else {
@@ -256,7 +257,6 @@ pub fn class_loss(
         );
         ensure!(ignore_index < 0, Runtime, "ignore_index is not supported for floating point target");
     }
-    ensure!((0.0..=1.0).contains(&smoothing), Runtime, "label_smoothing must be between 0.0 and 1.0. Got: {smoothing:.6}");
     if let Some(w) = weight {
         ensure!(
             w.rank() == 1 && w.numel() == classes,

@@ -21,7 +21,7 @@ enum Map {
     Adaptive(Adaptive),
     /// Places in the planes of the input, of the output's shape.
     Pick {
-        indices: Array,
+        indices: Tensor,
         input: usize,
         output: usize,
     },
@@ -46,8 +46,10 @@ impl Linear {
             (Map::Average { window, divisor }, true) => layers::avg_pool_backward(window, *divisor, self.planes, &x, &out)?,
             (Map::Adaptive(sizes), false) => layers::adaptive_avg_pool(sizes, self.planes, &x, &out)?,
             (Map::Adaptive(sizes), true) => layers::adaptive_avg_pool_backward(sizes, self.planes, &x, &out)?,
-            (Map::Pick { indices, input, output }, true) => layers::max_pool_backward(self.planes, *input, *output, &x, indices, &out)?,
-            (Map::Pick { indices, input, output }, false) => layers::pick(self.planes, *input, *output, &x, indices, &out)?,
+            (Map::Pick { indices, input, output }, true) => {
+                layers::max_pool_backward(self.planes, *input, *output, &x, indices.array(), &out)?
+            }
+            (Map::Pick { indices, input, output }, false) => layers::pick(self.planes, *input, *output, &x, indices.array(), &out)?,
         }
         Ok(out)
     }
@@ -76,6 +78,10 @@ impl Backward<Tensor> for LinearBackward {
 
     fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(g) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        if let Map::Pick { indices, .. } = &self.map.map {
+            // They are the caller's too, who may have written them since.
+            crate::saved::check_version(indices, 0, indices)?;
+        }
         Ok(smallvec![Some(linear(&g, &self.map, !self.back, None)?)])
     }
 
@@ -227,6 +233,7 @@ pub type Pooled = (Tensor, Option<Tensor>);
 
 fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool) -> Result<Pooled> {
     let Some(indices) = indices else { return Ok((Tensor::from_array(out), None)) };
+    let indices = Tensor::from_array(indices);
     let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
     let map = Linear {
         map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
@@ -236,7 +243,7 @@ fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: S
         name: MAX_NAMES[n - 1],
     };
     let y = linear(x, &map, false, Some(out))?;
-    Ok((y, keep.then(|| Tensor::from_array(indices))))
+    Ok((y, keep.then_some(indices)))
 }
 
 fn pooled((y, indices): Pooled) -> Output {
@@ -275,14 +282,17 @@ fn adaptive(x: &Tensor, given: &[i64], n: usize, op: &str) -> Result<(Adaptive, 
     ensure!(x.rank() == n + 1 || x.rank() == n + 2, Runtime, "{op}(): Expected {}D or {}D tensor, but got {:?}", n + 1, n + 2, x.shape());
     let given = spread(given, n, op, "output_size")?;
     let input = &x.shape()[x.rank() - n..];
-    let mut shape: Shape = x.shape()[..x.rank() - n].into();
-    for i in 0..n {
+    // An average takes no channels, but no empty planes.
+    for d in x.rank() - n - usize::from(op.starts_with("adaptive_max"))..x.rank() {
         ensure!(
-            input[i] > 0,
+            x.shape()[d] > 0,
             Runtime,
-            "{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?} with dimension {i} being empty",
+            "{op}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {:?} with dimension {d} being empty",
             x.shape()
         );
+    }
+    let mut shape: Shape = x.shape()[..x.rank() - n].into();
+    for i in 0..n {
         shape.push(match given[i] {
             WHOLE => input[i],
             k if k < 0 => bail!(Runtime, "{op}: elements of output_size must be greater than or equal to 0 but received {given:?}"),

@@ -177,20 +177,23 @@ impl Saved {
     }
 }
 
-fn check_version(tensor: &Tensor, saved: u32, named: &Tensor) -> Result<()> {
+pub(crate) fn check_version(tensor: &Tensor, saved: u32, named: &Tensor) -> Result<()> {
     let now = tensor.version();
     if now == saved {
         return Ok(());
     }
     let origin = match named.grad_fn() {
-        Some(node) => format!(", which is output {} of {},", named.output_number(), node.name()),
+        Some(node) => {
+            let name = node.name();
+            format!(", which is output {} of {},", named.output_number(), name.rsplit_once("Backward").map_or(&*name, |(op, _)| op))
+        }
         None => String::new(),
     };
     bail!(
         Runtime,
         "one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{} {:?}]{} is at \
          version {now}; expected version {saved} instead. Hint: enable anomaly detection to find the operation that failed to compute \
-         its gradient, with torch.autograd.set_detect_anomaly(True).",
+         its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
         crate::names::legacy_type(tensor.dtype()),
         tensor.shape(),
         origin

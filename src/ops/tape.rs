@@ -83,14 +83,19 @@ pub fn note_trace<B: ?Sized + Backward<Tensor>>(node: &Node<Tensor, B>) {
 
 /// Makes `target`, just written in place, the only output of `node`, whose first edge is target's former place.
 pub fn rebase(target: &Tensor, node: NodeRef<Tensor>) {
+    rebase_at(target, node, 0);
+}
+
+/// As [`rebase`], where the edge numbered `place` is target's former place.
+pub fn rebase_at(target: &Tensor, node: NodeRef<Tensor>, place: usize) {
     note_trace(&node);
     let Some(view) = target.view() else { return target.set_written_edge(Edge { node, slot: 0 }) };
     let base = view.base.tensor();
     let mut edges: Edges<Tensor> = smallvec![base.edge()];
     // What went through an alias has a place of its own to return to.
-    edges.extend(node.edges.iter().skip(if view.aliased { 0 } else { 1 }).cloned());
+    edges.extend(node.edges.iter().enumerate().filter(|(i, _)| view.aliased || *i != place).map(|(_, edge)| edge.clone()));
     let (base_geometry, view_geometry) = (Geometry::of(base.array()), Geometry::of(target.array()));
-    let copy = CopySlices { base: base_geometry, view: view_geometry, inner: node, aliased: view.aliased };
+    let copy = CopySlices { base: base_geometry, view: view_geometry, inner: node, place, aliased: view.aliased };
     base.set_written_edge(Edge { node: Node::new(edges, copy), slot: 0 });
     // The view's own edge is made anew from the base's.
     target.set_edge(Edge { node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())), slot: 0 });
@@ -224,6 +229,8 @@ struct CopySlices {
     base: Geometry,
     view: Geometry,
     inner: NodeRef<Tensor>,
+    /// Which of its edges led to what was there before.
+    place: usize,
     /// The written part's gradient goes on along an edge of its own, the second, instead of into the base's.
     aliased: bool,
 }
@@ -236,7 +243,15 @@ impl Backward<Tensor> for CopySlices {
     fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
         let slice = as_strided_in(&grad, &self.base, &self.view)?;
-        let wanted = if self.aliased { context.wanted >> 1 | 1 << 63 } else { context.wanted | 1 };
+        let wanted = if self.aliased {
+            context.wanted >> 1 | 1 << 63
+        } else if self.place == 0 {
+            context.wanted | 1
+        } else {
+            // Ours begin with the base's, the inner ones have it at `place`.
+            let lower = (1 << self.place) - 1;
+            context.wanted & !(lower << 1 | 1) | (context.wanted >> 1 & lower) | 1 << self.place
+        };
         let inner = Context { node: &self.inner, create_graph: context.create_graph, keep_graph: context.keep_graph, wanted };
         let mut out = self.inner.payload.backward(smallvec![Some(slice)], &inner)?;
         if self.aliased {
@@ -244,12 +259,9 @@ impl Backward<Tensor> for CopySlices {
             out.insert(0, rest);
             return Ok(out);
         }
-        let through = out.first_mut().and_then(Option::take);
+        let through = if self.place < out.len() { out.remove(self.place) } else { None };
         let whole = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, through.as_ref())?) } else { None };
-        if out.is_empty() {
-            out.push(None);
-        }
-        out[0] = whole;
+        out.insert(0, whole);
         Ok(out)
     }
 
@@ -672,11 +684,13 @@ pub fn run_backward(
         keep_graph: request.keep_graph,
         create_graph: request.create_graph,
     })?;
-    if !request.allow_unused && out.iter().any(Option::is_none) {
+    if let Some(i) = out.iter().position(Option::is_none)
+        && !request.allow_unused
+    {
         bail!(
             Runtime,
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired \
-             behavior."
+            "The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the \
+             desired behavior."
         );
     }
     Ok(out)

@@ -388,9 +388,17 @@ impl Tensor {
     }
 
     pub(crate) fn set_edge(&self, edge: Edge<Tensor>) {
+        let next = if self.meta.has(RETAINS_GRAD) { Some(edge.clone()) } else { None };
         let before = self.meta.lock().edge.replace(edge);
         self.meta.set(HAS_EDGE, true);
         self.meta.set(REQUIRES_GRAD, false);
+        if let (Some(next), Some(before)) = (next, &before) {
+            // What is kept is the gradient of the tensor as it is, not as it was.
+            let keeper = Arc::as_ptr(&self.meta) as usize;
+            if let Some(hook) = before.node.extra_if_used().and_then(|extra| extra.hooks.take_retain(keeper)) {
+                next.node.extra().hooks.add_retain(keeper, next.slot, hook);
+            }
+        }
         if let Some(before) = before {
             bury(before.node);
         }
@@ -585,6 +593,7 @@ impl Tensor {
         self.meta.set(RETAINS_GRAD, true);
         let meta = Arc::downgrade(&self.meta);
         edge.node.extra().hooks.add_retain(
+            Arc::as_ptr(&self.meta) as usize,
             edge.slot,
             Arc::new(move |grad: &Tensor| {
                 if let Some(meta) = meta.upgrade() {

@@ -278,8 +278,8 @@ impl PyNode {
         let cell = HookCell(hook.clone().unbind());
         let id = self.0.extra().hooks.add_post(Arc::new(move |out: &Grads<Tensor>, grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
-                let result = cell.get().bind(py).call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?;
-                replaced(&result, out.len())
+                let hook = cell.get().bind(py);
+                replaced(hook, &hook.call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?, out.len())
             })
             .map_err(from_python)
         }));
@@ -291,8 +291,8 @@ impl PyNode {
         let cell = HookCell(hook.clone().unbind());
         let id = self.0.extra().hooks.add_pre(Arc::new(move |grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
-                let result = cell.get().bind(py).call1((grads_tuple(py, grads)?,))?;
-                replaced(&result, grads.len())
+                let hook = cell.get().bind(py);
+                replaced(hook, &hook.call1((grads_tuple(py, grads)?,))?, grads.len())
             })
             .map_err(from_python)
         }));
@@ -328,21 +328,32 @@ fn grads_tuple<'py>(py: Python<'py>, grads: &Grads<Tensor>) -> PyResult<Bound<'p
     PyTuple::new(py, items)
 }
 
-fn replaced(result: &Bound<PyAny>, wanted: usize) -> PyResult<Option<Grads<Tensor>>> {
+fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, wanted: usize) -> PyResult<Option<Grads<Tensor>>> {
     if result.is_none() {
         return Ok(None);
     }
+    // A bare tensor stands for a tuple of one.
     let items: Vec<Bound<PyAny>> = match result.cast::<PyTuple>() {
         Ok(t) => t.iter().collect(),
-        Err(_) => vec![result.clone()],
+        Err(_) if cast_tensor(result).is_some() => vec![result.clone()],
+        Err(_) => return Err(PyTypeError::new_err(format!("expected tuple, but hook returned '{}'", crate::schema::type_name(result)))),
     };
     if items.len() != wanted {
+        let name = hook.getattr("__name__").map_or_else(|_| "<unknown>".into(), |name| name.to_string());
         return Err(PyRuntimeError::new_err(format!(
-            "hook has changed the number of gradients: expected {wanted}, but got {}",
+            "hook '{name}' has returned an incorrect number of values (got {}, but expected {wanted})",
             items.len()
         )));
     }
-    Ok(Some(items.iter().map(|i| if i.is_none() { None } else { cast_tensor(i) }).collect()))
+    let grads = items.iter().map(|item| {
+        if item.is_none() {
+            return Ok(None);
+        }
+        cast_tensor(item)
+            .map(Some)
+            .ok_or_else(|| PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", crate::schema::type_name(item))))
+    });
+    Ok(Some(grads.collect::<PyResult<_>>()?))
 }
 
 // ------------------------------------------------------------------------------------------------------ custom Functions
@@ -648,6 +659,13 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     for t in outputs.iter().flatten() {
         if is_dirty(t) {
             t.check_writable().py()?;
+            if t.is_view() && outputs.len() > 1 {
+                return Err(PyRuntimeError::new_err(
+                    "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more \
+                     than one Tensor. Make sure that the input is no view (using .clone() for example), or split the Function in two: \
+                     one that writes and returns a single Tensor, and one for the rest.",
+                ));
+            }
         }
     }
     let saved = Py::new(py, SavedTensors { saved: Mutex::new(Some(save(ctx, &outputs)?)), node: Mutex::new(None) })?;
@@ -670,6 +688,12 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         .map(|(slot, (item, out))| match out {
             None => Ok(item.clone()),
             Some(t) if untouched[slot] => wrap(py, t.clone()),
+            Some(t) if is_dirty(t) && t.is_view() => {
+                // The base was written too.
+                let place = tensors.iter().flatten().position(|i| i.same(t)).expect("it is an input");
+                tape::rebase_at(t, node.clone(), place);
+                wrap(py, t.clone())
+            }
             Some(t) => {
                 t.adopt(Edge { node: node.clone(), slot: slot as u32 });
                 wrap(py, t.clone())
@@ -713,6 +737,21 @@ pub fn backward_plain(py: Python<'_>, root: Tensor, keep_graph: bool, create_gra
     detached(py, || tape::run_backward(std::slice::from_ref(&root), &[None], None, request)).py().map(drop)
 }
 
+/// What stands for a `GradientEdge`: the leaf itself, or a tensor at that place of the graph, shaped as the gradient that is given.
+fn at_edge(item: &Bound<PyAny>, seed: Option<&Tensor>) -> PyResult<Option<Tensor>> {
+    let (Ok(node), Ok(slot)) = (item.getattr("node"), item.getattr("output_nr")) else { return Ok(None) };
+    let Ok(node) = node.cast::<PyNode>() else { return Ok(None) };
+    let node = &node.get().0;
+    if let Some(leaf) = node.payload.as_any().downcast_ref::<tape::Accumulate>().and_then(tape::Accumulate::leaf) {
+        return Ok(Some(leaf));
+    }
+    let array = match seed {
+        Some(seed) => seed.array().clone(),
+        None => rustnn_tensor::Array::empty(&[], rustnn_tensor::DType::F32, rustnn_tensor::Device::Cpu).py()?,
+    };
+    Ok(Some(Tensor::from_node(array, node.clone(), slot.extract()?)))
+}
+
 #[pyfunction]
 #[pyo3(signature = (tensors, grad_tensors, keep_graph, create_graph, inputs=None, allow_unreachable=true, accumulate_grad=true))]
 fn _run_backward<'py>(
@@ -727,15 +766,24 @@ fn _run_backward<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let list =
         |items: &Bound<'py, PyAny>| -> PyResult<Vec<Option<Tensor>>> { items.try_iter()?.map(|i| i.map(|i| cast_tensor(&i))).collect() };
+    let seeds = list(grad_tensors)?;
     let all = |items: &Bound<'py, PyAny>, what: &str| -> PyResult<Vec<Tensor>> {
-        list(items)?
-            .into_iter()
+        items
+            .try_iter()?
             .enumerate()
-            .map(|(i, t)| t.ok_or_else(|| PyTypeError::new_err(format!("element {i} of {what} tuple is not a Tensor"))))
+            .map(|(i, item)| {
+                let item = item?;
+                let seed = if what == "tensors" { seeds.get(i).and_then(Option::as_ref) } else { None };
+                match cast_tensor(&item) {
+                    Some(tensor) => Ok(tensor),
+                    None => {
+                        at_edge(&item, seed)?.ok_or_else(|| PyTypeError::new_err(format!("element {i} of {what} tuple is not a Tensor")))
+                    }
+                }
+            })
             .collect()
     };
     let roots = all(tensors, "tensors")?;
-    let seeds = list(grad_tensors)?;
     let inputs = inputs.map(|i| all(i, "inputs")).transpose()?.filter(|i| !(accumulate_grad && i.is_empty()));
     let request = Request { keep_graph, create_graph, allow_unused: allow_unreachable, accumulate: accumulate_grad };
     let out = detached(py, || tape::run_backward(&roots, &seeds, inputs.as_deref(), request)).py()?;

@@ -321,6 +321,11 @@ fn op<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<
     crate::call::by_name(py, name, args, &[])
 }
 
+/// What PyTorch warns of where `.grad` is asked of what gets none.
+const NO_LEAF: &std::ffi::CStr = c"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute \
+    won't be populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use \
+    .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead.";
+
 #[pymethods]
 impl PyTensor {
     #[new]
@@ -861,7 +866,12 @@ impl PyTensor {
     #[getter(grad)]
     fn get_grad<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let t = self.get(py);
-        let Some(grad) = t.grad() else { return Ok(None) };
+        let Some(grad) = t.grad() else {
+            if t.requires_grad() && !t.is_leaf() && !t.retains_grad() {
+                PyErr::warn(py, &py.get_type::<PyUserWarning>(), NO_LEAF, 1)?;
+            }
+            return Ok(None);
+        };
         let known = !grad.meta().host().load(Relaxed).is_null();
         let object = wrap(py, grad.clone())?;
         if !known {

@@ -57,11 +57,12 @@ def _inputs_as_tuple(inputs, caller):
     return inputs
 
 
-def _about(output):
-    """Shape, dtype and device of an output, which may be a place in the graph."""
+def _about(output, grad):
+    """Shape, dtype and device of an output; a place in the graph has those of the gradient that is given for it."""
     if isinstance(output, GradientEdge):
-        about = output.node._input_metadata[output.output_nr]
-        return _core.Size(about.shape), about.dtype, about.device
+        if not isinstance(grad, Tensor):
+            raise RuntimeError("grad can be implicitly created only for scalar outputs; a GradientEdge needs one")
+        output = grad
     return output.shape, output.dtype, output.device
 
 
@@ -69,7 +70,10 @@ def _make_grads(outputs, grads, is_grads_batched):
     """Check each gradient against its output, and make the gradient 1 of a one-element output where none is given."""
     made = []
     for number, (output, grad) in enumerate(zip(outputs, grads, strict=False)):
-        shape, dtype, device = _about(output)
+        if isinstance(output, GradientEdge) and is_grads_batched and isinstance(grad, Tensor):
+            made.append(grad)
+            continue
+        shape, dtype, device = _about(output, grad)
         if isinstance(grad, Tensor):
             grad_shape = grad.shape[1:] if is_grads_batched else grad.shape
             if grad_shape != shape:
@@ -95,7 +99,7 @@ def _make_grads(outputs, grads, is_grads_batched):
             made.append(grad)
         elif grad is not None:
             raise TypeError("gradients can be either Tensors or None, but got " + type(grad).__name__)
-        elif isinstance(output, GradientEdge) or output.requires_grad:
+        elif output.requires_grad:
             if shape.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if not dtype.is_floating_point:

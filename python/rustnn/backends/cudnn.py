@@ -1,5 +1,7 @@
 """Switches of cuDNN, which is not here: they are remembered and change nothing."""
 
+import functools
+
 __all__ = ["allow_tf32", "benchmark", "benchmark_limit", "deterministic", "enabled", "flags", "is_available", "version"]
 
 enabled, deterministic, benchmark, benchmark_limit, allow_tf32 = True, False, False, 10, True
@@ -35,9 +37,9 @@ class flags:
         globals().update(self._before)
 
     def __call__(self, function):
+        @functools.wraps(function)
         def inside(*args, **kwargs):
             with self:
                 return function(*args, **kwargs)
 
-        inside.__name__, inside.__doc__ = function.__name__, function.__doc__
         return inside

@@ -4,4 +4,4 @@ from rustnn.nn.parameter import Buffer, Parameter, UninitializedBuffer, Uninitia
 from rustnn.nn.modules import *  # isort: skip
 from rustnn.nn.modules import Module  # isort: skip
 from rustnn.nn.parallel import DataParallel  # isort: skip
-from rustnn.nn import functional, init, modules, parallel, parameter, utils  # isort: skip
+from rustnn.nn import functional, grad, init, modules, parallel, parameter, utils  # isort: skip

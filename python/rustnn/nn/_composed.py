@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import pairwise
 
 from rustnn import _core, functional
 from rustnn.nn.modules.utils import _pair
@@ -194,7 +195,7 @@ def pad(input, pad, mode="constant", value=None):
         else:
             index = [length - 1 - abs(length - 1 - abs(place)) for place in places]
         x = x.index_select(dim, _core.tensor(index, dtype=_core.int64, device=x.device))
-    return x
+    return x.clone() if x is input else x
 
 
 def _pad_constant(input, sides, value):
@@ -594,6 +595,9 @@ def _bag_of_each(offsets, input, include_last_offset):
         raise RuntimeError(
             f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {offsets[-1]}"
         )
+    for before, after in pairwise(offsets):
+        if after < before:
+            raise RuntimeError(f"embedding_bag: offsets must not decrease, but {after} follows {before}")
     ends = [*offsets[1:]] if include_last_offset else [*offsets[1:], total]
     starts = offsets[: len(ends)]
     bag = [number for number, (start, end) in enumerate(zip(starts, ends, strict=True)) for _ in range(start, end)]
@@ -776,9 +780,19 @@ def _antialias_matrix(length, out, mode, align_corners, scale, like):
     return _core.tensor(rows, dtype=like.dtype, device=like.device)
 
 
+# Weights between 0 and 1 need single precision; results are rounded once.
+_NOT_WEIGHED = (
+    _core.uint8, _core.int8, _core.int16, _core.int32, _core.int64, _core.bool, _core.float16, _core.bfloat16,
+)  # fmt: skip
+
+
 def _interpolate(input, output_size, mode, align_corners, scales, antialias):
     """Resize the spatial dimensions one after the other: each output is a weighted sum of a few input positions."""
-    x = input
+    x, dtype = input, input.dtype
+    if not mode.startswith("nearest") and dtype in _NOT_WEIGHED:
+        if not dtype.is_floating_point and dtype != _core.uint8:
+            raise NotImplementedError(f'"upsample_{mode}{x.dim() - 2}d" not implemented for {dtype}')
+        x = x.float()
     for d, out in enumerate(output_size):
         dim = d + 2
         length = x.size(dim)
@@ -804,6 +818,9 @@ def _interpolate(input, output_size, mode, align_corners, scales, antialias):
         base = base.to(_core.int64)
         taps = enumerate(_cubic(t), -1) if mode == "bicubic" else enumerate((1 - t, t))
         x = sum(x.index_select(dim, (base + k).clamp(0, length - 1)) * weight for k, weight in taps)
+    if x.dtype != dtype:
+        # Cubic weights overshoot: rounded values of pixels keep to 0..255.
+        x = (x.round().clamp(0, 255) if dtype == _core.uint8 else x).to(dtype)
     return x.contiguous()
 
 
@@ -840,6 +857,12 @@ def affine_grid(theta, size, align_corners=None):
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if align_corners and min(size[2:]) == 1:
+        warnings.warn(
+            "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. "
+            "This is not an intended use case of affine_grid. See the documentation of affine_grid for details.",
+            stacklevel=2,
+        )
     lengths = tuple(size[2:])
     axes = []
     for d, length in enumerate(lengths):

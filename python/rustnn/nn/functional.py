@@ -1140,7 +1140,9 @@ _INTERPOLATION_DIMS = {
 
 
 def _is_whole_number(x) -> bool:
-    return hasattr(x, "__index__")
+    if isinstance(x, _core.Tensor):
+        return x.numel() == 1 and x.dtype != _core.bool and not x.is_floating_point()
+    return hasattr(x, "__index__") and not isinstance(x, bool)
 
 
 def interpolate(
@@ -1456,7 +1458,8 @@ def multi_head_attention_forward(
         mixed = mixed.reshape(bsz * num_heads, tgt_len, head_dim)
 
     merged = mixed.transpose(0, 1).reshape(tgt_len * bsz, embed_dim)
-    output = linear(merged, out_proj_weight, out_proj_bias).view(tgt_len, bsz, -1)
+    output = linear(merged, out_proj_weight, out_proj_bias)
+    output = output.view(tgt_len, bsz, output.size(1))
     if attention is not None:
         attention = attention.view(bsz, num_heads, tgt_len, src_len)
         if average_attn_weights:

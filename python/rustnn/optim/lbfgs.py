@@ -110,7 +110,7 @@ class LBFGS(Optimizer):
             state["n_iter"] += 1
             direction = self._direction(state, gradient, group["history_size"])
             state["prev_flat_grad"], state["prev_loss"] = gradient.clone(), loss
-            length = min(1.0, 1.0 / float(gradient.abs().sum())) * lr if state["n_iter"] == 1 else lr
+            length = lr / max(1.0, float(gradient.abs().sum())) if state["n_iter"] == 1 else lr
             slope = float(gradient.dot(direction))
             state["d"], state["t"] = direction, length
             if slope > -least_change:

@@ -84,10 +84,13 @@ class NAdam(ElementwiseOptimizer):
         t = state["step"].item()
         now, ahead = (beta1 * (1 - 0.5 * 0.96 ** (i * group["momentum_decay"])) for i in (t, t + 1))
         state["mu_product"] *= now
-        product = state["mu_product"].item()
+        product = state["mu_product"] if group["differentiable"] else state["mu_product"].item()
         mean = state["exp_avg"].lerp_(g, 1 - beta1)
         square = state["exp_avg_sq"]
         square.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         spread = (square / (1 - beta2**t)).sqrt() + group["eps"]
-        p.addcdiv_(g, spread, value=-lr * (1 - now) / (1 - product))
-        p.addcdiv_(mean, spread, value=-lr * ahead / (1 - product * ahead))
+        by_gradient, by_mean = -lr * (1 - now) / (1 - product), -lr * ahead / (1 - product * ahead)
+        if group["differentiable"]:
+            p.addcdiv_(g * by_gradient, spread).addcdiv_(mean * by_mean, spread)
+        else:
+            p.addcdiv_(g, spread, value=by_gradient).addcdiv_(mean, spread, value=by_mean)

@@ -187,7 +187,7 @@ class SWALR(LRScheduler):
                 f"optimizer.param_groups has {len(optimizer.param_groups)}"
             )
         for rate, group in zip(rates, optimizer.param_groups, strict=True):
-            group["swa_lr"] = rate
+            group["swa_lr"] = rate.clone() if isinstance(rate, _core.Tensor) else rate
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
