@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 import rustnn
-from rustnn import func
+from rustnn import func, nn
+from rustnn.func import functional_call
 from rustnn.utils import _pytree as pytree
 
 Pair = namedtuple("Pair", "x y")
@@ -223,3 +224,53 @@ def test_no_tensor_has_a_tangent():
         assert forward_ad.unpack_dual(x).primal is x and forward_ad.unpack_dual(x).tangent is None
         with pytest.raises(NotImplementedError, match=r"rustnn\.func\.jvp"):
             forward_ad.make_dual(x, x)
+
+
+class Holder(nn.Module):
+    """A plain tensor, a buffer that forward assigns anew, a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.number = rustnn.ones(2), 3.0
+        self.register_buffer("count", rustnn.zeros(1))
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x, *, more=0):
+        self.count = self.count + 1
+        return x * self.plain + more + self.count
+
+
+def test_a_functional_call_replaces_plain_tensors_and_hands_out_what_forward_assigns():
+    module, given = Holder(), {"plain": rustnn.zeros(2), "count": rustnn.tensor([2.0])}
+    assert functional_call(module, given, rustnn.ones(2), {"more": 5}).tolist() == [8, 8]
+    assert given["count"].tolist() == [3]
+    assert (module.count.tolist(), module.plain.tolist()) == ([0], [1, 1])
+
+
+def test_a_functional_call_leaves_no_trace_of_other_names():
+    module = Holder()
+    functional_call(module, {"extra": rustnn.ones(1), "layer.bias": None}, rustnn.ones(2))
+    assert not hasattr(module, "extra")
+    assert module.layer.bias is not None
+    assert list(module.state_dict()) == ["count", "layer.weight", "layer.bias"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("layer.weight", 3, TypeError, "3 is not an instance of torch.Tensor"),
+        ("number", rustnn.ones(1), TypeError, "attribute `number`: 3.0 is not an instance of torch.Tensor"),
+        ("number.weight", rustnn.ones(1), TypeError, "submodule `number`: 3.0 is not an instance"),
+        ("other.weight", rustnn.ones(1), AttributeError, "Holder has no attribute `other`"),
+    ],
+)
+def test_a_functional_call_names_what_it_cannot_replace(name, value, error, message):
+    with pytest.raises(error, match=message):
+        functional_call(Holder(), {"plain": rustnn.zeros(2), name: value}, rustnn.ones(2))
+
+
+def test_a_functional_call_follows_cycles_of_modules_without_ties():
+    module = Holder()
+    module.layer.back = module
+    given = {"layer.back.plain": rustnn.full((2,), 4.0)}
+    assert functional_call(module, given, rustnn.ones(2), tie_weights=False).tolist() == [5, 5]

@@ -445,3 +445,135 @@ def test_an_empty_tensor_lies_in_the_format_it_is_asked_for():
 def test_broadcast_shapes_takes_lists_and_numbers_too():
     assert rustnn.broadcast_shapes([], rustnn.Size()) == rustnn.Size([])
     assert rustnn.broadcast_shapes([2, 1], 3, (1, 1)) == (2, 3)
+
+
+# What PyTorch's own tests found
+
+
+def test_a_list_of_numbers_has_the_dtype_that_theirs_are_promoted_to():
+    def number(value, dtype):
+        return rustnn.tensor(value, dtype=dtype)
+
+    i8, u8, f16 = rustnn.int8, rustnn.uint8, rustnn.float16
+    for numbers, dtype in (
+        ([number(1, i8), number(2, i8)], i8),
+        ([number(1, u8), number(2, i8)], rustnn.int16),
+        ([number(1, i8), True], i8),
+        ([number(1, i8), 2], rustnn.int64),
+        ([number(1, i8), number(1.0, f16)], f16),
+        ([number(1.0, f16), 1], f16),
+        ([number(1.0, f16), 1.0], rustnn.float32),
+        ([1, 2.5], rustnn.float32),
+        ([True, 2], rustnn.int64),
+        ([[]], rustnn.float32),
+    ):
+        assert rustnn.tensor(numbers).dtype is dtype, (numbers, dtype)
+
+
+def test_numpys_numbers_in_a_list_keep_their_dtype():
+    import numpy as np
+
+    for numbers, dtype in (
+        ([np.int8(1), np.int8(2)], rustnn.int8),
+        ([np.array([1, 2], dtype="int8")] * 2, rustnn.int8),
+        ([np.float64(1), np.float64(2)], rustnn.float64),
+        ([np.float32(1), 1.0], rustnn.float32),
+        ([np.bool_(True)] * 2, rustnn.bool),
+    ):
+        assert rustnn.tensor(numbers).dtype is dtype, (numbers, dtype)
+
+
+def test_a_number_is_written_to_an_expanded_tensor_once():
+    x = rustnn.zeros(2, 1, 3)
+    assert x.expand(2, 4, 3).fill_(2).tolist() == [[[2.0] * 3] * 4] * 2
+    assert x.tolist() == [[[2.0] * 3]] * 2
+    rustnn.ones(()).expand(3).zero_()
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        rustnn.zeros(1).expand(3).add_(1)
+    leaf = rustnn.ones(3, requires_grad=True)
+    base = leaf * 2
+    base[:, None].expand(3, 2)[:1].fill_(5)
+    base.sum().backward()
+    assert base.tolist() == [5, 2, 2]
+    assert leaf.grad.tolist() == [0, 2, 2]
+
+
+def test_numbers_are_copied_in():
+    assert rustnn.zeros(2).copy_(2.5).tolist() == [2.5, 2.5]
+    assert rustnn.zeros(2, dtype=rustnn.int64).copy_(3).tolist() == [3, 3]
+
+
+def test_bernoulli_takes_a_probability_for_each_element_and_an_out():
+    p = rustnn.tensor([0.0, 1.0, 1.0])
+    assert rustnn.full((2, 3), 7.0).bernoulli_(p).tolist() == [[0, 1, 1]] * 2
+    assert rustnn.full((3,), 7).bernoulli_(p).tolist() == [0, 1, 1]
+    out = rustnn.empty(3, dtype=rustnn.bool)
+    assert rustnn.bernoulli(p, out=out) is out
+    assert out.tolist() == [False, True, True]
+    with pytest.raises(RuntimeError):
+        rustnn.zeros(3).bernoulli_(p + 1)
+    with pytest.raises(RuntimeError):
+        rustnn.zeros(2).bernoulli_(p)
+
+
+def test_all_and_any_over_no_dimensions_are_the_truth_of_each_element():
+    x = rustnn.tensor([[0.0, 2.0], [1.0, 0.0]])
+    for function in (rustnn.all, rustnn.any):
+        assert function(x, dim=()).tolist() == [[False, True], [True, False]]
+        assert function(x.byte(), dim=()).dtype is rustnn.uint8
+    assert rustnn.amax(x, dim=None).item() == 2
+    assert x.amin(None).item() == 0
+
+
+def test_reductions_write_to_out_of_the_dtype_that_holds_them():
+    x = rustnn.tensor([[1.0, 2.0], [3.0, 7.0]])
+    for name in ("std", "var", "nansum", "nanmean"):
+        out = rustnn.empty(2)
+        assert getattr(rustnn, name)(x, 1, out=out) is out
+        assert out.tolist() == getattr(rustnn, name)(x, 1).tolist()
+    for call, message in (
+        (lambda: rustnn.all(x, 1, out=rustnn.empty(2)), "all only supports bool tensor for result, got: Float"),
+        (lambda: rustnn.any(x, 1, out=rustnn.empty(2)), "any only supports bool tensor for result, got: Float"),
+        (lambda: rustnn.argmax(x, 1, out=rustnn.empty(2)), "Expected out tensor to have dtype long int, but got float"),
+        (lambda: rustnn.nonzero(x, out=rustnn.empty(2)), "nonzero: Expected out tensor to have scalar type Long"),
+        (
+            lambda: rustnn.nonzero(x, as_tuple=True, out=rustnn.empty(2, dtype=rustnn.int64)),
+            "nonzero does not support the out kwarg when as_tuple is True",
+        ),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            call()
+
+
+def test_a_histogram_needs_a_range():
+    x = rustnn.tensor([1.0, 2.0])
+    assert rustnn.histogram(rustnn.empty(0), 2).bin_edges.tolist() == [0, 0.5, 1]
+    for call, message in (
+        (lambda: rustnn.histogram(x, 0), "bins must be > 0, but got 0"),
+        (lambda: rustnn.histogram(x, 2, range=(3.0, 1.0)), "min should not exceed max, but got min 3 max 1"),
+        (lambda: rustnn.histogram(x / 0, 2), "is not finite"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            call()
+    with pytest.raises(NotImplementedError):
+        rustnn.histogram(x.long(), 2)
+
+
+def test_slopes_beside_infinity_do_not_look_at_the_middle():
+    inf = math.inf
+    (slopes,) = rustnn.gradient(rustnn.tensor([2.0, -2.0, inf, 3.0, 5.0]))
+    assert slopes.tolist() == [-4, inf, 2.5, -inf, 2]
+
+
+def test_memory_is_laid_out_in_the_order_asked_for():
+    x = rustnn.empty_permuted((2, 3, 4), (2, 0, 1), dtype=rustnn.float64)
+    assert x.shape == (2, 3, 4)
+    assert x.stride() == (3, 1, 6)
+    with pytest.raises(RuntimeError, match="physical_layout"):
+        rustnn.empty_permuted((2, 3), (0, 0))
+
+
+def test_a_format_is_for_numbers():
+    assert f"{rustnn.tensor(2.5):.2f} {rustnn.ones(1)}" == "2.50 tensor([1.])"
+    with pytest.raises(TypeError, match=r"unsupported format string passed to Tensor.__format__"):
+        f"{rustnn.ones(2):.2f}"

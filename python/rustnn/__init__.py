@@ -111,6 +111,7 @@ __getattr__, __dir__ = names_on_demand(
             """.split()
         },
         "Future": "futures",
+        "_assert_async": "functional",
         "GradScaler": "amp",
         "PyTorchFileReader": "_file_reader",
         "ScriptFunction": "jit",

@@ -232,9 +232,9 @@ class Tensor:
     def all(self, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
     def allclose(self, other: Tensor | _Number, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
         """Whether all elements are close."""
-    def amax(self, dim: _IntList = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+    def amax(self, dim: _IntList | None = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Greatest over dimensions; equal ones share the gradient."""
-    def amin(self, dim: _IntList = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+    def amin(self, dim: _IntList | None = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Least over dimensions; equal ones share the gradient."""
     def aminmax(self, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Least and greatest."""
@@ -317,12 +317,15 @@ class Tensor:
     def baddbmm_(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`baddbmm`; the result replaces the values of this tensor."""
     @overload
-    def bernoulli(self, *, generator: Generator | None = None) -> Tensor:
+    def bernoulli(self, *, generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
         """1 with each element's probability."""
     @overload
     def bernoulli(self, p: _float, *, generator: Generator | None = None) -> Tensor: ...
-    def bernoulli_(self, p: _float = 0.5, *, generator: Generator | None = None) -> Tensor:
-        """1 with probability p, in place."""
+    @overload
+    def bernoulli_(self, p: Tensor, *, generator: Generator | None = None) -> Tensor:
+        """1 with each element's probability, in place."""
+    @overload
+    def bernoulli_(self, p: _float = 0.5, *, generator: Generator | None = None) -> Tensor: ...
     def bfloat16(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.bfloat16."""
     def bincount(self, weights: Tensor | None = None, minlength: _int = 0) -> Tensor:
@@ -419,8 +422,11 @@ class Tensor:
         """See :meth:`conj_physical`; the result replaces the values of this tensor."""
     def contiguous(self, *, memory_format: Any | None = None) -> Tensor:
         """The tensor itself if it is dense in the order of the format, else a copy that is."""
+    @overload
     def copy_(self, src: Tensor, non_blocking: _bool = False) -> Tensor:
         """Copies `src` in, broadcasting and converting."""
+    @overload
+    def copy_(self, src: _Number, non_blocking: _bool = False) -> Tensor: ...
     def copysign(self, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """The magnitude of `input` with the sign of `other`."""
     def copysign_(self, other: Tensor | _Number) -> Tensor:
@@ -973,7 +979,7 @@ class Tensor:
         """NaN and infinities replaced."""
     def nan_to_num_(self, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
         """NaN and infinities replaced, in place."""
-    def nanmean(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+    def nanmean(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
         """Mean of what is not NaN."""
     @overload
     def nanmedian(self) -> Tensor:
@@ -982,7 +988,7 @@ class Tensor:
     def nanmedian(self, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
     def nanquantile(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.nanquantile`."""
-    def nansum(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+    def nansum(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
         """Sum, NaN counted as 0."""
     def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
         """`length` indices of a dimension from `start` on."""
@@ -1286,9 +1292,9 @@ class Tensor:
     def std(self, unbiased: _bool = True) -> Tensor:
         """Standard deviation of all elements."""
     @overload
-    def std(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
+    def std(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False, out: Tensor | None = None) -> Tensor: ...
     @overload
-    def std(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+    def std(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
     def storage(self) -> Any:
         """The storage behind the tensor, as numbers of its dtype."""
     def storage_offset(self) -> Any: ...
@@ -1411,9 +1417,9 @@ class Tensor:
     def var(self, unbiased: _bool = True) -> Tensor:
         """Variance of all elements."""
     @overload
-    def var(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
+    def var(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False, out: Tensor | None = None) -> Tensor: ...
     @overload
-    def var(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+    def var(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
     def vdot(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.vdot`."""
     def view(self, *size: Any) -> Any:
@@ -1680,9 +1686,9 @@ def allclose(input: Tensor, other: Tensor | _Number, rtol: _float = 1e-05, atol:
     """Whether all elements are close."""
 def alpha_dropout(input: Tensor, p: _float = 0.5, training: _bool = False, inplace: _bool = False) -> Tensor:
     """Dropout that keeps mean and variance of SELU networks."""
-def amax(input: Tensor, dim: _IntList = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+def amax(input: Tensor, dim: _IntList | None = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """Greatest over dimensions; equal ones share the gradient."""
-def amin(input: Tensor, dim: _IntList = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+def amin(input: Tensor, dim: _IntList | None = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """Least over dimensions; equal ones share the gradient."""
 def aminmax(input: Tensor, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Least and greatest."""
@@ -1767,7 +1773,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1,
 def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None, training: _bool = False, momentum: _float = 0.1, eps: _float = 1e-05) -> Tensor:
     """Normalisation of each channel over all else. Ioffe and Szegedy 2015, arXiv:1502.03167."""
 @overload
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+def bernoulli(input: Tensor, *, generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
     """1 with each element's probability."""
 @overload
 def bernoulli(input: Tensor, p: _float, *, generator: Generator | None = None) -> Tensor: ...
@@ -2361,14 +2367,14 @@ def nan_to_num(input: Tensor, nan: _float | None = None, posinf: _float | None =
     """NaN and infinities replaced."""
 def nan_to_num_(input: Tensor, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
     """NaN and infinities replaced, in place."""
-def nanmean(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+def nanmean(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
     """Mean of what is not NaN."""
 @overload
 def nanmedian(input: Tensor) -> Tensor:
     """The lower median of all elements but NaN."""
 @overload
 def nanmedian(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
-def nansum(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+def nansum(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
     """Sum, NaN counted as 0."""
 def narrow(input: Tensor, dim: _int, start: _int, length: _int) -> Tensor:
     """`length` indices of a dimension from `start` on."""
@@ -2612,9 +2618,9 @@ def stack(tensors: Sequence[Tensor], dim: _int = 0, *, out: Tensor | None = None
 def std(input: Tensor, unbiased: _bool = True) -> Tensor:
     """Standard deviation of all elements."""
 @overload
-def std(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
+def std(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False, out: Tensor | None = None) -> Tensor: ...
 @overload
-def std(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+def std(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
 @overload
 def std_mean(input: Tensor, unbiased: _bool = True) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean of all elements."""
@@ -2713,9 +2719,9 @@ def unsqueeze(input: Tensor, dim: _int) -> Tensor:
 def var(input: Tensor, unbiased: _bool = True) -> Tensor:
     """Variance of all elements."""
 @overload
-def var(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> Tensor: ...
+def var(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False, out: Tensor | None = None) -> Tensor: ...
 @overload
-def var(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> Tensor: ...
+def var(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
 @overload
 def var_mean(input: Tensor, unbiased: _bool = True) -> tuple[Tensor, Tensor]:
     """Variance and mean of all elements."""

@@ -429,6 +429,8 @@ def record_stream(self, stream):
 
 def _reshape_in_place(name):
     def method(self, *args, **kwargs):
+        if name == "t" and self.dim() > 2:
+            raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
         self._become_view(getattr(self, name)(*args, **kwargs))
         return self
 

@@ -34,7 +34,8 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
         args: positional arguments, a tuple; any other value is the only argument.
         kwargs: keyword arguments.
         tie_weights: replace a shared tensor under all its names.
-        strict: the names must be exactly those of all parameters and buffers; otherwise unknown names are ignored.
+        strict: the names must be exactly those of all parameters and buffers; otherwise other names are attributes
+            for the time of the call.
     Raises: ValueError for what are no mappings, a name in two of them, or a shared tensor with two values; RuntimeError
         for missing and unexpected names, if strict.
     Source: behaviour of ``torch.func.functional_call``.

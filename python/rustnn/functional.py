@@ -1,6 +1,6 @@
 """Functions of ``torch``'s top level that compose ops."""
 
-from math import prod
+from math import isfinite, prod
 
 from . import _core
 from ._core import Tensor
@@ -350,6 +350,8 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     if n == 0:
         return input.clone()
     parts = [part for part in (prepend, input, append) if part is not None]
+    if any(part.dim() != input.dim() for part in parts):
+        raise RuntimeError("diff expects prepend or append to be the same dimension as input")
     result = _core.cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[dim])):
         count = result.shape[dim]
@@ -790,13 +792,18 @@ def _slopes(input, dim, spacing, edge_order):
     count = x.shape[-1]
     if count < edge_order + 1:
         raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
-    if isinstance(spacing, Tensor) and spacing.dim():
-        steps = (spacing[1:] - spacing[:-1]).to(x.dtype)
-    else:
+    even = not (isinstance(spacing, Tensor) and spacing.dim())
+    if even:
         steps = _core.full((count - 1,), float(spacing), dtype=x.dtype, device=x.device)
+    else:
+        steps = (spacing[1:] - spacing[:-1]).to(x.dtype)
     rises = (x[..., 1:] - x[..., :-1]) / steps
     before, after = steps[:-1], steps[1:]
-    inner = (rises[..., :-1] * after + rises[..., 1:] * before) / (before + after)
+    if even:
+        # Without the middle, which may be infinite.
+        inner = (x[..., 2:] - x[..., :-2]) / (before + after)
+    else:
+        inner = (rises[..., :-1] * after + rises[..., 1:] * before) / (before + after)
     first, last = rises[..., :1], rises[..., -1:]
     if edge_order == 2:
         bend = (rises[..., 1:] - rises[..., :-1]) / (before + after)
@@ -812,10 +819,23 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
         range: (low, high) for a number of bins; the least and greatest element by default.
         weight: what each element counts. density: divide so that the integral is 1.
     """
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"histogramdd" not implemented for {input.dtype}')
     if isinstance(bins, Tensor):
         edges = bins
     else:
-        low, high = range if range is not None else (float(input.min()), float(input.max()))
+        if bins <= 0:
+            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+        if range is not None:
+            low, high = range
+        else:
+            low, high = (float(input.min()), float(input.max())) if input.numel() else (0.0, 1.0)
+        if not (isfinite(low) and isfinite(high)):
+            raise RuntimeError(f"torch.histogramdd: dimension 0's range [{low:g}, {high:g}] is not finite")
+        if low > high:
+            raise RuntimeError(
+                f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension 0"
+            )
         if low == high:
             low, high = low - 0.5, high + 0.5
         edges = _core.linspace(low, high, bins + 1, dtype=input.dtype, device=input.device)
@@ -994,4 +1014,51 @@ def native_channel_shuffle(input, groups):
     return channel_shuffle(input, groups)
 
 
-__all__ += ["batch_norm_update_stats", "conv_tbc", "is_inference", "native_channel_shuffle"]
+def empty_permuted(
+    size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
+    """Memory of arbitrary values whose dimensions lie in the order ``physical_layout``, the slowest first.
+
+    Raises: RuntimeError if ``physical_layout`` is no order of the dimensions.
+    """
+    if sorted(physical_layout) != list(range(len(size))):
+        raise RuntimeError(
+            f"Number of dimensions in size and physical_layout must match, each once: got size {tuple(size)} and "
+            f"physical_layout {tuple(physical_layout)}"
+        )
+    made = _core.empty([size[d] for d in physical_layout], dtype=dtype, device=device)
+    back = sorted(range(len(size)), key=lambda d: physical_layout[d])
+    return made.permute(back).requires_grad_(requires_grad)
+
+
+def _assert_async(input, assert_msg=None):
+    """Raises RuntimeError unless the one element of a tensor is not zero."""
+    if not is_nonzero(input):
+        raise RuntimeError(assert_msg or "Expected Tensor with single nonzero value, but got zero")
+
+
+_interop_threads = _core.get_num_threads()
+
+
+def get_num_interop_threads():
+    """The number that :func:`set_num_interop_threads` was given; ops run one after the other, whatever it is."""
+    return _interop_threads
+
+
+def set_num_interop_threads(threads):
+    """Remembers a number.
+
+    Raises: RuntimeError unless it is positive.
+    """
+    global _interop_threads
+    if not isinstance(threads, int) or isinstance(threads, bool):
+        raise TypeError(f"set_num_interop_threads expects an int, but got {type(threads).__name__}")
+    if threads <= 0:
+        raise RuntimeError("set_num_interop_threads expects a positive integer")
+    _interop_threads = threads
+
+
+__all__ += """
+    batch_norm_update_stats conv_tbc empty_permuted get_num_interop_threads is_inference native_channel_shuffle
+    set_num_interop_threads
+""".split()

@@ -263,15 +263,30 @@ impl Backward<Tensor> for FillBackward {
 
 /// Overwrites `target` by what `write` puts into its memory: `fill_`, `zero_`, `normal_`, …
 pub fn overwrite(target: &Tensor, name: &'static str, write: impl FnOnce(&Array) -> Result<()>) -> Result<()> {
-    target.check_writable()?;
+    overwrite_as(target, target.array(), name, write)
+}
+
+fn overwrite_as(target: &Tensor, array: &Array, name: &'static str, write: impl FnOnce(&Array) -> Result<()>) -> Result<()> {
+    target.check_writable_as(array)?;
     let record = mode::grad_enabled() && target.requires_grad();
     let edges = if record { crate::tape::edges(&[target]) } else { Default::default() };
-    write(target.array())?;
+    write(array)?;
     target.bump_version();
     if record {
         crate::tape::rebase(target, Node::new(edges, FillBackward(name)));
     }
     Ok(())
+}
+
+/// The array without the repetitions of expanded dimensions.
+fn each_once(array: &Array) -> Array {
+    let mut once = array.clone();
+    for d in 0..array.rank() {
+        if array.strides()[d] == 0 && array.shape()[d] > 1 {
+            once = crate::views::narrow_array(&once, d, 0, 1);
+        }
+    }
+    once
 }
 
 pub fn fill_(target: &Tensor, value: Scalar) -> Result<()> {
@@ -282,11 +297,11 @@ pub fn fill_(target: &Tensor, value: Scalar) -> Result<()> {
     {
         bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(target.dtype()));
     }
-    overwrite(target, "FillBackward0", |array| fill_array(array, value))
+    overwrite_as(target, &each_once(target.array()), "FillBackward0", |array| fill_array(array, value))
 }
 
 pub fn zero_(target: &Tensor) -> Result<()> {
-    overwrite(target, "ZeroBackward0", |array| fill_array(array, Scalar::Int(0)))
+    overwrite_as(target, &each_once(target.array()), "ZeroBackward0", |array| fill_array(array, Scalar::Int(0)))
 }
 
 crate::ops! {
@@ -301,6 +316,7 @@ crate::ops! {
     "_in_format(Tensor self, MemoryFormat? memory_format=None)" Method "Dense in the order of the format." => |a| in_format(a.tensor(0)?, a.opt_str(1)?)?;
     "copy_(Tensor self, Tensor src, bool non_blocking=False)" Method "Copies `src` in, broadcasting and converting." =>
         |a| { copy_(a.tensor(0)?, a.tensor(1)?)?; a.tensor(0)?.clone() };
+    "copy_(Tensor self, Scalar src, bool non_blocking=False)" Method "Copies a number in." => |a| { fill_(a.tensor(0)?, a.scalar(1)?)?; a.tensor(0)?.clone() };
     "fill_(Tensor self, Operand value)" Both "Writes one value everywhere." => |a| {
         match a.operand(1)? {
             crate::row::Operand::Scalar(s) => fill_(a.tensor(0)?, s)?,

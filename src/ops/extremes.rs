@@ -413,6 +413,15 @@ fn aminmax(x: &Tensor, dim: Option<i64>, keep: bool) -> Result<Vec<Tensor>> {
     ])
 }
 
+fn arg_into(name: &str, a: &crate::registry::Args, kind: Extreme) -> Result<Output> {
+    let out = a.opt_tensor(3)?;
+    if let Some(out) = out {
+        let found = crate::names::type_meta(out.dtype());
+        ensure!(out.dtype() == DType::I64, Runtime, "Expected out tensor to have dtype long int, but got {found} instead");
+    }
+    into_out(name, &[], || arg_extreme(a.tensor(0)?, kind, a.opt_int(1)?, a.bool(2)?), out)
+}
+
 fn binary(row: &'static crate::row::Row, a: &crate::registry::Args) -> Result<Output> {
     let (x, y) = (a.tensor(0)?, a.tensor(1)?);
     into_out(row.name, &[x, y], || call(row, &[x.into(), y.into()], &[]), a.opt_tensor(2)?)
@@ -427,9 +436,9 @@ crate::ops! {
     "min(Tensor self, int dim, bool keepdim=False, *, Tensor[]? out=None)" Both "Least along a dimension, and the place of the first." =>
         |a| pair("min", a.tensor(0)?, extreme_at(a.tensor(0)?, Extreme::Min, a.int(1)?, a.bool(2)?)?, outputs(a, 3)?)?;
     "argmax(Tensor self, int? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Place of the first greatest element." =>
-        |a| into_out("argmax", &[], || arg_extreme(a.tensor(0)?, Extreme::Max, a.opt_int(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+        |a| arg_into("argmax", a, Extreme::Max)?;
     "argmin(Tensor self, int? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Place of the first least element." =>
-        |a| into_out("argmin", &[], || arg_extreme(a.tensor(0)?, Extreme::Min, a.opt_int(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+        |a| arg_into("argmin", a, Extreme::Min)?;
     "aminmax(Tensor self, *, int? dim=None, bool keepdim=False, Tensor[]? out=None)" Both "Least and greatest." =>
         |a| named("aminmax", &["min", "max"], &[a.tensor(0)?], aminmax(a.tensor(0)?, a.opt_int(1)?, a.bool(2)?)?, outputs(a, 3)?)?;
     "median(Tensor self)" Both "The lower median of all elements." => |a| median(a.tensor(0)?, false)?;

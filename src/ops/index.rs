@@ -1052,8 +1052,12 @@ crate::ops! {
     "nonzero(Tensor self, *, bool as_tuple=False, Tensor? out=None)" Both "Coordinates of the elements that are not zero." => |a| {
         let x = a.tensor(0)?;
         if a.bool(1)? {
+            ensure!(a.opt_tensor(2)?.is_none(), Runtime, "nonzero does not support the out kwarg when as_tuple is True");
             Output::Tensors(places(x)?)
         } else {
+            if let Some(out) = a.opt_tensor(2)? {
+                ensure!(out.dtype() == DType::I64, Runtime, "nonzero: Expected out tensor to have scalar type Long but got scalar type{}", out.dtype().scalar_name());
+            }
             into_out("nonzero", &[x], || nonzero(&x.detach()), a.opt_tensor(2)?)?
         }
     };

@@ -205,15 +205,15 @@ fn without_nan(x: &Tensor) -> Result<Tensor> {
 
 crate::ops! {
     "var(Tensor self, bool unbiased=True)" Both "Variance of all elements." => |a| variance(a.tensor(0)?, None, correction(a.bool(1)?), false, false, "var")?.0;
-    "var(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False)" Both "Variance over dimensions, the sum of squares divided by n - correction." =>
-        |a| variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, false, "var")?.0;
-    "var(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)" Both "Variance over dimensions." =>
-        |a| variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, false, "var")?.0;
+    "var(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False, Tensor? out=None)" Both "Variance over dimensions, the sum of squares divided by n - correction." =>
+        |a| into_out("var", &[a.tensor(0)?], || Ok(variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, false, "var")?.0), a.opt_tensor(4)?)?;
+    "var(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False, *, Tensor? out=None)" Both "Variance over dimensions." =>
+        |a| into_out("var", &[a.tensor(0)?], || Ok(variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, false, "var")?.0), a.opt_tensor(4)?)?;
     "std(Tensor self, bool unbiased=True)" Both "Standard deviation of all elements." => |a| variance(a.tensor(0)?, None, correction(a.bool(1)?), false, true, "std")?.0;
-    "std(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False)" Both "Standard deviation over dimensions." =>
-        |a| variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, true, "std")?.0;
-    "std(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False)" Both "Standard deviation over dimensions." =>
-        |a| variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, true, "std")?.0;
+    "std(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False, Tensor? out=None)" Both "Standard deviation over dimensions." =>
+        |a| into_out("std", &[a.tensor(0)?], || Ok(variance(a.tensor(0)?, a.opt_ints(1)?, a.opt_scalar(2)?.map_or(1.0, Scalar::to_f64), a.bool(3)?, true, "std")?.0), a.opt_tensor(4)?)?;
+    "std(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False, *, Tensor? out=None)" Both "Standard deviation over dimensions." =>
+        |a| into_out("std", &[a.tensor(0)?], || Ok(variance(a.tensor(0)?, a.opt_ints(1)?, correction(a.bool(2)?), a.bool(3)?, true, "std")?.0), a.opt_tensor(4)?)?;
     "var_mean(Tensor self, bool unbiased=True)" Function "Variance and mean of all elements." => |a| {
         let (v, m) = variance(a.tensor(0)?, None, correction(a.bool(1)?), false, false, "var_mean")?;
         vec![v, m]
@@ -243,13 +243,18 @@ crate::ops! {
         |a| into_out("prod", &[a.tensor(0)?], || prod(a.tensor(0)?, Some(&[a.int(1)?]), a.bool(2)?, a.opt_dtype(3)?), a.opt_tensor(4)?)?;
     "_vector_norm(Tensor self, float p=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Function "`(Σ |x|^p)^(1/p)` over dimensions." =>
         |a| vector_norm(a.tensor(0)?, a.float(1)?, a.opt_ints(2)?, a.bool(3)?, a.opt_dtype(4)?)?;
-    "nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Both "Sum, NaN counted as 0." =>
-        |a| named(sum(&without_nan(a.tensor(0)?)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?, "NansumBackward0");
-    "nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Both "Mean of what is not NaN." => |a| {
+    "nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Sum, NaN counted as 0." => |a| {
+        let made = || Ok(named(sum(&without_nan(a.tensor(0)?)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?, "NansumBackward0"));
+        into_out("nansum", &[a.tensor(0)?], made, a.opt_tensor(4)?)?
+    };
+    "nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Mean of what is not NaN." => |a| {
         let x = a.tensor(0)?;
-        let valid = call(&rows::EQ, &[x.into(), x.into()], &[])?;
-        let total = sum(&without_nan(x)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?;
-        call(&rows::DIV, &[(&total).into(), (&sum(&valid, a.opt_ints(1)?, a.bool(2)?, None)?).into()], &[])?
+        let made = || {
+            let valid = call(&rows::EQ, &[x.into(), x.into()], &[])?;
+            let total = sum(&without_nan(x)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?;
+            call(&rows::DIV, &[(&total).into(), (&sum(&valid, a.opt_ints(1)?, a.bool(2)?, None)?).into()], &[])
+        };
+        into_out("nanmean", &[x], made, a.opt_tensor(4)?)?
     };
     "trace(Tensor self)" Both "Sum of a matrix's diagonal." => |a| {
         ensure!(a.tensor(0)?.rank() == 2, Runtime, "trace: expected a matrix, but got tensor with dim {}", a.tensor(0)?.rank());

@@ -364,6 +364,15 @@ fn in_place(a: &Args, name: &'static str, law: Law, generator: usize) -> Result<
     Ok(x.clone())
 }
 
+/// Zeros and ones, drawn with the probabilities `p`.
+fn bernoulli_each(p: &Array, generator: Option<&Generator>) -> Result<Array> {
+    let dense = contiguous_array(p)?;
+    check_probabilities(&dense)?;
+    let out = Array::empty(p.shape(), p.dtype(), p.device())?;
+    layers::bernoulli_each(&dense, stream(generator, p.numel()), &out)?;
+    Ok(out)
+}
+
 crate::ops! {
     "rand(int[...] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Uniform in [0, 1)." => |a| drawn(a, UNIT, "rand")?;
@@ -407,18 +416,27 @@ crate::ops! {
         };
         into_out("normal", &[], make, a.opt_tensor(4)?)?
     };
-    "bernoulli(Tensor self, *, Generator? generator=None)" Both "1 with each element's probability." => |a| {
+    "bernoulli(Tensor self, *, Generator? generator=None, Tensor? out=None)" Both "1 with each element's probability." => |a| {
         let p = a.tensor(0)?;
         floating(p.dtype(), "bernoulli_tensor_cpu_p_")?;
-        let dense = contiguous_array(p.array())?;
-        check_probabilities(&dense)?;
-        let out = Array::empty(p.shape(), p.dtype(), p.device())?;
-        layers::bernoulli_each(&dense, stream(a.generator(1)?, p.numel()), &out)?;
-        Tensor::from_array(out)
+        let draw = || bernoulli_each(p.array(), a.generator(1)?).map(Tensor::from_array);
+        // What is drawn is 0 or 1, which every dtype holds.
+        match a.opt_tensor(2)? {
+            None => Output::Tensor(draw()?),
+            Some(out) => into_out("bernoulli", &[p], || crate::copy::to_dtype(&draw()?, out.dtype()), Some(out))?,
+        }
     };
     "bernoulli(Tensor self, float p, *, Generator? generator=None)" Both "1 with probability p, shaped like the input." => |a| {
         ensure!((0.0..=1.0).contains(&a.float(1)?), Runtime, "bernoulli_ expects p to be in [0, 1], but got p={}", a.float(1)?);
         sample(Law::Bernoulli { p: a.float(1)? }, a.generator(2)?, a.tensor(0)?.shape(), a.tensor(0)?.dtype(), a.tensor(0)?.device())?
+    };
+    "bernoulli_(Tensor self, Tensor p, *, Generator? generator=None)" Method "1 with each element's probability, in place." => |a| {
+        let (x, p) = (a.tensor(0)?, a.tensor(1)?);
+        floating(p.dtype(), "bernoulli_tensor_cpu_p_")?;
+        let p = crate::views::expand(&p.detach(), &x.shape().iter().map(|&n| n as i64).collect::<Vec<_>>())?;
+        let drawn = bernoulli_each(p.array(), a.generator(2)?)?;
+        crate::copy::overwrite(x, "BernoulliBackward1", |array| crate::copy::copy_array(&drawn, array))?;
+        x.clone()
     };
     "bernoulli_(Tensor self, float p=0.5, *, Generator? generator=None)" Method "1 with probability p, in place." => |a| {
         ensure!((0.0..=1.0).contains(&a.float(1)?), Runtime, "bernoulli_ expects p to be in [0, 1], but got p={}", a.float(1)?);

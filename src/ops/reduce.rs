@@ -2,13 +2,14 @@
 
 use crate::copy;
 use crate::device::arrays::{self, Finish, Fold};
-use crate::registry::into_out;
+use crate::registry::{Args, Output, into_out};
 use crate::row::call;
 use crate::rows;
 use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
+use rustnn_kernels::value::Scalar;
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
@@ -213,11 +214,25 @@ pub fn extreme(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool, name: &
 
 /// Whether any, or all, are not zero.
 fn truth(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool) -> Result<Tensor> {
-    let over = dims(over, x.rank())?;
-    let folded = fold(kind, x.array(), &over, keep, Finish::Plain, x.dtype())?;
     // PyTorch keeps uint8 for uint8.
     let dtype = if x.dtype() == DType::U8 { DType::U8 } else { DType::Bool };
+    if over.is_some_and(<[i64]>::is_empty) {
+        // Of these two alone, no dimensions means none rather than all.
+        let holds = call(&rows::NE, &[(&x.detach()).into(), Scalar::Int(0).into()], &[])?;
+        return copy::cast_array(holds.array(), dtype).map(Tensor::from_array);
+    }
+    let over = dims(over, x.rank())?;
+    let folded = fold(kind, x.array(), &over, keep, Finish::Plain, x.dtype())?;
     copy::cast_array(&folded, dtype).map(Tensor::from_array)
+}
+
+fn truth_into(name: &str, a: &Args, fold: Fold) -> Result<Output> {
+    let (x, out) = (a.tensor(0)?, a.opt_tensor(3)?);
+    if let Some(out) = out {
+        let holds = matches!(out.dtype(), DType::Bool | DType::U8);
+        ensure!(holds, Runtime, "{name} only supports bool tensor for result, got: {}", out.dtype().scalar_name());
+    }
+    into_out(name, &[x], || truth(x, fold, a.opt_ints(1)?, a.bool(2)?), out)
 }
 
 crate::ops! {
@@ -227,16 +242,16 @@ crate::ops! {
     "mean(Tensor self, *, ScalarType? dtype=None)" Both "Mean of all elements." => |a| mean(a.tensor(0)?, None, false, a.opt_dtype(1)?)?;
     "mean(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Mean over dimensions." =>
         |a| into_out("mean", &[a.tensor(0)?], || mean(a.tensor(0)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?), a.opt_tensor(4)?)?;
-    "amax(Tensor self, int[1] dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Greatest over dimensions; equal ones share the gradient." =>
+    "amax(Tensor self, int[1]? dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Greatest over dimensions; equal ones share the gradient." =>
         |a| into_out("amax", &[a.tensor(0)?], || extreme(a.tensor(0)?, Fold::Max, a.opt_ints(1)?, a.bool(2)?, "AmaxBackward0", "amax"), a.opt_tensor(3)?)?;
-    "amin(Tensor self, int[1] dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Least over dimensions; equal ones share the gradient." =>
+    "amin(Tensor self, int[1]? dim=[], bool keepdim=False, *, Tensor? out=None)" Both "Least over dimensions; equal ones share the gradient." =>
         |a| into_out("amin", &[a.tensor(0)?], || extreme(a.tensor(0)?, Fold::Min, a.opt_ints(1)?, a.bool(2)?, "AminBackward0", "amin"), a.opt_tensor(3)?)?;
     "max(Tensor self)" Both "Greatest of all elements." => |a| extreme(a.tensor(0)?, Fold::Max, None, false, "MaxBackward1", "max")?;
     "min(Tensor self)" Both "Least of all elements." => |a| extreme(a.tensor(0)?, Fold::Min, None, false, "MinBackward1", "min")?;
     "any(Tensor self)" Both "Whether any element is not zero." => |a| truth(a.tensor(0)?, Fold::Any, None, false)?;
     "any(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether any element along dimensions is not zero." =>
-        |a| into_out("any", &[a.tensor(0)?], || truth(a.tensor(0)?, Fold::Any, a.opt_ints(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+        |a| truth_into("any", a, Fold::Any)?;
     "all(Tensor self)" Both "Whether all elements are not zero." => |a| truth(a.tensor(0)?, Fold::All, None, false)?;
     "all(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether all elements along dimensions are not zero." =>
-        |a| into_out("all", &[a.tensor(0)?], || truth(a.tensor(0)?, Fold::All, a.opt_ints(1)?, a.bool(2)?), a.opt_tensor(3)?)?;
+        |a| truth_into("all", a, Fold::All)?;
 }

@@ -694,10 +694,15 @@ impl Tensor {
 
     /// Whether autograd and memory allow writing into this tensor now.
     pub fn check_writable(&self) -> Result<()> {
-        if !self.array.storage().is_writable() {
+        self.check_writable_as(&self.array)
+    }
+
+    /// As [`check_writable`](Tensor::check_writable), for a write that goes through `array`.
+    pub(crate) fn check_writable_as(&self, array: &Array) -> Result<()> {
+        if !array.storage().is_writable() {
             bail!(Runtime, "the tensor's memory is read-only; clone() it before writing");
         }
-        if self.array.has_internal_overlap() {
+        if array.has_internal_overlap() {
             return Err(Error::memory_overlap());
         }
         self.check_rebasable()

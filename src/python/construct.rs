@@ -17,8 +17,17 @@ use rustnn_tensor::{Array, DType, Device, Shape, Storage, Strides};
 struct Gathered {
     shape: Shape,
     values: Vec<Scalar>,
-    /// Tensors among the elements lend their dtype.
+    /// What the dtypes of all elements are promoted to.
     dtype: Option<DType>,
+}
+
+impl Gathered {
+    fn meet(&mut self, dtype: DType) {
+        self.dtype = Some(match self.dtype {
+            Some(have) => have.promote(dtype).unwrap_or(dtype),
+            None => dtype,
+        });
+    }
 }
 
 fn is_sequence(object: &Bound<PyAny>) -> bool {
@@ -47,10 +56,7 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
             }
             return Ok(());
         }
-        out.dtype = Some(match out.dtype {
-            Some(d) => d.promote(t.dtype()).unwrap_or(t.dtype()),
-            None => t.dtype(),
-        });
+        out.meet(t.dtype());
         leaf(out, depth, rustnn_ops::read::item(&t).py()?)?;
         return Ok(());
     }
@@ -62,11 +68,13 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
     }
     if let Some(s) = scalar(object) {
         // NumPy's numbers have a dtype of their own.
-        if !object.is_instance_of::<PyInt>() || object.get_type().name()? == "bool_" {
-            if let Some(d) = numpy_dtype(object) {
-                out.dtype = Some(out.dtype.and_then(|have| have.promote(d)).unwrap_or(d));
-            }
-        }
+        let exact = object.is_exact_instance_of::<PyFloat>() || object.is_instance_of::<PyInt>();
+        let dtype = if exact { None } else { numpy_dtype(object) };
+        out.meet(dtype.unwrap_or_else(|| match s {
+            Scalar::Bool(_) => DType::Bool,
+            Scalar::Int(_) => DType::I64,
+            _ => default_dtype(),
+        }));
         return leaf(out, depth, s);
     }
     if is_sequence(object) {
@@ -85,7 +93,10 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         });
     }
     match int(object) {
-        Some(i) => leaf(out, depth, Scalar::Int(i)),
+        Some(i) => {
+            out.meet(DType::I64);
+            leaf(out, depth, Scalar::Int(i))
+        }
         None => Err(PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(object)))),
     }
 }
@@ -147,25 +158,9 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
     }
     let mut gathered = Gathered { shape: Shape::new(), values: Vec::new(), dtype: None };
     gather(data, 0, &mut gathered)?;
-    let natural = natural_dtype(&gathered);
-    let dtype = dtype.unwrap_or(natural);
+    let dtype = dtype.or(gathered.dtype).unwrap_or_else(default_dtype);
     let array = pack(&gathered, dtype)?;
     rustnn_ops::to_device(&Tensor::from_array(array), device.unwrap_or_else(rustnn_ops::default_device)).py()
-}
-
-fn natural_dtype(gathered: &Gathered) -> DType {
-    let numbers = gathered.values.iter().fold(DType::Bool, |kind, v| match (kind, v) {
-        (DType::F32, _) | (_, Scalar::Float(_)) => DType::F32,
-        (DType::I64, _) | (_, Scalar::Int(_)) => DType::I64,
-        _ => DType::Bool,
-    });
-    match (gathered.dtype, numbers) {
-        (Some(d), _) if gathered.values.len() == 1 || d.is_float() => d,
-        (Some(d), n) => d.promote(n).unwrap_or(d),
-        (None, _) if gathered.values.is_empty() => default_dtype(),
-        (None, DType::F32) => default_dtype(),
-        (None, n) => n,
-    }
 }
 
 fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {

@@ -651,7 +651,11 @@ impl PyTensor {
         if slf.get().with(py, |t| t.rank() == 0 && !t.array().is_meta()) && slf.get_type().is(py.get_type::<PyTensor>()) {
             return record::paused(|| slf.call_method0("item"))?.call_method1("__format__", (spec,));
         }
-        Ok(pyo3::types::PyString::new(py, &slf.str()?.call_method1("__format__", (spec,))?.to_string()).into_any())
+        if !spec.is_empty() {
+            let name = slf.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("unsupported format string passed to {name}.__format__")));
+        }
+        Ok(slf.str()?.into_any())
     }
 
     fn item<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 from rustnn._core import Tensor
+from rustnn.nn.modules.module import Module
 
 __all__ = ["functional_call"]
 
 
-def _slot(module, name):
-    """The registry and key that hold the tensor at a dotted name.
+_ABSENT = object()
 
-    Raises: AttributeError or KeyError if there is none.
+
+def _owner(module, path):
+    """The submodule at a dotted path, which may lead around a cycle.
+
+    Raises: AttributeError if there is none; TypeError if something else is there.
     """
+    for name in path.split(".") if path else ():
+        if not hasattr(module, name):
+            raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+        module = getattr(module, name)
+        if not isinstance(module, Module):
+            raise TypeError(f"submodule `{name}`: {module} is not an instance of torch.nn.Module")
+    return module
+
+
+def _swap(module, name, value):
+    """Puts a tensor, None or nothing in the place of what has a dotted name, which is returned."""
     path, _, key = name.rpartition(".")
-    owner = module.get_submodule(path)
+    owner = _owner(module, path)
     for registry in (owner._parameters, owner._buffers):
         if key in registry:
-            return registry, key
-    raise KeyError(name)
+            before = registry[key]
+            if value is _ABSENT:
+                del registry[key]
+            else:
+                registry[key] = value
+            return before
+    before = getattr(owner, key, _ABSENT)
+    if before is not _ABSENT and not isinstance(before, Tensor):
+        raise TypeError(f"attribute `{key}`: {before} is not an instance of torch.Tensor")
+    if value is not _ABSENT:
+        setattr(owner, key, value)
+    elif before is not _ABSENT:
+        delattr(owner, key)
+    return before
 
 
 def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False):
@@ -29,10 +56,12 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
         args: positional arguments, a tuple; any other value is the only argument.
         kwargs: keyword arguments.
         tie_weights: replace a shared tensor under all its names.
-        strict: the names must be exactly those of all parameters and buffers; otherwise unknown names are ignored.
-    Raises: RuntimeError for missing and unexpected names, if strict; ValueError for a shared tensor with two values.
+        strict: the names must be exactly those of all parameters and buffers; otherwise other names are attributes
+            for the time of the call.
+    Raises: RuntimeError for missing and unexpected names, if strict; ValueError for a shared tensor with two values;
+        AttributeError for a name in a submodule that is not there; TypeError for what is no tensor.
     Source: behaviour of ``torch.nn.utils.stateless.functional_call`` and ``torch.func.functional_call``. Buffers that
-        forward changes in place are changed in the given tensors.
+        forward changes in place are changed in the given tensors; what it assigns anew replaces them in the mapping.
     Example:
         >>> import rustnn
         >>> from rustnn import nn
@@ -46,14 +75,12 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
         args = (args,)
     given = dict(parameters_and_buffers)
     for value in given.values():
-        if not isinstance(value, Tensor):
+        if value is not None and not isinstance(value, Tensor):
             raise TypeError(f"{value} is not an instance of torch.Tensor")
-    tensors = {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
-    unexpected = [name for name in given if name not in tensors]
-    missing = [name for name in tensors if name not in given]
+    tensors = {}
+    if tie_weights or strict:
+        tensors.update(module.named_parameters(remove_duplicate=False))
+        tensors.update(module.named_buffers(remove_duplicate=False))
     if tie_weights:
         names_of = {}
         for name, tensor in tensors.items():
@@ -61,11 +88,15 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
         for names in names_of.values():
             values = [given[name] for name in names if name in given]
             if len({id(value) for value in values}) > 1:
-                raise ValueError(f"functional_call got multiple values for keys {sorted(names)}, which are tied.")
+                raise ValueError(
+                    f"functional_call got multiple values for keys {sorted(names)}, which are tied. Consider using "
+                    "tie_weights=False"
+                )
             for name in names:
                 if values:
                     given.setdefault(name, values[0])
-        missing = [name for name in tensors if name not in given]
+    unexpected = [name for name in parameters_and_buffers if name not in tensors]
+    missing = [name for name in tensors if name not in given]
     if strict and (unexpected or missing):
         text = f"Error(s) in reparametrizing for {type(module).__name__}:"
         if unexpected:
@@ -77,12 +108,11 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
     replaced = []
     try:
         for name, tensor in given.items():
-            if name not in tensors:
-                continue
-            registry, key = _slot(module, name)
-            replaced.append((registry, key, registry[key]))
-            registry[key] = tensor
+            replaced.append((name, _swap(module, name, tensor)))
         return module(*args, **(kwargs or {}))
     finally:
-        for registry, key, tensor in reversed(replaced):
-            registry[key] = tensor
+        for name, before in reversed(replaced):
+            now = _swap(module, name, before)
+            # What forward assigned anew is handed out under the name.
+            if name in parameters_and_buffers and now is not _ABSENT:
+                parameters_and_buffers[name] = now
