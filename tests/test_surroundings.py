@@ -116,11 +116,19 @@ def test_switches_are_remembered():
     assert not rustnn.are_deterministic_algorithms_enabled()
 
 
-def test_the_default_device_is_the_cpu():
-    rustnn.set_default_device("cpu")
+def test_new_tensors_lie_on_the_default_device():
     assert rustnn.get_default_device() == rustnn.device("cpu")
-    with pytest.raises(NotImplementedError, match="made on the CPU"):
-        rustnn.set_default_device("meta")
+    rustnn.set_default_device("meta")
+    try:
+        assert rustnn.get_default_device() == rustnn.device("meta")
+        assert rustnn.nn.Linear(2, 1).weight.device == rustnn.tensor([1.0]).device == rustnn.device("meta")
+        assert rustnn.ones(1, device="cpu").device == rustnn.device("cpu")
+        with rustnn.device("cpu"):
+            assert rustnn.randn(2).device == rustnn.get_default_device() == rustnn.device("cpu")
+        assert rustnn.arange(2).device == rustnn.device("meta")
+    finally:
+        rustnn.set_default_device(None)
+    assert rustnn.ones(1).device == rustnn.device("cpu")
 
 
 def test_compile_returns_what_it_is_given():

@@ -96,16 +96,11 @@ def set_flush_denormal(mode):
 
 
 def get_default_device():
-    """The device of new tensors: the CPU."""
-    return _core.device("cpu")
+    """The device of new tensors in this thread: the CPU, unless :func:`set_default_device` or a ``with`` says else."""
+    return _core._default_device()
 
 
 def set_default_device(device):
-    """Only the CPU (or None, which is the same) can be the default.
+    """New tensors for which no device is named lie there from now on, in this thread; None is the CPU."""
+    _core._set_default_device("cpu" if device is None else device)
 
-    Raises: NotImplementedError for other devices.
-    """
-    if device is not None and _core.device(device).type != "cpu":
-        raise NotImplementedError(
-            f"set_default_device: new tensors are made on the CPU unless a call says device=..., got {str(device)!r}"
-        )

@@ -232,6 +232,18 @@ impl PyDevice {
     }
 }
 
+/// The device of new tensors, in this thread.
+#[pyfunction]
+fn _default_device() -> PyDevice {
+    PyDevice::new(rustnn_ops::default_device())
+}
+
+#[pyfunction]
+fn _set_default_device(device: &Bound<PyAny>) -> PyResult<()> {
+    rustnn_ops::set_default_device(parse_device(device)?);
+    Ok(())
+}
+
 thread_local! {
     static DEVICE_STACK: std::cell::RefCell<Vec<Device>> = const { std::cell::RefCell::new(Vec::new()) };
 }
@@ -337,6 +349,8 @@ pub fn global_generator(py: Python<'_>) -> PyResult<Bound<'_, PyGenerator>> {
 }
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_default_device, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_default_device, module)?)?;
     let py = module.py();
     module.add_class::<PyDType>()?;
     module.add_class::<PyDevice>()?;
