@@ -577,3 +577,43 @@ def test_a_format_is_for_numbers():
     assert f"{rustnn.tensor(2.5):.2f} {rustnn.ones(1)}" == "2.50 tensor([1.])"
     with pytest.raises(TypeError, match=r"unsupported format string passed to Tensor.__format__"):
         f"{rustnn.ones(2):.2f}"
+
+
+@pytest.mark.parametrize("dtype", [rustnn.uint8, rustnn.int64, rustnn.float64])
+def test_what_is_created_in_out_has_its_dtype(dtype):
+    for make, expected in (
+        (lambda out: rustnn.zeros(2, out=out), [0, 0]),
+        (lambda out: rustnn.ones(2, out=out), [1, 1]),
+        (lambda out: rustnn.full((2,), 3, out=out), [3, 3]),
+        (lambda out: rustnn.arange(3, out=out), [0, 1, 2]),
+        (lambda out: rustnn.arange(1, 5, 2, out=out), [1, 3]),
+        (lambda out: rustnn.linspace(0, 10, 3, out=out), [0, 5, 10]),
+        (lambda out: rustnn.logspace(0, 2, 3, out=out), [1, 10, 100]),
+        (lambda out: rustnn.eye(2, out=out), [[1, 0], [0, 1]]),
+    ):
+        out = rustnn.empty(0, dtype=dtype)
+        assert make(out) is out
+        assert out.tolist() == expected
+        assert out.dtype is dtype
+    with pytest.raises(RuntimeError, match="does not match dtype of out parameter"):
+        rustnn.zeros(2, dtype=rustnn.float32, out=rustnn.empty(0, dtype=dtype))
+
+
+def test_tensors_of_one_element_are_numbers_in_a_list():
+    assert rustnn.tensor([rustnn.ones(1), rustnn.zeros(1, 1)]).tolist() == [1, 0]
+    assert rustnn.tensor([[rustnn.ones(1), 2], [3, rustnn.tensor(4)]]).tolist() == [[1, 2], [3, 4]]
+    assert rustnn.tensor(rustnn.ones(1)).shape == (1,)
+
+
+def test_grids_and_blocks_take_vectors_and_matrices():
+    for call, message in (
+        (
+            lambda: rustnn.block_diag(rustnn.ones(1, 1, 1)),
+            "Input tensors must have 2 or fewer dimensions. Input 0 has 3",
+        ),
+        (lambda: rustnn.cartesian_prod(rustnn.ones(1, 1)), r"Expect a 1D vector, but got shape \[1, 1\]"),
+        (lambda: rustnn.meshgrid(rustnn.ones(2), rustnn.ones(2).long()), "expects all tensors to have the same dtype"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            call()
+    assert rustnn.block_diag().shape == (1, 0)

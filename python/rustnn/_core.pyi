@@ -1507,6 +1507,8 @@ def _array_interface(tensor: Any) -> Any:
     """What `numpy.asarray` makes an array of that shares the tensor's memory."""
 def _current_graph_task_id() -> Any:
     """The number of the run that this thread is in, or -1."""
+def _default_device() -> Any:
+    """The device of new tensors, in this thread."""
 def _disabled_torch_function_impl(func: Any, types: Any, args: Any = ..., kwargs: Any = ...) -> Any:
     """As a class's ``__torch_function__``: results of ops are plain tensors. The core knows it and need not call it."""
 def _einsum(equation: _str, operands: Sequence[Tensor]) -> Tensor:

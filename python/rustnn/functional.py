@@ -1,5 +1,6 @@
 """Functions of ``torch``'s top level that compose ops."""
 
+import warnings
 from math import isfinite, prod
 
 from . import _core
@@ -111,6 +112,12 @@ def meshgrid(*tensors, indexing=None):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     if any(tensor.dim() > 1 for tensor in tensors):
         raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list")
+    if any(tensor.dtype != tensors[0].dtype for tensor in tensors):
+        raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=2
+        )
     swap = indexing == "xy" and len(tensors) > 1
     order = (tensors[1], tensors[0], *tensors[2:]) if swap else tuple(tensors)
     shape = [tensor.numel() for tensor in order]
@@ -212,6 +219,14 @@ def column_stack(tensors):
 
 def block_diag(*tensors):
     """Matrices along the diagonal of a larger one, zeros elsewhere."""
+    for number, tensor in enumerate(tensors):
+        if tensor.dim() > 2:
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {number} has {tensor.dim()} "
+                "dimensions"
+            )
+    if not tensors:
+        return _core.empty(1, 0)
     blocks = [t.reshape(1, -1) if t.dim() < 2 else t for t in tensors]
     width = sum(block.shape[1] for block in blocks)
     rows, start = [], 0
@@ -224,9 +239,12 @@ def block_diag(*tensors):
 
 def cartesian_prod(*tensors):
     """All combinations of the elements of vectors, one a row."""
+    for tensor in tensors:
+        if tensor.dim() != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(tensor.shape)}")
     if len(tensors) == 1:
         return tensors[0]
-    return _core.stack([grid.reshape(-1) for grid in meshgrid(*tensors)], 1)
+    return _core.stack([grid.reshape(-1) for grid in meshgrid(*tensors, indexing="ij")], 1)
 
 
 def cdist(x1, x2, p=2.0, compute_mode=None):
@@ -256,10 +274,10 @@ __all__ += [
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to the powers of equally spaced numbers, both ends included."""
     powers = _core.linspace(start, end, steps, dtype=_core.float64, device=device)
-    result = _core.pow(float(base), powers).to(dtype or _core.get_default_dtype())
+    result = _core.pow(float(base), powers)
     if out is not None:
-        return out.copy_(result)
-    return result.requires_grad_(requires_grad)
+        return out.resize_(result.shape).copy_(result)
+    return result.to(dtype or _core.get_default_dtype()).requires_grad_(requires_grad)
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):

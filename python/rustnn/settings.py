@@ -103,4 +103,3 @@ def get_default_device():
 def set_default_device(device):
     """New tensors for which no device is named lie there from now on, in this thread; None is the CPU."""
     _core._set_default_device("cpu" if device is None else device)
-

@@ -151,9 +151,14 @@ fn leaf(array: Array, requires_grad: bool) -> Result<Tensor> {
     Ok(out)
 }
 
+/// The dtype that is named, or that of `out`, the argument before it.
+fn asked_dtype(a: &crate::registry::Args, at: usize) -> Result<Option<DType>> {
+    Ok(a.opt_dtype(at)?.or(a.opt_tensor(at - 1)?.map(Tensor::dtype)))
+}
+
 fn filled(a: &crate::registry::Args, value: Scalar, at: usize, dtype: Option<DType>) -> Result<Tensor> {
     let shape = sizes(a.ints(0)?)?;
-    let dtype = a.opt_dtype(at)?.or(dtype).unwrap_or_else(default_dtype);
+    let dtype = asked_dtype(a, at)?.or(dtype).unwrap_or_else(default_dtype);
     leaf(full_array(&shape, value, dtype, a.opt_device(at + 2)?.unwrap_or_else(crate::default_device))?, a.bool(at + 4)?)
 }
 
@@ -197,7 +202,7 @@ crate::ops! {
         Function "Ones of the given size." => |a| created(a, 1, |a| filled(a, Scalar::Int(1), 2, None))?;
     "empty(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "A tensor with arbitrary contents." => |a| created(a, 1, |a| {
-            let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
+            let dtype = asked_dtype(a, 2)?.unwrap_or_else(default_dtype);
             let dense = Array::empty(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
             let array = match a.opt_str(7)? {
                 Some(format) => copy::in_format(&Tensor::from_array(dense), Some(format))?.array().clone(),
@@ -243,13 +248,13 @@ crate::ops! {
     "new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "One value everywhere, dtype and device as here." => |a| new_filled(a, a.scalar(2)?, 3)?;
     "arange(Scalar end, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Numbers from 0 to `end`, which is not included." => |a| created(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), a.opt_dtype(2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
+        Function "Numbers from 0 to `end`, which is not included." => |a| created(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), asked_dtype(a, 2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
     "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Numbers from `start` to `end`, which is not included." => |a| created(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, a.opt_dtype(4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+        Function "Numbers from `start` to `end`, which is not included." => |a| created(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "linspace(Scalar start, Scalar end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Equally spaced numbers, both ends included." => |a| created(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, a.opt_dtype(4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+        Function "Equally spaced numbers, both ends included." => |a| created(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "eye(int n, int? m=None, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), a.opt_dtype(3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
+        Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), asked_dtype(a, 3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
 }
 
 fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {

@@ -48,7 +48,8 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         if record::on() {
             record::check_read(&t, "tensor() of tensors")?;
         }
-        if t.rank() > 0 {
+        // In a sequence, a tensor of one element is a number.
+        if t.rank() > 0 && !(depth > 0 && t.numel() == 1) {
             level(out, depth, t.shape()[0])?;
             for i in 0..t.shape()[0] {
                 let row = wrap(object.py(), views::select(&t.detach(), 0, i as i64).py()?)?;
