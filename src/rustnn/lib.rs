@@ -14,6 +14,10 @@
 //! # }
 //! ```
 //!
+//! [`Tensor`] has the operators, [`nn`] the layers and losses, [`autograd`] what is recorded, [`io`] checkpoints, [`export`]
+//! programs recorded in Python.
+#![cfg_attr(feature = "train", doc = "[`optim`] trains, [`data`] feeds; the [guide] goes through all of it with examples.")]
+//!
 //! Nothing here panics on what a caller or a file gives: what can go wrong comes back as an [`Error`].
 #![deny(missing_docs)]
 

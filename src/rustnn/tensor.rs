@@ -557,6 +557,48 @@ impl Tensor {
         Ok((Tensor(value), Tensor(place)))
     }
 
+    /// The least along a dimension, and where.
+    pub fn min_dim(&self, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
+        let (value, place) = ops::extremes::extreme_at(&self.0, ops::extremes::Extreme::Min, dim, keepdim)?;
+        Ok((Tensor(value), Tensor(place)))
+    }
+
+    /// The 2-norm of all elements.
+    pub fn norm(&self) -> Result<Tensor> {
+        Ok(Tensor(ops::moments::vector_norm(&self.0, 2.0, None, false, None)?))
+    }
+
+    /// Sums up to each index of a dimension.
+    pub fn cumsum(&self, dim: i64) -> Result<Tensor> {
+        Ok(Tensor(ops::extremes::cumsum(&self.0, dim, None)?))
+    }
+
+    /// In order along a dimension, and where each element was.
+    pub fn sort(&self, dim: i64, descending: bool) -> Result<(Tensor, Tensor)> {
+        let (values, places) = ops::sort::sort(&self.0, dim, descending)?;
+        Ok((Tensor(values), Tensor(places)))
+    }
+
+    /// The `k` greatest along a dimension in falling order, and where each was.
+    ///
+    /// ```
+    /// # fn main() -> rustnn::Result<()> {
+    /// let scores = rustnn::Tensor::new(&[0.1f32, 0.7, 0.2], [3])?;
+    /// let (best, places) = scores.topk(2, 0)?;
+    /// assert_eq!((best.to_vec::<f32>()?, places.to_vec::<i64>()?), (vec![0.7, 0.2], vec![1, 2]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn topk(&self, k: usize, dim: i64) -> Result<(Tensor, Tensor)> {
+        let (values, places) = ops::sort::topk(&self.0, signed(&[k])[0], dim, true)?;
+        Ok((Tensor(values), Tensor(places)))
+    }
+
+    /// Where along a dimension the least is, int64.
+    pub fn argmin(&self, dim: i64) -> Result<Tensor> {
+        Ok(Tensor(ops::extremes::arg_extreme(&self.0, ops::extremes::Extreme::Min, Some(dim), false)?))
+    }
+
     /// Where along a dimension the greatest is, int64.
     pub fn argmax(&self, dim: i64) -> Result<Tensor> {
         Ok(Tensor(ops::extremes::arg_extreme(&self.0, ops::extremes::Extreme::Max, Some(dim), false)?))
@@ -655,6 +697,31 @@ impl Tensor {
     /// The given indices of a dimension, an int64 vector, copied.
     pub fn index_select(&self, dim: i64, index: &Tensor) -> Result<Tensor> {
         Ok(Tensor(ops::index::index_select(&self.0, dim, &index.0)?))
+    }
+
+    /// This tensor plus the rows of `source` at the given indices of a dimension; an index that comes twice counts twice.
+    pub fn index_add(&self, dim: i64, index: &Tensor, source: &Tensor) -> Result<Tensor> {
+        Ok(Tensor(ops::index::index_add(&self.0, false, dim, &index.0, &source.0, Scalar::Int(1))?))
+    }
+
+    /// The places of what is not 0: (count, rank), int64.
+    pub fn nonzero(&self) -> Result<Tensor> {
+        Ok(Tensor(ops::index::nonzero(&self.0)?))
+    }
+
+    /// The elements where `mask` holds, a vector.
+    pub fn masked_select(&self, mask: &Tensor) -> Result<Tensor> {
+        Ok(Tensor(ops::index::masked_select(&self.0, &mask.0)?))
+    }
+
+    /// Integers as rows of zeros with a one: (*) -> (*, classes), int64.
+    pub fn one_hot(&self, classes: usize) -> Result<Tensor> {
+        Ok(Tensor(ops::index::one_hot(&self.0, signed(&[classes])[0])?))
+    }
+
+    /// As often along each dimension, copied.
+    pub fn repeat(&self, times: impl AsRef<[i64]>) -> Result<Tensor> {
+        Ok(Tensor(ops::arrange::repeat(&self.0, times.as_ref())?))
     }
 
     /// Along a dimension the element that `index` says, for each place of `index`.
