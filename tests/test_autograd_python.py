@@ -881,3 +881,29 @@ def test_asking_for_the_gradient_of_what_gets_none_warns():
         assert y.grad is None
         assert x.grad is None
         assert rustnn.ones(1).exp().grad is None
+
+
+def test_anomaly_mode_shows_where_the_op_was_called_whose_backward_fails():
+    class Refuses(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise ValueError("not today")
+
+    with autograd.set_detect_anomaly(True):
+        with pytest.warns(UserWarning, match="Error detected in RefusesBackward. Traceback of forward call"):
+            with pytest.raises(ValueError, match="not today"):
+                Refuses.apply(leaf(1.0)).backward()
+        y = leaf(1.0) + 1
+        z = y * y
+        y.add_(1)
+        with pytest.warns(UserWarning, match=r"(?s)Error detected in MulBackward0.*test_autograd_python"):
+            with pytest.raises(RuntimeError, match="the backtrace further above shows the operation"):
+                z.backward()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(ValueError, match="not today"):
+                Refuses.apply(leaf(1.0)).backward()

@@ -229,7 +229,8 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
                     wanted &= !(1 << i);
                 }
             }
-            out = call(grads, &Context { node: &node, create_graph: run.create_graph, keep_graph: run.keep_graph, wanted })?;
+            out = call(grads, &Context { node: &node, create_graph: run.create_graph, keep_graph: run.keep_graph, wanted })
+                .inspect_err(|_| V::failed(&node))?;
             if !run.keep_graph {
                 node.payload.release();
             }

@@ -29,6 +29,9 @@ pub trait Variable: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Called when a node's backward failed, before the run ends.
+    fn failed(_node: &NodeRef<Self>) {}
+
     /// Wraps a fault of the tape itself (PyTorch: `RuntimeError`).
     fn tape_error(message: String) -> Self::Error;
 }

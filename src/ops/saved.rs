@@ -189,11 +189,17 @@ pub(crate) fn check_version(tensor: &Tensor, saved: u32, named: &Tensor) -> Resu
         }
         None => String::new(),
     };
+    let hint = if mode::is_on(Mode::Anomaly) {
+        "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed in \
+         there or anywhere later. Good luck!"
+    } else {
+        "enable anomaly detection to find the operation that failed to compute its gradient, with \
+         torch.autograd.set_detect_anomaly(True, check_nan=False)."
+    };
     bail!(
         Runtime,
         "one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{} {:?}]{} is at \
-         version {now}; expected version {saved} instead. Hint: enable anomaly detection to find the operation that failed to compute \
-         its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
+         version {now}; expected version {saved} instead. Hint: {hint}",
         crate::names::legacy_type(tensor.dtype()),
         tensor.shape(),
         origin

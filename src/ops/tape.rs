@@ -41,6 +41,14 @@ impl Variable for Tensor {
         }
     }
 
+    fn failed(node: &NodeRef<Tensor>) {
+        if mode::is_on(Mode::Anomaly)
+            && let Some(report) = REPORT.get()
+        {
+            report(node);
+        }
+    }
+
     fn tape_error(message: String) -> Error {
         Error::Runtime(message)
     }
@@ -57,6 +65,9 @@ pub fn record<B: Backward<Tensor> + 'static>(array: Array, inputs: &[&Tensor], p
     note_trace(&node);
     Tensor::from_node(array, node, 0)
 }
+
+/// In anomaly mode: says where the op of a node was called.
+pub static REPORT: OnceLock<fn(&NodeRef<Tensor>)> = OnceLock::new();
 
 /// In anomaly mode: an error for NaN, after whatever the host says about where the op was called.
 pub static CHECK_NAN: OnceLock<fn(&NodeRef<Tensor>, &Grads<Tensor>) -> Result<()>> = OnceLock::new();

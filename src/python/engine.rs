@@ -965,25 +965,38 @@ fn _is_checkpoint_valid() -> bool {
 
 /// An error if a gradient holds NaN, after a warning that shows where the op was called.
 fn check_nan(node: &NodeRef<Tensor>, grads: &Grads<Tensor>) -> Result<()> {
-    let trace = node.extra().trace.lock().unwrap_or_else(|e| e.into_inner()).clone();
     for (i, grad) in grads.iter().enumerate() {
         let Some(grad) = grad.as_ref().filter(|g| g.dtype().is_float() && !g.array().is_meta()) else { continue };
         let nan = mode::no_grad(|| rustnn_ops::reduce::has_nan(grad.array()))?;
         if !CHECK_NAN.get() || !nan {
             continue;
         }
-        let name = node.name();
-        Python::attach(|py| -> PyResult<()> {
-            let text = match &trace {
-                Some(trace) => format!("Error detected in {name}. Traceback of forward call that caused the error:\n{trace}"),
-                None => format!("Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass for more information."),
-            };
-            py.import("warnings")?.call_method1("warn", (text,)).map(drop)
-        })
-        .map_err(from_python)?;
-        bail!(Runtime, "Function '{name}' returned nan values in its {i}th output.");
+        Python::attach(|py| warn_of(py, node)).map_err(from_python)?;
+        bail!(Runtime, "Function '{}' returned nan values in its {i}th output.", node.name());
     }
     Ok(())
+}
+
+/// Warns with the place where a node's op was called.
+fn warn_of(py: Python<'_>, node: &NodeRef<Tensor>) -> PyResult<()> {
+    let (name, trace) = (node.name(), node.extra().trace.lock().unwrap_or_else(|e| e.into_inner()).clone());
+    let text = match trace {
+        Some(trace) => format!("Error detected in {name}. Traceback of forward call that caused the error:\n{trace}"),
+        None => format!(
+            "Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass for more \
+             information."
+        ),
+    };
+    py.import("warnings")?.call_method1("warn", (text,)).map(drop)
+}
+
+/// A backward failed: its error goes on, whatever becomes of the warning.
+fn report(node: &NodeRef<Tensor>) {
+    Python::attach(|py| {
+        if let Err(error) = warn_of(py, node) {
+            error.print(py);
+        }
+    });
 }
 
 fn trace() -> String {
@@ -997,6 +1010,7 @@ fn trace() -> String {
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     let _ = tape::TRACE.set(trace);
     let _ = tape::CHECK_NAN.set(check_nan);
+    let _ = tape::REPORT.set(report);
     module.add_class::<PyNode>()?;
     module.add_class::<TensorHandle>()?;
     module.add("_node_classes", PyDict::new(module.py()))?;
