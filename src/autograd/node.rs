@@ -2,6 +2,7 @@
 
 use crate::engine::Scratch;
 use crate::{Edges, Variable};
+use rustnn_tensor::arc_with;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::*};
@@ -110,20 +111,23 @@ pub fn living_nodes() -> i64 {
 }
 
 /// The next number of this thread. Order between threads does not matter: dependencies are counted.
+#[inline]
 pub fn next_sequence() -> u64 {
     SEQUENCE.with(|s| s.replace(s.get() + 1))
 }
 
 impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
+    #[inline(always)]
     pub fn new(edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
         Node::with_sequence(next_sequence(), edges, payload)
     }
 
+    #[inline(always)]
     pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
         if sequence != u64::MAX {
             count(1);
         }
-        Arc::new(Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload })
+        arc_with(|| Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::parallel::par_for;
 pub use element::{Call, Element};
 use fearless_simd::Level;
 use smallvec::SmallVec;
+use std::ops::Range;
 use tile::{
     Machine, PackedColumns, PackedRows, Real, StridedColumns, StridedRows, Target, Task, dot, lanes, load, panel, splat, store, tile,
 };
@@ -150,6 +151,9 @@ const LARGE: usize = 1 << 22;
 const GRAIN: usize = 1 << 19;
 /// Multiply-adds up to which operands are read where they lie and the work stays on this thread.
 const SMALL: usize = 1 << 16;
+/// Bytes of both operands up to which they are not packed beforehand: they stay near, and what one core has packed another reads
+/// slowly (64 x 784 x 256: 163 µs packed, 113 µs not; 512³: 1.35 ms and 1.19 ms; from 1024³ on there is no difference).
+const UNPACKED_BYTES: usize = 8 << 20;
 /// Greatest depth of a packed block: 256 rows of a 16-column panel take 16 KiB, half of a level-1 cache.
 const DEPTH: usize = 256;
 /// Rows of a block of A: 96 x 256 values of f32 are 96 KiB, well inside a level-2 cache.
@@ -241,23 +245,34 @@ impl<T: Real> Task for Run<T> {
                     return few_rows_of_sums(simd, narrow, parallel);
                 }
                 let p = if p.target.column != 1 && p.target.row == 1 { p.transposed() } else { p };
-                if p.m * p.n * p.k <= SMALL && p.k <= 4 * DEPTH { small(simd, p) } else { packed(simd, p, parallel) }
+                // Few rows and a B across its grain: Bᵀ is read where it lies, and the few columns that Aᵀ then has are soon packed.
+                let few = p.m <= 16 && p.b_column != 1 && p.b_depth == 1 && p.n >= 8 * S::ROWS;
+                let p = if few { p.transposed() } else { p };
+                let work = p.m * p.n * p.k;
+                if work <= SMALL && p.k <= 4 * DEPTH {
+                    in_place(simd, &p, 0..p.m.div_ceil(S::ROWS), 0..p.n)
+                } else if (p.m + p.n) * p.k * size_of::<T>() <= UNPACKED_BYTES && is_unpacked::<S, T>(&p) {
+                    unpacked(simd, p, parallel)
+                } else {
+                    packed(simd, p, parallel)
+                }
             }
         }
     }
 }
 
-/// A product too small for packing A: each panel of B is read where it lies if its columns stand together, else packed.
+/// The panels `row_panels` of A times `columns` of B, without packing A: each panel of B is read where it
+/// lies if its columns stand together, else packed.
 ///
 /// # Safety
 /// As for `Product::run`.
 #[inline(always)]
-unsafe fn small<S: Machine, T: Real>(simd: S, p: Product<T>) {
+unsafe fn in_place<S: Machine, T: Real>(simd: S, p: &Product<T>, row_panels: Range<usize>, columns: Range<usize>) {
     let width = 2 * lanes::<S, T>();
     let panels = p.m.div_ceil(S::ROWS);
     let mut scratch = None;
-    for column in (0..p.n).step_by(width) {
-        let columns = width.min(p.n - column);
+    for column in columns.clone().step_by(width) {
+        let columns = width.min(columns.end - column);
         let from = p.b.wrapping_offset(column as isize * p.b_column);
         let direct = p.b_column == 1 && columns.is_multiple_of(width / 2);
         // SAFETY: the caller vouches for the operands; the scratch holds one panel.
@@ -269,7 +284,7 @@ unsafe fn small<S: Machine, T: Real>(simd: S, p: Product<T>) {
                 pack::columns(simd, from, p.b_depth, p.b_column, columns, p.k, packed);
                 (packed.cast_const(), if columns > width / 2 { width } else { width / 2 } as isize)
             };
-            for at in 0..panels {
+            for at in row_panels.clone() {
                 let rows = panel(p.m, panels, at);
                 let a = StridedRows { ptr: p.a.wrapping_offset(rows.start as isize * p.a_row), row: p.a_row, depth: p.a_depth };
                 let target = p.target.at(rows.start, column);
@@ -277,6 +292,68 @@ unsafe fn small<S: Machine, T: Real>(simd: S, p: Product<T>) {
             }
         }
     }
+}
+
+/// Whether `unpacked` can divide the work: columns of B that do not stand together are packed by whoever needs them, so either they
+/// are few, or there are enough of them for all threads.
+#[inline(always)]
+fn is_unpacked<S: Machine, T: Real>(p: &Product<T>) -> bool {
+    let width = 2 * lanes::<S, T>();
+    (p.a_depth == 1 || p.a_row == 1) && (p.b_column == 1 || p.n <= width || p.m >= 2 * S::ROWS && p.n >= 4 * width)
+}
+
+/// A product whose operands are read where they lie, blocks of C in parallel: nothing is packed that another thread reads.
+///
+/// # Safety
+/// As for `Product::run`.
+#[inline(always)]
+unsafe fn unpacked<S: Machine, T: Real>(simd: S, p: Product<T>, parallel: bool) {
+    // Closures borrow the whole product: its pointers alone may not cross threads.
+    let p = &p;
+    let width = 2 * lanes::<S, T>();
+    let (a_panels, b_panels) = (p.m.div_ceil(S::ROWS), p.n.div_ceil(width));
+    let (row_panels, column_panels) = match p.b_column {
+        1 => block_panels::<S>(a_panels, b_panels, width, p.k),
+        _ if b_panels == 1 => ((GRAIN / (S::ROWS * p.n * p.k)).clamp(1, a_panels.div_ceil(8)), 1),
+        _ => (a_panels, (GRAIN / (p.m * width * p.k)).clamp(1, b_panels.div_ceil(8))),
+    };
+    let row_blocks = a_panels.div_ceil(row_panels);
+    let block = |at: usize| {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (row_block, column_block) = (at % row_blocks, at / row_blocks);
+                let rows = row_block * row_panels..a_panels.min((row_block + 1) * row_panels);
+                let columns = column_block * column_panels * width..p.n.min((column_block + 1) * column_panels * width);
+                // SAFETY: the caller vouches for the operands; blocks write disjoint tiles of C.
+                unsafe { in_place(simd, p, rows, columns) };
+            },
+        )
+    };
+    let blocks = row_blocks * b_panels.div_ceil(column_panels);
+    if parallel { par_for(blocks, &block) } else { (0..blocks).for_each(block) }
+}
+
+/// How many panels of A and of B a block of C has: at most `BLOCK_ROWS` x 16 panels, halved while there are few blocks and each is
+/// worth a thread.
+#[inline(always)]
+fn block_panels<S: Machine>(a_panels: usize, b_panels: usize, width: usize, depth: usize) -> (usize, usize) {
+    let mut row_panels = even(a_panels, BLOCK_ROWS / S::ROWS, 1);
+    let mut column_panels = even(b_panels, 16, 1);
+    loop {
+        let blocks = a_panels.div_ceil(row_panels) * b_panels.div_ceil(column_panels);
+        if blocks >= 16 || row_panels * S::ROWS * column_panels * width * depth < 2 * GRAIN {
+            break;
+        }
+        if column_panels >= 4 && column_panels * width >= row_panels * S::ROWS {
+            column_panels = column_panels.div_ceil(2);
+        } else if row_panels >= 2 {
+            row_panels = row_panels.div_ceil(2);
+        } else {
+            break;
+        }
+    }
+    (row_panels, column_panels)
 }
 
 /// Divides `total` into the fewest pieces of at most `most`, of nearly the same size, each but the last a multiple of `unit`.
@@ -367,22 +444,7 @@ unsafe fn packed_block<S: Machine, T: Real>(
         )
     };
     spread(a_units + b_units, &pack_unit);
-    // Blocks of C: at most BLOCK_ROWS x 16 panels, halved while there are few of them and each is worth a thread.
-    let mut row_panels = even(a_panels, BLOCK_ROWS / S::ROWS, 1);
-    let mut column_panels = even(b_panels, 16, 1);
-    loop {
-        let blocks = a_panels.div_ceil(row_panels) * b_panels.div_ceil(column_panels);
-        if blocks >= 16 || row_panels * S::ROWS * column_panels * width * p.k < 2 * GRAIN {
-            break;
-        }
-        if column_panels >= 4 && column_panels * width >= row_panels * S::ROWS {
-            column_panels = column_panels.div_ceil(2);
-        } else if row_panels >= 2 {
-            row_panels = row_panels.div_ceil(2);
-        } else {
-            break;
-        }
-    }
+    let (row_panels, column_panels) = block_panels::<S>(a_panels, b_panels, width, p.k);
     let row_blocks = a_panels.div_ceil(row_panels);
     let column_blocks = b_panels.div_ceil(column_panels);
     let block = |at: usize| {
@@ -431,7 +493,7 @@ unsafe fn few_rows_of_dots<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
         (a, a_row) = (copy.cast_const(), p.k as isize);
     }
     let a = Shared(a.cast_mut());
-    let columns = |range: std::ops::Range<usize>| {
+    let columns = |range: Range<usize>| {
         simd.vectorize(
             #[inline(always)]
             || {
@@ -479,7 +541,7 @@ unsafe fn few_rows_of_sums<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
     // Closures borrow the whole product: its pointers alone may not cross threads.
     let p = &p;
     let vector = lanes::<S, T>();
-    let columns = |range: std::ops::Range<usize>| {
+    let columns = |range: Range<usize>| {
         simd.vectorize(
             #[inline(always)]
             || {
@@ -531,7 +593,7 @@ unsafe fn few_rows_of_sums<S: Machine, T: Real>(simd: S, p: Product<T>, parallel
 }
 
 /// Runs `body` for pieces of `unit` columns.
-fn spread_columns(total: usize, unit: usize, parallel: bool, body: &(dyn Fn(std::ops::Range<usize>) + Sync)) {
+fn spread_columns(total: usize, unit: usize, parallel: bool, body: &(dyn Fn(Range<usize>) + Sync)) {
     let piece = |at: usize| body(at * unit..total.min((at + 1) * unit));
     if parallel { par_for(total.div_ceil(unit), &piece) } else { (0..total.div_ceil(unit)).for_each(piece) }
 }

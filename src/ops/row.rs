@@ -44,6 +44,8 @@ pub struct Row {
 pub struct UsesCell(AtomicU32);
 
 impl UsesCell {
+    const KNOWN: u32 = 1 << 31;
+
     pub const fn new() -> Self {
         UsesCell(AtomicU32::new(0))
     }
@@ -52,12 +54,16 @@ impl UsesCell {
 impl Row {
     /// Bit i of byte k: the gradient of input k uses input i (the result being input `inputs.len()`), given tensors and default
     /// scalars.
+    #[inline]
     fn uses(&self) -> u32 {
-        const KNOWN: u32 = 1 << 31;
-        let known = self.uses.0.load(Relaxed);
-        if known != 0 {
-            return known & !KNOWN;
+        match self.uses.0.load(Relaxed) {
+            0 => self.find_uses(),
+            known => known & !UsesCell::KNOWN,
         }
+    }
+
+    #[cold]
+    fn find_uses(&self) -> u32 {
         let n = self.inputs.len();
         let scalars: SmallVec<[Scalar; 4]> = self.scalars.iter().map(|s| Scalar::Float(s.1.unwrap_or(f64::NAN))).collect();
         let mut uses = 0;
@@ -66,10 +72,11 @@ impl Row {
                 uses |= (probe(gradient, n, &[], &scalars).uses() as u32) << (8 * k);
             }
         }
-        self.uses.0.store(uses | KNOWN, Relaxed);
+        self.uses.0.store(uses | UsesCell::KNOWN, Relaxed);
         uses
     }
 
+    #[inline]
     fn has_defaults(&self, scalars: &[Scalar]) -> bool {
         self.scalars.iter().zip(scalars).all(|(declared, given)| declared.1 == Some(given.to_f64()))
     }
@@ -343,7 +350,14 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
     if !mode::RECORDS || wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
         return Some(Ok(Tensor::from_array(out)));
     }
-    Some(RowBackward::plain(row, inputs, scalars, wanted).and_then(|payload| record_row(inputs, payload, out)))
+    let payload = match RowBackward::plain(row, inputs, scalars, wanted) {
+        Ok(payload) => payload,
+        Err(error) => return Some(Err(error)),
+    };
+    if payload.needs_output() {
+        return Some(record_row(inputs, payload, out));
+    }
+    Some(Ok(Tensor::from_node(out, Node::new(mixed_edges(inputs), payload), 0)))
 }
 
 /// Calls a row: `out = f(inputs; scalars)`.
@@ -375,12 +389,14 @@ fn record_row(inputs: &[Operand], payload: RowBackward, out: Array) -> Result<Te
     Ok(tensor)
 }
 
+#[inline(always)]
 fn mixed_edges(inputs: &[Operand]) -> rustnn_autograd::Edges<Tensor> {
-    let mut edges = rustnn_autograd::Edges::new();
-    for input in inputs {
-        edges.push(input.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge));
+    let edge = |input: &Operand| input.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge);
+    match inputs {
+        // Written in place, without a vector that grows.
+        [a, b] => rustnn_autograd::Edges::from_buf([edge(a), edge(b)]),
+        _ => inputs.iter().map(edge).collect(),
     }
-    edges
 }
 
 #[inline]
@@ -535,6 +551,17 @@ pub struct RowBackward {
     inputs: Option<Box<[Option<(Shape, DType)>]>>,
 }
 
+/// A copy, without a call into the C library for the usual one or two.
+#[inline(always)]
+fn few(scalars: &[Scalar]) -> SmallVec<[Scalar; 2]> {
+    match *scalars {
+        [] => SmallVec::new(),
+        [a] => SmallVec::from_buf_and_len([a, a], 1),
+        [a, b] => SmallVec::from_buf([a, b]),
+        _ => SmallVec::from_slice(scalars),
+    }
+}
+
 /// The inputs (bits) whose gradients will be asked for.
 fn wanted_inputs(inputs: &[Operand]) -> u8 {
     let wanted = |o: &Operand| o.tensor().is_some_and(|t| t.dtype().is_differentiable() && t.requires_grad());
@@ -542,18 +569,21 @@ fn wanted_inputs(inputs: &[Operand]) -> u8 {
 }
 
 /// What the gradients of the `wanted` inputs make use of.
+#[inline]
 fn row_uses(row: &Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> u8 {
     let n = row.inputs.len();
-    let mut uses = 0;
     if n <= 3 && inputs.iter().all(|o| o.tensor().is_some()) && row.has_defaults(scalars) {
         let known = row.uses();
-        for k in 0..n {
-            if wanted >> k & 1 == 1 {
-                uses |= (known >> (8 * k)) as u8;
-            }
-        }
-        return uses;
+        return (0..n).fold(0, |uses, k| if wanted >> k & 1 == 1 { uses | (known >> (8 * k)) as u8 } else { uses });
     }
+    uses_with(row, inputs, scalars, wanted)
+}
+
+/// As [`row_uses`] of any inputs and scalars: reads the formulas anew.
+#[inline(never)]
+fn uses_with(row: &Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> u8 {
+    let n = row.inputs.len();
+    let mut uses = 0;
     for (k, gradient) in row.gradients.iter().enumerate() {
         if let (Some(gradient), true) = (gradient, wanted >> k & 1 == 1) {
             uses |= probe(gradient, n, inputs, scalars).uses();
@@ -585,6 +615,7 @@ impl RowBackward {
     }
 
     /// For tensors of the result's shape and dtype.
+    #[inline(always)]
     fn plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> Result<RowBackward> {
         let uses = row_uses(row, inputs, scalars, wanted);
         let mut saved = Vec::new();
@@ -595,7 +626,7 @@ impl RowBackward {
                 Operand::Tensor(_) => {}
             }
         }
-        Ok(RowBackward { row, scalars: SmallVec::from_slice(scalars), uses, saved: Mutex::new(Some(saved)), inputs: None })
+        Ok(RowBackward { row, scalars: few(scalars), uses, saved: Mutex::new(Some(saved)), inputs: None })
     }
 
     fn needs_output(&self) -> bool {

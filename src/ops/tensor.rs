@@ -5,9 +5,9 @@ use crate::mode::{self, Mode};
 use crate::saved::Held;
 use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
 use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury, release};
-use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, bail};
+use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, arc_with, bail};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A tensor. Clones share storage, version counter and [`Meta`] (gradient, history, hooks, host object); the header
 /// (shape, strides, offset) is each clone's own.
@@ -31,6 +31,8 @@ pub struct Meta {
     flags: AtomicU8,
     /// The host language's object for this tensor (borrowed; see [`crate::saved::Host`]).
     host: AtomicPtr<()>,
+    /// The leaf's place on the tape, made when an op first asks for it. It knows the leaf weakly, see [`Accumulate`].
+    accumulator: OnceLock<Arc<Node<Tensor, Accumulate>>>,
     state: Mutex<State>,
 }
 
@@ -45,8 +47,6 @@ struct State {
 #[derive(Default)]
 struct Rest {
     grad: Option<Held>,
-    /// The leaf's place on the tape. It knows the leaf weakly, see [`Accumulate`].
-    accumulator: Option<Arc<Node<Tensor, Accumulate>>>,
     /// On a leaf's gradient. Those of other tensors lie on their node.
     hooks: Option<Arc<Hooks<Tensor>>>,
     post_accumulate: Option<Arc<Hooks<Tensor>>>,
@@ -80,33 +80,42 @@ pub(crate) enum Creation {
     CustomFunction,
 }
 
-impl Rest {
-    /// Whether nodes of a graph send gradients to this leaf.
-    fn in_a_graph(&self) -> bool {
-        self.accumulator.as_ref().is_some_and(|node| Arc::strong_count(node) > 1)
-    }
-}
-
 impl Drop for Meta {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
         if let Some(edge) = state.edge.take() {
             release(edge.node);
         }
-        let Some(mut rest) = state.rest.take() else { return };
+        let (accumulator, rest) = (self.accumulator.take(), state.rest.take());
+        let Some(accumulator) = accumulator else {
+            return if let Some(rest) = rest {
+                bury(rest)
+            };
+        };
         // A graph that outlives its leaf takes over what gradients there still have to meet: hooks, and the sum so far.
-        if let Some(accumulator) = rest.accumulator.take().filter(|node| Arc::strong_count(node) > 1) {
-            let flags = *self.flags.get_mut();
-            accumulator.payload.adopt(Meta::new(flags, State { edge: None, rest: Some(rest) }));
-            return release(accumulator as NodeRef<Tensor>);
+        if Arc::strong_count(&accumulator) > 1 {
+            accumulator.payload.adopt(Meta::new(*self.flags.get_mut(), State { edge: None, rest }));
+            release(accumulator as NodeRef<Tensor>);
+        } else if rest.is_some() {
+            bury(rest);
         }
-        bury(rest);
     }
 }
 
 impl Meta {
+    #[inline(always)]
     fn new(flags: u8, state: State) -> Arc<Meta> {
-        Arc::new(Meta { flags: AtomicU8::new(flags), host: AtomicPtr::new(std::ptr::null_mut()), state: Mutex::new(state) })
+        arc_with(|| Meta {
+            flags: AtomicU8::new(flags),
+            host: AtomicPtr::new(std::ptr::null_mut()),
+            accumulator: OnceLock::new(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Whether nodes of a graph send gradients to this leaf.
+    fn is_in_a_graph(&self) -> bool {
+        self.accumulator.get().is_some_and(|node| Arc::strong_count(node) > 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -146,13 +155,13 @@ fn default_flags() -> u8 {
 
 impl Tensor {
     /// A leaf over `array` that requires no gradient.
-    #[inline]
+    #[inline(always)]
     pub fn from_array(array: Array) -> Tensor {
         Tensor { array, counter: None, meta: Meta::new(default_flags(), State::default()) }
     }
 
     /// The output `slot` of `node`.
-    #[inline]
+    #[inline(always)]
     pub fn from_node(array: Array, node: NodeRef<Tensor>, slot: u32) -> Tensor {
         Tensor { array, counter: None, meta: Meta::new(HAS_EDGE, State { edge: Some(Edge { node, slot }), rest: None }) }
     }
@@ -259,8 +268,7 @@ impl Tensor {
     /// Another header over the same identity, for ops that change the header in place (`t_`, `resize_`, `set_`).
     pub(crate) fn set_array(&mut self, array: Array) {
         self.array = array;
-        let accumulator = self.meta.read_rest(|rest| rest.accumulator.clone()).flatten();
-        if let Some(accumulator) = accumulator {
+        if let Some(accumulator) = self.meta.accumulator.get() {
             accumulator.payload.set_header(self);
         }
     }
@@ -290,11 +298,13 @@ impl Tensor {
     #[inline]
     pub fn requires_grad(&self) -> bool {
         let flags = self.meta.flags.load(Acquire);
-        if flags & (REQUIRES_GRAD | HAS_EDGE) != 0 {
-            return true;
-        }
-        // A view of a tensor whose history began after the view was made.
-        flags & IS_VIEW != 0 && self.view().is_some_and(|v| v.version.load(Acquire) != self.version() && v.base.tensor().requires_grad())
+        flags & (REQUIRES_GRAD | HAS_EDGE) != 0 || flags & IS_VIEW != 0 && self.is_view_of_recorded()
+    }
+
+    /// Whether this is a view of a tensor whose history began after the view was made.
+    #[inline(never)]
+    fn is_view_of_recorded(&self) -> bool {
+        self.view().is_some_and(|v| v.version.load(Acquire) != self.version() && v.base.tensor().requires_grad())
     }
 
     pub fn is_leaf(&self) -> bool {
@@ -332,8 +342,22 @@ impl Tensor {
     }
 
     /// This tensor's place on the tape: output of its op, or the accumulator of a leaf. None where no gradient is required.
+    #[inline]
     pub fn edge(&self) -> Option<Edge<Tensor>> {
         let flags = self.meta.flags.load(Acquire);
+        // What most inputs of ops are: data, and leaves that have been used before.
+        if flags & (HAS_EDGE | IS_VIEW | IS_ALIAS) == 0 {
+            if flags & REQUIRES_GRAD == 0 {
+                return None;
+            }
+            if let Some(node) = self.meta.accumulator.get() {
+                return Some(Edge { node: node.clone() as NodeRef<Tensor>, slot: 0 });
+            }
+        }
+        self.edge_of(flags)
+    }
+
+    fn edge_of(&self, flags: u8) -> Option<Edge<Tensor>> {
         if flags & (IS_VIEW | IS_ALIAS) != 0
             && let Some(edge) = self.refreshed_edge(flags)
         {
@@ -342,12 +366,10 @@ impl Tensor {
         if flags & (REQUIRES_GRAD | HAS_EDGE) == 0 {
             return None;
         }
-        let mut state = self.meta.lock();
-        if let Some(edge) = &state.edge {
+        if let Some(edge) = &self.meta.lock().edge {
             return Some(edge.clone());
         }
-        let accumulator = &mut state.rest.get_or_insert_default().accumulator;
-        let node = accumulator.get_or_insert_with(|| Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(self)));
+        let node = self.meta.accumulator.get_or_init(|| Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(self)));
         Some(Edge { node: node.clone() as NodeRef<Tensor>, slot: 0 })
     }
 
@@ -416,7 +438,7 @@ impl Tensor {
 
     /// Whether nodes of a graph send gradients to this leaf.
     pub fn is_in_a_graph(&self) -> bool {
-        self.meta.read_rest(Rest::in_a_graph).unwrap_or(false)
+        self.meta.is_in_a_graph()
     }
 
     fn alias(&self) -> Option<Arc<Alias>> {
@@ -636,7 +658,7 @@ impl Tensor {
             edge.node.visit_hosts(visit);
         }
         // A graph that still leads to a leaf runs its hooks.
-        let Some(rest) = state.rest.as_ref().filter(|rest| !rest.in_a_graph()) else { return };
+        let Some(rest) = state.rest.as_ref().filter(|_| !self.meta.is_in_a_graph()) else { return };
         for hooks in [&rest.hooks, &rest.post_accumulate].into_iter().flatten() {
             hooks.visit_hosts(visit);
         }
@@ -655,11 +677,11 @@ impl Tensor {
         if Arc::strong_count(&self.meta) > 1 {
             return;
         }
+        if self.meta.is_in_a_graph() {
+            return;
+        }
         let (edge, rest) = {
             let mut state = self.meta.lock();
-            if state.rest.as_ref().is_some_and(|rest| rest.in_a_graph()) {
-                return;
-            }
             (state.edge.take(), state.rest.take())
         };
         self.meta.flags.store(0, Release);
@@ -769,9 +791,12 @@ impl Tensor {
         self.shape().into()
     }
 
-    /// Whether this tensor alone holds its meta, for collectors of cycles.
+    /// Whether this tensor alone holds its meta: nobody else does, and nobody can come to.
+    #[inline]
     pub fn is_sole_owner(&self) -> bool {
-        Arc::strong_count(&self.meta) == 1
+        // Weak references are asked for before and after: one may turn into a strong one in between.
+        let no_weak = || Arc::weak_count(&self.meta) == 0;
+        no_weak() && Arc::strong_count(&self.meta) == 1 && no_weak()
     }
 }
 

@@ -23,11 +23,11 @@ struct Inherits {
 
 /// What has been found out about the classes met so far in one walk; they are few.
 #[derive(Default)]
-struct Walk(SmallVec<[(usize, Inherits); 8]>);
+struct Walk<'py>(SmallVec<[(usize, Inherits, Bound<'py, PyAny>); 8]>);
 
-impl Walk {
+impl<'py> Walk<'py> {
     /// Asked once per class and walk: classes may be patched at any other time.
-    fn inherits(&mut self, module: &Bound<PyAny>, state: &Bound<PyDict>) -> PyResult<Inherits> {
+    fn inherits(&mut self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>) -> PyResult<Inherits> {
         let py = module.py();
         let class = module.get_type();
         let address = class.as_ptr() as usize;
@@ -43,7 +43,7 @@ impl Walk {
                         && same(intern!(py, "set_extra_state"))?
                         && same(intern!(py, "_load_one"))?,
                 };
-                self.0.push((address, found));
+                self.0.push((address, found, class.getattr(intern!(py, "_version"))?));
                 found
             }
         };
@@ -54,6 +54,16 @@ impl Walk {
             }
         }
         Ok(found)
+    }
+
+    /// `module._version`: of the class, unless the object has its own.
+    fn version(&self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let name = intern!(module.py(), "_version");
+        let class = module.get_type_ptr() as usize;
+        match self.0.iter().find(|entry| entry.0 == class) {
+            Some(entry) if !state.contains(name)? => Ok(entry.2.clone()),
+            _ => module.getattr(name),
+        }
     }
 }
 
@@ -145,7 +155,7 @@ struct Saving<'py> {
     keep_vars: Bound<'py, PyAny>,
     keep: bool,
     parameter: Bound<'py, PyType>,
-    walk: Walk,
+    walk: Walk<'py>,
 }
 
 /// Fills `destination` with what `module` and all below it have to save. False, and nothing done, if the module's own part is
@@ -191,7 +201,7 @@ fn save<'py>(
     let _level = Level::enter(py)?;
     if let Some(metadata) = &saving.metadata {
         let own = PyDict::new(py);
-        own.set_item(intern!(py, "version"), module.getattr(intern!(py, "_version"))?)?;
+        own.set_item(intern!(py, "version"), saving.walk.version(module, state)?)?;
         metadata.set_item(path, own)?;
     }
     let put = |saving: &Saving<'py>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>| -> PyResult<()> {
@@ -254,7 +264,7 @@ struct Loading<'py> {
     unexpected: Bound<'py, PyList>,
     errors: Bound<'py, PyList>,
     parameter: Bound<'py, PyType>,
-    walk: Walk,
+    walk: Walk<'py>,
 }
 
 /// Loads `module` and everything below it; a child sees only the entries under its own prefix.

@@ -88,6 +88,10 @@ impl PyTensor {
 impl Drop for PyTensor {
     fn drop(&mut self) {
         let own = (self as *mut PyTensor).cast::<()>();
+        // Where nobody else has the tensor, nobody will look into its slot again.
+        if self.header.get_mut().is_sole_owner() {
+            return;
+        }
         let _ = self.header.get_mut().meta().host().compare_exchange(own, std::ptr::null_mut(), AcqRel, Relaxed);
     }
 }
@@ -96,6 +100,7 @@ impl Drop for PyTensor {
 static OFFSET: PyOnceLock<usize> = PyOnceLock::new();
 
 /// The living object in a tensor's slot.
+#[inline]
 fn living<'py>(py: Python<'py>, tensor: &Tensor) -> Option<Bound<'py, PyAny>> {
     let content = tensor.meta().host().load(Acquire);
     if content.is_null() {
@@ -125,6 +130,7 @@ fn settle(object: &Bound<PyTensor>) {
 }
 
 /// The Python object of a tensor: the living one, or a new plain `Tensor`.
+#[inline]
 pub fn wrap<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
     if let Some(object) = living(py, &tensor) {
         return Ok(object);
@@ -150,12 +156,9 @@ const TRAILER_BYTES: usize = 2 * size_of::<*mut ffi::PyObject>();
 
 /// A new plain object around a tensor that has none. It is made without `object.__new__`, which gives every object a dictionary
 /// at once (a tenth of a small op's time); it gets one when an attribute is set.
+#[inline(always)]
 fn fresh<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
-    let Some(&offset) = OFFSET.get(py) else {
-        let object = Bound::new(py, PyTensor::new(tensor))?;
-        settle(&object);
-        return Ok(object.into_any());
-    };
+    let Some(&offset) = OFFSET.get(py) else { return first(py, tensor) };
     // SAFETY: the type is `Tensor` itself, whose objects hold a `PyTensor` at `offset` (as measured on one) and behind it, as
     // `OFFSET` asserts, two pointers for which null, what the allocator wrote, is the empty state. No Python code runs between
     // the allocation and the write.
@@ -169,6 +172,14 @@ fn fresh<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
         content.write(PyTensor::new(tensor));
         Ok(Bound::from_owned_ptr(py, object))
     }
+}
+
+/// The first object of all.
+#[cold]
+fn first<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    let object = Bound::new(py, PyTensor::new(tensor))?;
+    settle(&object);
+    Ok(object.into_any())
 }
 
 /// As [`wrap`]; a living object takes over the header of `tensor`.
@@ -247,8 +258,11 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
         let out = a.get().with(py, |x| {
             b.get().with(py, |y| (x.numel().max(y.numel()) <= DETACH_ELEMENTS).then(|| row::call(row, &[x.into(), y.into()], scalars)))
         });
-        if let Some(out) = out {
-            return wrap(py, out.py()?);
+        match out {
+            // No object can stand for a tensor that is a moment old.
+            Some(Ok(out)) => return fresh(py, out),
+            Some(Err(error)) => return Err(crate::error::to_python(error)),
+            None => {}
         }
     }
     let mut held = None;

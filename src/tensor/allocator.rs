@@ -40,6 +40,10 @@ impl Block {
         self.ptr.as_ptr()
     }
 
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.ptr
+    }
+
     /// Usable bytes, at least what was asked for.
     pub fn capacity(&self) -> usize {
         self.capacity

@@ -1,6 +1,6 @@
 //! An array: a dtype, a shape and strides over a storage. It knows nothing of gradients.
 
-use crate::shape::{Shape, Strides, broadcast_strides, checked_numel, contiguous_strides, is_contiguous, view_strides};
+use crate::shape::{Shape, Strides, broadcast_strides, checked_numel, contiguous_strides, duplicate, is_contiguous, view_strides};
 use crate::{DType, Device, Element, Error, Result, Storage, bail, ensure};
 
 /// An untracked view of a storage. `offset` and `strides` count elements.
@@ -8,21 +8,26 @@ use crate::{DType, Device, Element, Error, Result, Storage, bail, ensure};
 pub struct Array {
     storage: Storage,
     dtype: DType,
+    /// Whether the strides are exactly those of a fresh array.
+    row_major: bool,
     shape: Shape,
     strides: Strides,
     offset: usize,
+    /// Number of elements.
+    numel: usize,
 }
 
 impl Clone for Array {
-    // By hand: a `SmallVec` clones its elements one by one.
     #[inline]
     fn clone(&self) -> Self {
         Array {
             storage: self.storage.clone(),
             dtype: self.dtype,
-            shape: Shape::from_slice(&self.shape),
-            strides: Strides::from_slice(&self.strides),
+            row_major: self.row_major,
+            shape: duplicate(&self.shape),
+            strides: duplicate(&self.strides),
             offset: self.offset,
+            numel: self.numel,
         }
     }
 }
@@ -50,25 +55,54 @@ fn settle(bytes: &mut [u8], dtype: DType) {
     }
 }
 
+/// Number of elements; more than any memory holds where it overflows (an expanded array).
+fn numel(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n, &size| n.saturating_mul(size))
+}
+
+fn is_row_major(shape: &[usize], strides: &[isize]) -> bool {
+    let mut expected = 1isize;
+    for (&size, &stride) in shape.iter().zip(strides).rev() {
+        if stride != expected {
+            return false;
+        }
+        expected = expected.saturating_mul(size.max(1) as isize);
+    }
+    true
+}
+
 impl Array {
     /// A contiguous array with arbitrary contents.
     #[inline]
     pub fn empty(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
         let storage = Storage::uninit(len_bytes(shape, dtype)?, device)?;
-        Ok(Array { storage, dtype, shape: shape.into(), strides: contiguous_strides(shape), offset: 0 })
+        Ok(Array::whole(storage, dtype, shape))
     }
 
     pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
         let storage = Storage::zeroed(len_bytes(shape, dtype)?, device)?;
-        Ok(Array { storage, dtype, shape: shape.into(), strides: contiguous_strides(shape), offset: 0 })
+        Ok(Array::whole(storage, dtype, shape))
+    }
+
+    /// A row-major array from the start of a fresh storage.
+    #[inline]
+    fn whole(storage: Storage, dtype: DType, shape: &[usize]) -> Array {
+        Array { storage, dtype, row_major: true, shape: shape.into(), strides: contiguous_strides(shape), offset: 0, numel: numel(shape) }
+    }
+
+    #[inline]
+    fn over(storage: Storage, dtype: DType, shape: Shape, strides: Strides, offset: usize) -> Array {
+        let (row_major, numel) = (is_row_major(&shape, &strides), numel(&shape));
+        Array { storage, dtype, row_major, shape, strides, offset, numel }
     }
 
     /// A fresh array of this one's geometry, which is row-major (see [`Array::is_row_major`]), with arbitrary contents.
     #[inline]
     pub fn empty_like(&self, dtype: DType) -> Result<Array> {
         debug_assert!(self.is_row_major());
-        let storage = Storage::uninit(self.numel() * dtype.size_bytes(), self.device())?;
-        Ok(Array { storage, dtype, shape: Shape::from_slice(&self.shape), strides: Strides::from_slice(&self.strides), offset: 0 })
+        let storage = Storage::uninit(self.numel * dtype.size_bytes(), self.device())?;
+        let (shape, strides) = (duplicate(&self.shape), duplicate(&self.strides));
+        Ok(Array { storage, dtype, row_major: true, shape, strides, offset: 0, numel: self.numel })
     }
 
     pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Array> {
@@ -140,7 +174,7 @@ impl Array {
             shape.len()
         );
         len_bytes(shape, dtype)?;
-        let out = Array { storage, dtype, shape: shape.into(), strides: strides.into(), offset };
+        let out = Array::over(storage, dtype, shape.into(), strides.into(), offset);
         out.check_bounds()?;
         Ok(out)
     }
@@ -172,7 +206,7 @@ impl Array {
 
     /// The same storage under another geometry, which the caller has derived from this one's (so it lies inside).
     pub fn with_geometry(&self, shape: Shape, strides: Strides, offset: usize) -> Array {
-        let out = Array { storage: self.storage.clone(), dtype: self.dtype, shape, strides, offset };
+        let out = Array::over(self.storage.clone(), self.dtype, shape, strides, offset);
         debug_assert!(out.check_bounds().is_ok(), "{out:?} of {self:?}");
         out
     }
@@ -231,11 +265,11 @@ impl Array {
     /// Number of elements.
     #[inline]
     pub fn numel(&self) -> usize {
-        self.shape.iter().product()
+        self.numel
     }
 
     pub fn len_bytes(&self) -> usize {
-        self.numel() * self.dtype.size_bytes()
+        self.numel * self.dtype.size_bytes()
     }
 
     pub fn is_meta(&self) -> bool {
@@ -250,20 +284,13 @@ impl Array {
 
     #[inline]
     pub fn is_contiguous(&self) -> bool {
-        is_contiguous(&self.shape, &self.strides)
+        self.row_major || is_contiguous(&self.shape, &self.strides)
     }
 
     /// Whether the strides are exactly those of a fresh array.
     #[inline]
     pub fn is_row_major(&self) -> bool {
-        let mut expected = 1;
-        for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if stride != expected {
-                return false;
-            }
-            expected *= size.max(1) as isize;
-        }
-        true
+        self.row_major
     }
 
     /// Whether both have the same shape and strides.
@@ -272,7 +299,7 @@ impl Array {
         // By hand: comparing slices calls into the C library.
         self.rank() == other.rank()
             && self.shape.iter().zip(&other.shape).all(|(a, b)| a == b)
-            && self.strides.iter().zip(&other.strides).all(|(a, b)| a == b)
+            && ((self.row_major && other.row_major) || self.strides.iter().zip(&other.strides).all(|(a, b)| a == b))
     }
 
     /// Address of the first element.

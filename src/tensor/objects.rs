@@ -5,6 +5,19 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
+use std::sync::Arc;
+
+/// An `Arc` whose value is written where it stays. (`Arc::new` takes it ready made, from the stack: fields just written one by one
+/// are read again in wider pieces, which the processor must wait for.)
+#[inline(always)]
+pub fn arc_with<T>(make: impl FnOnce() -> T) -> Arc<T> {
+    let uninit = Arc::<T>::new_uninit();
+    // SAFETY: nobody else has the fresh `Arc`; where `make` unwinds, memory without a value is freed.
+    unsafe {
+        Arc::as_ptr(&uninit).cast::<T>().cast_mut().write(make());
+        uninit.assume_init()
+    }
+}
 
 /// Sizes up to this come from the lists.
 const LARGEST_BYTES: usize = 512;

@@ -6,6 +6,16 @@ use smallvec::{SmallVec, smallvec};
 pub type Shape = SmallVec<[usize; 5]>;
 pub type Strides = SmallVec<[isize; 5]>;
 
+/// A copy. `SmallVec`'s own is a loop or a call into the C library; inline ones are copied whole, whatever their length.
+#[inline]
+pub fn duplicate<T: Copy>(dims: &SmallVec<[T; 5]>) -> SmallVec<[T; 5]> {
+    if dims.spilled() {
+        return SmallVec::from_slice(dims);
+    }
+    // SAFETY: an inline vector of plain values owns nothing, so that its bits are another one.
+    unsafe { std::ptr::read(dims) }
+}
+
 /// Row-major strides; sizes of 0 count as 1, as in PyTorch.
 pub fn contiguous_strides(shape: &[usize]) -> Strides {
     let mut strides: Strides = smallvec![1; shape.len()];
