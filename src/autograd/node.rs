@@ -2,7 +2,7 @@
 
 use crate::engine::Scratch;
 use crate::{Edges, Variable};
-use rustnn_tensor::arc_with;
+use rustnn_tensor::arc_filled;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::*};
@@ -117,17 +117,27 @@ pub fn next_sequence() -> u64 {
 }
 
 impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
-    #[inline(always)]
     pub fn new(edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
         Node::with_sequence(next_sequence(), edges, payload)
     }
 
+    /// As [`new`](Node::new), with edges and the rest of the payload written in place.
     #[inline(always)]
+    pub fn filled(payload: B, fill: impl FnOnce(&mut Edges<V>, &mut B)) -> Arc<Node<V, B>> {
+        count(1);
+        arc_filled(|| Node::blank(next_sequence(), Edges::new(), payload), |node| fill(&mut node.edges, &mut node.payload))
+    }
+
+    #[inline(always)]
+    fn blank(sequence: u64, edges: Edges<V>, payload: B) -> Node<V, B> {
+        Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload }
+    }
+
     pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
         if sequence != u64::MAX {
             count(1);
         }
-        arc_with(|| Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload })
+        Arc::new(Node::blank(sequence, edges, payload))
     }
 }
 

@@ -12,8 +12,8 @@ use rustnn_kernels::value::{Number, Value};
 use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides, bail, shape};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 pub use rustnn_kernels::value::Scalar;
 
@@ -350,14 +350,16 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
     if !mode::RECORDS || wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
         return Some(Ok(Tensor::from_array(out)));
     }
-    let payload = match RowBackward::plain(row, inputs, scalars, wanted) {
-        Ok(payload) => payload,
+    let uses = row_uses(row, inputs, scalars, wanted);
+    let saved = match Saves::of(inputs, uses) {
+        Ok(saved) => saved,
         Err(error) => return Some(Err(error)),
     };
-    if payload.needs_output() {
-        return Some(record_row(inputs, payload, out));
-    }
-    Some(Ok(Tensor::from_node(out, Node::new(mixed_edges(inputs), payload), 0)))
+    let node = Node::filled(RowBackward { row, scalars: SmallVec::new(), uses, saved, inputs: None }, |edges, payload| {
+        inputs.iter().for_each(|input| edges.push(edge_of(input)));
+        scalars.iter().for_each(|scalar| payload.scalars.push(*scalar));
+    });
+    Some(node_output(node, out))
 }
 
 /// Calls a row: `out = f(inputs; scalars)`.
@@ -372,14 +374,14 @@ pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result
     if !wants_record(row, plan.result, inputs) {
         return Ok(Tensor::from_array(out));
     }
-    let payload = RowBackward::new(row, inputs, scalars, &out)?;
-    record_row(inputs, payload, out)
+    let node = Node::new(mixed_edges(inputs), RowBackward::new(row, inputs, scalars, &out)?);
+    crate::tape::note_trace(&node);
+    node_output(node, out)
 }
 
-/// Puts the result of a row on the tape.
-fn record_row(inputs: &[Operand], payload: RowBackward, out: Array) -> Result<Tensor> {
-    let node = Node::new(mixed_edges(inputs), payload);
-    crate::tape::note_trace(&node);
+/// The result of a node just made.
+#[inline(always)]
+fn node_output(node: Arc<Node<Tensor, RowBackward>>, out: Array) -> Result<Tensor> {
     if !node.payload.needs_output() {
         return Ok(Tensor::from_node(out, node, 0));
     }
@@ -390,13 +392,12 @@ fn record_row(inputs: &[Operand], payload: RowBackward, out: Array) -> Result<Te
 }
 
 #[inline(always)]
+fn edge_of(input: &Operand) -> Option<rustnn_autograd::Edge<Tensor>> {
+    input.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge)
+}
+
 fn mixed_edges(inputs: &[Operand]) -> rustnn_autograd::Edges<Tensor> {
-    let edge = |input: &Operand| input.tensor().filter(|t| t.dtype().is_differentiable()).and_then(Tensor::edge);
-    match inputs {
-        // Written in place, without a vector that grows.
-        [a, b] => rustnn_autograd::Edges::from_buf([edge(a), edge(b)]),
-        _ => inputs.iter().map(edge).collect(),
-    }
+    inputs.iter().map(edge_of).collect()
 }
 
 #[inline]
@@ -545,20 +546,39 @@ pub struct RowBackward {
     scalars: SmallVec<[Scalar; 2]>,
     /// Bit i: gradients use input i; bit `inputs.len()`: they use the result.
     uses: u8,
-    /// (input, value), the result under `inputs.len()`. None once released.
-    saved: Mutex<Option<Vec<(u8, Saved)>>>,
+    /// None where no value is kept.
+    saved: Option<Box<Saves>>,
     /// Shape and dtype of the inputs where they are not all those of the result.
     inputs: Option<Box<[Option<(Shape, DType)>]>>,
 }
 
-/// A copy, without a call into the C library for the usual one or two.
-#[inline(always)]
-fn few(scalars: &[Scalar]) -> SmallVec<[Scalar; 2]> {
-    match *scalars {
-        [] => SmallVec::new(),
-        [a] => SmallVec::from_buf_and_len([a, a], 1),
-        [a, b] => SmallVec::from_buf([a, b]),
-        _ => SmallVec::from_slice(scalars),
+/// (input, value), the result under `inputs.len()`. None once released.
+struct Saves(Mutex<Option<SmallVec<[(u8, Saved); 2]>>>);
+
+impl Saves {
+    /// Numbers among the inputs, and those tensors that are made use of; an empty list where the result will be.
+    #[inline(always)]
+    fn of(inputs: &[Operand], uses: u8) -> Result<Option<Box<Saves>>> {
+        if uses == 0 && inputs.iter().all(|input| input.tensor().is_some()) { Ok(None) } else { Saves::collect(inputs, uses).map(Some) }
+    }
+
+    #[inline(never)]
+    fn collect(inputs: &[Operand], uses: u8) -> Result<Box<Saves>> {
+        let mut saves = Box::new(Saves(Mutex::new(Some(SmallVec::new()))));
+        if let Ok(Some(list)) = saves.0.get_mut() {
+            for (i, input) in inputs.iter().enumerate() {
+                match input {
+                    Operand::Scalar(s) => list.push((i as u8, Saved::Scalar(*s))),
+                    Operand::Tensor(t) if uses >> i & 1 == 1 => list.push((i as u8, Saved::input(t)?)),
+                    Operand::Tensor(_) => {}
+                }
+            }
+        }
+        Ok(saves)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<SmallVec<[(u8, Saved); 2]>>> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -607,26 +627,13 @@ fn probe(gradient: &Gradient, n: usize, inputs: &[Operand], scalars: &[Scalar]) 
 
 impl RowBackward {
     fn new(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<RowBackward> {
-        let mut this = RowBackward::plain(row, inputs, scalars, wanted_inputs(inputs))?;
+        let uses = row_uses(row, inputs, scalars, wanted_inputs(inputs));
+        let saved = Saves::of(inputs, uses)?;
+        let mut this = RowBackward { row, scalars: SmallVec::from_slice(scalars), uses, saved, inputs: None };
         if !inputs.iter().all(|o| o.tensor().is_none_or(|t| t.shape() == out.shape() && t.dtype() == out.dtype())) {
             this.inputs = Some(inputs.iter().map(|o| o.tensor().map(|t| (t.shape_owned(), t.dtype()))).collect());
         }
         Ok(this)
-    }
-
-    /// For tensors of the result's shape and dtype.
-    #[inline(always)]
-    fn plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> Result<RowBackward> {
-        let uses = row_uses(row, inputs, scalars, wanted);
-        let mut saved = Vec::new();
-        for (i, input) in inputs.iter().enumerate() {
-            match input {
-                Operand::Scalar(s) => saved.push((i as u8, Saved::Scalar(*s))),
-                Operand::Tensor(t) if uses >> i & 1 == 1 => saved.push((i as u8, Saved::input(t)?)),
-                Operand::Tensor(_) => {}
-            }
-        }
-        Ok(RowBackward { row, scalars: few(scalars), uses, saved: Mutex::new(Some(saved)), inputs: None })
     }
 
     fn needs_output(&self) -> bool {
@@ -635,14 +642,12 @@ impl RowBackward {
 
     fn save_output(&self, out: &Tensor) -> Result<()> {
         let saved = Saved::output(out, 0)?;
-        if let Some(list) = self.lock().as_mut() {
+        if let Some(saves) = &self.saved
+            && let Some(list) = saves.lock().as_mut()
+        {
             list.push((self.row.inputs.len() as u8, saved));
         }
         Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<(u8, Saved)>>> {
-        self.saved.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// The row, for those who show the graph.
@@ -670,17 +675,18 @@ impl Backward<Tensor> for RowBackward {
         let n = self.row.inputs.len();
         let Some(dy) = grads.into_iter().next().flatten() else { return Ok(smallvec::smallvec![None; n]) };
         let mut known: SmallVec<[Known; 5]> = (0..=n).map(|_| Known::Nothing).collect();
-        match self.lock().as_ref() {
-            Some(list) => {
-                for (i, saved) in list {
-                    known[*i as usize] = match saved {
-                        Saved::Scalar(s) => Known::Scalar(*s),
-                        other => Known::Tensor(other.unpack(context)?),
-                    };
+        if let Some(saves) = &self.saved {
+            match saves.lock().as_ref() {
+                Some(list) => {
+                    for (i, saved) in list {
+                        known[*i as usize] = match saved {
+                            Saved::Scalar(s) => Known::Scalar(*s),
+                            other => Known::Tensor(other.unpack(context)?),
+                        };
+                    }
                 }
+                None => return Err(Saved::Nothing.unpack(context).err().unwrap_or(Error::Interrupted)),
             }
-            None if self.uses != 0 => return Err(Saved::Nothing.unpack(context).err().unwrap_or(Error::Interrupted)),
-            None => {}
         }
         let mut out: Grads<Tensor> = Grads::new();
         // In-place `Select` rows list their target first.
@@ -701,8 +707,11 @@ impl Backward<Tensor> for RowBackward {
     }
 
     fn release(&self) {
-        if self.uses != 0 {
-            let saved = self.lock().take();
+        // Numbers alone stay: with them the backward can run again.
+        if self.uses != 0
+            && let Some(saves) = &self.saved
+        {
+            let saved = saves.lock().take();
             drop(saved);
         }
     }

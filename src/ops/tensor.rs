@@ -5,7 +5,7 @@ use crate::mode::{self, Mode};
 use crate::saved::Held;
 use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
 use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury, release};
-use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, arc_with, bail};
+use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, arc_filled, bail};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -36,7 +36,6 @@ pub struct Meta {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// The op that made this tensor; None for leaves.
     edge: Option<Edge<Tensor>>,
@@ -103,14 +102,19 @@ impl Drop for Meta {
 }
 
 impl Meta {
-    #[inline(always)]
     fn new(flags: u8, state: State) -> Arc<Meta> {
-        arc_with(|| Meta {
+        Meta::filled(flags, |own| *own = state)
+    }
+
+    #[inline(always)]
+    fn filled(flags: u8, fill: impl FnOnce(&mut State)) -> Arc<Meta> {
+        let blank = || Meta {
             flags: AtomicU8::new(flags),
             host: AtomicPtr::new(std::ptr::null_mut()),
             accumulator: OnceLock::new(),
-            state: Mutex::new(state),
-        })
+            state: Mutex::new(State { edge: None, rest: None }),
+        };
+        arc_filled(blank, |meta| fill(meta.state.get_mut().unwrap_or_else(|e| e.into_inner())))
     }
 
     /// Whether nodes of a graph send gradients to this leaf.
@@ -157,13 +161,13 @@ impl Tensor {
     /// A leaf over `array` that requires no gradient.
     #[inline(always)]
     pub fn from_array(array: Array) -> Tensor {
-        Tensor { array, counter: None, meta: Meta::new(default_flags(), State::default()) }
+        Tensor { array, counter: None, meta: Meta::filled(default_flags(), |_| {}) }
     }
 
     /// The output `slot` of `node`.
     #[inline(always)]
     pub fn from_node(array: Array, node: NodeRef<Tensor>, slot: u32) -> Tensor {
-        Tensor { array, counter: None, meta: Meta::new(HAS_EDGE, State { edge: Some(Edge { node, slot }), rest: None }) }
+        Tensor { array, counter: None, meta: Meta::filled(HAS_EDGE, |state| state.edge = Some(Edge { node, slot })) }
     }
 
     pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Tensor> {

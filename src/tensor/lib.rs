@@ -13,6 +13,6 @@ pub use array::{Array, Overlap};
 pub use device::{Backend, Device, DeviceBuffer};
 pub use dtype::{DType, Element, Kind};
 pub use error::{Error, Result};
-pub use objects::arc_with;
+pub use objects::arc_filled;
 pub use shape::{Shape, Strides};
 pub use storage::Storage;
