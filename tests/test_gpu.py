@@ -345,6 +345,38 @@ def test_batches_of_a_loader_move_without_waiting() -> None:
     assert rustnn.cat([y for _, y in moved]).tolist() == list(range(6))
 
 
+def test_moving_tensors_to_the_device_waits_for_nothing() -> None:
+    tensors = [
+        rustnn.tensor([True, False, True]),
+        rustnn.arange(7, dtype=rustnn.uint8),
+        rustnn.arange(5.0).half(),
+        rustnn.arange(6.0).view(2, 3).t(),
+        rustnn.tensor(3),
+    ]
+    rustnn.gpu.synchronize()
+    waits = rustnn.gpu._counts()[1]
+    moved = [t.to("gpu") for t in tensors]
+    assert rustnn.gpu._counts()[1] == waits
+    assert [t.tolist() for t in moved] == [t.tolist() for t in tensors]
+    # What is recorded before reads what was there before.
+    x = rustnn.ones(4, device="gpu")
+    y = x + 1
+    x.copy_(rustnn.arange(4.0))
+    assert y.tolist() == [2.0] * 4 and x.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_images_are_resized_without_waiting() -> None:
+    image = rustnn.randn(1, 2, 5, 6)
+    there = image.to("gpu")
+    for options in ({"mode": "nearest"}, {"mode": "bilinear"}, {"mode": "bicubic", "align_corners": True}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            waits = rustnn.gpu._counts()[1]
+            found = F.interpolate(there, size=(9, 4), **options)
+            assert rustnn.gpu._counts()[1] == waits
+        assert (found.cpu() - F.interpolate(image, size=(9, 4), **options)).abs().max().item() < 1e-5
+
+
 def test_gradients_flow_between_devices() -> None:
     x = rustnn.tensor([1.0, 2.0], requires_grad=True)
     (x.to("gpu") * 3).cpu().sum().backward()

@@ -130,6 +130,8 @@ struct Raw {
     buffer: wgpu::Buffer,
     /// Tells buffers apart in the cache of bind groups.
     id: u64,
+    /// The last encoder that a command on it was recorded in.
+    used: AtomicU64,
 }
 
 impl Buffer {
@@ -185,6 +187,8 @@ struct State {
     // Dropped in this order: a pass belongs to its encoder.
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: Option<wgpu::CommandEncoder>,
+    /// The encoder's number.
+    serial: u64,
     recorded: usize,
     params: Vec<u8>,
     pool: HashMap<u64, Vec<Raw>>,
@@ -317,6 +321,7 @@ impl Gpu {
             state: Mutex::new(State {
                 pass: None,
                 encoder: None,
+                serial: 1,
                 recorded: 0,
                 params: Vec::new(),
                 pool: HashMap::new(),
@@ -328,7 +333,7 @@ impl Gpu {
                 profile: None,
             }),
             params,
-            flags: Raw { buffer: flags, id: 0 },
+            flags: Raw { buffer: flags, id: 0, used: AtomicU64::new(0) },
             flagged: AtomicBool::new(false),
             fault,
             faulty,
@@ -386,6 +391,7 @@ impl Gpu {
                 if zeroed && len_bytes > 0 {
                     let mut state = self.lock();
                     self.encoder_outside_pass(&mut state).clear_buffer(&raw.buffer, 0, None);
+                    raw.used.store(state.serial, Relaxed);
                 }
                 raw
             }
@@ -408,7 +414,7 @@ impl Gpu {
                     self.empty_cache()?;
                     make()
                 })?;
-                Raw { buffer, id: self.next_id.fetch_add(1, Relaxed) }
+                Raw { buffer, id: self.next_id.fetch_add(1, Relaxed), used: AtomicU64::new(0) }
             }
         };
         let now = self.allocated_bytes.fetch_add(raw.buffer.size() as usize, Relaxed) + raw.buffer.size() as usize;
@@ -462,6 +468,7 @@ impl Gpu {
     fn flush(&self, state: &mut State) -> Result<Option<wgpu::SubmissionIndex>> {
         state.pass = None;
         state.recorded = 0;
+        state.serial += 1;
         let params = std::mem::take(&mut state.params);
         let Some(mut encoder) = state.encoder.take() else { return Ok(None) };
         if let Some(profile) = state.profile.as_ref().filter(|p| !p.recorded.is_empty()) {
@@ -564,6 +571,7 @@ impl Gpu {
         self.check()?;
         let mut state = self.lock();
         self.encoder_outside_pass(&mut state).copy_buffer_to_buffer(&from.raw().buffer, 0, &to.raw().buffer, 0, bytes);
+        [from, to].iter().for_each(|b| b.raw().used.store(state.serial, Relaxed));
         Ok(())
     }
 
@@ -581,8 +589,10 @@ impl Gpu {
             return Ok(());
         }
         let mut state = self.lock();
-        // The queue writes before the next submission: what is recorded already has to go first.
-        self.flush(&mut state)?;
+        // The queue writes before the next submission: what is recorded on this buffer has to go first.
+        if raw.used.load(Relaxed) == state.serial {
+            self.flush(&mut state)?;
+        }
         let (start, end) = (offset & !3, (offset + from.len()).next_multiple_of(4));
         if start == offset && end == offset + from.len() {
             self.queue.write_buffer(&raw.buffer, offset as u64, from);
@@ -712,6 +722,7 @@ impl Gpu {
             });
             self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout.0, entries: &entries })
         });
+        buffers.iter().for_each(|b| b.raw().used.store(state.serial, Relaxed));
         let offset = state.params.len();
         state.params.extend_from_slice(bytemuck::cast_slice(params));
         state.params.resize(state.params.len().next_multiple_of(PARAMS_STEP_BYTES), 0);

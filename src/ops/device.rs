@@ -115,7 +115,14 @@ pub(crate) fn upload(from: &Array, to: &Array) -> Result<()> {
     if range.is_empty() {
         return Ok(());
     }
-    buffer(to)?.upload(range.start, cpu::bytes(from))
+    let bytes = cpu::bytes(from);
+    if range.end == to.storage().len_bytes() && range.start.is_multiple_of(4) && !bytes.len().is_multiple_of(4) {
+        // Whole words are written without reading what else lies in them: behind a storage's end there is nothing.
+        let mut words = bytes.to_vec();
+        words.resize(bytes.len().next_multiple_of(4), 0);
+        return buffer(to)?.upload(range.start, &words);
+    }
+    buffer(to)?.upload(range.start, bytes)
 }
 
 /// A copy on the CPU of an array on a GPU, of the same geometry: waits.

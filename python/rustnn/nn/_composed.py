@@ -724,9 +724,9 @@ def _log_sum_exp(x):
 # ---- resizing and sampling -------------------------------------------------------------------------------------------
 
 
-def _source_positions(length, out, mode, align_corners, scale, device):
-    """Where each output position lies in the input, as real numbers."""
-    index = _core.arange(out, dtype=_core.float64, device=device)
+def _source_positions(length, out, mode, align_corners, scale):
+    """Where each output position lies in the input, as real numbers: known from sizes, so that no device is asked."""
+    index = _core.arange(out, dtype=_core.float64, device="cpu")
     if align_corners:
         return index * ((length - 1) / (out - 1) if out > 1 else 0.0)
     step = 1.0 / scale if scale is not None and scale > 0 else length / out
@@ -805,19 +805,19 @@ def _interpolate(input, output_size, mode, align_corners, scales, antialias):
             matrix = _antialias_matrix(length, out, mode, align_corners, scale, x)
             x = (x.transpose(dim, -1) @ matrix.T).transpose(dim, -1)
             continue
-        where = _source_positions(length, out, mode, align_corners, scale, x.device)
+        where = _source_positions(length, out, mode, align_corners, scale)
         if mode.startswith("nearest"):
-            x = x.index_select(dim, where.to(_core.int64))
+            x = x.index_select(dim, where.to(_core.int64).to(x.device))
             continue
         if mode != "bicubic":
             where = where.clamp(min=0)
         base = where.floor()
         shape = [1] * x.dim()
         shape[dim] = out
-        t = (where - base).to(x.dtype).reshape(shape)
+        t = (where - base).to(x.dtype).reshape(shape).to(x.device)
         base = base.to(_core.int64)
         taps = enumerate(_cubic(t), -1) if mode == "bicubic" else enumerate((1 - t, t))
-        x = sum(x.index_select(dim, (base + k).clamp(0, length - 1)) * weight for k, weight in taps)
+        x = sum(x.index_select(dim, (base + k).clamp(0, length - 1).to(x.device)) * weight for k, weight in taps)
     if x.dtype != dtype:
         # Cubic weights overshoot: rounded values of pixels keep to 0..255.
         x = (x.round().clamp(0, 255) if dtype == _core.uint8 else x).to(dtype)
