@@ -4,7 +4,7 @@
 use rustnn::export::{Graph, Program, Size, Value};
 use rustnn::{DType, Tensor, autograd};
 use rustnn_io::{SafeTensors, SafeView};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/programs")).join(format!("{name}.safetensors"))
@@ -190,6 +190,30 @@ fn no_cut_or_changed_file_panics() {
             }
         }
     }
+}
+
+/// As the target in `fuzz/` reads them: the first byte says whether a file follows or the graph alone.
+#[test]
+fn what_fuzzing_found_runs_or_is_an_error() {
+    let x = Tensor::new(&[0.5f32; 8], [2, 4]).expect("floats");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/program");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the corpus") {
+        let data = std::fs::read(entry.expect("a file").path()).expect("bytes");
+        let Some((kind, rest)) = data.split_first() else { continue };
+        let graph = || String::from_utf8(rest.to_vec()).ok();
+        let file = if kind % 2 == 0 {
+            Some(rest.to_vec())
+        } else {
+            graph().map(|g| with_metadata(|m| drop(m.insert("program".into(), g.clone()))))
+        };
+        if let Some(Ok(program)) = file.map(Program::from_bytes) {
+            let _ = program.forward(std::slice::from_ref(&x));
+            assert!(program.to_bytes().is_ok_and(|bytes| Program::from_bytes(bytes).is_ok()), "what was read is written");
+        }
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
 }
 
 #[test]
