@@ -182,19 +182,6 @@ fn forward_at<E: ConvElement>(level: Level, shape: &ConvShape, x: Src<E>, weight
     }
     let stencil = shape.stencil();
     let weight = widened(weight, shape.out_channels * depth);
-    let mut scratch = Scratch::of::<E::Real>(shape.out_channels * depth);
-    let weights = scratch.ptr::<E::Real>();
-    let pack = Pack {
-        groups: shape.groups,
-        rows: shape.out_group(),
-        depth,
-        source: weight.ptr,
-        row: depth,
-        group: shape.out_group() * depth,
-        places: None,
-        out: Shared(weights),
-    };
-    run(level, &pack);
     let job = Correlation {
         stencil: &stencil,
         format: &format::<E>(),
@@ -206,7 +193,8 @@ fn forward_at<E: ConvElement>(level: Level, shape: &ConvShape, x: Src<E>, weight
         out_image: shape.out_channels * shape.output_len(),
         out_channel: shape.output_len(),
         out_strides: [shape.output[1] * shape.output[2], shape.output[2], 1],
-        weights,
+        weights: weight.ptr,
+        packed: false,
         bias: bias.as_ref().map_or(std::ptr::null(), |bias| bias.ptr),
     };
     run(level, &job);
@@ -260,7 +248,8 @@ fn backward_input_at<E: ConvElement>(level: Level, shape: &ConvShape, dy: Src<E>
             source: weight.ptr,
             row: taps,
             group: shape.out_group() * shape.in_group() * taps,
-            places: Some((shape.in_group() * taps, &places)),
+            channel: shape.in_group() * taps,
+            places: &places,
             out: Shared(weights),
         };
         run(level, &pack);
@@ -278,6 +267,7 @@ fn backward_input_at<E: ConvElement>(level: Level, shape: &ConvShape, dy: Src<E>
             out_channel: shape.input_len(),
             out_strides: [shape.stride[0] * height * width, shape.stride[1] * width, shape.stride[2]],
             weights,
+            packed: true,
             bias: bias.as_ref().map_or(std::ptr::null(), |bias| bias.ptr),
         };
         run(level, &job);

@@ -13,7 +13,6 @@ mod scratch;
 pub(crate) mod tile;
 
 pub(crate) use element::Half;
-pub(crate) use pack::rows as pack_rows;
 pub(crate) use scratch::Scratch;
 
 use crate::memory::{Dst, Src};

@@ -2,8 +2,8 @@
 
 use super::stencil::{Format, Region, Stencil};
 use super::{GRAIN, REGION_BYTES};
-use crate::gemm::tile::{Machine, OffsetColumns, PackedRows, Real, Spill, Task, lanes, load, multiply, panel, splat, store};
-use crate::gemm::{Scratch, Shared, pack_rows};
+use crate::gemm::tile::{Machine, OffsetColumns, Real, Spill, StridedRows, Task, lanes, load, multiply, panel, splat, store};
+use crate::gemm::{Scratch, Shared};
 use crate::parallel::par_for;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -21,8 +21,10 @@ pub(super) struct Correlation<'a, T> {
     pub out_image: usize,
     pub out_channel: usize,
     pub out_strides: [usize; 3],
-    /// Packed for every group: panels of rows, depth, row.
+    /// For every group: rows of the depth as they lie, or packed: panels of rows, depth, row. (Packing all of them beforehand costs
+    /// more than reading them in place: another core reads slowly what one has just packed.)
     pub weights: *const T,
+    pub packed: bool,
     /// A value for each output channel, or null.
     pub bias: *const T,
 }
@@ -222,6 +224,16 @@ impl<T: Real> Correlation<'_, T> {
         block.images.start * self.out_image + channel + plane * self.out_strides[0] + row * self.out_strides[1]
     }
 
+    /// The weights of a panel from element `first` of the depth on.
+    #[inline(always)]
+    fn panel_weights(&self, group: usize, rows: &Range<usize>, depth: usize, first: usize) -> StridedRows<T> {
+        let from = self.weights.wrapping_add((group * self.rows + rows.start) * depth);
+        match self.packed {
+            true => StridedRows { ptr: from.wrapping_add(first * rows.len()), row: 1, depth: rows.len() as isize },
+            false => StridedRows { ptr: from.wrapping_add(first), row: depth as isize, depth: 1 },
+        }
+    }
+
     /// The bias of a panel, and its outputs.
     fn goal<'a>(&self, origin: usize, group: usize, rows: &Range<usize>, places: &'a [Place], straight: [bool; 4]) -> Goal<'a, T> {
         Goal {
@@ -252,7 +264,6 @@ impl<T: Real> Correlation<'_, T> {
         let copy = copy.cast_const();
         let places = layout.places(block);
         let total_panels = self.rows.div_ceil(S::ROWS);
-        let weights = self.weights.wrapping_add(block.group * self.rows * depth);
         let origin = self.origin(block);
         let straight = [step == 1 && self.format.direct; 4];
         // As many panels of weights at a time as leave room in the level-2 cache.
@@ -268,7 +279,7 @@ impl<T: Real> Correlation<'_, T> {
                 let b = OffsetColumns { vectors: four.map(|place| copy.wrapping_add(place.source as usize)), offsets: offsets.as_ptr() };
                 for at in start..end {
                     let rows = panel(self.rows, total_panels, at);
-                    let a = PackedRows(weights.wrapping_add(rows.start * depth));
+                    let a = self.panel_weights(block.group, &rows, depth, 0);
                     let goal = self.goal(origin, block.group, &rows, places, straight);
                     // SAFETY: every place sees the whole stencil inside of the copy; its outputs belong to this block.
                     unsafe { self.tile(simd, rows.len(), depth, a, b, &goal) };
@@ -305,7 +316,6 @@ impl<T: Real> Correlation<'_, T> {
             }
         }
         let total_panels = self.rows.div_ceil(S::ROWS);
-        let weights = self.weights.wrapping_add(block.group * self.rows * depth);
         let origin = self.origin(block);
         let mut channel = 0;
         loop {
@@ -334,7 +344,7 @@ impl<T: Real> Correlation<'_, T> {
                     let b = OffsetColumns { vectors, offsets: tables.cast_const().wrapping_add(if two { depth_step } else { 0 }) };
                     for at in start..block.panels.end.min(start + panel_group) {
                         let rows = panel(self.rows, total_panels, at);
-                        let a = PackedRows(weights.wrapping_add(rows.start * depth + first * rows.len()));
+                        let a = self.panel_weights(block.group, &rows, depth, first);
                         let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], straight);
                         // SAFETY: the panels are packed; the outputs of these pixels belong to this block.
                         unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
@@ -353,7 +363,7 @@ impl<T: Real> Correlation<'_, T> {
     /// # Safety
     /// Both operands and all outputs are accessible.
     #[inline(always)]
-    unsafe fn tile<S: Machine>(&self, simd: S, height: usize, depth: usize, a: PackedRows<T>, b: OffsetColumns<T, 4>, goal: &Goal<T>) {
+    unsafe fn tile<S: Machine>(&self, simd: S, height: usize, depth: usize, a: StridedRows<T>, b: OffsetColumns<T, 4>, goal: &Goal<T>) {
         macro_rules! heights {
             ($vectors:literal, $($height:literal)*) => {
                 match height {
@@ -484,8 +494,9 @@ pub(super) struct Pack<'a, T> {
     /// Elements between rows and between groups of the source.
     pub row: usize,
     pub group: usize,
-    /// If the depth is not contiguous: the step from channel to channel, and the places of a channel's taps.
-    pub places: Option<(usize, &'a [usize])>,
+    /// The step from channel to channel, and the places of a channel's taps.
+    pub channel: usize,
+    pub places: &'a [usize],
     pub out: Shared<T>,
 }
 
@@ -510,18 +521,13 @@ impl<T: Real> Task for &Pack<'_, T> {
                         let height = rows.len();
                         let source = pack.source.wrapping_add(at / panels * pack.group + rows.start * pack.row);
                         let to = pack.out.get().wrapping_add((at / panels * pack.rows + rows.start) * pack.depth);
-                        // SAFETY: the weights have these rows and taps.
-                        unsafe {
-                            let Some((channel_step, places)) = pack.places else {
-                                pack_rows(simd, source, pack.row as isize, 1, height, pack.depth, to);
-                                continue;
-                            };
-                            for channel in 0..pack.depth / places.len().max(1) {
-                                let source = source.wrapping_add(channel * channel_step);
-                                for (at, &place) in places.iter().enumerate() {
-                                    let to = to.add((channel * places.len() + at) * height);
-                                    (0..height).for_each(|row| *to.add(row) = *source.add(row * pack.row + place));
-                                }
+                        let taps = pack.places.len();
+                        for channel in 0..pack.depth / taps.max(1) {
+                            let source = source.wrapping_add(channel * pack.channel);
+                            for (at, &place) in pack.places.iter().enumerate() {
+                                let to = to.wrapping_add((channel * taps + at) * height);
+                                // SAFETY: the weights have these rows and taps.
+                                (0..height).for_each(|row| unsafe { *to.add(row) = *source.add(row * pack.row + place) });
                             }
                         }
                     }
