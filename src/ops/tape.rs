@@ -141,6 +141,9 @@ impl Geometry {
 /// dies before its graph, it leaves its meta here.
 pub struct Accumulate {
     leaf: Mutex<Leaf>,
+    /// Held while a gradient is added: runs of several threads end in one leaf. Backward runs are detached from the interpreter, so
+    /// that whoever waits here keeps nobody else waiting.
+    adding: Mutex<()>,
 }
 
 struct Leaf {
@@ -157,7 +160,7 @@ enum LeafMeta {
 impl Accumulate {
     pub(crate) fn new(leaf: &Tensor) -> Accumulate {
         let meta = LeafMeta::Living(Arc::downgrade(leaf.meta()));
-        Accumulate { leaf: Mutex::new(Leaf { array: leaf.array().clone(), counter: leaf.counter(), meta }) }
+        Accumulate { leaf: Mutex::new(Leaf { array: leaf.array().clone(), counter: leaf.counter(), meta }), adding: Mutex::new(()) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Leaf> {
@@ -205,7 +208,8 @@ impl Backward<Tensor> for Accumulate {
                 leaf.shape()
             );
         }
-        match leaf.grad() {
+        let adding = self.adding.lock().unwrap_or_else(|e| e.into_inner());
+        let replaced = match leaf.grad() {
             None => {
                 // The gradient becomes the user's to write into: it must be nobody else's memory, and dense.
                 let own = if context.create_graph {
@@ -215,11 +219,17 @@ impl Backward<Tensor> for Accumulate {
                 } else {
                     crate::clone(&grad.detach())?
                 };
-                leaf.set_grad_unchecked(Some(own));
+                leaf.replace_grad(Some(own))
             }
-            Some(before) if context.create_graph => leaf.set_grad_unchecked(Some(crate::add(&before, &grad)?)),
-            Some(before) => mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?,
-        }
+            Some(before) if context.create_graph => leaf.replace_grad(Some(crate::add(&before, &grad)?)),
+            Some(before) => {
+                mode::no_grad(|| crate::row::call_inplace(&crate::rows::ADD, &before, &[(&grad).into()], &[1i64.into()]))?;
+                None
+            }
+        };
+        // What was there may end with it, and the host's code then runs.
+        drop(adding);
+        drop(replaced);
         if let Some(hooks) = leaf.post_accumulate() {
             hooks.run_tensor(0, &leaf)?;
         }

@@ -560,9 +560,13 @@ impl Tensor {
 
     /// Sets `.grad` without checks.
     pub fn set_grad_unchecked(&self, grad: Option<Tensor>) {
+        drop(self.replace_grad(grad));
+    }
+
+    /// Sets `.grad` without checks and gives what it was.
+    pub(crate) fn replace_grad(&self, grad: Option<Tensor>) -> Option<Held> {
         let held = grad.as_ref().map(Held::new);
-        let before = self.meta.rest(|rest| std::mem::replace(&mut rest.grad, held));
-        drop(before);
+        self.meta.rest(|rest| std::mem::replace(&mut rest.grad, held))
     }
 
     /// `x.grad = g`, with PyTorch's checks.

@@ -52,15 +52,19 @@ fn one_network_answers_many_threads_with_the_same_bits() {
 
 #[test]
 fn gradients_of_several_threads_add_up_in_one_network() {
-    let layer = Arc::new(nn::Linear::with(3, 1, false).unwrap());
-    let workers: Vec<_> = (0..8)
-        .map(|_| {
-            let layer = layer.clone();
-            thread::spawn(move || layer.forward(&Tensor::ones([1, 3]).unwrap()).unwrap().sum().unwrap().backward().unwrap())
-        })
-        .collect();
-    workers.into_iter().for_each(|worker| worker.join().unwrap());
-    assert_eq!(floats(&layer.weight.grad().unwrap()), [8.0; 3]);
+    // Both the first gradient of all and later ones meet others on their way.
+    for _ in 0..50 {
+        let layer = Arc::new(nn::Linear::with(3, 1, false).unwrap());
+        let workers: Vec<_> = (0..8)
+            .map(|_| {
+                let layer = layer.clone();
+                let run = move || layer.forward(&Tensor::ones([1, 3]).unwrap()).unwrap().sum().unwrap().backward().unwrap();
+                thread::spawn(move || (0..3).for_each(|_| run()))
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(floats(&layer.weight.grad().unwrap()), [24.0; 3]);
+    }
 }
 
 #[test]
