@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LARGEST_BYTES = 3_000_000
+LARGEST_BYTES = 3 << 20
 PT_INTERP = 3
 THREE = """
 0 0 7 15 13 1 0 0   0 8 13 6 15 4 0 0   0 2 1 13 13 0 0 0   0 0 2 15 11 1 0 0

@@ -249,9 +249,9 @@ impl<T: Real> Task for Run<T> {
                 let p = if few { p.transposed() } else { p };
                 let work = p.m * p.n * p.k;
                 if work <= SMALL && p.k <= 4 * DEPTH {
-                    in_place(simd, &p, 0..p.m.div_ceil(S::ROWS), 0..p.n)
+                    unpacked(simd, p, (p.m.div_ceil(S::ROWS), p.n.div_ceil(2 * lanes::<S, T>())), false)
                 } else if (p.m + p.n) * p.k * size_of::<T>() <= UNPACKED_BYTES && is_unpacked::<S, T>(&p) {
-                    unpacked(simd, p, parallel)
+                    unpacked(simd, p, unpacked_panels::<S, T>(&p), parallel)
                 } else {
                     packed(simd, p, parallel)
                 }
@@ -301,21 +301,17 @@ fn is_unpacked<S: Machine, T: Real>(p: &Product<T>) -> bool {
     (p.a_depth == 1 || p.a_row == 1) && (p.b_column == 1 || p.n <= width || p.m >= 2 * S::ROWS && p.n >= 4 * width)
 }
 
-/// A product whose operands are read where they lie, blocks of C in parallel: nothing is packed that another thread reads.
+/// A product whose operands are read where they lie, blocks of so many panels of A and B in parallel: nothing is packed that another
+/// thread reads.
 ///
 /// # Safety
 /// As for `Product::run`.
 #[inline(always)]
-unsafe fn unpacked<S: Machine, T: Real>(simd: S, p: Product<T>, parallel: bool) {
+unsafe fn unpacked<S: Machine, T: Real>(simd: S, p: Product<T>, (row_panels, column_panels): (usize, usize), parallel: bool) {
     // Closures borrow the whole product: its pointers alone may not cross threads.
     let p = &p;
     let width = 2 * lanes::<S, T>();
     let (a_panels, b_panels) = (p.m.div_ceil(S::ROWS), p.n.div_ceil(width));
-    let (row_panels, column_panels) = match p.b_column {
-        1 => block_panels::<S>(a_panels, b_panels, width, p.k),
-        _ if b_panels == 1 => ((GRAIN / (S::ROWS * p.n * p.k)).clamp(1, a_panels.div_ceil(8)), 1),
-        _ => (a_panels, (GRAIN / (p.m * width * p.k)).clamp(1, b_panels.div_ceil(8))),
-    };
     let row_blocks = a_panels.div_ceil(row_panels);
     let block = |at: usize| {
         simd.vectorize(
@@ -331,6 +327,18 @@ unsafe fn unpacked<S: Machine, T: Real>(simd: S, p: Product<T>, parallel: bool) 
     };
     let blocks = row_blocks * b_panels.div_ceil(column_panels);
     if parallel { par_for(blocks, &block) } else { (0..blocks).for_each(block) }
+}
+
+/// The panels of A and of B of a block of `unpacked`.
+#[inline(always)]
+fn unpacked_panels<S: Machine, T: Real>(p: &Product<T>) -> (usize, usize) {
+    let width = 2 * lanes::<S, T>();
+    let (a_panels, b_panels) = (p.m.div_ceil(S::ROWS), p.n.div_ceil(width));
+    match p.b_column {
+        1 => block_panels::<S>(a_panels, b_panels, width, p.k),
+        _ if b_panels == 1 => ((GRAIN / (S::ROWS * p.n * p.k)).clamp(1, a_panels.div_ceil(8)), 1),
+        _ => (a_panels, (GRAIN / (p.m * width * p.k)).clamp(1, b_panels.div_ceil(8))),
+    }
 }
 
 /// How many panels of A and of B a block of C has: at most `BLOCK_ROWS` x 16 panels, halved while there are few blocks and each is
