@@ -11,6 +11,7 @@ use syn::{Data, DeriveInput, Error, Fields, LitStr, Result, parse_macro_input, p
 ///
 /// - `#[module(skip)]` on a field of another type: it holds no parameters.
 /// - `#[module(rename = "name")]`: the field's name in state dicts.
+/// - `#[module(flatten)]` on a module: its members are called as if they were this struct's own.
 #[proc_macro_derive(Module, attributes(module))]
 pub fn derive_module(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -22,6 +23,20 @@ struct Member {
     place: syn::Member,
     name: String,
     kind: syn::Type,
+    is_flat: bool,
+}
+
+impl Member {
+    /// The call of `function` for this field; at the field's type, where an error is looked for.
+    fn call(&self, function: &str, through: &Tokens) -> Tokens {
+        let Member { place, name, kind, is_flat } = self;
+        let (visit, members) = (format_ident!("visit{function}"), format_ident!("members{function}"));
+        if *is_flat {
+            quote_spanned!(kind.span()=> ::rustnn::nn::Module::#members(#through self.#place, visit);)
+        } else {
+            quote_spanned!(kind.span()=> ::rustnn::nn::Member::#visit(#through self.#place, #name, visit);)
+        }
+    }
 }
 
 fn expand(mut input: DeriveInput) -> Result<Tokens> {
@@ -30,13 +45,14 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     };
     let members = members(&data.fields)?;
     // A generic field is a member if its type is: the bounds say so.
-    let generic: Vec<syn::Type> = {
+    let generic: Vec<(syn::Type, bool)> = {
         let parameters: Vec<_> = input.generics.type_params().map(|p| p.ident.clone()).collect();
-        members.iter().filter(|m| mentions(&m.kind, &parameters)).map(|m| m.kind.clone()).collect()
+        members.iter().filter(|m| mentions(&m.kind, &parameters)).map(|m| (m.kind.clone(), m.is_flat)).collect()
     };
     let bounds = input.generics.make_where_clause();
-    for kind in generic {
-        bounds.predicates.push(parse_quote!(#kind: ::rustnn::nn::Member));
+    for (kind, is_flat) in generic {
+        let bound = if is_flat { quote!(Module) } else { quote!(Member) };
+        bounds.predicates.push(parse_quote!(#kind: ::rustnn::nn::#bound));
     }
     let parameters: Vec<_> = input.generics.type_params().map(|p| p.ident.clone()).collect();
     let bounds = input.generics.make_where_clause();
@@ -46,13 +62,8 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
     let ident = &input.ident;
     let class = ident.to_string();
-    // At the field's type, where an error is looked for.
-    let visit = members
-        .iter()
-        .map(|Member { place, name, kind }| quote_spanned!(kind.span()=> ::rustnn::nn::Member::visit(&self.#place, #name, visit);));
-    let visit_mut = members
-        .iter()
-        .map(|Member { place, name, kind }| quote_spanned!(kind.span()=> ::rustnn::nn::Member::visit_mut(&mut self.#place, #name, visit);));
+    let visit = members.iter().map(|m| m.call("", &quote!(&)));
+    let visit_mut = members.iter().map(|m| m.call("_mut", &quote!(&mut)));
     Ok(quote! {
         #[automatically_derived]
         impl #impl_generics ::rustnn::nn::Module for #ident #type_generics #bounds {
@@ -80,15 +91,19 @@ fn members(fields: &Fields) -> Result<Vec<Member>> {
             Some(ident) => (syn::Member::from(ident.clone()), ident.to_string().trim_start_matches("r#").to_string()),
             None => (syn::Member::from(number), number.to_string()),
         };
-        let mut skip = false;
+        let (mut skip, mut is_flat) = (false, false);
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("module")) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("skip") {
                     skip = true;
                     return Ok(());
                 }
+                if meta.path.is_ident("flatten") {
+                    is_flat = true;
+                    return Ok(());
+                }
                 if !meta.path.is_ident("rename") {
-                    return Err(meta.error("expected `skip` or `rename = \"name\"`"));
+                    return Err(meta.error("expected `skip`, `flatten` or `rename = \"name\"`"));
                 }
                 let given: LitStr = meta.value()?.parse()?;
                 name = given.value();
@@ -101,10 +116,10 @@ fn members(fields: &Fields) -> Result<Vec<Member>> {
         if skip {
             continue;
         }
-        if out.iter().any(|m| m.name == name) {
+        if !is_flat && out.iter().any(|m| !m.is_flat && m.name == name) {
             return Err(Error::new_spanned(field, format_args!("two fields are called {name:?} in state dicts")));
         }
-        out.push(Member { place, name, kind: field.ty.clone() });
+        out.push(Member { place, name, kind: field.ty.clone(), is_flat });
     }
     Ok(out)
 }

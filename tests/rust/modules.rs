@@ -158,3 +158,37 @@ fn freezing_and_clearing_gradients_reach_every_parameter() {
     layer.set_requires_grad(false).unwrap();
     assert!(!layer.forward(&Tensor::ones([1, 2]).unwrap()).unwrap().requires_grad());
 }
+
+#[derive(Module)]
+struct Shared {
+    first: nn::Linear,
+}
+
+#[derive(Module)]
+struct Flat<L> {
+    scale: nn::Parameter,
+    #[module(flatten)]
+    shared: Shared,
+    #[module(flatten)]
+    rest: L,
+}
+
+#[test]
+fn a_flattened_modules_members_are_called_as_if_they_were_its_owners() {
+    let make = || -> Result<Flat<nn::Sequential>> {
+        let rest = nn::Sequential::new().add(nn::Dropout::new(0.5)?).add(nn::Linear::new(2, 3)?);
+        Ok(Flat { scale: nn::Parameter::new(Tensor::ones([1])?)?, shared: Shared { first: nn::Linear::new(2, 2)? }, rest })
+    };
+    let (mut from, to) = (make().unwrap(), make().unwrap());
+    let state = from.state_dict().unwrap();
+    assert_eq!(state.names().collect::<Vec<_>>(), ["scale", "first.weight", "first.bias", "1.weight", "1.bias"]);
+    to.load_state_dict(&state).unwrap();
+    assert_eq!(floats(&to.shared.first.weight), floats(&from.shared.first.weight));
+    // Modes and conversions reach what is below.
+    let run = |net: &Flat<nn::Sequential>| floats(&net.rest.forward(&Tensor::ones([100, 2]).unwrap()).unwrap());
+    assert_ne!(run(&from), run(&from));
+    from.eval();
+    assert_eq!(run(&from), run(&from));
+    from.to_dtype(DType::F64).unwrap();
+    assert!(from.parameters().iter().all(|p| p.dtype() == DType::F64));
+}

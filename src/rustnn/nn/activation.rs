@@ -169,43 +169,32 @@ impl Forward for ELU {
     }
 }
 
-/// `e^x` over its sum along a dimension.
-#[derive(Clone, Copy, Debug, Module)]
-pub struct Softmax {
-    /// The dimension.
-    pub dim: i64,
-}
+macro_rules! along_a_dimension {
+    ($($(#[$doc:meta])* $name:ident => |$x:ident, $dim:ident| $formula:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, Module)]
+            pub struct $name {
+                /// The dimension.
+                pub dim: i64,
+            }
 
-impl Forward for Softmax {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.softmax(self.dim)
-    }
+            impl Forward for $name {
+                fn forward(&self, $x: &Tensor) -> Result<Tensor> {
+                    let $dim = self.dim;
+                    $formula
+                }
+            }
+        )*
+    };
 }
-
-/// The logarithm of [`Softmax`].
-#[derive(Clone, Copy, Debug, Module)]
-pub struct LogSoftmax {
-    /// The dimension.
-    pub dim: i64,
-}
-
-impl Forward for LogSoftmax {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.log_softmax(self.dim)
-    }
-}
-
-/// [`Softmax`] of `-x`.
-#[derive(Clone, Copy, Debug, Module)]
-pub struct Softmin {
-    /// The dimension.
-    pub dim: i64,
-}
-
-impl Forward for Softmin {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.neg()?.softmax(self.dim)
-    }
+along_a_dimension! {
+    /// `e^x` over its sum along a dimension.
+    Softmax => |x, dim| x.softmax(dim);
+    /// The logarithm of [`Softmax`].
+    LogSoftmax => |x, dim| x.log_softmax(dim);
+    /// [`Softmax`] of `-x`.
+    Softmin => |x, dim| x.neg()?.softmax(dim);
 }
 
 /// The first half of a dimension times the sigmoid of the second. Dauphin et al. 2016, arXiv:1612.08083.

@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::parametrize::weight_and_bias;
 use super::{Forward, Member, Module, PaddingMode, Parameter, Part, PartMut, Weighted, init, pad};
 use crate::tensor::signed;
 use crate::{Error, Result, Tensor};
@@ -127,14 +128,13 @@ impl<const N: usize> Conv<N> {
     pub fn with(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>, options: ConvOptions<N>) -> Result<Self> {
         grouped(out_channels, options.groups, "out_channels")?;
         let shape = [&[out_channels, grouped(in_channels, options.groups, "in_channels")?], &kernel.into().0[..]].concat();
-        let weight = init::weight(&shape)?;
-        let bias = if options.bias { Some(init::bias(out_channels, &weight)?) } else { None };
+        let (weight, bias) = init::weight_and_bias(&shape, options.bias.then_some(out_channels))?;
         Ok(Conv { weight, bias, options })
     }
 }
 
-/// Weight and bias, for layers whose other fields are settings of one const parameter.
-macro_rules! weight_and_bias {
+/// [`Module`] and [`Forward`] for layers whose fields other than weight and bias are settings of one const parameter.
+macro_rules! convolution {
     ($name:ident) => {
         impl<const N: usize> Module for $name<N> {
             fn class_name(&self) -> &str {
@@ -151,10 +151,16 @@ macro_rules! weight_and_bias {
                 self.bias.visit_mut("bias", visit);
             }
         }
+
+        impl<const N: usize> Forward for $name<N> {
+            fn forward(&self, x: &Tensor) -> Result<Tensor> {
+                self.forward_with(&self.weight, x)
+            }
+        }
     };
 }
-weight_and_bias!(Conv);
-weight_and_bias!(ConvTranspose);
+convolution!(Conv);
+convolution!(ConvTranspose);
 
 impl<const N: usize> Conv<N> {
     fn over(&self, x: &Tensor, weight: &Tensor, padding: conv::Padding) -> Result<Tensor> {
@@ -183,17 +189,7 @@ impl<const N: usize> Conv<N> {
 }
 
 impl<const N: usize> Weighted for Conv<N> {
-    fn weight(&self) -> &Parameter {
-        &self.weight
-    }
-
-    fn bias(&self) -> Option<&Parameter> {
-        self.bias.as_ref()
-    }
-
-    fn bias_mut(&mut self) -> Option<&mut Parameter> {
-        self.bias.as_mut()
-    }
+    weight_and_bias!();
 
     fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
         let sizes;
@@ -208,12 +204,6 @@ impl<const N: usize> Weighted for Conv<N> {
                 self.over(x, weight, conv::Padding::Sizes(&sizes))
             }
         }
-    }
-}
-
-impl<const N: usize> Forward for Conv<N> {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_with(&self.weight, x)
     }
 }
 
@@ -282,8 +272,7 @@ impl<const N: usize> ConvTranspose<N> {
     pub fn with(in_channels: usize, out_channels: usize, kernel: impl Into<Sizes<N>>, options: ConvTransposeOptions<N>) -> Result<Self> {
         grouped(in_channels, options.groups, "in_channels")?;
         let shape = [&[in_channels, grouped(out_channels, options.groups, "out_channels")?], &kernel.into().0[..]].concat();
-        let weight = init::weight(&shape)?;
-        let bias = if options.bias { Some(init::bias(out_channels, &weight)?) } else { None };
+        let (weight, bias) = init::weight_and_bias(&shape, options.bias.then_some(out_channels))?;
         Ok(ConvTranspose { weight, bias, options })
     }
 }
@@ -292,17 +281,7 @@ impl<const N: usize> Weighted for ConvTranspose<N> {
     /// The output's channels come second.
     const OUTPUT_DIM: usize = 1;
 
-    fn weight(&self) -> &Parameter {
-        &self.weight
-    }
-
-    fn bias(&self) -> Option<&Parameter> {
-        self.bias.as_ref()
-    }
-
-    fn bias_mut(&mut self) -> Option<&mut Parameter> {
-        self.bias.as_mut()
-    }
+    weight_and_bias!();
 
     fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
         let o = &self.options;
@@ -311,11 +290,5 @@ impl<const N: usize> Weighted for ConvTranspose<N> {
         let groups = signed(&[o.groups])[0];
         let out = conv::conv_transpose(x.as_op(), weight.as_op(), bias, &stride, &padding, &extra, groups, &o.dilation.signed(), N)?;
         Ok(out.into())
-    }
-}
-
-impl<const N: usize> Forward for ConvTranspose<N> {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward_with(&self.weight, x)
     }
 }

@@ -77,17 +77,15 @@ pub(super) fn uniform(shape: &[usize], bound: f64) -> Result<Parameter> {
     Parameter::new(tensor)
 }
 
-/// A weight of linear layers and convolutions, as PyTorch starts it: [`kaiming_uniform_`] with slope √5.
-pub(super) fn weight(shape: &[usize]) -> Result<Parameter> {
-    let tensor = empty(shape)?;
-    kaiming_uniform_(&tensor, 5.0f64.sqrt())?;
-    Parameter::new(tensor)
-}
-
-/// Its bias: uniform in ±1/√fan_in.
-pub(super) fn bias(len: usize, weight: &Parameter) -> Result<Parameter> {
-    let (inputs, _) = fans(weight.shape())?;
-    uniform(&[len], if inputs > 0 { 1.0 / (inputs as f64).sqrt() } else { 0.0 })
+/// A convolution's weight as PyTorch starts it, [`kaiming_uniform_`] with slope √5, and a bias of that length uniform in
+/// ±1/√fan_in.
+pub(super) fn weight_and_bias(shape: &[usize], bias: Option<usize>) -> Result<(Parameter, Option<Parameter>)> {
+    let weight = empty(shape)?;
+    kaiming_uniform_(&weight, 5.0f64.sqrt())?;
+    let (inputs, _) = fans(shape)?;
+    let bound = if inputs > 0 { 1.0 / (inputs as f64).sqrt() } else { 0.0 };
+    let bias = bias.map(|len| uniform(&[len], bound)).transpose()?;
+    Ok((Parameter::new(weight)?, bias))
 }
 
 pub(super) fn normal(shape: &[usize]) -> Result<Parameter> {

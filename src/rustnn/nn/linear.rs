@@ -1,5 +1,6 @@
 //! Linear layers.
 
+use super::parametrize::weight_and_bias;
 use super::{Forward, Module, Parameter, Weighted, init};
 use crate::tensor::signed;
 use crate::{Error, Result, Tensor};
@@ -44,17 +45,7 @@ impl Linear {
 }
 
 impl Weighted for Linear {
-    fn weight(&self) -> &Parameter {
-        &self.weight
-    }
-
-    fn bias(&self) -> Option<&Parameter> {
-        self.bias.as_ref()
-    }
-
-    fn bias_mut(&mut self) -> Option<&mut Parameter> {
-        self.bias.as_mut()
-    }
+    weight_and_bias!();
 
     fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor> {
         Ok(ops::matmul::linear(x.as_op(), weight.as_op(), self.bias.as_ref().map(|b| b.as_op()))?.into())

@@ -26,6 +26,24 @@ pub trait Weighted: Forward {
     fn forward_with(&self, weight: &Tensor, x: &Tensor) -> Result<Tensor>;
 }
 
+/// Of [`Weighted`] what layers with the fields `weight` and `bias` have in common.
+macro_rules! weight_and_bias {
+    () => {
+        fn weight(&self) -> &Parameter {
+            &self.weight
+        }
+
+        fn bias(&self) -> Option<&Parameter> {
+            self.bias.as_ref()
+        }
+
+        fn bias_mut(&mut self) -> Option<&mut Parameter> {
+            self.bias.as_mut()
+        }
+    };
+}
+pub(super) use weight_and_bias;
+
 /// The 2-norm over all dimensions but one, which are kept with size 1.
 fn norm_except(x: &Tensor, dim: usize) -> Result<Tensor> {
     let others: Vec<usize> = (0..x.rank()).filter(|&d| d != dim).collect();

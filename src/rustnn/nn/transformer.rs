@@ -4,10 +4,6 @@ use super::{AttentionOptions, Dropout, Forward, LayerNorm, Linear, Mask, Module,
 use crate::random::Generator;
 use crate::{Error, Result, Tensor};
 
-fn activate(x: &Tensor, gelu: bool) -> Result<Tensor> {
-    if gelu { super::GELU::default().forward(x) } else { x.relu() }
-}
-
 /// The settings of a transformer's layer beside its width and heads.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerOptions {
@@ -39,6 +35,44 @@ impl TransformerOptions {
     fn norm(&self, d_model: usize) -> Result<LayerNorm> {
         LayerNorm::with([d_model], self.layer_norm_eps, self.bias)
     }
+
+    /// A block, to whose output its input is added, and the norm before the block or after the sum.
+    fn residual(&self, norm: &LayerNorm, x: &Tensor, block: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        if self.norm_first {
+            return x.add(&block(&norm.forward(x)?)?);
+        }
+        norm.forward(&x.add(&block(x)?)?)
+    }
+}
+
+/// The feed-forward network of a transformer's layer, without the dropout at its end: (*, E) -> (*, E).
+#[derive(Module)]
+pub struct FeedForward {
+    /// To the inner width.
+    pub linear1: Linear,
+    dropout: Dropout,
+    /// And back.
+    pub linear2: Linear,
+    gelu: bool,
+}
+
+impl FeedForward {
+    fn new(d_model: usize, options: TransformerOptions) -> Result<FeedForward> {
+        Ok(FeedForward {
+            linear1: Linear::with(d_model, options.dim_feedforward, options.bias)?,
+            dropout: Dropout::new(options.dropout)?,
+            linear2: Linear::with(options.dim_feedforward, d_model, options.bias)?,
+            gelu: options.gelu,
+        })
+    }
+}
+
+impl Forward for FeedForward {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let inner = self.linear1.forward(x)?;
+        let inner = if self.gelu { super::GELU::default().forward(&inner)? } else { inner.relu()? };
+        self.linear2.forward(&self.dropout.forward(&inner)?)
+    }
 }
 
 /// Self-attention and a feed-forward network, each added to its input and normalised: (N, L, E) -> (N, L, E). PyTorch's
@@ -55,11 +89,9 @@ impl TransformerOptions {
 pub struct TransformerEncoderLayer {
     /// The attention.
     pub self_attn: MultiheadAttention,
-    /// The feed-forward network's first layer.
-    pub linear1: Linear,
-    dropout: Dropout,
-    /// The feed-forward network's second layer.
-    pub linear2: Linear,
+    /// The feed-forward network.
+    #[module(flatten)]
+    pub feed_forward: FeedForward,
     /// Around the attention.
     pub norm1: LayerNorm,
     /// Around the feed-forward network.
@@ -84,12 +116,10 @@ impl TransformerEncoderLayer {
     /// # Errors
     /// As [`new`](TransformerEncoderLayer::new); and for a dropout that is no probability.
     pub fn with(d_model: usize, nhead: usize, options: TransformerOptions) -> Result<TransformerEncoderLayer> {
-        let TransformerOptions { dim_feedforward, dropout: p, bias, .. } = options;
+        let p = options.dropout;
         Ok(TransformerEncoderLayer {
             self_attn: MultiheadAttention::with(d_model, nhead, options.attention())?,
-            linear1: Linear::with(d_model, dim_feedforward, bias)?,
-            dropout: Dropout::new(p)?,
-            linear2: Linear::with(dim_feedforward, d_model, bias)?,
+            feed_forward: FeedForward::new(d_model, options)?,
             norm1: options.norm(d_model)?,
             norm2: options.norm(d_model)?,
             dropout1: Dropout::new(p)?,
@@ -104,16 +134,9 @@ impl TransformerEncoderLayer {
     /// If the shapes do not fit.
     pub fn forward_masked(&self, x: &Tensor, mask: Mask) -> Result<Tensor> {
         let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
-        let network = |x: &Tensor| {
-            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
-            self.dropout2.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
-        };
-        if self.options.norm_first {
-            let x = x.add(&attention(&self.norm1.forward(x)?)?)?;
-            return x.add(&network(&self.norm2.forward(&x)?)?);
-        }
-        let x = self.norm1.forward(&x.add(&attention(x)?)?)?;
-        self.norm2.forward(&x.add(&network(&x)?)?)
+        let network = |x: &Tensor| self.dropout2.forward(&self.feed_forward.forward(x)?);
+        let x = self.options.residual(&self.norm1, x, attention)?;
+        self.options.residual(&self.norm2, &x, network)
     }
 }
 
@@ -141,11 +164,9 @@ pub struct TransformerDecoderLayer {
     pub self_attn: MultiheadAttention,
     /// The attention to the memory.
     pub multihead_attn: MultiheadAttention,
-    /// The feed-forward network's first layer.
-    pub linear1: Linear,
-    dropout: Dropout,
-    /// The feed-forward network's second layer.
-    pub linear2: Linear,
+    /// The feed-forward network.
+    #[module(flatten)]
+    pub feed_forward: FeedForward,
     /// Around the attention to the sequence.
     pub norm1: LayerNorm,
     /// Around the attention to the memory.
@@ -173,13 +194,11 @@ impl TransformerDecoderLayer {
     /// # Errors
     /// As [`new`](TransformerDecoderLayer::new); and for a dropout that is no probability.
     pub fn with(d_model: usize, nhead: usize, options: TransformerOptions) -> Result<TransformerDecoderLayer> {
-        let TransformerOptions { dim_feedforward, dropout: p, bias, .. } = options;
+        let p = options.dropout;
         Ok(TransformerDecoderLayer {
             self_attn: MultiheadAttention::with(d_model, nhead, options.attention())?,
             multihead_attn: MultiheadAttention::with(d_model, nhead, options.attention())?,
-            linear1: Linear::with(d_model, dim_feedforward, bias)?,
-            dropout: Dropout::new(p)?,
-            linear2: Linear::with(dim_feedforward, d_model, bias)?,
+            feed_forward: FeedForward::new(d_model, options)?,
             norm1: options.norm(d_model)?,
             norm2: options.norm(d_model)?,
             norm3: options.norm(d_model)?,
@@ -197,18 +216,10 @@ impl TransformerDecoderLayer {
     pub fn forward(&self, x: &Tensor, memory: &Tensor, mask: Mask, memory_mask: Mask) -> Result<Tensor> {
         let attention = |x: &Tensor| self.dropout1.forward(&self.self_attn.forward(x, x, x, mask)?);
         let recall = |x: &Tensor| self.dropout2.forward(&self.multihead_attn.forward(x, memory, memory, memory_mask)?);
-        let network = |x: &Tensor| {
-            let inner = activate(&self.linear1.forward(x)?, self.options.gelu)?;
-            self.dropout3.forward(&self.linear2.forward(&self.dropout.forward(&inner)?)?)
-        };
-        if self.options.norm_first {
-            let x = x.add(&attention(&self.norm1.forward(x)?)?)?;
-            let x = x.add(&recall(&self.norm2.forward(&x)?)?)?;
-            return x.add(&network(&self.norm3.forward(&x)?)?);
-        }
-        let x = self.norm1.forward(&x.add(&attention(x)?)?)?;
-        let x = self.norm2.forward(&x.add(&recall(&x)?)?)?;
-        self.norm3.forward(&x.add(&network(&x)?)?)
+        let network = |x: &Tensor| self.dropout3.forward(&self.feed_forward.forward(x)?);
+        let x = self.options.residual(&self.norm1, x, attention)?;
+        let x = self.options.residual(&self.norm2, &x, recall)?;
+        self.options.residual(&self.norm3, &x, network)
     }
 }
 
@@ -224,6 +235,15 @@ fn copies<M: Module>(count: usize, make: impl Fn() -> Result<M>) -> Result<Vec<M
     }
     layers.truncate(count);
     Ok(layers)
+}
+
+/// Layers one after another, and the norm.
+fn through<L>(layers: &[L], norm: &Option<LayerNorm>, x: &Tensor, run: impl Fn(&L, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let out = layers.iter().try_fold(x.clone(), |x, layer| run(layer, &x))?;
+    match norm {
+        Some(norm) => norm.forward(&out),
+        None => Ok(out),
+    }
 }
 
 /// Encoder layers one after another, and perhaps a norm: (N, L, E) -> (N, L, E). PyTorch's `TransformerEncoder`.
@@ -267,11 +287,7 @@ impl TransformerEncoder {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_masked(&self, x: &Tensor, mask: Mask) -> Result<Tensor> {
-        let out = self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward_masked(&x, mask))?;
-        match &self.norm {
-            Some(norm) => norm.forward(&out),
-            None => Ok(out),
-        }
+        through(&self.layers, &self.norm, x, |layer, x| layer.forward_masked(x, mask))
     }
 }
 
@@ -313,11 +329,7 @@ impl TransformerDecoder {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, memory: &Tensor, mask: Mask, memory_mask: Mask) -> Result<Tensor> {
-        let out = self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, memory, mask, memory_mask))?;
-        match &self.norm {
-            Some(norm) => norm.forward(&out),
-            None => Ok(out),
-        }
+        through(&self.layers, &self.norm, x, |layer, x| layer.forward(x, memory, mask, memory_mask))
     }
 }
 
