@@ -44,7 +44,7 @@ train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a d
 	$(PYTHON) examples/train_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
 test: $(MODULE) $(DRIVER) ## Runs the Rust tests, the Python tests and every code block of the docs; needs no PyTorch.
-	cargo test --workspace --exclude rustnn-python
+	RUSTNN_PYTHON=$(abspath $(PYTHON)) cargo test --workspace --exclude rustnn-python
 	cargo test --features gpu --test rust gpu::
 	$(PYTHON) -m pytest tests
 

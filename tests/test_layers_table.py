@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,20 @@ def strided(tensor: Any) -> Any:
 def test_every_layer_is_in_the_table() -> None:
     classes = {name for name in nn.modules.__all__ if isinstance(getattr(nn, name), type)}
     assert classes - CONTAINERS - {case.kind for case in LAYERS} == set()
+
+
+def test_every_layer_with_parameters_has_a_twin_in_rust() -> None:
+    # These compute what another does there: sizes are told, and nothing is shared between processes.
+    others = {"SyncBatchNorm", "NonDynamicallyQuantizableLinear"}
+    with_parameters = {case.kind for case in FIRST if list(case.build(rustnn).parameters())}
+    assert {"Linear", "LSTM", "Transformer", "AdaptiveLogSoftmaxWithLoss", "SyncBatchNorm"} <= with_parameters
+    wanted = {kind for kind in with_parameters - others if not kind.startswith("Lazy")}
+    files = (Path(__file__).parents[1] / "src/rustnn/nn").glob("*.rs")
+    code = re.sub("//.*", "", "".join(path.read_text() for path in files))
+    # Declared outright, or in the list of a macro.
+    declared = set(re.findall(r"pub (?:struct|type) (\w+)|^    (\w+) (?:\{|Kind::)", code, re.MULTILINE))
+    declared = {name for pair in declared for name in pair}
+    assert wanted - declared == set()
 
 
 @each_kind

@@ -67,7 +67,7 @@ fn embedding_backward(dy: &Tensor, index: &Tensor, rows: usize, padding: Option<
 }
 
 /// Scales the rows of `weight` that are looked up and whose `p`-norm exceeds `max_norm` down to it, in place.
-fn renorm(weight: &Tensor, index: &Tensor, max_norm: f64, p: f64) -> Result<()> {
+pub fn renorm(weight: &Tensor, index: &Tensor, max_norm: f64, p: f64) -> Result<()> {
     if weight.array().is_meta() || index.numel() == 0 {
         return Ok(());
     }

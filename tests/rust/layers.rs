@@ -1,15 +1,49 @@
 //! Each layer: starting values as the Python package draws them, outputs, gradients and buffers as PyTorch computes them.
 
-use crate::{assert_near, floats, load, tensor};
+use crate::{assert_near, floats, golden, load, tensor};
 use rustnn::io::Value;
 use rustnn::nn::{
-    self, AttentionOptions, ConvOptions, ConvTransposeOptions, Forward, Mask, Module, NormOptions, Padding, PaddingMode, RecurrentOptions,
-    TransformerMasks, TransformerOptions,
+    self, AttentionOptions, ConvOptions, ConvTransposeOptions, EmbeddingOptions, Forward, Mask, Module, NormOptions, Padding, PaddingMode,
+    RecurrentOptions, TransformerMasks, TransformerOptions,
 };
 use rustnn::{Result, Tensor, random};
+use std::process::Command;
+use std::sync::OnceLock;
 
 /// A layer whose forward takes the recorded inputs.
 type Run = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
+
+/// What the Python package gives on this machine; where `RUSTNN_PYTHON` names no interpreter that has it, nothing.
+fn python() -> Option<&'static Value> {
+    static FOUND: OnceLock<Option<Value>> = OnceLock::new();
+    let found = || {
+        let path = std::env::temp_dir().join(format!("rustnn-layers-{}.pt", std::process::id()));
+        let interpreter = std::env::var_os("RUSTNN_PYTHON")?;
+        let run = Command::new(interpreter).arg(golden("../rust_layers.py")).arg(&path).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let found = rustnn::io::load(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        Some(found)
+    };
+    FOUND.get_or_init(found).as_ref()
+}
+
+/// The output is PyTorch's to 1e-6. A gradient adds up terms larger than itself, so that PyTorch's own may be further off: it is as
+/// near to what float64 gives as 1e-6 of the largest element, or as twice the distance of PyTorch's.
+fn near_pytorchs(name: &str, recorded: &Value, output: &Tensor, gradient: &Tensor) {
+    let wide = |t: &Tensor| t.detach().to_dtype(rustnn::DType::F64).unwrap().to_vec::<f64>().unwrap();
+    let largest = |values: &[f64]| values.iter().fold(0f64, |most, v| most.max(v.abs()));
+    let off = |a: &Tensor, b: &Tensor| {
+        assert_eq!(a.shape(), b.shape(), "{name}");
+        largest(&wide(a).iter().zip(wide(b)).map(|(a, b)| a - b).collect::<Vec<_>>())
+    };
+    let error = off(output, tensor(recorded, "output"));
+    assert!(error <= 1e-6, "{name}: the output is {error:e} off");
+    let exact = tensor(recorded.get("exact").unwrap(), "gradient");
+    let bound = (1e-6 * largest(&wide(exact)).max(1.0)).max(2.0 * off(tensor(recorded, "gradient"), exact));
+    let error = off(gradient, exact);
+    assert!(error <= bound, "{name}: the gradient is {error:e} off, not {bound:e}");
+}
 
 fn check<M: Module + 'static>(name: &str, make: impl Fn() -> Result<M>, forward: impl Fn(&M, &[Tensor]) -> Result<Tensor>) {
     // The other tests of this program draw too: a generator of our own.
@@ -35,13 +69,19 @@ fn check<M: Module + 'static>(name: &str, make: impl Fn() -> Result<M>, forward:
         })
         .collect();
     let output = forward(&layer, &inputs).unwrap();
-    assert_near(&output, tensor(recorded, "output"), 2e-6, name);
     output.square().unwrap().sum().unwrap().backward().unwrap();
-    let gradient = if inputs[0].requires_grad() { inputs[0].grad() } else { layer.parameters()[0].grad() };
-    assert_near(&gradient.unwrap(), tensor(recorded, "gradient"), 2e-5, name);
-    let after = recorded.get("after").unwrap().to_state_dict().unwrap();
-    for (key, value) in layer.state_dict().unwrap().iter() {
-        assert_near(value, after.get(key).unwrap(), 2e-6, &format!("{name}.{key} after the call"));
+    let gradient = if inputs[0].requires_grad() { inputs[0].grad() } else { layer.parameters()[0].grad() }.unwrap();
+    let after = layer.state_dict().unwrap();
+    near_pytorchs(name, recorded, &output, &gradient);
+    for (key, value) in recorded.get("after").unwrap().to_state_dict().unwrap().iter() {
+        assert_near(after.get(key).unwrap(), value, 1e-6, &format!("{name}.{key} after the call"));
+    }
+    if let Some(python) = python().and_then(|all| all.get(name)) {
+        assert_eq!(floats(&output), floats(tensor(python, "output")), "{name}: the output in Python");
+        assert_eq!(floats(&gradient), floats(tensor(python, "gradient")), "{name}: the gradient in Python");
+        for (key, value) in python.get("after").unwrap().to_state_dict().unwrap().iter() {
+            assert_eq!(floats(after.get(key).unwrap()), floats(value), "{name}.{key} after the call in Python");
+        }
     }
     assert!(layer.parameters().iter().all(|p| p.grad().is_some()), "{name}: a parameter without a gradient");
 }
@@ -50,13 +90,21 @@ fn check_forward<M: Forward + 'static>(name: &str, make: impl Fn() -> Result<M>)
     check(name, make, |layer, inputs| layer.forward(&inputs[0]));
 }
 
+fn padded(row: usize) -> EmbeddingOptions {
+    EmbeddingOptions { padding_idx: Some(row), ..Default::default() }
+}
+
 #[test]
 fn linear_layers_and_tables_are_pytorchs() {
     check_forward("linear", || nn::Linear::new(4, 3));
     check_forward("linear_no_bias", || nn::Linear::with(4, 3, false));
     check("bilinear", || nn::Bilinear::new(3, 4, 2), |layer, x| layer.forward(&x[0], &x[1]));
-    check_forward("embedding", || nn::Embedding::with_padding(7, 3, 2));
-    check_forward("embedding_bag_padded", || nn::EmbeddingBag::with_padding(7, 3, nn::BagMode::Mean, 4));
+    check_forward("embedding", || nn::Embedding::with(7, 3, padded(2)));
+    let bounded = EmbeddingOptions { max_norm: Some(1.0), ..Default::default() };
+    let counted = EmbeddingOptions { norm_type: 1.5, scale_grad_by_freq: true, ..bounded };
+    check_forward("embedding_bounded", || nn::Embedding::with(7, 3, counted));
+    check_forward("embedding_bag_bounded", || nn::EmbeddingBag::with(7, 3, nn::BagMode::Sum, bounded));
+    check_forward("embedding_bag_padded", || nn::EmbeddingBag::with(7, 3, nn::BagMode::Mean, padded(4)));
     check_forward("embedding_bag", || nn::EmbeddingBag::new(7, 3, nn::BagMode::Max));
     check_forward("prelu", || nn::PReLU::new(3, 0.25));
 }
@@ -125,7 +173,7 @@ fn losses_with_parameters_are_pytorchs() {
 fn bags_of_different_lengths_are_joined() {
     let bags = |mode, padding| {
         let table = match padding {
-            Some(row) => nn::EmbeddingBag::with_padding(4, 2, mode, row).unwrap(),
+            Some(row) => nn::EmbeddingBag::with(4, 2, mode, padded(row)).unwrap(),
             None => nn::EmbeddingBag::new(4, 2, mode).unwrap(),
         };
         table.weight.set(&Tensor::new(&[1.0f32, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0], [4, 2]).unwrap()).unwrap();

@@ -1,17 +1,57 @@
 //! Tables of vectors.
 
 use super::{Forward, Module, Parameter, init};
-use crate::tensor::listed;
+use crate::tensor::{listed, signed};
 use crate::{DType, Error, Result, Tensor, autograd};
-use rustnn_ops::embedding::embedding;
+use rustnn_ops::embedding::{embedding, renorm};
 use rustnn_ops::{Scalar, index};
+
+/// The settings of an [`Embedding`] or an [`EmbeddingBag`] beside its sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddingOptions {
+    /// This row starts as zeros and gets no gradient; it counts in no bag.
+    pub padding_idx: Option<usize>,
+    /// Rows that are looked up and longer are scaled down to this length first, in the table itself.
+    pub max_norm: Option<f64>,
+    /// Length by the norm of this order.
+    pub norm_type: f64,
+    /// Divide the gradient of each row by how often it was looked up.
+    pub scale_grad_by_freq: bool,
+}
+
+impl Default for EmbeddingOptions {
+    fn default() -> EmbeddingOptions {
+        EmbeddingOptions { padding_idx: None, max_norm: None, norm_type: 2.0, scale_grad_by_freq: false }
+    }
+}
+
+impl EmbeddingOptions {
+    fn table(&self, rows: usize, width: usize) -> Result<Parameter> {
+        if self.padding_idx.is_some_and(|padding| padding >= rows) {
+            return Err(Error::value("Padding_idx must be within num_embeddings"));
+        }
+        let table = init::normal(&[rows, width])?;
+        if let Some(padding) = self.padding_idx {
+            let _quiet = autograd::no_grad();
+            table.select(0, signed(&[padding])[0])?.fill_(0.0)?;
+        }
+        Ok(table)
+    }
+
+    fn rows(&self, x: &Tensor, table: &Tensor, padding: Option<usize>) -> Result<Tensor> {
+        if let Some(max_norm) = self.max_norm {
+            renorm(table.as_op(), x.as_op(), max_norm, self.norm_type)?;
+        }
+        Ok(embedding(x.as_op(), table.as_op(), padding.map(|p| signed(&[p])[0]), self.scale_grad_by_freq)?.into())
+    }
+}
 
 /// Rows of a table picked by index: (*) of int32 or int64 -> (*, embedding_dim).
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {
-/// use rustnn::{Tensor, nn::{Embedding, Forward}};
-/// let table = Embedding::with_padding(10, 3, 0)?;
+/// use rustnn::{Tensor, nn::{Embedding, EmbeddingOptions, Forward}};
+/// let table = Embedding::with(10, 3, EmbeddingOptions { padding_idx: Some(0), ..Default::default() })?;
 /// assert_eq!(table.forward(&Tensor::new(&[0i64], [1])?)?.to_vec::<f32>()?, [0.0; 3]);
 /// # Ok(())
 /// # }
@@ -21,7 +61,7 @@ pub struct Embedding {
     /// (num_embeddings, embedding_dim).
     pub weight: Parameter,
     #[module(skip)]
-    padding: Option<usize>,
+    options: EmbeddingOptions,
 }
 
 impl Embedding {
@@ -30,27 +70,21 @@ impl Embedding {
     /// # Errors
     /// If memory does not suffice.
     pub fn new(num_embeddings: usize, embedding_dim: usize) -> Result<Embedding> {
-        Ok(Embedding { weight: init::normal(&[num_embeddings, embedding_dim])?, padding: None })
+        Embedding::with(num_embeddings, embedding_dim, EmbeddingOptions::default())
     }
 
-    /// Row `padding` starts as zeros and gets no gradient.
+    /// [`new`](Embedding::new) with other settings.
     ///
     /// # Errors
-    /// If there is no such row.
-    pub fn with_padding(num_embeddings: usize, embedding_dim: usize, padding: usize) -> Result<Embedding> {
-        if padding >= num_embeddings {
-            return Err(Error::value("Padding_idx must be within num_embeddings"));
-        }
-        let table = Embedding::new(num_embeddings, embedding_dim)?;
-        let _quiet = autograd::no_grad();
-        table.weight.select(0, padding as i64)?.fill_(0.0)?;
-        Ok(Embedding { padding: Some(padding), ..table })
+    /// If there is no row `padding_idx`.
+    pub fn with(num_embeddings: usize, embedding_dim: usize, options: EmbeddingOptions) -> Result<Embedding> {
+        Ok(Embedding { weight: options.table(num_embeddings, embedding_dim)?, options })
     }
 }
 
 impl Forward for Embedding {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(embedding(x.as_op(), self.weight.as_op(), self.padding.map(|p| p as i64), false)?.into())
+        self.options.rows(x, &self.weight, self.options.padding_idx)
     }
 }
 
@@ -85,7 +119,7 @@ pub struct EmbeddingBag {
     #[module(skip)]
     mode: BagMode,
     #[module(skip)]
-    padding: Option<usize>,
+    options: EmbeddingOptions,
 }
 
 impl EmbeddingBag {
@@ -94,16 +128,18 @@ impl EmbeddingBag {
     /// # Errors
     /// If memory does not suffice.
     pub fn new(num_embeddings: usize, embedding_dim: usize, mode: BagMode) -> Result<EmbeddingBag> {
-        Ok(EmbeddingBag { weight: init::normal(&[num_embeddings, embedding_dim])?, mode, padding: None })
+        EmbeddingBag::with(num_embeddings, embedding_dim, mode, EmbeddingOptions::default())
     }
 
-    /// Row `padding` starts as zeros and counts in no bag.
+    /// [`new`](EmbeddingBag::new) with other settings.
     ///
     /// # Errors
-    /// If there is no such row.
-    pub fn with_padding(num_embeddings: usize, embedding_dim: usize, mode: BagMode, padding: usize) -> Result<EmbeddingBag> {
-        let table = Embedding::with_padding(num_embeddings, embedding_dim, padding)?;
-        Ok(EmbeddingBag { weight: table.weight, mode, padding: Some(padding) })
+    /// If there is no row `padding_idx`, or gradients of a maximum are to be scaled.
+    pub fn with(num_embeddings: usize, embedding_dim: usize, mode: BagMode, options: EmbeddingOptions) -> Result<EmbeddingBag> {
+        if mode == BagMode::Max && options.scale_grad_by_freq {
+            return Err(Error::value("max mode does not support scaling the gradient by the frequency"));
+        }
+        Ok(EmbeddingBag { weight: options.table(num_embeddings, embedding_dim)?, mode, options })
     }
 
     /// Bags one after another in `x`, (M), which begin at the offsets; perhaps a weight for each index, (M), in sums:
@@ -150,12 +186,12 @@ impl EmbeddingBag {
             }
         }
         let (mut x, mut bag, mut weights) = (x.clone(), bag.clone(), weights.cloned());
-        if let Some(padding) = self.padding {
-            let counted = Tensor::from(index::nonzero(x.ne(padding as i64)?.as_op())?).flatten(0, -1)?;
+        if let Some(padding) = self.options.padding_idx {
+            let counted = Tensor::from(index::nonzero(x.ne(signed(&[padding])[0])?.as_op())?).flatten(0, -1)?;
             (x, bag) = (x.index_select(0, &counted)?, bag.index_select(0, &counted)?);
             weights = weights.map(|w| w.index_select(0, &counted)).transpose()?;
         }
-        let mut rows = Tensor::from(embedding(x.as_op(), self.weight.as_op(), None, false)?);
+        let mut rows = self.options.rows(&x, &self.weight, None)?;
         if rows.dtype().size_bytes() == 2 {
             rows = rows.to_dtype(DType::F32)?; // sums of halves
         }
@@ -187,17 +223,9 @@ impl Forward for EmbeddingBag {
         let &[bags, len] = x.shape() else {
             return Err(Error::value(format!("input has to be 2D Tensor, but got Tensor of dimension {}", x.rank())));
         };
-        if self.padding.is_some() || len == 0 {
-            // As many as there are indices, which may be none for very many bags.
-            let bag = listed((0..x.numel()).map(|i| (i / len) as i64))?;
-            let bag = Tensor::new(&bag, [bag.len()])?.to_device(x.device())?;
-            return self.joined(&x.reshape([-1])?, &bag, bags, None);
-        }
-        let rows = Tensor::from(embedding(x.as_op(), self.weight.as_op(), None, false)?);
-        match self.mode {
-            BagMode::Sum => rows.sum_dim(&[1], false),
-            BagMode::Mean => rows.mean_dim(&[1], false),
-            BagMode::Max => Ok(rows.max_dim(1, false)?.0),
-        }
+        // As many as there are indices, which may be none for very many bags.
+        let bag = listed((0..x.numel()).map(|i| (i / len) as i64))?;
+        let bag = Tensor::new(&bag, [bag.len()])?.to_device(x.device())?;
+        self.joined(&x.reshape([-1])?, &bag, bags, None)
     }
 }
