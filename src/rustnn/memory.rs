@@ -37,3 +37,9 @@ pub fn kept_bytes() -> usize {
 pub fn empty_cache() {
     allocator::empty_cache();
 }
+
+/// Keeps at most `bytes` for reuse from now on, and at most that and 16 MiB for each thread; 0 keeps nothing. Without this call
+/// it is what the environment's `RUSTNN_CACHE_BYTES` says, else a quarter of the machine's memory.
+pub fn set_cache_bytes(bytes: usize) {
+    allocator::set_cap_bytes(bytes);
+}

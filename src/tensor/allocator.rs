@@ -18,8 +18,8 @@ pub const ALIGN_BYTES: usize = 64;
 pub const SMALL_BYTES: usize = 1 << 20;
 /// Alignment and granule of large blocks: a huge page.
 const HUGE_BYTES: usize = 2 << 20;
-/// A thread keeps at most this much.
-const THREAD_CAP_BYTES: usize = 16 << 20;
+/// A thread keeps at most this much, and no more than all together may.
+static THREAD_CAP_BYTES: AtomicUsize = AtomicUsize::new(16 << 20);
 /// Four classes per power of two from 64 bytes to 1 MiB.
 const CLASSES: usize = 4 * 15 + 1;
 
@@ -184,10 +184,29 @@ impl Pool {
     }
 }
 
-/// The pool keeps at most this much: `RUSTNN_CACHE_BYTES`, or a quarter of the machine's memory.
+/// What the pool keeps at most; `usize::MAX` before it was asked for.
+static CAP_BYTES: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// The pool keeps at most this much: what [`set_cap_bytes`] said, else `RUSTNN_CACHE_BYTES`, else a quarter of the machine's memory.
 fn cap_bytes() -> usize {
-    static CAP: OnceLock<usize> = OnceLock::new();
-    *CAP.get_or_init(|| std::env::var("RUSTNN_CACHE_BYTES").ok().and_then(|s| s.parse().ok()).unwrap_or(memory_bytes() / 4))
+    match CAP_BYTES.load(Relaxed) {
+        usize::MAX => {
+            let asked = std::env::var("RUSTNN_CACHE_BYTES").ok().and_then(|s| s.parse().ok());
+            let cap = asked.unwrap_or(memory_bytes() / 4).min(usize::MAX - 1);
+            CAP_BYTES.compare_exchange(usize::MAX, cap, Relaxed, Relaxed).map_or_else(|set| set, |_| cap)
+        }
+        cap => cap,
+    }
+}
+
+/// From now on at most `bytes` are kept for reuse by the pool, and as much by each thread (which never keep above 16 MiB). What is
+/// kept beyond that by the pool and this thread goes back to the system at once; other threads keep what they have.
+pub fn set_cap_bytes(bytes: usize) {
+    CAP_BYTES.store(bytes.min(usize::MAX - 1), Relaxed);
+    THREAD_CAP_BYTES.store(bytes.min(16 << 20), Relaxed);
+    if kept_bytes() > bytes {
+        empty_cache();
+    }
 }
 
 /// Memory of the machine, or no limit where that is not known.
@@ -314,7 +333,7 @@ fn free(ptr: NonNull<u8>, capacity: usize) {
     if capacity <= SMALL_BYTES {
         let kept = CACHE.try_with(|cache| {
             cache.count(-(capacity as isize));
-            if cache.kept_bytes.get() + capacity > THREAD_CAP_BYTES {
+            if cache.kept_bytes.get() + capacity > THREAD_CAP_BYTES.load(Relaxed) {
                 return false;
             }
             // SAFETY: see `ThreadCache::clear`.

@@ -30,6 +30,10 @@ fn bags(mode: nn::BagMode) -> nn::EmbeddingBag {
     nn::EmbeddingBag::new(3, 2, mode).unwrap()
 }
 
+fn padded(row: usize) -> nn::EmbeddingOptions {
+    nn::EmbeddingOptions { padding_idx: Some(row), ..Default::default() }
+}
+
 fn adaptive() -> nn::AdaptiveLogSoftmaxWithLoss {
     nn::AdaptiveLogSoftmaxWithLoss::new(8, 20, &[5]).unwrap()
 }
@@ -242,7 +246,7 @@ fn cases() -> Vec<Case> {
         case("groups of channels that do not divide", || nn::GroupNorm::new(2, 3), "divisible"),
         case("an index past the table", || nn::Embedding::new(3, 2)?.forward(&of(DType::I64, &[1]).mul(3)?), "out of range"),
         case("a table larger than memory", || nn::Embedding::new(usize::MAX, 2), "overflow"),
-        case("a padding past the table of bags", || nn::EmbeddingBag::with_padding(3, 2, nn::BagMode::Sum, 3), "num_embeddings"),
+        case("a padding past the table of bags", || nn::EmbeddingBag::with(3, 2, nn::BagMode::Sum, padded(3)), "num_embeddings"),
         case("bags that begin late", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[1], None), "offsets[0]"),
         case("bags that begin past the end", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[0, 3], None), "rise"),
         case("bags that run backwards", || bags(nn::BagMode::Sum).forward_bags(&of(DType::I64, &[2]), &[0, 2, 1], None), "rise"),
@@ -255,7 +259,14 @@ fn cases() -> Vec<Case> {
         case("a cell's input of a sequence", || nn::LSTMCell::new(3, 4)?.forward(&ones(&[5, 2, 3]), None), "1D or 2D"),
         case("a negative index", || nn::Embedding::new(3, 2)?.forward(&of(DType::I64, &[1]).mul(-1)?), "out of range"),
         case("an index of floats", || nn::Embedding::new(3, 2)?.forward(&ones(&[1])), "Long"),
-        case("a padding past the table", || nn::Embedding::with_padding(3, 2, 3), "num_embeddings"),
+        case("a maximum with gradients by frequency", || {
+            nn::EmbeddingBag::with(3, 2, nn::BagMode::Max, nn::EmbeddingOptions { scale_grad_by_freq: true, ..Default::default() })
+        }, "max mode"),
+        case("an index past a table of bounded rows", || {
+            let options = nn::EmbeddingOptions { max_norm: Some(1.0), ..Default::default() };
+            nn::Embedding::with(3, 2, options)?.forward(&of(DType::I64, &[1]).mul(3)?)
+        }, "out of range"),
+        case("a padding past the table", || nn::Embedding::with(3, 2, padded(3)), "num_embeddings"),
         case("no probability", || nn::Dropout::new(1.5), "1.5"),
         case("NaN for a probability", || nn::Dropout::new(f64::NAN), "NaN"),
         case("heads that do not divide", || nn::MultiheadAttention::new(7, 2), "divisible"),
@@ -483,7 +494,7 @@ fn layers_return_for_every_small_shape_and_dtype() {
         Box::new(nn::ChannelDropout::new(0.5).unwrap()),
         Box::new(nn::Flatten),
         Box::new(nn::TransformerEncoderLayer::new(2, 1).unwrap()),
-        Box::new(nn::EmbeddingBag::with_padding(3, 2, nn::BagMode::Mean, 1).unwrap()),
+        Box::new(nn::EmbeddingBag::with(3, 2, nn::BagMode::Mean, padded(1)).unwrap()),
         Box::new(nn::WeightNorm::new(nn::Linear::new(2, 3).unwrap()).unwrap()),
         Box::new(nn::SpectralNorm::new(nn::Conv1d::new(2, 2, 2).unwrap()).unwrap()),
         Box::new(
@@ -522,4 +533,140 @@ fn layers_return_for_every_small_shape_and_dtype() {
         }
     }
     assert!(accepted > 1000, "{accepted}");
+}
+
+/// Zero, one, and what lies at the ends of a dtype: all bits, the sign alone, all but the sign.
+fn edges(dtype: DType) -> Tensor {
+    let size = dtype.size_bytes();
+    let with = |byte: u8, first: u8, last: u8| {
+        let mut bytes = vec![byte; size];
+        bytes[0] = first;
+        bytes[size - 1] = last;
+        bytes
+    };
+    let one = with(0, 1, u8::from(size == 1));
+    let all = [vec![0; size], one, vec![0xff; size], with(0, 0, 0x80), with(0xff, 0xff, 0x7f)].concat();
+    Tensor::from_bytes(&all, [5], dtype).unwrap()
+}
+
+#[test]
+#[rustfmt::skip]
+fn functions_return_for_every_dtype_at_its_ends() {
+    type One = fn(&Tensor) -> Result<Tensor>;
+    type Two = fn(&Tensor, &Tensor) -> Result<Tensor>;
+    let one: [(&str, One); 59] = [
+        ("abs", Tensor::abs), ("ceil", Tensor::ceil), ("cos", Tensor::cos), ("erf", Tensor::erf), ("exp", Tensor::exp),
+        ("floor", Tensor::floor), ("isfinite", Tensor::isfinite), ("isnan", Tensor::isnan), ("log", Tensor::log),
+        ("log1p", Tensor::log1p), ("neg", Tensor::neg), ("reciprocal", Tensor::reciprocal), ("relu", Tensor::relu),
+        ("round", Tensor::round), ("rsqrt", Tensor::rsqrt), ("sigmoid", Tensor::sigmoid), ("sign", Tensor::sign),
+        ("silu", Tensor::silu), ("sin", Tensor::sin), ("sqrt", Tensor::sqrt), ("square", Tensor::square), ("tanh", Tensor::tanh),
+        ("logical_not", Tensor::logical_not), ("sum", Tensor::sum), ("mean", Tensor::mean), ("norm", Tensor::norm),
+        ("nonzero", Tensor::nonzero), ("copy", Tensor::copy), ("contiguous", Tensor::contiguous),
+        ("zeros_like", Tensor::zeros_like), ("ones_like", Tensor::ones_like),
+        ("sums along", |x| x.sum_dim(&[0], true)), ("means along", |x| x.mean_dim(&[0], true)),
+        ("variance", |x| x.var_dim(&[0], f64::INFINITY, false)), ("variance of none", |x| x.var_dim(&[0], f64::NAN, false)),
+        ("greatest", |x| Ok(x.max_dim(0, false)?.0)), ("least", |x| Ok(x.min_dim(0, false)?.0)),
+        ("place of the greatest", |x| x.argmax(0)), ("place of the least", |x| x.argmin(0)),
+        ("sums up to", |x| x.cumsum(0)), ("order", |x| Ok(x.sort(0, true)?.0)), ("best", |x| Ok(x.topk(2, 0)?.0)),
+        ("softmax", |x| x.softmax(0)), ("log_softmax", |x| x.log_softmax(0)),
+        ("clamp", |x| x.clamp(-1e300, 1e300)), ("clamp to nothing", |x| x.clamp(f64::NAN, f64::NAN)), ("clamp crossed", |x| x.clamp(1.0, -1.0)),
+        ("plus", |x| x.add(i64::MAX)), ("minus", |x| x.sub(i64::MIN)), ("over 0", |x| x.div(0)), ("remainder of 0", |x| x.remainder(0)),
+        ("remainder of -1", |x| x.remainder(-1)), ("to a negative power", |x| x.pow(-3)), ("to a high power", |x| x.pow(i64::MAX)),
+        ("to a power of NaN", |x| x.pow(f64::NAN)), ("filled", |x| { x.fill_(1e300)?; Ok(x.clone()) }),
+        ("filled with NaN", |x| { x.fill_(f64::NAN)?; Ok(x.clone()) }), ("masked", |x| x.masked_fill(&x.ne(0)?, 1e300)),
+        ("one hot", |x| x.one_hot(3)),
+    ];
+    let two: [(&str, Two); 25] = [
+        ("add", |a, b| a.add(b)), ("sub", |a, b| a.sub(b)), ("mul", |a, b| a.mul(b)), ("div", |a, b| a.div(b)),
+        ("maximum", |a, b| a.maximum(b)), ("minimum", |a, b| a.minimum(b)), ("remainder", |a, b| a.remainder(b)),
+        ("eq", |a, b| a.eq(b)), ("ne", |a, b| a.ne(b)), ("lt", |a, b| a.lt(b)), ("le", |a, b| a.le(b)), ("gt", |a, b| a.gt(b)),
+        ("ge", |a, b| a.ge(b)), ("logical_and", |a, b| a.logical_and(b)), ("logical_or", |a, b| a.logical_or(b)),
+        ("pow", |a, b| a.pow(b)), ("matmul", |a, b| a.matmul(b)), ("where", |a, b| a.where_(b, a)), ("masked_fill", |a, b| a.masked_fill(b, -1.0)),
+        ("index_select", |a, b| a.index_select(0, b)), ("gather", |a, b| a.gather(0, b)), ("index_add", |a, b| a.index_add(0, b, a)),
+        ("add in place", |a, b| { a.add_(b, -1.0)?; Ok(a.clone()) }), ("mul in place", |a, b| { a.mul_(b)?; Ok(a.clone()) }),
+        ("copy in place", |a, b| { a.copy_(b)?; Ok(a.clone()) }),
+    ];
+    let mut wrong = Vec::new();
+    let mut accepted = 0;
+    let mut check = |what: String, call: &dyn Fn() -> Result<Tensor>| {
+        // What it gives can be read.
+        match catch_unwind(AssertUnwindSafe(|| call().and_then(|y| y.to_bytes()).is_ok())) {
+            Ok(is_ok) => accepted += usize::from(is_ok),
+            Err(_) => wrong.push(what),
+        }
+    };
+    for dtype in DType::ALL {
+        for (what, f) in one {
+            // Both by the machine's lanes and by what is left over behind them.
+            check(format!("{what} of {}", dtype.name()), &|| f(&edges(dtype)));
+            check(format!("{what} of many {}", dtype.name()), &|| f(&edges(dtype).repeat([100])?));
+        }
+        for other in DType::ALL {
+            for (what, f) in two {
+                // Every end meets every other.
+                check(format!("{what} of {} and {}", dtype.name(), other.name()), &|| {
+                    f(&edges(dtype).unsqueeze(1)?.expand([5, 5])?.copy()?.reshape([-1])?, &edges(other).repeat([5])?)
+                });
+            }
+            check(format!("{} to {}", dtype.name(), other.name()), &|| edges(dtype).to_dtype(other));
+        }
+    }
+    assert!(wrong.is_empty(), "panicked:\n{}", wrong.join("\n"));
+    assert!(accepted > 3000, "{accepted}");
+}
+
+#[test]
+fn extreme_settings_return_too() {
+    let mut wrong = Vec::new();
+    let mut check = |what: &str, call: &dyn Fn() -> Result<()>| {
+        if catch_unwind(AssertUnwindSafe(|| drop(call()))).is_err() {
+            wrong.push(what.to_string());
+        }
+    };
+    check("a stream at its end", &|| {
+        let generator = rustnn::random::Generator::new(u64::MAX);
+        generator.set_state((u64::MAX, u64::MAX));
+        generator.scope(|| {
+            Tensor::rand([1000])?;
+            Tensor::randn([1000])?;
+            Tensor::randperm(1000)?;
+            Tensor::randint(i64::MIN..i64::MAX, [1000])?;
+            nn::Dropout::new(0.5)?.forward(&ones(&[1000]))?;
+            nn::init::uniform_(&ones(&[8]), f64::MIN, f64::MAX)?;
+            nn::init::uniform_(&ones(&[8]), f64::NAN, f64::NAN)?;
+            nn::init::normal_(&ones(&[8]), f64::INFINITY, f64::INFINITY)
+        })
+    });
+    check("very many dimensions", &|| {
+        let x = Tensor::ones(vec![1; 500])?;
+        x.add(&x)?.sum()?;
+        x.permute((0..500).rev().collect::<Vec<i64>>())?.copy()?;
+        x.matmul(&x)?;
+        x.flatten(0, -1)?;
+        Tensor::zeros(vec![1; 100_000]).map(drop)
+    });
+    for i in [i64::MIN, -1, i64::MAX] {
+        let x = || ones(&[2, 3]);
+        check("dimensions", &|| {
+            let _ = x().sum_dim(&[i, i], true);
+            let _ = (x().softmax(i), x().cumsum(i), x().unbind(i), x().squeeze(i), x().unsqueeze(i), x().argmax(i), x().size(i));
+            let _ = (x().flatten(i, i), x().transpose(i, i), x().select(i, i), x().narrow(i, i, usize::MAX), x().topk(usize::MAX, i));
+            let _ = (x().split(usize::MAX, i), x().chunk(usize::MAX, i), x().flip(&[i]), x().triu(i), x().tril(i));
+            let _ = (x().reshape([i, i]), x().expand([i, i]), x().unflatten(i, [i, i]), x().permute([i, i]), x().repeat([i, i]));
+            let _ = (Tensor::cat(&[x()], i), Tensor::stack(&[x()], i), Tensor::arange(i..i), Tensor::linspace(f64::NAN, f64::INFINITY, 3));
+            Ok(())
+        });
+    }
+    check("a device that is not there", &|| {
+        rustnn::with_device(Device::Gpu(9), || drop((Tensor::zeros([2]), nn::Linear::new(2, 2), Tensor::new(&[1.0f32], [1]))));
+        drop((rustnn::gpu::name(9), rustnn::gpu::synchronize(9), rustnn::gpu::live_bytes(9), rustnn::gpu::empty_cache(9)));
+        Ok(())
+    });
+    check("nothing at all", &|| {
+        let x = ones(&[0, 3]);
+        let _ = (x.norm(), x.mean(), x.softmax(0), x.sort(0, true), x.cumsum(0), x.nonzero(), x.matmul(&ones(&[3, 0])));
+        let _ = (nn::Flatten.forward(&ones(&[])), nn::Sequential::new().forward(&x), format!("{x:?}"));
+        Ok(())
+    });
+    assert!(wrong.is_empty(), "panicked: {wrong:?}");
 }

@@ -3,7 +3,8 @@
 use crate::floats;
 use rustnn::nn::{self, Forward, Module};
 use rustnn::random::Generator;
-use rustnn::{Tensor, autograd, threads};
+use rustnn::{Tensor, autograd, memory, threads};
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
@@ -126,4 +127,81 @@ fn a_generators_numbers_depend_on_its_seed_alone() {
     let first = floats(&generator.scope(|| Tensor::rand([4])).unwrap());
     generator.set_state(state);
     assert_eq!(floats(&generator.scope(|| Tensor::rand([4])).unwrap()), first);
+}
+
+#[test]
+fn an_embedding_program_has_the_last_word_on_what_the_process_shares() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "threads::shared_state", "--ignored", "--test-threads=1"])
+        .env_remove("RUSTNN_NUM_THREADS")
+        .env_remove("RUSTNN_CACHE_BYTES")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+/// The threads of this process, where the system tells.
+fn living() -> Option<usize> {
+    std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
+}
+
+#[test]
+#[ignore = "run by the test above, in a process of its own: it counts the process's threads and memory"]
+fn shared_state() {
+    let net = network();
+    let x = Tensor::rand([64, 1, 8, 8]).unwrap();
+    let work = || {
+        net.forward(&x).unwrap();
+        Tensor::ones([300, 300]).unwrap().matmul(&Tensor::ones([300, 300]).unwrap()).unwrap();
+        Tensor::ones([1 << 20]).unwrap().exp().unwrap().sum().unwrap();
+    };
+
+    // Threads: none but those of a pool that is lent, and none at all where one was asked for.
+    let pool = threads::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let before = living();
+    threads::with_pool(&pool, work);
+    pool.install(work);
+    assert_eq!(living(), before, "threads beside the lent pool's");
+    let processors = threads::num_threads();
+    threads::set_num_threads(1);
+    work();
+    assert_eq!((living(), threads::num_threads()), (before, 1), "threads where one was asked for");
+    for absurd in [0, usize::MAX] {
+        threads::set_num_threads(absurd);
+        assert!((1..=1024).contains(&threads::num_threads()), "{}", threads::num_threads());
+    }
+    threads::set_num_threads(2);
+    work();
+    assert!(before.is_none() || living() > before || processors == 1, "the count tells threads");
+
+    // Memory: what is kept goes back when asked for, and nothing is kept where nothing may be.
+    memory::empty_cache();
+    work();
+    assert!(memory::kept_bytes() > 1 << 20, "{}", memory::kept_bytes());
+    memory::set_cache_bytes(1 << 16);
+    assert!(memory::kept_bytes() <= 2 << 16, "{}", memory::kept_bytes());
+    memory::set_cache_bytes(0);
+    assert_eq!(memory::kept_bytes(), 0);
+    work();
+    assert_eq!(memory::kept_bytes(), 0);
+    memory::set_cache_bytes(1 << 30);
+    work();
+    assert!(memory::kept_bytes() > 1 << 20, "{}", memory::kept_bytes());
+
+    // Random numbers: a scope neither sees nor moves the program's stream.
+    rustnn::random::manual_seed(4);
+    let wanted = floats(&Tensor::rand([4]).unwrap());
+    rustnn::random::manual_seed(4);
+    Generator::new(1).scope(|| Tensor::rand([9])).unwrap();
+    assert_eq!(floats(&Tensor::rand([4]).unwrap()), wanted);
+
+    // Where new tensors lie, and whether ops are recorded, is each thread's own affair.
+    rustnn::with_device(rustnn::Device::Meta, || {
+        let _quiet = autograd::no_grad();
+        let other = thread::spawn(|| (autograd::is_enabled(), Tensor::ones([1]).unwrap().device()));
+        assert_eq!(other.join().unwrap(), (true, rustnn::Device::Cpu));
+        assert_eq!(Tensor::ones([1]).unwrap().device(), rustnn::Device::Meta);
+    });
+    assert!(autograd::is_enabled());
+    assert_eq!(Tensor::ones([1]).unwrap().device(), rustnn::Device::Cpu);
 }

@@ -282,7 +282,7 @@ impl Program {
     ///
     /// # Errors
     /// If there is no such device, or no memory.
-    pub fn to(&self, device: Device) -> Result<Program> {
+    pub fn to_device(&self, device: Device) -> Result<Program> {
         let moved = |t: &Tensor| -> Result<Tensor> { t.detach().to_device(device)?.detach().copy()?.requires_grad_(t.requires_grad()) };
         let weights = self.weights.iter().map(moved).collect::<Result<_>>()?;
         Ok(Program { weights, home: device, turn: Arc::default(), ..self.clone() })

@@ -27,7 +27,7 @@ use crate::nn::Parameter;
 use crate::{Error, Result, Tensor};
 
 /// What changes parameters along their gradients.
-pub trait Optimizer {
+pub trait Optimizer: Send + Sync {
     /// Changes every parameter that has a gradient.
     ///
     /// # Errors
