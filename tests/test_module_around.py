@@ -254,6 +254,27 @@ def test_a_summary_counts_recurrent_attention_and_bilinear_layers():
     assert rustnn.summary(nn.Bilinear(3, 2, 4), [(5, 3), (5, 2)]).multiply_adds == 5 * 4 * 3 * 2
 
 
+def test_parameters_of_parts_that_are_not_called_count_for_the_layer_around_them():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(rustnn.ones(3))
+            self.attention = nn.MultiheadAttention(4, 2)
+            self.tied = nn.ModuleList([nn.Linear(4, 4)] * 2)
+            self.unused = nn.Linear(5, 5)
+
+        def forward(self, x):
+            return self.tied[1](self.tied[0](self.attention(x, x, x)[0]))
+
+    found = rustnn.summary(Scaled(), (2, 1, 4))
+    assert {row["name"]: row["parameters"] for row in found.rows} == {
+        "attention": 3 * 20 + 20,
+        "tied.0": 20,
+        "(network)": 3 + 30,
+    }
+    assert sum(row["parameters"] for row in found.rows) == found.parameters
+
+
 def test_a_summary_leaves_the_network_as_it_was():
     net = network()
     net.norm.eval()

@@ -124,7 +124,7 @@ def summary(module, input_size, dtype=None):
                 "name": names[id(layer)] or "(network)",
                 "kind": type(layer).__name__,
                 "output_shape": None,
-                "parameters": sum(parameter.numel() for parameter in layer.parameters(recurse=False)),
+                "parameters": 0,
                 "multiply_adds": None,
                 "output_bytes": 0,
             },
@@ -150,6 +150,20 @@ def summary(module, input_size, dtype=None):
             handle.remove()
         for part, training in modes:
             part.training = training
+    # What belongs to a part that is not called itself, such as the projection inside of an attention layer, counts for
+    # the layer around it.
+    counted = set()
+
+    def count(part, row):
+        row = rows.get(id(part), row)
+        own = {id(parameter): parameter for parameter in part.parameters(recurse=False)}
+        if row is not None:
+            row["parameters"] += sum(own[key].numel() for key in own.keys() - counted)
+            counted.update(own)
+        for child in part.children():
+            count(child, row)
+
+    count(module, None)
     parameters = list(module.parameters())
     state = {id(tensor): tensor for tensor in (*parameters, *module.buffers())}
     return Summary(
