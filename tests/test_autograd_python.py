@@ -572,11 +572,6 @@ def test_gradgradcheck_checks_second_derivatives():
         gradgradcheck(bad, x)
 
 
-def test_forward_mode_is_refused_clearly():
-    with pytest.raises(NotImplementedError, match="forward mode does not exist"):
-        gradcheck(rustnn.exp, leaf(1.0), check_forward_ad=True)
-
-
 # functional
 
 
@@ -907,3 +902,109 @@ def test_anomaly_mode_shows_where_the_op_was_called_whose_backward_fails():
             warnings.simplefilter("error")
             with pytest.raises(ValueError, match="not today"):
                 Refuses.apply(leaf(1.0)).backward()
+
+
+# callbacks and saved tensors
+
+
+def test_callbacks_run_once_when_their_backward_is_over():
+    log = []
+    queue = rustnn.autograd.Variable._execution_engine.queue_callback
+
+    def callback():
+        log.append(x.grad.item())
+        queue(lambda: log.append("last"))
+
+    x = leaf(2.0)
+    y = x * 3
+    y.register_hook(lambda gradient: queue(callback))
+    y.sum().backward()
+    assert log == [3.0, "last"]
+    (rustnn.ones(1, requires_grad=True) * 2).sum().backward()
+    assert log == [3.0, "last"]
+    with pytest.raises(RuntimeError, match="Final callbacks can only be installed during backward"):
+        queue(callback)
+
+
+def test_an_inner_backward_runs_its_own_callbacks_first():
+    log = []
+    queue = rustnn.autograd.Variable._execution_engine.queue_callback
+
+    def hook(gradient):
+        queue(lambda: log.append("outer"))
+        with rustnn.enable_grad():
+            inner = leaf(1.0) * 2
+            inner.register_hook(lambda gradient: queue(lambda: log.append("inner")))
+            inner.sum().backward()
+        log.append("hook")
+
+    y = leaf(1.0) * 2
+    y.register_hook(hook)
+    rustnn.autograd.grad(y.sum(), y)
+    assert log == ["inner", "hook", "outer"]
+
+
+def test_a_backward_that_fails_calls_no_callback_and_one_that_raises_is_seen():
+    queue = rustnn.autograd.Variable._execution_engine.queue_callback
+    log = []
+
+    def failing(gradient):
+        queue(lambda: log.append("called"))
+        raise ZeroDivisionError
+
+    y = leaf(1.0) * 2
+    y.register_hook(failing)
+    with pytest.raises(ZeroDivisionError):
+        y.sum().backward()
+    leaf(1.0).sum().backward()
+    assert log == []
+    z = leaf(1.0) * 2
+    z.register_hook(lambda gradient: queue(lambda: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        z.sum().backward()
+
+
+def test_saved_tensors_may_be_written_where_that_is_allowed():
+    x = leaf(2.0, 3.0)
+    with rustnn.autograd.graph.allow_mutation_on_saved_tensors():
+        y = x.clone()
+        out = (y**3).sum()
+        y.zero_()
+        (first,) = rustnn.autograd.grad(out, x, create_graph=True)
+        (second,) = rustnn.autograd.grad(first.sum(), x)
+        with (
+            pytest.raises(RuntimeError, match="cannot be nested"),
+            rustnn.autograd.graph.allow_mutation_on_saved_tensors(),
+        ):
+            pass
+        kept = (y * x).sum()
+    assert first.tolist() == [12, 27] and second.tolist() == [12, 18]
+    with pytest.raises(AssertionError, match="outside of the 'allow_mutation_on_saved_tensors' context"):
+        kept.backward()
+
+
+def test_a_pack_hook_that_writes_is_refused():
+    with (
+        rustnn.autograd.graph.saved_tensors_hooks(lambda t: t.add_(1), lambda t: t),
+        pytest.raises(RuntimeError, match="pack hook is modifying its input in place"),
+    ):
+        leaf(1.0).clone().exp()
+
+
+def test_views_of_normal_tensors_are_normal_in_inference_mode():
+    x = rustnn.ones(4)
+    with rustnn.inference_mode():
+        view, row, fresh = x.view(2, 2), x[:2], x + 1
+        assert (view.is_inference(), row.is_inference(), fresh.is_inference()) == (False, False, True)
+        assert fresh.view(2, 2).is_inference()
+    view.add_(1)
+    assert x.tolist() == [2, 2, 2, 2] and row._version == 1
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+        fresh.add_(1)
+
+
+def test_a_gradient_can_be_deleted():
+    x = leaf(1.0)
+    (x * 2).sum().backward()
+    del x.grad
+    assert x.grad is None

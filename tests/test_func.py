@@ -217,15 +217,6 @@ def test_what_vmap_cannot_map_is_refused(call, message):
         rustnn.vmap(lambda x: x)(rustnn.zeros(0))
 
 
-def test_no_tensor_has_a_tangent():
-    forward_ad = rustnn.autograd.forward_ad
-    with forward_ad.dual_level():
-        x = vector()
-        assert forward_ad.unpack_dual(x).primal is x and forward_ad.unpack_dual(x).tangent is None
-        with pytest.raises(NotImplementedError, match=r"rustnn\.func\.jvp"):
-            forward_ad.make_dual(x, x)
-
-
 class Holder(nn.Module):
     """A plain tensor, a buffer that forward assigns anew, a layer."""
 

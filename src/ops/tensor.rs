@@ -521,7 +521,8 @@ impl Tensor {
     }
 
     fn attach_view_behind(&self, array: Array, edge: Option<Edge<Tensor>>, creation: Creation, aliased: bool) -> Tensor {
-        if mode::is_on(Mode::Inference) {
+        // A view of a normal tensor is a normal tensor in inference mode, too.
+        if self.is_inference() && mode::is_on(Mode::Inference) {
             return Tensor::from_array(array).with_counter(self.counter.clone());
         }
         let creation = if mode::grad_enabled() { creation } else { Creation::NoGrad };

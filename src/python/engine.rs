@@ -731,10 +731,51 @@ fn save(ctx: &Bound<PyAny>, outputs: &[Option<Tensor>]) -> PyResult<Vec<Option<S
 
 // --------------------------------------------------------------------------------------------------------------- running
 
+thread_local! {
+    /// What the runs under way in this thread shall call when they end; an inner run's come last.
+    static FINAL_CALLBACKS: std::cell::RefCell<Vec<Py<PyAny>>> = const { std::cell::RefCell::new(Vec::new()) };
+    /// Whether such callbacks are running: they may queue more.
+    static IN_CALLBACKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the run that this thread is in call a function, without arguments, when it is over.
+#[pyfunction]
+fn _queue_callback(callback: Py<PyAny>) -> PyResult<()> {
+    if rustnn_autograd::current_run().is_none() && !IN_CALLBACKS.get() {
+        return Err(PyRuntimeError::new_err("Final callbacks can only be installed during backward pass."));
+    }
+    FINAL_CALLBACKS.with(|all| all.borrow_mut().push(callback));
+    Ok(())
+}
+
+/// A run, and then the callbacks that were queued in it; one that fails calls none.
+fn run_with_callbacks<T: Send>(py: Python<'_>, run: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    let before = FINAL_CALLBACKS.with(|all| all.borrow().len());
+    let out = detached(py, run).py();
+    if FINAL_CALLBACKS.with(|all| all.borrow().len()) == before {
+        return out;
+    }
+    let mut queued = FINAL_CALLBACKS.with(|all| all.borrow_mut().split_off(before));
+    let out = out?;
+    let outer = IN_CALLBACKS.replace(true);
+    let mut result = Ok(out);
+    while result.is_ok() && !queued.is_empty() {
+        for callback in queued {
+            if let Err(error) = callback.call0(py) {
+                result = Err(error);
+                break;
+            }
+        }
+        queued = FINAL_CALLBACKS.with(|all| all.borrow_mut().split_off(before));
+    }
+    IN_CALLBACKS.set(outer);
+    result
+}
+
 /// `t.backward()` without arguments.
 pub fn backward_plain(py: Python<'_>, root: Tensor, keep_graph: bool, create_graph: bool) -> PyResult<()> {
     let request = Request { keep_graph, create_graph, allow_unused: true, accumulate: true };
-    detached(py, || tape::run_backward(std::slice::from_ref(&root), &[None], None, request)).py().map(drop)
+    run_with_callbacks(py, || tape::run_backward(std::slice::from_ref(&root), &[None], None, request)).map(drop)
 }
 
 /// What stands for a `GradientEdge`: the leaf itself, or a tensor at that place of the graph, shaped as the gradient that is given.
@@ -786,7 +827,7 @@ fn _run_backward<'py>(
     let roots = all(tensors, "tensors")?;
     let inputs = inputs.map(|i| all(i, "inputs")).transpose()?.filter(|i| !(accumulate_grad && i.is_empty()));
     let request = Request { keep_graph, create_graph, allow_unused: allow_unreachable, accumulate: accumulate_grad };
-    let out = detached(py, || tape::run_backward(&roots, &seeds, inputs.as_deref(), request)).py()?;
+    let out = run_with_callbacks(py, || tape::run_backward(&roots, &seeds, inputs.as_deref(), request))?;
     if accumulate_grad {
         return Ok(py.None().into_bound(py));
     }
@@ -853,7 +894,15 @@ impl SavedHooks for PySavedHooks {
             // What the hook does must not be packed itself.
             let _guard = Guard::new(Mode::SavedHooks, false);
             let _grad = Guard::new(Mode::GradOff, true);
+            let version = tensor.version();
             let value = self.pack.bind(py).call1((wrap(py, tensor.clone())?,))?.unbind();
+            if tensor.version() != version {
+                return Err(PyRuntimeError::new_err(
+                    "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be \
+                     modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need \
+                     to perform in-place operations on the input to a pack hook.",
+                ));
+            }
             Ok(Box::new(PyPacked { value, unpack: self.unpack.clone() }))
         })
         .map_err(from_python)
@@ -1018,7 +1067,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }
     functions! {
-        _function_apply _identity_alias _run_backward is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
+        _function_apply _identity_alias _run_backward _queue_callback is_grad_enabled _set_grad_enabled is_inference_mode_enabled _set_inference_mode
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled _push_saved_tensors_default_hooks
         _pop_saved_tensors_default_hooks _saved_tensors_hooks_disable _saved_tensors_hooks_enable
         _saved_tensors_hooks_get_disabled_error_message _increment_version result_type _current_graph_task_id _is_checkpoint_valid _will_engine_execute_node

@@ -163,10 +163,19 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     return _finish(outputs, is_output_tuple, create_graph), _finish(result, is_output_tuple, create_graph)
 
 
+def _check_vectorized(vectorize):
+    if not vectorize:
+        raise NotImplementedError(
+            "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only implemented for "
+            "`vectorize=True`."
+        )
+
+
 def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
     """The Jacobian: for every output and input a tensor of shape (*output.shape, *input.shape).
 
-    Args: as :func:`vjp`. ``vectorize`` is accepted, without effect. ``strategy`` must be ``"reverse-mode"``.
+    Args: as :func:`vjp`. ``vectorize`` is accepted, without effect, and so is ``strategy``: ``"forward-mode"``, which
+        needs ``vectorize``, gives the same numbers.
     Returns: a tensor; a tuple over inputs, or outputs, where these are tuples; a tuple of tuples (outputs first) for
         both.
 
@@ -181,7 +190,12 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
             'Otherwise, prefer to use "reverse-mode".'
         )
     if strategy == "forward-mode":
-        raise NotImplementedError('jacobian: forward mode does not exist in rustnn; use strategy="reverse-mode"')
+        if create_graph:
+            raise NotImplementedError(
+                'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not '
+                'supported together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.'
+            )
+        _check_vectorized(vectorize)
     if vectorize and strict:
         raise RuntimeError(
             "torch.autograd.functional.jacobian: `strict=True` "
@@ -222,6 +236,8 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
     """
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
+    if outer_jacobian_strategy == "forward-mode":
+        _check_vectorized(vectorize)
     is_tuple, inputs = _tensors(inputs, "inputs", "hessian")
 
     def one_value(*items):
@@ -234,7 +250,7 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
         _check_gradients(result, strict, _GRADIENT_CONSTANT)
         return result
 
-    result = jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
+    result = jacobian(gradient, inputs, create_graph, strict, vectorize)
     return result if is_tuple else result[0][0]
 
 

@@ -46,7 +46,9 @@ def gradcheck(
         fast_mode: compare one random projection of the Jacobian instead of every entry.
         check_batched_grad: accepted; batches of gradients are computed row by row, there is no second way to compare
             with.
-        check_forward_ad, check_batched_forward_grad: forward mode does not exist here; asking for it raises.
+        check_forward_ad: also compare the tangents that ``forward_ad`` gives.
+        check_backward_ad: compare the gradients.
+        check_batched_forward_grad: accepted, as ``check_batched_grad``.
 
     Raises: GradcheckError if they disagree; ValueError if no input requires a gradient.
 
@@ -61,16 +63,17 @@ def gradcheck(
         raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
     if check_batched_forward_grad and not check_forward_ad:
         raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
-    if check_forward_ad:
-        raise NotImplementedError("gradcheck: forward mode does not exist in rustnn; leave check_forward_ad=False")
     try:
         inputs = _as_tuple(inputs)
         _check_inputs(inputs)
-        check = _check_projection if fast_mode else _check_entries
-        check(func, inputs, eps, atol, rtol, nondet_tol, check_grad_dtypes)
-        _check_zero_gradients(func, inputs)
-        if check_undefined_grad:
-            _check_undefined_gradients(func, inputs)
+        if check_forward_ad:
+            _check_tangents(func, inputs, eps, atol, rtol, fast_mode)
+        if check_backward_ad:
+            check = _check_projection if fast_mode else _check_entries
+            check(func, inputs, eps, atol, rtol, nondet_tol, check_grad_dtypes)
+            _check_zero_gradients(func, inputs)
+            if check_undefined_grad:
+                _check_undefined_gradients(func, inputs)
     except GradcheckError:
         if raise_exception:
             raise
@@ -338,6 +341,43 @@ def _check_projection(func, inputs, eps, atol, rtol, nondet_tol, check_dtypes):
             allowed = atol * float(u.sum()) * float(v.sum())
             if not _close(a, n, rtol, allowed):
                 raise GradcheckError(_mismatch(a, n, number, input_number))
+
+
+def _check_tangents(func, inputs, eps, atol, rtol, fast_mode):
+    """J u as forward mode gives it, for one direction u of each input or for each of its elements."""
+    outputs = [output for output in _as_tuple(func(*inputs)) if isinstance(output, Tensor)]
+    differentiable = [position for position, output in enumerate(outputs) if _requires_grad(output)]
+    for input_number, (_, item) in enumerate(_wanted(inputs)):
+        if fast_mode:
+            directions = [_random_direction(item)]
+            numerical = _difference(func, inputs, item, directions[0] * eps, eps, "")
+        else:
+            directions = _core.eye(item.numel(), dtype=item.dtype).reshape(-1, *item.shape)
+            numerical = _numerical_jacobian(func, inputs, item, eps)
+        for number, position in enumerate(differentiable):
+            analytical = _tangents(outputs[position], item, directions)
+            if fast_mode:
+                (analytical,) = analytical
+            else:
+                analytical = _core.stack(analytical) if analytical else item.new_zeros((0, outputs[position].numel()))
+            if not _close(analytical, numerical[position], rtol, atol):
+                raise GradcheckError(
+                    f"Jacobian computed with forward mode mismatch for output {number:d} with respect to input "
+                    f"{input_number:d},\nnumerical:{numerical[position]}\nanalytical:{analytical}\n"
+                )
+
+
+def _tangents(output, item, directions):
+    """J u for each direction, flat: the derivative of vᵀ J with respect to v."""
+    weight = _core.zeros_like(output).requires_grad_()
+    (row,) = _grad(output, item, weight, create_graph=True, allow_unused=True)
+    found = []
+    for direction in directions:
+        tangent = None
+        if _requires_grad(row):
+            (tangent,) = _grad(row, weight, direction, retain_graph=True, allow_unused=True)
+        found.append((_core.zeros_like(output) if tangent is None else tangent).detach().reshape(-1))
+    return found
 
 
 def _check_zero_gradients(func, inputs):

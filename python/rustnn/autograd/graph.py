@@ -11,6 +11,7 @@ from .grad_mode import enable_grad
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
@@ -90,6 +91,50 @@ class save_on_cpu(saved_tensors_hooks):
 
     def __init__(self, pin_memory=False, device_type="cuda"):
         super().__init__(lambda tensor: (tensor.device, tensor.cpu()), lambda packed: packed[1].to(packed[0]))
+
+
+class allow_mutation_on_saved_tensors:
+    """Inside, tensors saved for a backward may be written afterwards: what was saved is a copy.
+
+    The backward must run inside, too. Every saved tensor is copied at once, also where nothing is written.
+
+    Raises: RuntimeError for one inside of another; AssertionError for a backward outside.
+
+    Example:
+        >>> x = rustnn.ones(2, requires_grad=True)
+        >>> with rustnn.autograd.graph.allow_mutation_on_saved_tensors():
+        ...     y = x.clone()
+        ...     z = (y**2).sum()
+        ...     y.mul_(10)
+        ...     z.backward()
+        tensor([10., 10.], grad_fn=<MulBackward0>)
+        >>> x.grad.tolist()
+        [2.0, 2.0]
+    """
+
+    _is_active = False
+
+    def __enter__(self):
+        kind = allow_mutation_on_saved_tensors
+        if kind._is_active:
+            raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+
+        def unpack(copy):
+            if not self._is_open:
+                raise AssertionError(
+                    "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in which the graph "
+                    "was originally recorded."
+                )
+            return copy
+
+        self._is_open = kind._is_active = True
+        self._hooks = saved_tensors_hooks(Tensor.clone, unpack)
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *args):
+        self._is_open = allow_mutation_on_saved_tensors._is_active = False
+        self._hooks.__exit__(*args)
 
 
 class disable_saved_tensors_hooks:

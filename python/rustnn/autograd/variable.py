@@ -7,6 +7,12 @@ __all__ = ["Variable"]
 Tensor = _core.Tensor
 
 
+class _Engine:
+    """What runs backwards, as far as programs speak to it."""
+
+    queue_callback = staticmethod(_core._queue_callback)
+
+
 class _VariableMeta(type):
     def __instancecheck__(cls, instance):
         return isinstance(instance, Tensor)
@@ -20,6 +26,8 @@ class Variable(metaclass=_VariableMeta):
         >>> Variable(rustnn.ones(2), requires_grad=True).requires_grad
         True
     """
+
+    _execution_engine = _Engine()
 
     def __new__(cls, data=None, requires_grad=False, volatile=None):
         if data is None:
