@@ -617,3 +617,34 @@ def test_grids_and_blocks_take_vectors_and_matrices():
         with pytest.raises(RuntimeError, match=message):
             call()
     assert rustnn.block_diag().shape == (1, 0)
+
+
+def test_histograms_of_points_count_boxes_and_fill_out():
+    points = rustnn.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0], [2.0, 2.0]])
+    found = rustnn.histogramdd(points, [3, 3], weight=rustnn.tensor([1.0, 2.0, 4.0, 8.0]))
+    assert found.hist.tolist() == [[0, 1, 0], [2, 0, 0], [4, 0, 8]] and len(found.bin_edges) == 2
+    density = rustnn.histogramdd(points, [rustnn.tensor([0.0, 1.0, 2.0]), rustnn.tensor([0.0, 2.0])], density=True)
+    assert density.hist.tolist() == [[0.125], [0.375]]
+    inside = rustnn.histogramdd(points, 2, range=(0.0, 1.0, 0.0, 1.0)).hist
+    assert inside.tolist() == [[0, 1], [1, 0]]
+    counts, edges = rustnn.empty(0), rustnn.empty(0)
+    rustnn.histogram(rustnn.tensor([1.0, 2.0, 1.0]), 2, out=(counts, edges))
+    assert counts.tolist() == [2, 1] and edges.tolist() == [1, 1.5, 2]
+
+
+def test_small_questions_about_tensors_have_answers():
+    x = rustnn.ones(2, 3)
+    assert x.is_set_to(x.view(2, 3)) and not x.is_set_to(x[:1]) and not x.is_set_to(rustnn.ones(2, 3))
+    assert x.is_same_size(rustnn.zeros(2, 3)) and not rustnn.is_same_size(x, x.t())
+    assert not (x.is_conj() or x.is_neg() or rustnn.is_conj(x))
+    assert x.new_empty_strided((2, 2), (1, 2), dtype=rustnn.int64).stride() == (1, 2)
+    with pytest.raises(RuntimeError, match="imag is not implemented for tensors with non-complex dtypes"):
+        x.imag  # noqa: B018
+
+
+def test_a_grid_of_nearest_pixels_gets_a_gradient_of_zeros():
+    image, grid = rustnn.rand(1, 1, 4, 4), (rustnn.rand(1, 2, 2, 2) * 2 - 1).requires_grad_()
+    out = rustnn.grid_sampler(image, grid, 1, 0, False)
+    out.sum().backward()
+    assert grid.grad.tolist() == [[[[0, 0]] * 2] * 2]
+    assert rustnn.equal(out, rustnn.nn.functional.grid_sample(image, grid.detach(), "nearest", align_corners=False))

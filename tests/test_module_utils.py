@@ -184,3 +184,24 @@ def test_switches_of_cudnn_may_decorate():
         return rustnn.backends.cudnn.enabled
 
     assert asked() is False and rustnn.backends.cudnn.enabled is True
+
+
+def test_spectral_norm_finds_the_vector_that_old_files_lack():
+    layer = nn.utils.spectral_norm(nn.Linear(5, 3))
+    for _ in range(100):
+        layer(rustnn.ones(1, 5))
+    layer.eval()
+    expected = layer(rustnn.ones(2, 5))
+    new = layer.state_dict()
+    old = new.copy()
+    old["weight"] = layer.weight.detach()
+    del old["weight_v"]
+    fresh = nn.utils.spectral_norm(nn.Linear(5, 3)).eval()
+    fresh.load_state_dict(old)
+    assert rustnn.allclose(fresh(rustnn.ones(2, 5)), expected, atol=1e-5)
+    assert rustnn.allclose(fresh.weight_v, layer.weight_v, atol=1e-4)
+    assert new._metadata[""]["spectral_norm"] == {"weight.version": 1}
+    fresh.load_state_dict(new)
+    assert rustnn.equal(fresh.weight_u, layer.weight_u)
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "weight_orig"'):
+        fresh.load_state_dict({"weight": layer.weight, "bias": layer.bias})

@@ -225,11 +225,8 @@ class Tensor:
         """See :meth:`addr`; the result replaces the values of this tensor."""
     def adjoint(self) -> Tensor:
         """The last two dimensions exchanged (numbers here are real)."""
-    @overload
-    def all(self) -> Tensor:
-        """Whether all elements are not zero."""
-    @overload
-    def all(self, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+    def all(self, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+        """Whether all elements, of all or along dimensions, are not zero."""
     def allclose(self, other: Tensor | _Number, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
         """Whether all elements are close."""
     def amax(self, dim: _IntList | None = ..., keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
@@ -240,11 +237,8 @@ class Tensor:
         """Least and greatest."""
     def angle(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.angle`."""
-    @overload
-    def any(self) -> Tensor:
-        """Whether any element is not zero."""
-    @overload
-    def any(self, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+    def any(self, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+        """Whether any element, of all or along dimensions, is not zero."""
     def apply_(self, callable: Any) -> Any:
         """Each element replaced by what a function makes of it: slow."""
     def arccos(self, *, out: Tensor | None = None) -> Tensor:
@@ -682,6 +676,8 @@ class Tensor:
         """See :func:`rustnn.igammac`."""
     def igammac_(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`igammac`; the result replaces the values of this tensor."""
+    @property
+    def imag(self) -> Any: ...
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """Adds rows to the rows that an index names."""
     def index_add_(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor:
@@ -712,6 +708,8 @@ class Tensor:
         """See :func:`rustnn.inverse`."""
     def is_complex(self) -> _bool:
         """Whether the dtype is complex."""
+    def is_conj(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.is_conj`."""
     def is_contiguous(self, memory_format: Any = ...) -> Any: ...
     @property
     def is_cpu(self) -> Any: ...
@@ -738,6 +736,8 @@ class Tensor:
     def is_mkldnn(self, value: Any) -> None: ...
     @property
     def is_mps(self) -> Any: ...
+    def is_neg(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.is_neg`."""
     @property
     def is_nested(self) -> Any: ...
     @is_nested.setter
@@ -750,8 +750,10 @@ class Tensor:
     def is_quantized(self) -> Any: ...
     @is_quantized.setter
     def is_quantized(self, value: Any) -> None: ...
-    def is_same_size(self, other: Any) -> Any:
-        """Whether both tensors have the same shape."""
+    def is_same_size(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.is_same_size`."""
+    def is_set_to(self, tensor: Any) -> Any:
+        """Whether both tensors see the same memory in the same way: storage, offset, sizes and strides."""
     def is_shared(self) -> Any:
         """Whether the memory is shared between processes: never."""
     def is_signed(self) -> _bool:
@@ -1021,6 +1023,8 @@ class Tensor:
         """Arbitrary contents of the given size, dtype and device as here."""
     @overload
     def new_empty(self, *size: _int, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...
+    def new_empty_strided(self, size: Any, stride: Any, *, dtype: Any = ..., device: Any = ..., requires_grad: Any = ...) -> Any:
+        """A tensor of arbitrary contents in the given layout, with the dtype and device of this one."""
     def new_full(self, size: _IntList, fill_value: _Number, *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
         """One value everywhere, dtype and device as here."""
     @overload
@@ -1035,6 +1039,10 @@ class Tensor:
         """Zeros of the given size, dtype and device as here."""
     @overload
     def new_zeros(self, *size: _int, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...
+    def nextafter(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.nextafter`."""
+    def nextafter_(self, *args: Any, **kwargs: Any) -> Any:
+        """See :meth:`nextafter`; the result replaces the values of this tensor."""
     def nonzero(self, *, as_tuple: _bool = False, out: Tensor | None = None) -> Tensor:
         """Coordinates of the elements that are not zero."""
     def norm(self, p: Any = ..., dim: Any = ..., keepdim: Any = ..., dtype: Any = ...) -> Any:
@@ -1103,7 +1111,7 @@ class Tensor:
     @overload
     def random_(self, to: _int, *, generator: Generator | None = None) -> Tensor: ...
     @overload
-    def random_(self, from_: _int, to: _int, *, generator: Generator | None = None) -> Tensor: ...
+    def random_(self, from_: _int, to: _int | None, *, generator: Generator | None = None) -> Tensor: ...
     def ravel(self) -> Tensor:
         """All dimensions made one."""
     @property
@@ -1165,7 +1173,7 @@ class Tensor:
     def retains_grad(self) -> Any: ...
     @retains_grad.setter
     def retains_grad(self, value: Any) -> None: ...
-    def roll(self, shifts: _IntList, dims: _IntList = ...) -> Tensor:
+    def roll(self, shifts: _IntList, dims: _IntList | None = None) -> Tensor:
         """Elements moved along dimensions, coming in again at the other end."""
     def rot90(self, k: _int = 1, dims: _IntList = ...) -> Tensor:
         """Quarter turns in the plane of two dimensions."""
@@ -1582,6 +1590,8 @@ def _pop_saved_tensors_default_hooks() -> Any: ...
 def _program(recordings: Any, symbols: Any, points: Any) -> Any:
     """One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording."""
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
+def _queue_callback(callback: Any) -> Any:
+    """Has the run that this thread is in call a function, without arguments, when it is over."""
 def _read_program(bytes: Any) -> Any:
     """Reads a program of the bytes of its file."""
 def _record_finish(outputs: Any, trees: Any) -> Any:
@@ -1679,11 +1689,8 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: 
     """`beta * self + alpha * mat @ vec`."""
 def adjoint(input: Tensor) -> Tensor:
     """The last two dimensions exchanged (numbers here are real)."""
-@overload
-def all(input: Tensor) -> Tensor:
-    """Whether all elements are not zero."""
-@overload
-def all(input: Tensor, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+def all(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+    """Whether all elements, of all or along dimensions, are not zero."""
 def allclose(input: Tensor, other: Tensor | _Number, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
     """Whether all elements are close."""
 def alpha_dropout(input: Tensor, p: _float = 0.5, training: _bool = False, inplace: _bool = False) -> Tensor:
@@ -1694,11 +1701,8 @@ def amin(input: Tensor, dim: _IntList | None = ..., keepdim: _bool = False, *, o
     """Least over dimensions; equal ones share the gradient."""
 def aminmax(input: Tensor, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Least and greatest."""
-@overload
-def any(input: Tensor) -> Tensor:
-    """Whether any element is not zero."""
-@overload
-def any(input: Tensor, dim: _IntList | None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+def any(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
+    """Whether any element, of all or along dimensions, is not zero."""
 @overload
 def arange(end: _Number, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
     """Numbers from 0 to `end`, which is not included."""
@@ -2501,7 +2505,7 @@ def result_type(a: Any, b: Any) -> Any:
     """The operands' result dtype."""
 def rms_norm(input: Tensor, normalized_shape: _IntList, weight: Tensor | None = None, eps: _float | None = None) -> Tensor:
     """Division by the root mean square of the last dimensions. Zhang and Sennrich 2019, arXiv:1910.07467."""
-def roll(input: Tensor, shifts: _IntList, dims: _IntList = ...) -> Tensor:
+def roll(input: Tensor, shifts: _IntList, dims: _IntList | None = None) -> Tensor:
     """Elements moved along dimensions, coming in again at the other end."""
 def rot90(input: Tensor, k: _int = 1, dims: _IntList = ...) -> Tensor:
     """Quarter turns in the plane of two dimensions."""

@@ -235,9 +235,26 @@ def new(self, *args, size=None, device=None):
     return Tensor(*(args if size is None else size)).to(self.dtype)
 
 
-def is_same_size(self, other):
-    """Whether both tensors have the same shape."""
-    return self.shape == other.shape
+def is_set_to(self, tensor):
+    """Whether both tensors see the same memory in the same way: storage, offset, sizes and strides."""
+    return (
+        self.untyped_storage()._cdata == tensor.untyped_storage()._cdata
+        and self.storage_offset() == tensor.storage_offset()
+        and self.shape == tensor.shape
+        and self.stride() == tensor.stride()
+    )
+
+
+def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of arbitrary contents in the given layout, with the dtype and device of this one."""
+    dtype, device = dtype or self.dtype, device or self.device
+    return _core.empty_strided(size, stride, dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def _imaginary_part(self):
+    if self.is_complex():
+        raise NotImplementedError("imag: rustnn has no arithmetic of complex numbers")
+    raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
 
 
 def reversed_(self):
@@ -484,8 +501,11 @@ def resize_(self, *sizes, memory_format=None):
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    _core._increment_version(self)
     if tuple(sizes) == tuple(self.shape):
         return self
+    if math.prod(sizes) * self.element_size() >= 2**63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(sizes)}")
     strides, count = _contiguous_strides(sizes), math.prod(sizes)
     offset = self.storage_offset()
     room = self.untyped_storage().nbytes() // self.element_size() - offset
@@ -563,9 +583,10 @@ def module_load(self, other, assign=False):
 # Methods that are functions of a module's, on the tensor.
 _FUNCTIONS = {
     "functional": """addbmm addr angle as_strided_scatter conj conj_physical corrcoef cov diagonal_scatter diff dist
-        dsplit float_power frexp gcd histogram hsplit i0 index_reduce isreal is_nonzero kron lcm ldexp logaddexp2
-        mvlgamma nanquantile quantile renorm resolve_conj resolve_neg select_scatter slice_scatter unsafe_chunk
-        unsafe_split vdot vsplit""",
+        dsplit float_power frexp gcd histogram hsplit i0 index_reduce isreal is_conj is_neg is_nonzero
+        is_same_size kron lcm ldexp logaddexp2
+        mvlgamma nanquantile nextafter quantile renorm resolve_conj resolve_neg select_scatter slice_scatter
+        unsafe_chunk unsafe_split vdot vsplit""",
     "linalg": "matrix_exp matrix_power",
     "_matrix_functions": """cholesky cholesky_inverse cholesky_solve det eig geqrf inverse logdet lstsq lu lu_solve
         orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
@@ -603,7 +624,8 @@ def install():
         fill_diagonal_,
         resize_,
         resize_as_,
-        is_same_size,
+        is_set_to,
+        new_empty_strided,
         to_dense,
         set_,
         map_,
@@ -613,7 +635,7 @@ def install():
         as_strided_,
         *map(
             _in_place_of,
-            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 igamma igammac index_reduce lcm ldexp
+            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 igamma igammac index_reduce lcm ldexp nextafter
             mvlgamma polygamma""".split(),
         ),
         *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
@@ -625,6 +647,7 @@ def install():
     Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor.__reversed__ = reversed_
     Tensor.real = property(lambda self: self)
+    Tensor.imag = property(_imaginary_part)
     Tensor.mH = property(lambda self: self.mT)
     Tensor.type = type_
     for name, dtype in {

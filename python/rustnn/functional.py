@@ -17,14 +17,19 @@ def is_tensor(obj):
 
 def is_storage(obj):
     """Whether an object is a storage."""
-    return False
+    from .storage import TypedStorage, UntypedStorage
+
+    return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
 def broadcast_shapes(*shapes):
     """The shape that arrays of the given shapes broadcast to.
 
-    Raises: RuntimeError if they do not.
+    Raises: RuntimeError if they do not, or for what is no shape.
     """
+    for shape in shapes:
+        if not isinstance(shape, (int, tuple, list)):
+            raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
     rank = max((len(shape) if isinstance(shape, (tuple, list)) else 1 for shape in shapes), default=0)
     result = [1] * rank
     for shape in shapes:
@@ -467,7 +472,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, out):
         weight = at - below if interpolation == "linear" else 0.5
         result = low.lerp(ranked.gather(-1, at.ceil().long()), weight)
     if name == "quantile":
-        result = result.masked_fill(empty.any(-1, keepdim=True), float("nan"))
+        result = _core.where(empty.any(-1, keepdim=True), ranked[..., -1:], result)
     result = result.movedim(-1, 0)
     if keepdim and rank:
         result = result.reshape(-1, *[1] * rank) if dim is None else result.unsqueeze(dim if dim < 0 else dim + 1)
@@ -730,6 +735,22 @@ __all__ += """
 """.split()
 
 
+def nextafter(input, other, *, out=None):
+    """The number next to ``input`` in the direction of ``other``, elementwise; of floats, without a gradient."""
+    dtype = _core.result_type(input, other)
+    if not dtype.is_floating_point:
+        raise NotImplementedError(f"\"nextafter\" not implemented for '{_kind(dtype)}'")
+    whole = {2: _core.int16, 4: _core.int32, 8: _core.int64}[dtype.itemsize]
+    x, y = broadcast_tensors(input.detach().to(dtype), other.detach().to(dtype))
+    x = x.contiguous()
+    # Floats of one sign are ordered as their bits are.
+    away = _core.where((y > x) == (x > 0), 1, -1).to(whole)
+    smallest = _core.tensor(1, dtype=whole, device=x.device).view(dtype)
+    stepped = _core.where(x == 0, _core.copysign(smallest, y), (x.view(whole) + away).view(dtype))
+    result = _core.where(x == y, y, _core.where((x == x) & (y == y), stepped, x + y))
+    return result if out is None else out.copy_(result)
+
+
 def ldexp(input, other, *, out=None):
     """x 2^other."""
     powers = (other if isinstance(other, Tensor) else _core.tensor(other)).to(_core.get_default_dtype())
@@ -829,6 +850,93 @@ def _slopes(input, dim, spacing, edge_order):
     return _core.cat([first, inner, last], -1).movedim(-1, dim)
 
 
+def _edges(values, bins, limits, number):
+    """The edges of the bins of one dimension."""
+    if isinstance(bins, Tensor):
+        if bins.dim() != 1:
+            raise RuntimeError(
+                f"torch.histogramdd: bins tensor should have one dimension, but got {bins.dim()} dimensions in the "
+                f"bins tensor for dimension {number}"
+            )
+        if bins.dtype is not values.dtype:
+            raise RuntimeError(
+                "torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype "
+                f"{values.dtype} and bins for dimension {number} with dtype {bins.dtype}"
+            )
+        return bins
+    if bins <= 0:
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension {number}")
+    if limits is not None:
+        low, high = limits
+    else:
+        low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 1.0)
+    if not (isfinite(low) and isfinite(high)):
+        raise RuntimeError(f"torch.histogramdd: dimension {number}'s range [{low:g}, {high:g}] is not finite")
+    if low > high:
+        raise RuntimeError(
+            f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {number}"
+        )
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return _core.linspace(low, high, bins + 1, dtype=values.dtype, device=values.device)
+
+
+def histogramdd(input, bins, *, range=None, weight=None, density=False):
+    """How many points lie in each box of a grid, and the grid's edges; the last boxes include their upper edges.
+
+    Args:
+        input: the points, (*, D).
+        bins: how many boxes of equal width in each dimension, one number for all of them, or the D tensors of edges.
+        range: the least and greatest coordinate of each dimension, 2 D numbers; by default those of the points.
+        weight: (*), what each point counts. density: divide so that the integral is 1.
+    """
+    if not input.is_floating_point():
+        raise NotImplementedError(f'"histogramdd" not implemented for {input.dtype}')
+    if input.dim() < 2:
+        raise RuntimeError(f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {input.dim()}")
+    rank = input.shape[-1]
+    points = input.detach().reshape(-1, rank)
+    bins = [bins] * rank if isinstance(bins, int) else bins
+    if len(bins) != rank:
+        raise RuntimeError(
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input; got "
+            f"{len(bins)} bins and {rank} dimensions"
+        )
+    if range is not None and len(range) != 2 * rank:
+        raise RuntimeError(
+            f"torch.histogramdd: for a {rank}-dimensional histogram range should have {2 * rank} elements, but got "
+            f"{len(range)}"
+        )
+    if weight is not None and (weight.shape != input.shape[:-1] or weight.dtype is not input.dtype):
+        raise RuntimeError(
+            "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor "
+            f"excluding its innermost dimension, and its dtype, but got input with shape {list(input.shape)} of "
+            f"{input.dtype} and weight with shape {list(weight.shape)} of {weight.dtype}"
+        )
+    edges, places, inside = [], _core.zeros(len(points), dtype=_core.int64, device=input.device), None
+    for number, count in enumerate(bins):
+        values = points[:, number]
+        own = _edges(values, count, None if range is None else range[2 * number : 2 * number + 2], number)
+        within = (values >= own[0]) & (values <= own[-1])
+        inside = within if inside is None else inside & within
+        place = (_core.bucketize(values, own, right=True) - 1).clamp(0, own.numel() - 2)
+        places = places * (own.numel() - 1) + place
+        edges.append(own)
+    sizes = [own.numel() - 1 for own in edges]
+    weights = _core.ones(len(points), dtype=input.dtype, device=input.device) if weight is None else weight.reshape(-1)
+    counts = _core.zeros(prod(sizes), dtype=input.dtype, device=input.device)
+    counts = counts.index_add(0, places[inside], weights.detach()[inside]).reshape(sizes)
+    if density:
+        counts = counts / counts.sum()
+        for number, own in enumerate(edges):
+            shape = [1] * rank
+            shape[number] = -1
+            counts = counts / (own[1:] - own[:-1]).reshape(shape)
+    from . import return_types
+
+    return return_types._make("histogramdd", ("hist", "bin_edges"))((counts, tuple(edges)))
+
+
 def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     """How many elements lie in each bin, the last of which includes its upper edge; and the edges.
 
@@ -836,38 +944,42 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
         bins: how many of equal width, or their edges, rising.
         range: (low, high) for a number of bins; the least and greatest element by default.
         weight: what each element counts. density: divide so that the integral is 1.
+        out: two tensors, for both results.
     """
-    if not input.is_floating_point():
-        raise NotImplementedError(f'"histogramdd" not implemented for {input.dtype}')
-    if isinstance(bins, Tensor):
-        edges = bins
-    else:
-        if bins <= 0:
-            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
-        if range is not None:
-            low, high = range
-        else:
-            low, high = (float(input.min()), float(input.max())) if input.numel() else (0.0, 1.0)
-        if not (isfinite(low) and isfinite(high)):
-            raise RuntimeError(f"torch.histogramdd: dimension 0's range [{low:g}, {high:g}] is not finite")
-        if low > high:
-            raise RuntimeError(
-                f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension 0"
-            )
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        edges = _core.linspace(low, high, bins + 1, dtype=input.dtype, device=input.device)
-    flat = input.detach().reshape(-1)
-    weights = _core.ones_like(flat) if weight is None else weight.reshape(-1)
-    inside = (flat >= edges[0]) & (flat <= edges[-1])
-    place = (_core.bucketize(flat, edges, right=True) - 1).clamp(0, edges.numel() - 2)
-    counts = _core.zeros(edges.numel() - 1, dtype=input.dtype, device=input.device)
-    counts = counts.index_add(0, place[inside], weights[inside].to(input.dtype))
-    if density:
-        counts = counts / (counts.sum() * (edges[1:] - edges[:-1]))
+    weight = None if weight is None else weight.reshape(-1)
+    counts, edges = histogramdd(input.reshape(-1, 1), [bins], range=range, weight=weight, density=density)
     from . import return_types
 
-    return return_types._make("histogram", ("hist", "bin_edges"))((counts, edges))
+    results = (counts, edges[0])
+    if out is not None:
+        for target, result in zip(out, results, strict=True):
+            target.resize_(result.shape).copy_(result)
+        results = out
+    return return_types._make("histogram", ("hist", "bin_edges"))(results)
+
+
+def is_same_size(input, other):
+    """Whether both tensors have the same shape."""
+    return input.shape == other.shape
+
+
+def is_conj(input):
+    """Whether the tensor stands for the conjugate of its memory: never."""
+    return False
+
+
+def is_neg(input):
+    """Whether the tensor stands for the negative of its memory: never."""
+    return False
+
+
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """See :func:`rustnn.nn.functional.grid_sample`, whose modes are numbers here."""
+    from .nn import functional as F
+
+    mode = ("bilinear", "nearest", "bicubic")[interpolation_mode]
+    padding = ("zeros", "border", "reflection")[padding_mode]
+    return F.grid_sample(input, grid, mode, padding, align_corners)
 
 
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
@@ -956,8 +1068,8 @@ def i0(input, *, out=None):
 
 __all__ += [f"{name}_copy" for name in (_VIEWS + " unsqueeze view").split()]
 __all__ += """
-    as_strided_scatter constant_pad_nd fill frexp gcd gradient histogram i0 index_reduce lcm ldexp logaddexp2 mvlgamma
-    polygamma unsafe_chunk unsafe_split
+    as_strided_scatter constant_pad_nd fill frexp gcd gradient grid_sampler histogram histogramdd i0 index_reduce
+    is_conj is_neg is_same_size lcm ldexp logaddexp2 mvlgamma nextafter polygamma unsafe_chunk unsafe_split
 """.split()
 
 
@@ -1019,9 +1131,9 @@ def batch_norm_update_stats(input, running_mean, running_var, momentum):
     over = [d for d in range(input.dim()) if d != 1]
     mean, var = input.mean(over), input.var(over, correction=0)
     if running_mean is not None:
-        running_mean.lerp_(mean, momentum)
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
     if running_var is not None:
-        running_var.lerp_(input.var(over), momentum)
+        running_var.lerp_(input.var(over).to(running_var.dtype), momentum)
     return mean, var
 
 

@@ -253,9 +253,8 @@ def _dirichlet_grad(x, alpha, total):
 
 
 def _fill(tensor, values):
-    """Puts float64 values into a tensor in place."""
-    with _core.no_grad():
-        return tensor.copy_(values)
+    """Puts float64 values into a tensor in place; what was there gets a gradient of zeros."""
+    return tensor.copy_(values)
 
 
 def geometric_(self, p, *, generator=None):

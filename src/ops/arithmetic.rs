@@ -1,10 +1,11 @@
 //! Elementwise ops whose arguments choose between rows: division with rounding, powers, clamps, conditions.
 
+use crate::names::type_meta;
 use crate::registry::{Args, Output, into_out};
 use crate::row::{Operand, Row, Scalar, call, call_inplace, call_out};
 use crate::rows;
 use crate::tensor::Tensor;
-use rustnn_tensor::{DType, Result, bail, ensure};
+use rustnn_tensor::{DType, Error, Result, bail, ensure};
 
 /// Calls a row into a new tensor or into `out`.
 fn into(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: Option<&Tensor>) -> Result<Output> {
@@ -204,7 +205,26 @@ fn round(x: &Tensor, decimals: i64, out: Option<&Tensor>) -> Result<Output> {
         .map(|out| as_named(out, "RoundBackward1"))
 }
 
+/// PyTorch promotes nothing here but a weight of no dimensions.
+fn check_lerp(a: &Args) -> Result<()> {
+    let dtype = a.tensor(0)?.dtype();
+    for (place, name) in [(1, "end"), (2, "weight")] {
+        if let Operand::Tensor(t) = a.operand(place)?
+            && t.dtype() != dtype
+            && (place == 1 || t.rank() > 0)
+        {
+            bail!(Runtime, "expected dtype {} for `{name}` but got dtype {}", type_meta(dtype), type_meta(t.dtype()));
+        }
+    }
+    if dtype.is_integral() {
+        let kind = if matches!(a.operand(2)?, Operand::Tensor(_)) { "tensor" } else { "scalar" };
+        return Err(Error::not_implemented(&format!("lerp_kernel_{kind}"), dtype));
+    }
+    Ok(())
+}
+
 fn lerp(a: &Args, out: Option<&Tensor>) -> Result<Output> {
+    check_lerp(a)?;
     into(&rows::LERP, &[a.operand(0)?, a.operand(1)?, a.operand(2)?], &[], out)
 }
 
@@ -227,6 +247,22 @@ fn masked_fill_value(value: Operand) -> Result<Scalar> {
             bail!(Runtime, "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).", t.rank())
         }
     }
+}
+
+/// In place. An element of an expanded tensor is filled where one of its places is masked.
+pub fn masked_fill_(x: &Tensor, mask: &Tensor, value: Scalar) -> Result<()> {
+    if !x.array().has_internal_overlap() || mask.dtype() != DType::Bool {
+        return call_inplace(&rows::MASKED_FILL, x, &[mask.into()], &[value]);
+    }
+    let mut once = x.clone();
+    let mut any = crate::views::expand(mask, &x.shape().iter().map(|&n| n as i64).collect::<Vec<_>>())?;
+    for d in 0..x.rank() {
+        if x.array().strides()[d] == 0 && x.shape()[d] > 1 {
+            once = crate::views::narrow(&once, d as i64, 0, 1)?;
+            any = crate::reduce::any_along(&any, d)?;
+        }
+    }
+    call_inplace(&rows::MASKED_FILL, &once, &[(&any).into()], &[value])
 }
 
 pub fn masked_fill(x: &Tensor, mask: &Tensor, value: Operand) -> Result<Tensor> {
@@ -381,6 +417,7 @@ crate::ops! {
     };
     "lerp(Tensor self, Tensor end, Operand weight, *, Tensor? out=None)" Both "Linear interpolation, `self + weight * (end - self)`." => |a| lerp(a, a.opt_tensor(3)?)?;
     "lerp_(Tensor self, Tensor end, Operand weight)" Method "Interpolates in place." => |a| {
+        check_lerp(a)?;
         call_inplace(&rows::LERP, a.tensor(0)?, &[a.operand(1)?, a.operand(2)?], &[])?;
         written(a.tensor(0)?)
     };
@@ -396,7 +433,7 @@ crate::ops! {
                 let new = call(&rows::WHERE, &[a.operand(1)?, (&v).into(), x.into()], &[])?;
                 crate::copy::copy_(x, &new)?;
             }
-            v => call_inplace(&rows::MASKED_FILL, x, &[a.operand(1)?], &[fits(x.dtype(), masked_fill_value(v)?)?])?,
+            v => masked_fill_(x, a.tensor(1)?, fits(x.dtype(), masked_fill_value(v)?)?)?,
         }
         written(x)
     };

@@ -291,8 +291,8 @@ crate::ops! {
     "flip(Tensor self, int[...] dims)" Both "Dimensions in reverse order." => |a| flip(a.tensor(0)?, a.ints(1)?)?;
     "fliplr(Tensor self)" Both "Columns in reverse order." => |a| { at_least(a.tensor(0)?, 2, "Input must be >= 2-d.")?; flip(a.tensor(0)?, &[1])? };
     "flipud(Tensor self)" Both "Rows in reverse order." => |a| { at_least(a.tensor(0)?, 1, "Input must be >= 1-d.")?; flip(a.tensor(0)?, &[0])? };
-    "roll(Tensor self, int[1] shifts, int[1] dims=[])" Both "Elements moved along dimensions, coming in again at the other end." =>
-        |a| crate::tape::named(roll(a.tensor(0)?, a.ints(1)?, a.ints(2)?)?, "RollBackward0");
+    "roll(Tensor self, int[1] shifts, int[1]? dims=None)" Both "Elements moved along dimensions, coming in again at the other end." =>
+        |a| crate::tape::named(roll(a.tensor(0)?, a.ints(1)?, a.opt_ints(2)?.unwrap_or(&[]))?, "RollBackward0");
     "rot90(Tensor self, int k=1, int[] dims=[0,1])" Both "Quarter turns in the plane of two dimensions." =>
         |a| crate::tape::named(rot90(a.tensor(0)?, a.int(1)?, a.ints(2)?)?, "Rot90Backward0");
     "repeat(Tensor self, int[...] repeats)" Method "The tensor repeated along each dimension." => |a| repeat(a.tensor(0)?, a.ints(1)?)?;

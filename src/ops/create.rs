@@ -248,11 +248,11 @@ crate::ops! {
     "new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "One value everywhere, dtype and device as here." => |a| new_filled(a, a.scalar(2)?, 3)?;
     "arange(Scalar end, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Numbers from 0 to `end`, which is not included." => |a| created(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), asked_dtype(a, 2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
+        Function "Numbers from 0 to `end`, which is not included." => |a| created_in_order(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), asked_dtype(a, 2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
     "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Numbers from `start` to `end`, which is not included." => |a| created(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+        Function "Numbers from `start` to `end`, which is not included." => |a| created_in_order(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "linspace(Scalar start, Scalar end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Equally spaced numbers, both ends included." => |a| created(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+        Function "Equally spaced numbers, both ends included." => |a| created_in_order(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "eye(int n, int? m=None, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), asked_dtype(a, 3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
 }
@@ -262,6 +262,21 @@ fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {
         t.set_requires_grad(true)?;
     }
     Ok(t)
+}
+
+/// As [`created`]; an `out` of as many elements keeps its shape and takes them in order.
+fn created_in_order(
+    a: &crate::registry::Args,
+    out: usize,
+    make: impl FnOnce(&crate::registry::Args) -> Result<Tensor>,
+) -> Result<crate::registry::Output> {
+    created(a, out, |a| {
+        let made = make(a)?;
+        match a.opt_tensor(out)? {
+            Some(to) if to.numel() == made.numel() && to.shape() != made.shape() => crate::views::reshape_to(&made, to.shape()),
+            _ => Ok(made),
+        }
+    })
 }
 
 fn created(

@@ -4,7 +4,7 @@ use crate::copy;
 use crate::device::indexing::{self, Indices, Mask, Reduce};
 use crate::formula::{Formula, as_vector, attach, check_apart, if_wanted, on_contiguous, update, zeros};
 use crate::registry::{Args, Output, into_out};
-use crate::row::{Operand, Scalar, call, call_inplace};
+use crate::row::{Operand, Scalar, call};
 use crate::rows;
 use crate::saved::Saved;
 use crate::tensor::Tensor;
@@ -187,7 +187,7 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
             return call(&rows::MASKED_FILL, &[(&mask).into(), x.into()], &[number]);
         }
         check_apart(x.array(), &[mask.array()])?;
-        call_inplace(&rows::MASKED_FILL, x, &[(&mask).into()], &[number])?;
+        crate::arithmetic::masked_fill_(x, &mask, number)?;
         return Ok(x.clone());
     }
     // A number goes to any device.

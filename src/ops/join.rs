@@ -53,7 +53,8 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     if let Some(at) = tensors.iter().position(|t| t.rank() == 0) {
         bail!(Runtime, "zero-dimensional tensor (at position {at}) cannot be concatenated");
     }
-    let d = wrap_dim(dim, first.rank())?;
+    // Where all are such vectors, the dimension is none of theirs.
+    let d = if skipped(first) { 0 } else { wrap_dim(dim, first.rank())? };
     let mut dtype = first.dtype();
     let mut total = 0;
     for (i, t) in tensors.iter().enumerate() {

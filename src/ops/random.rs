@@ -78,6 +78,7 @@ pub fn with_generator<R>(generator: &Generator, f: impl FnOnce() -> R) -> R {
 
 use crate::copy::{contiguous_array, overwrite};
 use crate::device::layers::{self, Law};
+use crate::names::type_meta;
 use crate::registry::{Args, Output, into_out};
 use crate::row::{Scalar, default_dtype};
 use crate::tape::record;
@@ -132,7 +133,7 @@ pub fn randn(shape: &[usize], dtype: DType) -> Result<Tensor> {
 
 /// Integers in [low, high), int64.
 pub fn integers_between(low: i64, high: i64, shape: &[usize]) -> Result<Tensor> {
-    sample(integers(low, high)?, None, shape, DType::I64, crate::default_device())
+    sample(integers(low, high, DType::I64)?, None, shape, DType::I64, crate::default_device())
 }
 
 /// A random order of the integers below `n`.
@@ -164,10 +165,45 @@ fn write(x: &Tensor, name: &'static str, law: Law, generator: Option<&Generator>
 const UNIT: Law = Law::Uniform { low: 0.0, high: 1.0 };
 const STANDARD: Law = Law::Normal { mean: 0.0, std: 1.0 };
 
-/// The law of integers in [low, high).
-fn integers(low: i64, high: i64) -> Result<Law> {
+/// The law of integers in [low, high), which `dtype` must hold.
+fn integers(low: i64, high: i64, dtype: DType) -> Result<Law> {
     ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
+    let (least, greatest) = match dtype {
+        DType::Bool => (0, 1),
+        DType::U8 => (0, u8::MAX as i64),
+        DType::I8 => (i8::MIN as i64, i8::MAX as i64),
+        DType::I16 => (i16::MIN as i64, i16::MAX as i64),
+        DType::I32 => (i32::MIN as i64, i32::MAX as i64),
+        DType::F16 => (-65504, 65504),
+        _ => (i64::MIN, i64::MAX),
+    };
+    ensure!((least..=greatest).contains(&low), Runtime, "from is out of bounds for {}", type_meta(dtype));
+    ensure!((least..=greatest).contains(&(high - 1)), Runtime, "to - 1 is out of bounds for {}", type_meta(dtype));
     Ok(Law::Integers { low, span: (high as i128 - low as i128) as u64 })
+}
+
+/// One more than the greatest integer that `random_` draws where it is given none: all up to it are numbers of the dtype.
+fn above_all(dtype: DType) -> i64 {
+    match dtype {
+        DType::F32 => 1 << 24,
+        DType::F64 => 1 << 53,
+        DType::F16 => 1 << 11,
+        DType::BF16 => 1 << 8,
+        DType::Bool => 2,
+        DType::I8 => 1 << 7,
+        DType::U8 => 1 << 8,
+        DType::I16 => 1 << 15,
+        DType::I32 => 1 << 31,
+        _ => i64::MAX,
+    }
+}
+
+/// A fresh random tensor in the layout of `x`, where that leaves no gaps: the order in which it was drawn does not matter.
+fn laid_out_like(x: &Tensor, drawn: Tensor) -> Tensor {
+    if x.array().is_contiguous() || !crate::row::is_dense(x.array()) {
+        return drawn;
+    }
+    Tensor::from_array(drawn.array().with_geometry(x.shape().into(), x.array().strides().into(), 0))
 }
 
 fn floating(dtype: DType, op: &str) -> Result<()> {
@@ -190,7 +226,7 @@ fn drawn_like(a: &Args, law: Law, op: &str) -> Result<Tensor> {
     let x = a.tensor(0)?;
     let dtype = a.opt_dtype(1)?.unwrap_or(x.dtype());
     floating(dtype, op)?;
-    let t = sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?;
+    let t = laid_out_like(x, sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?);
     t.set_requires_grad(a.bool(5)?)?;
     Ok(t)
 }
@@ -200,8 +236,13 @@ fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
         ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
         let dtype = a.opt_dtype(at + 3)?.unwrap_or(DType::I64);
         let shape = crate::create::sizes(a.ints(at)?)?;
-        let t =
-            sample(integers(low, high)?, a.generator(at + 1)?, &shape, dtype, a.opt_device(at + 5)?.unwrap_or_else(crate::default_device))?;
+        let t = sample(
+            integers(low, high, dtype)?,
+            a.generator(at + 1)?,
+            &shape,
+            dtype,
+            a.opt_device(at + 5)?.unwrap_or_else(crate::default_device),
+        )?;
         t.set_requires_grad(a.bool(at + 7)?)?;
         Ok(t)
     };
@@ -388,11 +429,13 @@ crate::ops! {
         Function "Integers in [low, high)." => |a| randint(a, a.int(0)?, a.int(1)?, 2)?;
     "randint_like(Tensor self, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [0, high), shaped like the input." => |a| {
         let x = a.tensor(0)?;
-        sample(integers(0, a.int(1)?)?, None, x.shape(), a.opt_dtype(2)?.unwrap_or(x.dtype()), x.device())?
+        let dtype = a.opt_dtype(2)?.unwrap_or(x.dtype());
+        laid_out_like(x, sample(integers(0, a.int(1)?, dtype)?, None, x.shape(), dtype, x.device())?)
     };
     "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [low, high), shaped like the input." => |a| {
         let x = a.tensor(0)?;
-        sample(integers(a.int(1)?, a.int(2)?)?, None, x.shape(), a.opt_dtype(3)?.unwrap_or(x.dtype()), x.device())?
+        let dtype = a.opt_dtype(3)?.unwrap_or(x.dtype());
+        laid_out_like(x, sample(integers(a.int(1)?, a.int(2)?, dtype)?, None, x.shape(), dtype, x.device())?)
     };
     "randperm(int n, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "A random order of the integers below n." => |a| {
@@ -457,11 +500,14 @@ crate::ops! {
         in_place(a, "ExponentialBackward0", Law::Exponential { rate: a.float(1)? }, 2)?
     };
     "random_(Tensor self, *, Generator? generator=None)" Method "Integers of the dtype's range, in place." => |a| {
-        let high = match a.tensor(0)?.dtype() { DType::F32 => 1 << 24, DType::F64 => 1 << 53, DType::F16 => 1 << 11, DType::BF16 => 1 << 8, DType::Bool => 2, DType::I8 => 1 << 7, DType::U8 => 1 << 8, DType::I16 => 1 << 15, DType::I32 => 1 << 31, _ => i64::MAX };
-        in_place(a, "RandomBackward0", integers(0, high)?, 1)?
+        let dtype = a.tensor(0)?.dtype();
+        in_place(a, "RandomBackward0", integers(0, above_all(dtype), dtype)?, 1)?
     };
-    "random_(Tensor self, int to, *, Generator? generator=None)" Method "Integers in [0, to), in place." => |a| in_place(a, "RandomBackward0", integers(0, a.int(1)?)?, 2)?;
-    "random_(Tensor self, int from, int to, *, Generator? generator=None)" Method "Integers in [from, to), in place." => |a| in_place(a, "RandomBackward0", integers(a.int(1)?, a.int(2)?)?, 3)?;
+    "random_(Tensor self, int to, *, Generator? generator=None)" Method "Integers in [0, to), in place." => |a| in_place(a, "RandomBackward0", integers(0, a.int(1)?, a.tensor(0)?.dtype())?, 2)?;
+    "random_(Tensor self, int from, int? to, *, Generator? generator=None)" Method "Integers in [from, to), in place; without `to` up to the dtype's greatest." => |a| {
+        let dtype = a.tensor(0)?.dtype();
+        in_place(a, "RandomBackward0", integers(a.int(1)?, a.opt_int(2)?.unwrap_or(above_all(dtype)), dtype)?, 3)?
+    };
     "dropout(Tensor self, float p=0.5, bool training=True, bool inplace=False)" Function "Zeros elements with probability p; the others are divided by 1 - p. Srivastava et al. 2014." =>
         |a| dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, a.bool(3)?)?;
     "feature_dropout(Tensor self, float p, bool train, bool inplace=False)" Function "Zeros whole channels." => |a| feature_dropout(a.tensor(0)?, a.float(1)?, a.bool(2)?, a.bool(3)?)?;

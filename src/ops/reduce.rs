@@ -226,6 +226,11 @@ fn truth(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool) -> Result<Ten
     copy::cast_array(&folded, dtype).map(Tensor::from_array)
 }
 
+/// Whether a mask holds anywhere along a dimension, which stays with size 1.
+pub(crate) fn any_along(mask: &Tensor, dim: usize) -> Result<Tensor> {
+    truth(mask, Fold::Any, Some(&[dim as i64]), true)
+}
+
 fn truth_into(name: &str, a: &Args, fold: Fold) -> Result<Output> {
     let (x, out) = (a.tensor(0)?, a.opt_tensor(3)?);
     if let Some(out) = out {
@@ -248,10 +253,8 @@ crate::ops! {
         |a| into_out("amin", &[a.tensor(0)?], || extreme(a.tensor(0)?, Fold::Min, a.opt_ints(1)?, a.bool(2)?, "AminBackward0", "amin"), a.opt_tensor(3)?)?;
     "max(Tensor self)" Both "Greatest of all elements." => |a| extreme(a.tensor(0)?, Fold::Max, None, false, "MaxBackward1", "max")?;
     "min(Tensor self)" Both "Least of all elements." => |a| extreme(a.tensor(0)?, Fold::Min, None, false, "MinBackward1", "min")?;
-    "any(Tensor self)" Both "Whether any element is not zero." => |a| truth(a.tensor(0)?, Fold::Any, None, false)?;
-    "any(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether any element along dimensions is not zero." =>
+    "any(Tensor self, int[1]? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Whether any element, of all or along dimensions, is not zero." =>
         |a| truth_into("any", a, Fold::Any)?;
-    "all(Tensor self)" Both "Whether all elements are not zero." => |a| truth(a.tensor(0)?, Fold::All, None, false)?;
-    "all(Tensor self, int[1]? dim, bool keepdim=False, *, Tensor? out=None)" Both "Whether all elements along dimensions are not zero." =>
+    "all(Tensor self, int[1]? dim=None, bool keepdim=False, *, Tensor? out=None)" Both "Whether all elements, of all or along dimensions, are not zero." =>
         |a| truth_into("all", a, Fold::All)?;
 }

@@ -485,7 +485,14 @@ pub fn call_out(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: 
     resize_out(out, &plan.shape)?;
     out.check_writable()?;
     check_overlap(out.array(), inputs)?;
-    run(row, plan.compute, inputs, scalars, out.array())?;
+    if out.dtype() == plan.result {
+        run(row, plan.compute, inputs, scalars, out.array())?;
+    } else {
+        // What `out` can hold changes no result: a sum of halves overflows in a float64 `out` too.
+        let result = fresh(&plan, inputs)?;
+        run(row, plan.compute, inputs, scalars, &result)?;
+        crate::copy::copy_array(&result, out.array())?;
+    }
     out.bump_version();
     Ok(())
 }

@@ -628,7 +628,7 @@ fn condition_is_bool(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Res
 fn mask_is_bool(_: &Row, _: DType, inputs: &[Operand], _: &[Scalar]) -> Result<()> {
     match inputs[0] {
         Operand::Tensor(t) if t.dtype() != DType::Bool => {
-            bail!(Runtime, "masked_fill_ only supports boolean masks, but got mask with dtype {}", t.dtype().name())
+            bail!(Runtime, "masked_fill_ only supports boolean masks, but got mask with dtype {}", crate::names::type_meta(t.dtype()))
         }
         _ => Ok(()),
     }

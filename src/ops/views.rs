@@ -161,8 +161,10 @@ pub fn t(x: &Tensor) -> Result<Tensor> {
 fn transposed(x: &Tensor, last_two: bool) -> Result<Tensor> {
     let n = x.rank();
     if last_two {
-        ensure!(n >= 2, Runtime, "tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.");
-        return transpose(x, -2, -1);
+        ensure!(n != 1, Runtime, "tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.");
+        if n >= 2 {
+            return transpose(x, -2, -1);
+        }
     }
     Ok(permuted(x, (0..n).rev().collect(), "PermuteBackward0"))
 }

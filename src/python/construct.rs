@@ -186,10 +186,7 @@ fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
                 _ => i >= -(1i64 << (width - 1)) && i < 1i64 << (width - 1),
             };
             if !fits {
-                return Err(PyRuntimeError::new_err(format!(
-                    "value cannot be converted to type {} without overflow",
-                    rustnn_ops::names::type_meta(dtype)
-                )));
+                return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {} without overflow", dtype.name())));
             }
         }
         if dtype == DType::Bool {

@@ -140,6 +140,8 @@ fn unsqueeze(x: &Tensor, dim: i64) -> PyResult<Tensor> {
     views::unsqueeze(x, dim).py()
 }
 
+const BYTE_MASK: &std::ffi::CStr = c"indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.";
+
 /// The view that the plain items make, and the tensor items, one slot for each dimension of it.
 fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items
@@ -211,6 +213,9 @@ fn plan(x: &Tensor, items: &[Item]) -> PyResult<(Tensor, Vec<Option<Tensor>>)> {
             Item::Tensor(t) => {
                 if !matches!(t.dtype(), DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U8 | DType::Bool) {
                     return Err(PyIndexError::new_err("tensors used as indices must be long, int, byte or bool tensors"));
+                }
+                if t.dtype() == DType::U8 {
+                    Python::attach(|py| PyErr::warn(py, &py.get_type::<PyUserWarning>(), BYTE_MASK, 1))?;
                 }
                 let spans = if matches!(t.dtype(), DType::Bool | DType::U8) { t.rank() } else { 1 };
                 if t.rank() == 0 {

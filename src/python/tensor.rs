@@ -240,6 +240,22 @@ fn operand<'a>(object: &Bound<PyAny>, held: &'a mut Option<Tensor>) -> Option<Op
     crate::schema::scalar(object).map(Operand::Scalar)
 }
 
+/// The right side of an in-place operator. What it cannot be makes the slot give NotImplemented, so that Python asks the other
+/// side, as in `tensor += object` with `object.__radd__`.
+struct RightSide<'py>(Bound<'py, PyAny>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for RightSide<'py> {
+    type Error = PyErr;
+
+    fn extract(object: pyo3::Borrowed<'a, 'py, PyAny>) -> PyResult<RightSide<'py>> {
+        let object = object.to_owned();
+        if object.is_instance_of::<PyTensor>() || operand(&object, &mut None).is_some() {
+            return Ok(RightSide(object));
+        }
+        Err(PyTypeError::new_err("no operand"))
+    }
+}
+
 /// `a op b`; work worth more than this many elements lets other threads run.
 const DETACH_ELEMENTS: usize = 1 << 15;
 
@@ -295,11 +311,7 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
     let py = a.py();
     let mut held = None;
     let Some(other) = operand(b, &mut held) else {
-        return Err(PyTypeError::new_err(format!(
-            "unsupported operand type(s) for {}_: 'Tensor' and '{}'",
-            public(row),
-            crate::schema::type_name(b)
-        )));
+        return Err(PyTypeError::new_err(format!("unsupported operand type: '{}'", crate::schema::type_name(b))));
     };
     if record::on() {
         return op(py, &format!("{}_", public(row)), &[a.as_any().clone(), b.clone()]).map(drop);
@@ -418,8 +430,8 @@ impl PyTensor {
     fn __radd__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::ADD, ONE)
     }
-    fn __iadd__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::ADD, ONE)
+    fn __iadd__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::ADD, ONE)
     }
     fn __sub__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::SUB, ONE)
@@ -427,8 +439,8 @@ impl PyTensor {
     fn __rsub__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::RSUB, ONE)
     }
-    fn __isub__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::SUB, ONE)
+    fn __isub__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::SUB, ONE)
     }
     fn __mul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::MUL, &[])
@@ -436,8 +448,8 @@ impl PyTensor {
     fn __rmul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::MUL, &[])
     }
-    fn __imul__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::MUL, &[])
+    fn __imul__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::MUL, &[])
     }
     fn __truediv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::DIV, &[])
@@ -445,8 +457,8 @@ impl PyTensor {
     fn __rtruediv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         reflected(slf, other, &rows::DIV, &[])
     }
-    fn __itruediv__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::DIV, &[])
+    fn __itruediv__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::DIV, &[])
     }
     fn __floordiv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::FLOOR_DIVIDE, &[])
@@ -454,8 +466,8 @@ impl PyTensor {
     fn __rfloordiv__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         reflected(slf, other, &rows::FLOOR_DIVIDE, &[])
     }
-    fn __ifloordiv__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::FLOOR_DIVIDE, &[])
+    fn __ifloordiv__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::FLOOR_DIVIDE, &[])
     }
     fn __mod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::REMAINDER, &[])
@@ -463,8 +475,8 @@ impl PyTensor {
     fn __rmod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         reflected(slf, other, &rows::REMAINDER, &[])
     }
-    fn __imod__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::REMAINDER, &[])
+    fn __imod__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::REMAINDER, &[])
     }
     fn __and__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_AND, &[])
@@ -472,8 +484,8 @@ impl PyTensor {
     fn __rand__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_AND, &[])
     }
-    fn __iand__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::BITWISE_AND, &[])
+    fn __iand__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::BITWISE_AND, &[])
     }
     fn __or__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_OR, &[])
@@ -481,8 +493,8 @@ impl PyTensor {
     fn __ror__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_OR, &[])
     }
-    fn __ior__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::BITWISE_OR, &[])
+    fn __ior__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::BITWISE_OR, &[])
     }
     fn __xor__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_XOR, &[])
@@ -490,8 +502,8 @@ impl PyTensor {
     fn __rxor__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_XOR, &[])
     }
-    fn __ixor__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::BITWISE_XOR, &[])
+    fn __ixor__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::BITWISE_XOR, &[])
     }
     fn __lshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
@@ -499,8 +511,8 @@ impl PyTensor {
     fn __rlshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         reflected(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
     }
-    fn __ilshift__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::BITWISE_LEFT_SHIFT, &[])
+    fn __ilshift__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::BITWISE_LEFT_SHIFT, &[])
     }
     fn __rshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         binary(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
@@ -508,8 +520,8 @@ impl PyTensor {
     fn __rrshift__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         reflected(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
     }
-    fn __irshift__(slf: &Bound<Self>, other: &Bound<PyAny>) -> PyResult<()> {
-        in_place(slf, other, &rows::BITWISE_RIGHT_SHIFT, &[])
+    fn __irshift__(slf: &Bound<Self>, other: RightSide) -> PyResult<()> {
+        in_place(slf, &other.0, &rows::BITWISE_RIGHT_SHIFT, &[])
     }
     fn __invert__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         if slf.get().with(slf.py(), |t| !t.dtype().is_integral()) {
@@ -544,8 +556,8 @@ impl PyTensor {
         }
         op(slf.py(), "pow", &[other.clone(), slf.as_any().clone()])
     }
-    fn __ipow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
-        op(slf.py(), "pow_", &[slf.as_any().clone(), other.clone()]).map(drop)
+    fn __ipow__<'py>(slf: &Bound<'py, Self>, other: RightSide<'py>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        op(slf.py(), "pow_", &[slf.as_any().clone(), other.0]).map(drop)
     }
     fn __matmul__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if other.cast::<PyTensor>().is_err() {
@@ -855,6 +867,13 @@ impl PyTensor {
 
     #[getter(H)]
     fn hermitian<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let rank = slf.get().with(slf.py(), |t| t.rank());
+        if rank != 0 && rank != 2 {
+            let cure = if rank > 2 { " For batches of matrices, consider using tensor.mH" } else { "" };
+            return Err(PyRuntimeError::new_err(format!(
+                "tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor.{cure}"
+            )));
+        }
         op(slf.py(), "_T", &[slf.as_any().clone()])
     }
 
@@ -897,6 +916,11 @@ impl PyTensor {
             t.set_grad_unchecked(Some(grad));
         }
         Ok(Some(object))
+    }
+
+    #[deleter(grad)]
+    fn drop_grad(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py).set_grad(None).py()
     }
 
     #[setter(grad)]

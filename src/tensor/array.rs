@@ -322,7 +322,7 @@ impl Array {
     /// Whether two indices reach one element. Conservative where strides interleave: only expanded dimensions count, as in
     /// PyTorch.
     pub fn has_internal_overlap(&self) -> bool {
-        self.shape.iter().zip(&self.strides).any(|(&size, &stride)| size > 1 && stride == 0)
+        self.shape.iter().zip(&self.strides).any(|(&size, &stride)| size > 1 && stride == 0) && self.numel() > 0
     }
 
     /// The bytes of the storage between the first element reached and the last; empty where there is none.

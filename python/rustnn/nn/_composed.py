@@ -254,7 +254,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
 
     kernel, dilation, padding, stride = _pair(kernel_size), _pair(dilation), _pair(padding), _pair(stride)
     _check_windows(kernel, dilation, padding, stride)
-    if input.dim() not in (3, 4):
+    if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
             f"input, but got: {list(input.shape)}"
@@ -388,6 +388,8 @@ def glu(input, dim=-1):
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """x, negative values times a random slope; see ``rustnn.nn.RReLU``."""
+    if not lower <= upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
         slope = _core.empty_like(input).detach().uniform_(lower, upper)
         result = _core.where(input >= 0, input, input * slope)
@@ -952,7 +954,8 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         if mode != "bicubic":
             x = _into_range(x, length, padding_mode, align_corners)
         if mode == "nearest":
-            taps.append([(x.round(), None)])
+            # The step has a gradient of zeros where one is asked for.
+            taps.append([(x.round(), 1 + x.sign() * 0 if x.requires_grad else None)])
             continue
         base = x.detach().floor()
         t = x - base

@@ -104,6 +104,7 @@ class SpectralNorm:
         module.register_buffer(name + "_v", v)
         module.register_forward_pre_hook(hook)
         module._register_state_dict_hook(_write_version)
+        module._register_load_state_dict_pre_hook(_Upgrade(hook))
         return hook
 
     def remove(self, module) -> None:
@@ -116,6 +117,37 @@ class SpectralNorm:
 
     def __call__(self, module, inputs) -> None:
         setattr(module, self.name, self.compute_weight(module, do_power_iteration=module.training))
+
+
+class _Upgrade:
+    """Finds the vector v of files from before it was saved; those have the normalised weight instead."""
+
+    def __init__(self, hook) -> None:
+        self.hook = hook
+
+    def __call__(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs) -> None:
+        version = local_metadata.get("spectral_norm", {}).get(self.hook.name + ".version")
+        if version is not None and version >= 1:
+            return
+        key = prefix + self.hook.name
+        if (
+            version is None
+            and key not in state_dict
+            and all(key + part in state_dict for part in ("_orig", "_u", "_v"))
+        ):
+            return
+        missing = [key + part for part in ("_orig", "", "_u") if key + part not in state_dict]
+        if missing:
+            if strict:
+                missing_keys.extend(missing)
+            return
+        with _core.no_grad():
+            original, u = state_dict[key + "_orig"], state_dict[key + "_u"]
+            largest = (original / state_dict.pop(key)).mean()
+            matrix = _as_matrix(original, self.hook.dim)
+            # The v nearest to u = W v, so long that uᵀ W v is the singular value by which the weight was divided.
+            v = _core.mv(matrix.pinverse(), u)
+            state_dict[key + "_v"] = v * (largest / _core.dot(u, _core.mv(matrix, v)))
 
 
 def _write_version(module, state_dict, prefix, local_metadata) -> None:
