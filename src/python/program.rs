@@ -117,7 +117,7 @@ impl PyProgram {
     }
 
     fn to(&self, device: &Bound<PyAny>) -> PyResult<PyProgram> {
-        Ok(PyProgram(Mutex::new(self.get().to(parse_device(device)?).map_err(to_python)?)))
+        Ok(PyProgram(Mutex::new(self.get().to_device(parse_device(device)?).map_err(to_python)?)))
     }
 
     #[getter]
