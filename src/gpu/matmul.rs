@@ -1,10 +1,13 @@
 //! Products: one tiled kernel and one for vectors, whose loads and stores are given as text, so that matrices of any strides and
 //! the three directions of a convolution share them.
 
-use crate::call::{Call, WORKGROUP, are_floats};
+use crate::call::{Call, WORKGROUP, are_floats, is_float};
+use crate::shader::value_type;
 use rustnn_kernels::conv::ConvShape;
+use rustnn_kernels::elementwise::Kernel;
+use rustnn_kernels::layers::Activation;
+use rustnn_kernels::text::{Kind, Lines};
 use rustnn_tensor::{Array, DType, Result};
-use smallvec::SmallVec;
 
 /// Rows, columns and depth of a workgroup's tile, and what one invocation has of it; all multiples of 4, powers of two.
 #[derive(Clone, Copy)]
@@ -456,7 +459,7 @@ fn fetch_of(x: &Array, depth: usize) -> Fetch {
     let strides = x.strides();
     let along_depth = strides[depth] == 1 || strides[side] != 1 && strides[depth] <= strides[side];
     let (along, other) = if along_depth { (depth, side) } else { (side, depth) };
-    let quads = x.dtype() == DType::F32
+    let quads = is_float(x)
         && strides[along] == 1
         && x.shape()[along].is_multiple_of(4)
         && x.offset().is_multiple_of(4)
@@ -465,11 +468,124 @@ fn fetch_of(x: &Array, depth: usize) -> Fetch {
     Fetch { along_depth, quads }
 }
 
+/// What a matrix's parameters are called: the strides of three batch dimensions, of rows and of columns, behind its own name.
+const LEFT: [&str; 6] = ["left", "left0", "left1", "left2", "leftr", "leftc"];
+const RIGHT: [&str; 6] = ["right", "right0", "right1", "right2", "rightr", "rightc"];
+const PLUS: [&str; 6] = ["plus", "plus0", "plus1", "plus2", "plusr", "plusc"];
+
+/// Binds a matrix, or a stack of them, to be read as it lies, by its strides.
+fn bind(call: &mut Call, names: &[&'static str; 6], x: &Array, quads: bool) -> Result<()> {
+    if quads {
+        call.read_quads(names[0], x)?
+    } else {
+        call.read_strided(names[0], x)?
+    };
+    let batch = x.rank() - 2;
+    for d in 0..3 {
+        call.number(names[1 + d], x.strides()[..batch].get(d).map_or(0, |s| *s as usize));
+    }
+    call.number(names[4], x.strides()[batch] as usize).number(names[5], x.strides()[batch + 1] as usize);
+    Ok(())
+}
+
+/// The text that finds and loads an element of a bound matrix.
+fn operand_text(name: &str, ab: &str, deep_first: bool, quads: bool, value: &str) -> String {
+    let (four, value) = if quads { ("4", "vec4<f32>") } else { ("", value) };
+    let (side, deep) = if deep_first { ("c", "r") } else { ("r", "c") };
+    format!(
+        "alias Place_{ab} = u32;
+fn base_{ab}(b: u32) -> u32 {{\n{COORDINATES}    return c0 * p.{name}0 + c1 * p.{name}1 + c2 * p.{name}2;\n}}
+fn side_{ab}(base: u32, i: u32) -> u32 {{ return base + i * p.{name}{side}; }}
+fn deep_{ab}(base: u32, k: u32) -> u32 {{ return k * p.{name}{deep}; }}
+fn load_{ab}{four}(side: u32, deep: u32) -> {value} {{ return {name}{four}(side + deep); }}
+"
+    )
+}
+
+/// Sizes of the second and third batch dimension.
+fn batch_sizes(call: &mut Call, c: &Array) {
+    let sizes = &c.shape()[..c.rank() - 2];
+    call.number("n1", sizes.get(1).copied().unwrap_or(1)).number("n2", sizes.get(2).copied().unwrap_or(1));
+}
+
+/// What is done to a product before it is stored.
+#[derive(Clone, Copy, Default)]
+struct Finish<'a> {
+    plus: Option<&'a Array>,
+    /// A formula of one input.
+    activation: Option<&'a Kernel>,
+    /// Where the formula's input goes as well.
+    before: Option<&'a Array>,
+}
+
+impl Finish<'_> {
+    fn outputs(&self, call: &mut Call, c: &Array) -> Result<()> {
+        call.flag("PLUS", self.plus.is_some()).flag("BEFORE", self.before.is_some());
+        if let Some(activation) = self.activation {
+            call.key_number(activation.text() as usize);
+        }
+        if let Some(plus) = self.plus {
+            bind(call, &PLUS, plus, false)?;
+        }
+        if let Some(before) = self.before {
+            call.write("before", before)?;
+        }
+        call.write("out", c)
+    }
+
+    /// The text of `store(batch, m, n, v)`.
+    fn text(&self, value: &str, sum: &str) -> String {
+        let mut text = match self.plus {
+            Some(_) => {
+                operand_text("plus", "plus", false, false, value)
+                    + &format!(
+                        "fn added(b: u32, m: u32, n: u32) -> {value} {{ return load_plus(side_plus(base_plus(b), m), deep_plus(0u, n)); }}\n"
+                    )
+            }
+            None => format!("fn added(b: u32, m: u32, n: u32) -> {value} {{ return {value}(); }}\n"),
+        };
+        let lines = Lines::new();
+        let v = lines.input(Kind::F32, "v");
+        let finished = self.activation.map_or_else(|| "v".to_owned(), |activation| activation.text()(&[v], &[]));
+        text += &format!("fn finished(v: {value}) -> {value} {{\n{}\nreturn {finished};\n}}\n", lines.into_statements().join("\n"));
+        let keep = if self.before.is_some() { "before_set(at, sum);" } else { "" };
+        text + &format!(
+            "fn store(b: u32, m: u32, n: u32, v: {value}) {{
+    let at = (b * p.M + m) * p.N + n;
+    var sum = v;
+    if (PLUS) {{ sum = {sum}; }}
+    {keep}
+    out_set(at, finished(sum));
+}}
+"
+        )
+    }
+}
+
 /// `c = a · b`, or `a · b + plus`; the same leading (batch) sizes in all, strides any.
 pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<bool> {
     if !are_floats(&[Some(a), Some(b), plus, Some(c)]) {
+        return whole_product(a, b, plus, c);
+    }
+    product(a, b, Finish { plus, ..Finish::default() }, c)
+}
+
+/// `c = activation(a · b + plus)`, the formula's input to `before` if asked for.
+pub fn matmul_activated(
+    a: &Array,
+    b: &Array,
+    plus: Option<&Array>,
+    activation: Activation,
+    before: Option<&Array>,
+    c: &Array,
+) -> Result<bool> {
+    if !are_floats(&[Some(a), Some(b), plus, before, Some(c)]) {
         return Ok(false);
     }
+    product(a, b, Finish { plus, activation: Some(activation.kernel), before }, c)
+}
+
+fn product(a: &Array, b: &Array, finish: Finish, c: &Array) -> Result<bool> {
     let rank = c.rank();
     if !(2..=5).contains(&rank) {
         return Ok(false);
@@ -480,79 +596,29 @@ pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<b
     }
     if rows == 1 && columns > 1 {
         // A vector times a matrix is the turned matrix times it.
-        let plus = plus.map(|p| turned(p, false));
-        return matmul(&turned(b, false), &turned(a, true), plus.as_ref(), &turned(c, true));
+        let plus = finish.plus.map(|p| turned(p, false));
+        let before = finish.before.map(|z| turned(z, true));
+        let finish = Finish { plus: plus.as_ref(), before: before.as_ref(), ..finish };
+        return product(&turned(b, false), &turned(a, true), finish, &turned(c, true));
     }
     let (mut fetch_a, mut fetch_b) = (fetch_of(a, rank - 1), fetch_of(b, rank - 2));
     if !(fetch_a.quads && fetch_b.quads && (columns > 1 || fetch_a.along_depth && fetch_b.along_depth)) {
         (fetch_a.quads, fetch_b.quads) = (false, false);
     }
-    let batch: usize = c.shape()[..rank - 2].iter().product();
-    let sizes: SmallVec<[usize; 4]> = c.shape()[..rank - 2].into();
-    // Read as they lie, by their strides.
-    let bind = |call: &mut Call, names: &[&'static str; 6], x: &Array, quads: bool| -> Result<()> {
-        if quads {
-            call.read_quads(names[0], x)?
-        } else {
-            call.read_strided(names[0], x)?
-        };
-        for d in 0..3 {
-            call.number(names[1 + d], x.strides()[..rank - 2].get(d).map_or(0, |s| *s as usize));
-        }
-        call.number(names[4], x.strides()[rank - 2] as usize).number(names[5], x.strides()[rank - 1] as usize);
-        Ok(())
-    };
-    const LEFT: [&str; 6] = ["left", "left0", "left1", "left2", "leftr", "leftc"];
-    const RIGHT: [&str; 6] = ["right", "right0", "right1", "right2", "rightr", "rightc"];
-    const PLUS: [&str; 6] = ["plus", "plus0", "plus1", "plus2", "plusr", "plusc"];
-    let text_of = |name: &str, ab: &str, deep_first: bool, quads: bool| -> String {
-        let (four, value) = if quads { ("4", "vec4<f32>") } else { ("", "f32") };
-        let (side, deep) = if deep_first { ("c", "r") } else { ("r", "c") };
-        format!(
-            "alias Place_{ab} = u32;
-fn base_{ab}(b: u32) -> u32 {{\n{COORDINATES}    return c0 * p.{name}0 + c1 * p.{name}1 + c2 * p.{name}2;\n}}
-fn side_{ab}(base: u32, i: u32) -> u32 {{ return base + i * p.{name}{side}; }}
-fn deep_{ab}(base: u32, k: u32) -> u32 {{ return k * p.{name}{deep}; }}
-fn load_{ab}{four}(side: u32, deep: u32) -> {value} {{ return {name}{four}(side + deep); }}
-"
-        )
-    };
-    let numbers = |call: &mut Call| {
-        call.number("n1", sizes.get(1).copied().unwrap_or(1)).number("n2", sizes.get(2).copied().unwrap_or(1));
-    };
+    let numbers = |call: &mut Call| batch_sizes(call, c);
     let inputs = |call: &mut Call| -> Result<()> {
         bind(call, &LEFT, a, fetch_a.quads)?;
         bind(call, &RIGHT, b, fetch_b.quads)
     };
-    let input_text = || text_of("left", "a", false, fetch_a.quads) + &text_of("right", "b", true, fetch_b.quads);
-    let outputs = |call: &mut Call| -> Result<()> {
-        call.flag("PLUS", plus.is_some());
-        if let Some(plus) = plus {
-            bind(call, &PLUS, plus, false)?;
-        }
-        call.write("out", c)
-    };
-    let output_text = || {
-        let added = match plus {
-            Some(_) => {
-                text_of("plus", "plus", false, false)
-                    + "fn added(b: u32, m: u32, n: u32) -> f32 { return load_plus(side_plus(base_plus(b), m), deep_plus(0u, n)); }\n"
-            }
-            None => "fn added(b: u32, m: u32, n: u32) -> f32 { return 0.0; }\n".into(),
-        };
-        added
-            + "fn store(b: u32, m: u32, n: u32, v: f32) {
-    let at = (b * p.M + m) * p.N + n;
-    if (PLUS) { out_set(at, v + added(b, m, n)); } else { out_set(at, v); }
-}
-"
-    };
+    let input_text = || operand_text("left", "a", false, fetch_a.quads, "f32") + &operand_text("right", "b", true, fetch_b.quads, "f32");
+    let outputs = |call: &mut Call| finish.outputs(call, c);
+    let output_text = || finish.text("f32", "v + added(b, m, n)");
     let forms = [fetch_a.along_depth, fetch_b.along_depth, fetch_a.quads].iter().fold(0, |n, &bit| 2 * n + bit as usize);
     // N: the depth is contiguous in a, the columns in b.
     let name = ["matmul/TN", "matmul/TN/4", "matmul/TT", "matmul/TT/4", "matmul/NN", "matmul/NN/4", "matmul/NT", "matmul/NT/4"][forms];
     Product {
         name,
-        batch,
+        batch: c.shape()[..rank - 2].iter().product(),
         rows,
         columns,
         depth,
@@ -566,6 +632,51 @@ fn load_{ab}{four}(side: u32, deep: u32) -> {value} {{ return {name}{four}(side 
         output_text: &output_text,
     }
     .run()
+}
+
+/// A product of integers, one element for each invocation; sums wrap around as the dtype's do.
+fn whole_product(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<bool> {
+    let fits = |x: &&Array| x.dtype() == c.dtype() && (2..=5).contains(&x.rank());
+    let whole = matches!(c.dtype(), DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8);
+    if !(whole && [Some(a), Some(b), plus, Some(c)].iter().flatten().all(fits)) {
+        return Ok(false);
+    }
+    let rank = c.rank();
+    let finish = Finish { plus, ..Finish::default() };
+    let mut call = Call::new("matmul/whole");
+    call.unchecked();
+    call.number("M", c.shape()[rank - 2]).number("N", c.shape()[rank - 1]).number("K", a.shape()[rank - 1]);
+    batch_sizes(&mut call, c);
+    bind(&mut call, &LEFT, a, false)?;
+    bind(&mut call, &RIGHT, b, false)?;
+    finish.outputs(&mut call, c)?;
+    let value = value_type(c.dtype());
+    let (sum, joined) = match c.dtype() {
+        DType::I64 => ("i64_add(v, added(b, m, n))", "i64_add(sum, i64_mul(x, y))"),
+        _ => ("v + added(b, m, n)", "sum + x * y"),
+    };
+    let text = || {
+        let items =
+            operand_text("left", "a", false, false, value) + &operand_text("right", "b", true, false, value) + &finish.text(value, sum);
+        let body = format!(
+            "if (i >= p.n) {{ return; }}
+let b = i / (p.M * p.N);
+let m = (i / p.N) % p.M;
+let n = i % p.N;
+let row = side_a(base_a(b), m);
+let column = side_b(base_b(b), n);
+var sum = {value}();
+for (var k = 0u; k < p.K; k++) {{
+    let x = load_a(row, deep_a(0u, k));
+    let y = load_b(column, deep_b(0u, k));
+    sum = {joined};
+}}
+store(b, m, n, sum);"
+        );
+        (items, body)
+    };
+    call.number("n", c.numel());
+    call.launch((c.numel() as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &text)
 }
 
 /// A batch number's coordinates.

@@ -3,6 +3,7 @@
 
 use crate::arrays::{dst, src};
 use crate::conv::{self, ConvShape};
+use crate::elementwise::Kernel;
 use crate::gemm::{self, Epilogue};
 use crate::loss::{self, Dloss, Target, Totals};
 use crate::norm::{self, Channels};
@@ -26,6 +27,35 @@ fn refuse<T>(op: &str, dtype: DType) -> Result<T> {
 
 /// `c = a · b`, or `a · b + plus`; the same leading (batch) sizes in all, strides any. `plus` has c's shape.
 pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<()> {
+    product(a, b, plus, false, c)
+}
+
+/// A formula of one number that ends a product.
+#[derive(Clone, Copy)]
+pub struct Activation {
+    pub kernel: &'static Kernel,
+    /// Whether it is max(x, 0): products do that as they store.
+    pub relu: bool,
+}
+
+/// `c = activation(a · b + plus)` as [`matmul`], the formula's input to `before` if asked for.
+pub fn matmul_activated(
+    a: &Array,
+    b: &Array,
+    plus: Option<&Array>,
+    activation: Activation,
+    before: Option<&Array>,
+    c: &Array,
+) -> Result<()> {
+    if activation.relu && before.is_none() {
+        return product(a, b, plus, true, c);
+    }
+    let z = before.unwrap_or(c);
+    product(a, b, plus, false, z)?;
+    crate::arrays::elementwise(activation.kernel, c.dtype(), &[crate::arrays::Operand::Array(z)], &[], c)
+}
+
+fn product(a: &Array, b: &Array, plus: Option<&Array>, relu: bool, c: &Array) -> Result<()> {
     if meta(&[a, b, c]) {
         return Ok(());
     }
@@ -34,7 +64,7 @@ pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<(
             match c.dtype() {
                 $(DType::$dtype => {
                     let plus = plus.map(|p| (<$t as gemm::Element>::ONE, src::<$t>(p)));
-                    gemm::gemm::<$t>(src(a), src(b), dst(c), &Epilogue { plus, ..Epilogue::default() })
+                    gemm::gemm::<$t>(src(a), src(b), dst(c), &Epilogue { plus, relu, ..Epilogue::default() })
                 })*
                 other => return refuse("matmul", other),
             }

@@ -2,7 +2,7 @@
 
 use crate::device::layers;
 use crate::registry::into_out;
-use crate::row::{Scalar, call};
+use crate::row::{Row, Scalar, call};
 use crate::rows;
 use crate::saved::Saved;
 use crate::tape::record;
@@ -323,14 +323,39 @@ fn matrix(a: &Array, rows: usize, columns: usize) -> Result<Array> {
 
 /// `y = x Wᵀ + b` over the last dimension of `x`.
 pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linear_with(x, w, bias, None)
+}
+
+/// A formula that a linear map can end with.
+fn activation(name: &str) -> Result<&'static Row> {
+    Ok(match name {
+        "relu" => &rows::RELU,
+        "gelu" => &rows::GELU,
+        _ => bail!(Value, "linear_activation: activation is 'relu' or 'gelu', got '{name}'"),
+    })
+}
+
+/// `y = activation(x Wᵀ + b)`, the activation applied as the product is stored; on the tape the two ops that it stands for.
+pub fn linear_activation(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, name: &str) -> Result<Tensor> {
+    linear_with(x, w, bias, Some(activation(name)?))
+}
+
+fn linear_with(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, activation: Option<&'static Row>) -> Result<Tensor> {
+    let finished = |out: Tensor| match activation {
+        Some(row) => call(row, &[(&out).into()], &[]),
+        None => Ok(out),
+    };
     ensure!(w.rank() == 2 || w.rank() == 1, Runtime, "linear(): weight must be 1-D or 2-D, got {}-D", w.rank());
+    if activation.is_some() && !x.dtype().is_float() {
+        return finished(linear(x, w, bias)?);
+    }
     if w.rank() == 1 || x.rank() == 0 {
         // PyTorch's rare form: a vector as weight gives a number per row.
         let out = matmul(x, w)?;
-        return match bias {
-            Some(b) => crate::add(&out, b),
-            None => Ok(out),
-        };
+        return finished(match bias {
+            Some(b) => crate::add(&out, b)?,
+            None => out,
+        });
     }
     let n = x.rank();
     let (k, columns) = (x.shape()[n - 1], w.shape()[0]);
@@ -368,20 +393,39 @@ pub fn linear(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
             Some(b.array().with_geometry(smallvec![rows, columns], strides, b.array().offset()))
         }
     };
-    layers::matmul(&matrix(x.array(), rows, k)?, &swapped(w.array()), plus.as_ref(), &matrix(&out, rows, columns)?)?;
     let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![x, w];
     inputs.extend(bias);
-    if !needs_grad(&inputs) {
+    let recording = needs_grad(&inputs);
+    // What the activation's gradient needs of its input is kept beside the result.
+    let before = match activation {
+        Some(row) if recording && crate::row::uses_input(row) => Some(Array::empty(&shape, x.dtype(), x.device())?),
+        _ => None,
+    };
+    let (left, right, result) = (matrix(x.array(), rows, k)?, swapped(w.array()), matrix(&out, rows, columns)?);
+    match activation {
+        None => layers::matmul(&left, &right, plus.as_ref(), &result)?,
+        Some(row) => {
+            let formula = layers::Activation { kernel: &row.kernel, relu: std::ptr::eq(row, &rows::RELU) };
+            let kept = before.as_ref().map(|z| matrix(z, rows, columns)).transpose()?;
+            layers::matmul_activated(&left, &right, plus.as_ref(), formula, kept.as_ref(), &result)?
+        }
+    }
+    if !recording {
         return Ok(Tensor::from_array(out));
     }
     if let Some(b) = bias
         && b.shape() != [columns]
     {
         // A bias of one number: rare, and its gradient has its own shape.
-        return crate::add(&linear(x, w, None)?, b);
+        return finished(crate::add(&linear(x, w, None)?, b)?);
     }
     let saved = SavedSet::new([saved_if(w.requires_grad(), x)?, saved_if(x.requires_grad(), w)?]);
-    Ok(record(out, &inputs, LinearBackward { saved, bias: bias.map(|b| b.numel()) }))
+    let node = LinearBackward { saved, bias: bias.map(|b| b.numel()) };
+    match activation {
+        None => Ok(record(out, &inputs, node)),
+        // Nobody reads the value between where it is not kept: its place on the tape is all that there is of it.
+        Some(row) => crate::row::recorded(row, &record(before.unwrap_or_else(|| out.clone()), &inputs, node), out),
+    }
 }
 
 /// `beta · input + alpha · product`.
@@ -611,5 +655,7 @@ crate::ops! {
         |a| into_out("addmv", &[a.tensor(0)?, a.tensor(1)?, a.tensor(2)?], || add_product(a.tensor(0)?, mv(a.tensor(1)?, a.tensor(2)?)?, a.scalar(3)?, a.scalar(4)?), a.opt_tensor(5)?)?;
     "linear(Tensor self, Tensor weight, Tensor? bias=None)" Function "`y = x Wᵀ + b` over the last dimension." =>
         |a| linear(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?)?;
+    "_linear_activation(Tensor input, Tensor weight, Tensor? bias, str activation)" Function "A linear map and an activation in one step." =>
+        |a| linear_activation(a.tensor(0)?, a.tensor(1)?, a.opt_tensor(2)?, a.str(3)?)?;
     "_einsum(str equation, Tensor[] operands)" Function "Einstein's sum." => |a| einsum(a.str(0)?, a.tensors(1)?)?;
 }

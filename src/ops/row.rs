@@ -379,6 +379,19 @@ pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result
     node_output(node, out)
 }
 
+/// Whether the gradient of a row of one input uses that input.
+pub(crate) fn uses_input(row: &Row) -> bool {
+    row.uses() & 1 == 1
+}
+
+/// The result of a row of one input and no numbers, recorded: `out` holds it already.
+pub(crate) fn recorded(row: &'static Row, input: &Tensor, out: Array) -> Result<Tensor> {
+    let inputs = [Operand::Tensor(input)];
+    let node = Node::new(mixed_edges(&inputs), RowBackward::new(row, &inputs, &[], &out)?);
+    crate::tape::note_trace(&node);
+    node_output(node, out)
+}
+
 /// The result of a node just made.
 #[inline(always)]
 fn node_output(node: Arc<Node<Tensor, RowBackward>>, out: Array) -> Result<Tensor> {

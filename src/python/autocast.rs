@@ -35,6 +35,7 @@ pub fn dtype() -> Option<DType> {
 fn target(op: &str, half: DType, values: &Values) -> Option<DType> {
     match op {
         "linear"
+        | "_linear_activation"
         | "matmul"
         | "mm"
         | "bmm"

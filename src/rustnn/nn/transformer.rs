@@ -3,6 +3,7 @@
 use super::{AttentionOptions, Dropout, Forward, LayerNorm, Linear, Mask, Module, MultiheadAttention, init};
 use crate::random::Generator;
 use crate::{Error, Result, Tensor};
+use rustnn_ops as ops;
 
 /// The settings of a transformer's layer beside its width and heads.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +70,9 @@ impl FeedForward {
 
 impl Forward for FeedForward {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = self.linear1.forward(x)?;
-        let inner = if self.gelu { super::GELU::default().forward(&inner)? } else { inner.relu()? };
+        // The first layer and its activation are one op.
+        let (weight, bias) = (self.linear1.weight.as_op(), self.linear1.bias.as_ref().map(|b| b.as_op()));
+        let inner = ops::matmul::linear_activation(x.as_op(), weight, bias, if self.gelu { "gelu" } else { "relu" })?.into();
         self.linear2.forward(&self.dropout.forward(&inner)?)
     }
 }

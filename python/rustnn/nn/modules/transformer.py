@@ -11,8 +11,9 @@ from rustnn.nn.modules.activation import MultiheadAttention
 from rustnn.nn.modules.container import ModuleList
 from rustnn.nn.modules.dropout import Dropout
 from rustnn.nn.modules.linear import Linear
-from rustnn.nn.modules.module import Module
+from rustnn.nn.modules.module import Module, _has_any_global_hook
 from rustnn.nn.modules.normalization import LayerNorm
+from rustnn.nn.parameter import Parameter
 
 __all__ = [
     "Transformer",
@@ -51,6 +52,30 @@ def _is_causal(mask, is_causal, length) -> bool:
     return mask.size() == causal.size() and bool((mask == causal).all())
 
 
+def _activated(linear, activation, x):
+    """``activation(linear(x))``, as one op where nobody can see or change what lies between."""
+    if activation is F.relu:
+        name = "relu"
+    elif activation is F.gelu:
+        name = "gelu"
+    else:
+        name = None
+    if (
+        name is None
+        or type(linear) is not Linear
+        or type(x) is not _core.Tensor
+        or "forward" in linear.__dict__
+        or linear._forward_hooks
+        or linear._forward_pre_hooks
+        or linear._backward_hooks
+        or linear._backward_pre_hooks
+        or _has_any_global_hook()
+        or type(linear._parameters.get("weight")) is not Parameter
+    ):
+        return activation(linear(x))
+    return _core._linear_activation(x, linear.weight, linear.bias, name)
+
+
 class _TransformerLayer(Module):
     """What both layers share: the feed-forward block, and pickles of old versions."""
 
@@ -86,7 +111,7 @@ class _TransformerLayer(Module):
         return self._attend(self.self_attn, self.dropout1, x, x, attn_mask, key_padding_mask, is_causal)
 
     def _feed_forward(self, x):
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return self.linear2(self.dropout(_activated(self.linear1, self.activation, x)))
 
 
 class TransformerEncoderLayer(_TransformerLayer):
