@@ -22,6 +22,15 @@ pytestmark = pytest.mark.skipif(
 EXTRA_ULP = {"float32": 64.0, "float16": 2.0, "bfloat16": 2.0, "float64": 0.0}
 # WGSL: sin, cos and tan within 2^-11 absolutely; atan and its kin within 4096 units; pow as exp2(y log2(x)).
 WIDER = {"lgamma": 512, "digamma": 4096, "tan": 4096, "erfinv": 256, "sinc": 256, "polygamma": 4096}
+# Integers are compared in double precision.
+IN_DOUBLE = {"isclose"}
+# What has a shape or a Python number that depends on the data waits; so does a tensor without dimensions as an index,
+# which says where a view begins.
+WAITS = {
+    *("allclose", "equal", "nonzero", "nonzero_tuple", "argwhere", "bincount", "histc", "one_hot", "unique"),
+    *("unique_consecutive", "repeat_interleave", "index_mask", "assign_mask", "masked_select", "masked_scatter"),
+    "index_scalar_tensor",
+}
 # The order in which equal values or random draws fall is not the op's to promise, or the result has no values at all.
 WITHOUT_VALUES = {"empty", "empty_like", "new_empty", "empty_strided"}
 
@@ -70,10 +79,11 @@ def run(case: Case, device: str, gradients: bool) -> tuple[list, list, list]:
     moved = iter(built)
     args, given = case.sample.map(lambda _: next(moved))
     given = {k: kwargs[k] if isinstance(v, str) else v for k, v in given.items()}
-    results = flatten(case.op.call(rustnn, *args, **given))
+    with rustnn.device(device):
+        results = flatten(case.op.call(rustnn, *args, **given))
     for out in results:
-        if isinstance(out, rustnn.Tensor) and built and device == "gpu":
-            assert out.device.type in ("gpu", "cpu"), out.device
+        if isinstance(out, rustnn.Tensor):
+            assert out.device.type == device, out.device
     outputs = [out for out in results if isinstance(out, rustnn.Tensor) and out.requires_grad]
     if not leaves or not outputs:
         return results, [], built
@@ -101,13 +111,20 @@ def compare(what: str, found, expected, line: Op, ulp: float, inputs: tuple = ()
 
 @pytest.mark.parametrize("line", OPS.values(), ids=OPS.keys())
 def test_op_and_its_gradients_are_the_cpus(line: Op) -> None:
+    """And there it runs, without a wait, unless float64 takes part, which shaders do not have."""
     found = []
     for case in line.cases():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             expected, expected_grads, inputs = run(case, "cpu", line.differentiable)
+            waits = rustnn.gpu._counts()[1]
             actual, grads, _ = run(case, "gpu", line.differentiable)
-        wrong = []
+            waits = rustnn.gpu._counts()[1] - waits
+        wrong = [str(w.message) for w in said if "GPU kernel" in str(w.message) and "float64" not in str(w.message)]
+        tensors = [x for x in (*inputs, *expected) if isinstance(x, rustnn.Tensor)]
+        double = line.name in IN_DOUBLE or any(x.dtype == rustnn.float64 for x in tensors)
+        if waits and not double and line.name not in WAITS:
+            wrong.append(f"it waits for the device {waits} times")
         if line.name not in WITHOUT_VALUES:
             wrong += [
                 compare(f"result {k}", a, b, line, line.ulp, inputs)
@@ -182,6 +199,57 @@ def test_views_of_every_width_are_read_and_written_where_they_lie(name: str) -> 
         here_view.fill_(1)
         there_view.fill_(1)
         assert there.tolist() == base.tolist()
+
+
+def test_integers_multiply_as_on_the_cpu() -> None:
+    for name in ("int8", "int16", "int32", "int64", "uint8"):
+        dtype = getattr(rustnn, name)
+        a, b = (rustnn.randint(-100, 100, shape).to(dtype) for shape in [(2, 3, 5, 7), (3, 7, 4)])
+        assert (a.to("gpu") @ b.to("gpu")).tolist() == (a @ b).tolist()
+        x, w, bias = a[0, 0], b[0].t().contiguous(), b[0, 0]
+        linear = rustnn.nn.functional.linear
+        assert linear(x.to("gpu"), w.to("gpu"), bias.to("gpu")).tolist() == linear(x, w, bias).tolist()
+        assert (x.to("gpu") @ x[0].to("gpu")).tolist() == (x @ x[0]).tolist()
+    # Nothing is cut off on the way.
+    a = rustnn.randint(-(2**62), 2**62, (4, 5))
+    assert (a.to("gpu") @ a.t().to("gpu")).tolist() == (a @ a.t()).tolist()
+    base, exponent = rustnn.tensor([3, -2, 1, -1, 0, 7, 2]), rustnn.tensor([39, 63, -5, -3, 0, 2, -1])
+    assert (base.to("gpu") ** exponent.to("gpu")).tolist() == (base**exponent).tolist()
+
+
+@pytest.mark.parametrize("shape", [(3, 500), (4, 3), (2, 3000), (1, 1)])
+def test_modes_and_distinct_elements_are_the_cpus(shape: tuple[int, int]) -> None:
+    nan = rustnn.randn(shape)
+    nan[0, 0] = float("nan")
+    for x in (rustnn.randint(-3, 4, shape), rustnn.randint(0, 5, shape).half(), rustnn.rand(shape) > 0.5, nan):
+        g = x.to("gpu")
+        for dim in (0, 1):
+            found, expected = g.mode(dim), x.mode(dim)
+            assert str(found.values.tolist()) == str(expected.values.tolist())
+            assert found.indices.tolist() == expected.indices.tolist()
+        for op in (rustnn.unique, rustnn.unique_consecutive):
+            for options in ({}, {"dim": 0}, {"dim": 1}):
+                if options.get("dim") == 1 and shape[1] == 3000:
+                    continue
+                pairs = zip(
+                    op(g, return_inverse=True, return_counts=True, **options),
+                    op(x, return_inverse=True, return_counts=True, **options),
+                    strict=True,
+                )
+                for found, expected in pairs:
+                    assert found.device.type == "gpu" and str(found.tolist()) == str(expected.tolist()), (op, options)
+
+
+@pytest.mark.parametrize("categories", [5, 50, 3000])
+@pytest.mark.parametrize("replacement", [True, False])
+def test_categories_are_drawn_as_on_the_cpu(categories: int, replacement: bool) -> None:
+    weights = rustnn.rand(3, categories)
+    weights[:, 1] = 0
+    for w in (weights, weights.half(), weights[0] * 1e38):
+        rustnn.manual_seed(3)
+        expected = rustnn.multinomial(w, 4, replacement)
+        rustnn.manual_seed(3)
+        assert rustnn.multinomial(w.to("gpu"), 4, replacement).tolist() == expected.tolist()
 
 
 def test_int64_keeps_all_its_bits() -> None:
@@ -369,6 +437,11 @@ def test_masks_select_and_scatter_on_the_device() -> None:
 )
 def test_products_of_any_size_and_layout(shape: tuple[int, int, int]) -> None:
     m, k, n = shape
+    for dtype in (rustnn.float16, rustnn.bfloat16):
+        # Small whole numbers, whose sums halves hold: any order of sums gives the same.
+        a, b = (rustnn.randint(-1, 2, size).to(dtype) for size in [(m, k), (k, n)])
+        a[:, 100:] = 0
+        assert (a.to("gpu") @ b.to("gpu")).tolist() == (a @ b).tolist()
     a, b = rustnn.randn(m, k), rustnn.randn(k, n)
     expected = a @ b
     for left, right in [(a, b), (a.t().contiguous().t(), b), (a, b.t().contiguous().t())]:

@@ -2,7 +2,8 @@
 
 1. Dependencies between the crates point one way, and only the crate whose room it is knows PyO3, wgpu, rayon ….
 2. `unsafe` stays in its rooms, and every block and impl says why it is sound (`// SAFETY:`).
-3. The Python package never imports PyTorch, and numpy only where it is used, not at import.
+3. Tape, modules and optimizers name no GPU: they know tensors alone.
+4. The Python package never imports PyTorch, and numpy only where it is used, not at import.
 
 Needs only Python's own library, `cargo` and the sources; exits with 1 and one line per finding.
 """
@@ -164,6 +165,29 @@ def check_unsafe() -> list[str]:
     return found
 
 
+# Rooms that know no device.
+BLIND_ROOMS = (
+    "src/autograd",
+    "src/rustnn/nn",
+    "src/rustnn/optim",
+    "python/rustnn/nn/modules",
+    "python/rustnn/optim",
+    "python/rustnn/autograd",
+)
+
+
+def check_blind_rooms() -> list[str]:
+    found = []
+    for room in BLIND_ROOMS:
+        for path in sorted(p for p in (ROOT / room).rglob("*") if p.suffix in (".rs", ".py")):
+            for number, line in enumerate(path.read_text().split("\n")):
+                if re.search(r"(?i)\b(is_)?gpu(s?)\b|wgpu", line):
+                    found.append(
+                        f"{path.relative_to(ROOT).as_posix()}:{number + 1}: names a GPU in a room that knows none"
+                    )
+    return found
+
+
 def check_python() -> list[str]:
     found = []
     for path in sorted((ROOT / "python").rglob("*.py")):
@@ -188,7 +212,7 @@ def check_python() -> list[str]:
 
 
 def main() -> int:
-    found = check_dependencies() + check_unsafe() + check_python()
+    found = check_dependencies() + check_unsafe() + check_blind_rooms() + check_python()
     for line in found:
         print(line)
     print(f"check_house: {len(found)} finding{'s' * (len(found) != 1)}")

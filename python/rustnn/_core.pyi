@@ -1562,6 +1562,8 @@ def _is_checkpoint_valid() -> Any:
     """Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need."""
 def _is_recording() -> Any:
     """Whether calls are recorded on this thread: checks of values are then left to the ops."""
+def _linear_activation(input: Tensor, weight: Tensor, bias: Tensor | None, activation: _str) -> Tensor:
+    """A linear map and an activation in one step."""
 def _living_nodes() -> Any:
     """Nodes of the graph that live, less those from before the first call: for tests that look for leaks."""
 def _load(source: Any, allowed: Any, restore: Any = ..., place: Any = ..., encoding: Any = ..., big_endian: Any = ...) -> Any:
@@ -1600,6 +1602,8 @@ def _record_start(inputs: Any, weights: Any) -> Any:
     """Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor)."""
 def _record_stop() -> Any:
     """Ends the recording of this thread, if there is one, without a result; gives the exception for what could not be recorded."""
+def _refuse_where(bad: Tensor, text: _str) -> Tensor:
+    """A ValueError where an element is true; on a GPU at the next read."""
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...

@@ -278,11 +278,13 @@ __all__ += [
 
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to the powers of equally spaced numbers, both ends included."""
-    powers = _core.linspace(start, end, steps, dtype=_core.float64, device=device)
+    # In double precision, which not every device has.
+    powers = _core.linspace(start, end, steps, dtype=_core.float64, device="cpu")
     result = _core.pow(float(base), powers)
     if out is not None:
         return out.resize_(result.shape).copy_(result)
-    return result.to(dtype or _core.get_default_dtype()).requires_grad_(requires_grad)
+    result = result.to(dtype or _core.get_default_dtype())
+    return result.to(_core._get_default_device() if device is None else device).requires_grad_(requires_grad)
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):

@@ -210,7 +210,7 @@ impl Call {
         self
     }
 
-    /// The kernel may meet bad indices.
+    /// The kernel may meet bad indices or values.
     pub fn flagged(&mut self) -> &mut Self {
         self.flags = true;
         self

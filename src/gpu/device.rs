@@ -1,7 +1,8 @@
 //! A GPU: adapter, queue, the open command encoder, pooled buffers and cached pipelines.
 
+use crate::fault;
 use crate::shader::{MAX_PARAMS_BYTES, Shader};
-use rustnn_tensor::{Array, Backend, DeviceBuffer, Error, Result, bail};
+use rustnn_tensor::{Array, Backend, Device, DeviceBuffer, Error, Result, bail};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 const FLUSH_AFTER: usize = 32;
 /// Room for the parameters of as many dispatches, each on a boundary that every adapter accepts.
 const PARAMS_STEP_BYTES: usize = 256;
+/// What every adapter with immediates has room for.
+const MAX_IMMEDIATE_BYTES: u32 = 128;
 const PARAMS_BYTES: usize = 2 * FLUSH_AFTER * PARAMS_STEP_BYTES + MAX_PARAMS_BYTES;
 /// Submissions that may be under way before the next one waits for the oldest.
 const MAX_UNDER_WAY: usize = 64;
@@ -97,7 +100,12 @@ pub const CHECKER: u16 = u16::MAX;
 fn checker() -> Arc<Gpu> {
     static CHECKER_GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     let make = || {
-        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let descriptor = wgpu::DeviceDescriptor {
+            required_features: wgpu::Features::IMMEDIATES,
+            required_limits: wgpu::Limits { max_immediate_size: MAX_IMMEDIATE_BYTES, ..Default::default() },
+            ..Default::default()
+        };
+        let (device, queue) = wgpu::Device::noop(&descriptor);
         let limits = device.limits();
         Arc::new(Gpu::over(device, queue, limits, CHECKER))
     };
@@ -194,7 +202,8 @@ struct State {
     pool: HashMap<u64, Vec<Raw>>,
     staging: HashMap<u64, Vec<wgpu::Buffer>>,
     pipelines: HashMap<Box<[u8]>, Arc<Pipeline>, Quick>,
-    layouts: HashMap<SmallVec<[bool; 8]>, Arc<(wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
+    /// By which buffers are written, and whether parameters are immediates.
+    layouts: HashMap<(SmallVec<[bool; 8]>, bool), Arc<(wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
     bind_groups: HashMap<(u64, SmallVec<[u64; 8]>), wgpu::BindGroup, Quick>,
     under_way: VecDeque<wgpu::SubmissionIndex>,
     profile: Option<Profile>,
@@ -249,6 +258,8 @@ struct Pipeline {
     /// Which of the buffers it writes; the last one is that of the flags, if it has one.
     writes: SmallVec<[bool; 8]>,
     flags: bool,
+    /// Whether parameters go along with the commands; else they lie in the uniform buffer.
+    immediates: bool,
 }
 
 /// One device and its queue.
@@ -257,6 +268,8 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: wgpu::Limits,
+    /// Parameters of up to so many bytes are immediates; 0 where the adapter has none.
+    immediate_bytes: usize,
     state: Mutex<State>,
     params: wgpu::Buffer,
     /// Set by kernels that meet a bad index; read with the next download.
@@ -281,7 +294,7 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("rustnn"),
             required_limits: limits.clone(),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::IMMEDIATES),
             ..Default::default()
         };
         let name = adapter.get_info().name;
@@ -313,11 +326,16 @@ impl Gpu {
         });
         let flags =
             device.create_buffer(&wgpu::BufferDescriptor { label: Some("flags"), size: 16, usage: STORAGE, mapped_at_creation: false });
+        let immediate_bytes = match device.features().contains(wgpu::Features::IMMEDIATES) {
+            true => limits.max_immediate_size.min(MAX_IMMEDIATE_BYTES) as usize,
+            false => 0,
+        };
         Gpu {
             index,
             device,
             queue,
             limits,
+            immediate_bytes,
             state: Mutex::new(State {
                 pass: None,
                 encoder: None,
@@ -373,10 +391,19 @@ impl Gpu {
         len.next_multiple_of(step)
     }
 
+    /// A buffer from the driver, or the error that there is no memory for it.
+    fn create(&self, label: Option<&str>, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(buffer),
+            Some(_) => Err(Error::DeviceOutOfMemory { device: Device::Gpu(self.index), bytes: size as usize }),
+        }
+    }
+
     pub fn allocate(self: &Arc<Gpu>, len_bytes: usize, zeroed: bool) -> Result<Buffer> {
         self.check()?;
         let limit = self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size);
-        let out_of_memory = || Error::OutOfMemory { bytes: len_bytes };
         if len_bytes as u64 > limit {
             bail!(
                 Runtime,
@@ -396,23 +423,10 @@ impl Gpu {
                 raw
             }
             None => {
-                let make = || {
-                    let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-                    let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-                        label: None,
-                        size: class,
-                        usage: STORAGE,
-                        mapped_at_creation: false,
-                    });
-                    match pollster::block_on(scope.pop()) {
-                        None => Ok(buffer),
-                        Some(_) => Err(out_of_memory()),
-                    }
-                };
                 // Fresh buffers are zeros.
-                let buffer = make().or_else(|_| {
+                let buffer = self.create(None, class, STORAGE).or_else(|_| {
                     self.empty_cache()?;
-                    make()
+                    self.create(None, class, STORAGE)
                 })?;
                 Raw { buffer, id: self.next_id.fetch_add(1, Relaxed), used: AtomicU64::new(0) }
             }
@@ -617,14 +631,10 @@ impl Gpu {
         let len = (end - start) as u64;
         let class = Gpu::class_bytes(len + 16);
         let mut state = self.lock();
-        let staging = state.staging.get_mut(&class).and_then(Vec::pop).unwrap_or_else(|| {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("staging"),
-                size: class,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        });
+        let staging = match state.staging.get_mut(&class).and_then(Vec::pop) {
+            Some(staging) => staging,
+            None => self.create(Some("staging"), class, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?,
+        };
         let flagged = self.flagged.swap(false, Relaxed);
         let encoder = self.encoder_outside_pass(&mut state);
         encoder.copy_buffer_to_buffer(&raw.buffer, start as u64, &staging, 16, len);
@@ -655,14 +665,8 @@ impl Gpu {
         }
         staging.unmap();
         self.lock().staging.entry(class).or_default().push(staging);
-        if bad[0] != 0 {
-            bail!(
-                Index,
-                "index {} is out of bounds for dimension with size {}: found by an op on gpu:{} before this read",
-                bad[1] as i32,
-                bad[2],
-                self.index
-            );
+        if let Some(error) = fault::error(bad, self.index) {
+            return Err(error);
         }
         Ok(())
     }
@@ -688,7 +692,11 @@ impl Gpu {
             None => {
                 let shader = make();
                 assert!(params.len() * 4 <= MAX_PARAMS_BYTES, "{}: too many parameters", shader.key);
-                let pipeline = Arc::new(self.compile(state, &shader)?);
+                let immediates = params.len() * 4 <= self.immediate_bytes;
+                if self.index == CHECKER && immediates {
+                    self.compile(state, &shader, false)?;
+                }
+                let pipeline = Arc::new(self.compile(state, &shader, immediates)?);
                 state.pipelines.insert(key.into(), pipeline.clone());
                 pipeline
             }
@@ -712,20 +720,24 @@ impl Gpu {
                 .enumerate()
                 .map(|(i, raw)| wgpu::BindGroupEntry { binding: i as u32 + 1, resource: raw.buffer.as_entire_binding() })
                 .collect();
-            entries.push(wgpu::BindGroupEntry {
-                binding: 0,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &self.params,
-                    offset: 0,
-                    size: std::num::NonZero::new(MAX_PARAMS_BYTES as u64),
-                }),
-            });
+            if !pipeline.immediates {
+                entries.push(wgpu::BindGroupEntry {
+                    binding: 0,
+                    resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: &self.params,
+                        offset: 0,
+                        size: std::num::NonZero::new(MAX_PARAMS_BYTES as u64),
+                    }),
+                });
+            }
             self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout.0, entries: &entries })
         });
         buffers.iter().for_each(|b| b.raw().used.store(state.serial, Relaxed));
         let offset = state.params.len();
-        state.params.extend_from_slice(bytemuck::cast_slice(params));
-        state.params.resize(state.params.len().next_multiple_of(PARAMS_STEP_BYTES), 0);
+        if !pipeline.immediates {
+            state.params.extend_from_slice(bytemuck::cast_slice(params));
+            state.params.resize(state.params.len().next_multiple_of(PARAMS_STEP_BYTES), 0);
+        }
         let encoder = state.encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
         if let Some(profile) = &mut state.profile {
             state.pass = None;
@@ -741,7 +753,12 @@ impl Gpu {
         }
         let pass = state.pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
         pass.set_pipeline(&pipeline.pipeline);
-        pass.set_bind_group(0, &*group, &[offset as u32]);
+        if pipeline.immediates {
+            pass.set_bind_group(0, &*group, &[]);
+            pass.set_immediates(0, bytemuck::cast_slice(params));
+        } else {
+            pass.set_bind_group(0, &*group, &[offset as u32]);
+        }
         // A grid's side is limited: the rest goes into the second dimension.
         let side = self.limits.max_compute_workgroups_per_dimension as u64;
         let rows = groups.div_ceil(side);
@@ -760,11 +777,11 @@ impl Gpu {
         Ok(())
     }
 
-    fn compile(&self, state: &mut State, shader: &Shader) -> Result<Pipeline> {
+    fn compile(&self, state: &mut State, shader: &Shader, immediates: bool) -> Result<Pipeline> {
         let kinds: SmallVec<[bool; 8]> = shader.bindings.iter().map(|b| b.writes).collect();
         let layout = state
             .layouts
-            .entry(kinds.clone())
+            .entry((kinds.clone(), immediates))
             .or_insert_with(|| {
                 let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry {
                     binding,
@@ -772,7 +789,10 @@ impl Gpu {
                     ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size: None },
                     count: None,
                 };
-                let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+                let mut entries = Vec::new();
+                if !immediates {
+                    entries.push(entry(0, wgpu::BufferBindingType::Uniform));
+                }
                 for (i, writes) in kinds.iter().enumerate() {
                     entries.push(entry(i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !writes }));
                 }
@@ -780,13 +800,13 @@ impl Gpu {
                 let pipeline = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                     label: None,
                     bind_group_layouts: &[Some(&group)],
-                    immediate_size: 0,
+                    immediate_size: if immediates { self.immediate_bytes as u32 } else { 0 },
                 });
                 Arc::new((group, pipeline))
             })
             .clone();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let source = shader.wgsl();
+        let source = shader.wgsl(immediates);
         // Checked shaders: indices outside of a buffer never reach other memory, whatever the kernel computes.
         let mut checks = if shader.unchecked { wgpu::ShaderRuntimeChecks::unchecked() } else { wgpu::ShaderRuntimeChecks::checked() };
         checks.force_loop_bounding = false;
@@ -806,7 +826,7 @@ impl Gpu {
             bail!(Runtime, "gpu: the shader of {} was refused: {error}", shader.key);
         }
         let layout_id = Arc::as_ptr(&layout) as u64;
-        Ok(Pipeline { label: shader.key.clone(), pipeline, layout, layout_id, writes: kinds, flags: shader.flags })
+        Ok(Pipeline { label: shader.key.clone(), pipeline, layout, layout_id, writes: kinds, flags: shader.flags, immediates })
     }
 }
 

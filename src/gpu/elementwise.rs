@@ -340,9 +340,39 @@ pub fn copy(from: &Array, to: &Array) -> Result<bool> {
 
 /// Writes one number everywhere.
 pub fn fill(out: &Array, value: Scalar) -> Result<bool> {
+    if out.dtype() == DType::F64 {
+        // Written as it lies in memory.
+        return fill(&out.reinterpret(DType::I64)?, Scalar::Int(value.to_f64().to_bits() as i64));
+    }
     let Some(kind) = Kind::of(out.dtype()) else { return Ok(false) };
     let formula = Formula { name: "fill", id: 0, kind, is_test: false, read: &|_, _, s| s[0].name() };
     launch(&formula, &[], &[value], out)
+}
+
+/// `out = base ** exponent` of contiguous int64, as the CPU's.
+pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<bool> {
+    let mut call = crate::call::Call::new("integer_powers");
+    call.read("base", base)?;
+    call.read("exponent", exponent)?;
+    call.write("out", out)?;
+    let body = "var b = base(i);
+var e = exponent(i);
+let one = vec2<u32>(1u, 0u);
+var power = one;
+if (i64_negative(e)) {
+    // Only of 1 and -1 there is an inverse.
+    let odd = (e.x & 1u) == 1u;
+    let unit = all(b == one) || all(b == i64_neg(one));
+    power = select(vec2<u32>(), select(one, b, odd), unit);
+    e = vec2<u32>();
+}
+while (any(e != vec2<u32>())) {
+    if ((e.x & 1u) == 1u) { power = i64_mul(power, b); }
+    b = i64_mul(b, b);
+    e = vec2<u32>((e.x >> 1u) | (e.y << 31u), e.y >> 1u);
+}
+out_set(i, power);";
+    call.each(out.numel(), "", body)
 }
 
 /// Contiguous narrow elements to places of any layout: several elements share a word, so that it is written by atomics.

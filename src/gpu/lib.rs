@@ -7,6 +7,7 @@
 mod call;
 mod device;
 mod elementwise;
+mod fault;
 mod index;
 mod matmul;
 mod norm;
@@ -22,9 +23,10 @@ mod sort;
 mod words;
 
 pub use device::{CHECKER, Gpu, device_count, device_name, gpu, register};
-pub use elementwise::{copy, elementwise, fill};
+pub use elementwise::{copy, elementwise, fill, integer_powers};
+pub use fault::{refuse_outside, refuse_where};
 pub use index::{embedding_backward, gather, index_get, index_put, index_select, index_update, move_inside, one_hot, scatter};
-pub use matmul::{conv_backward_input, conv_backward_weight, conv_forward, matmul};
+pub use matmul::{conv_backward_input, conv_backward_weight, conv_forward, matmul, matmul_activated};
 pub use norm::{
     batch_norm_apply, batch_norm_backward, batch_norm_train, group_norm, group_norm_backward, row_norm, row_norm_backward, update_running,
 };
@@ -33,8 +35,8 @@ pub use pool::{
     adaptive_avg_pool, adaptive_avg_pool_backward, adaptive_max_pool, avg_pool, avg_pool_backward, max_pool, max_pool_backward, pick,
 };
 pub use probe::{buffer_copy, fma_loop};
-pub use random::{bernoulli_each, dropout, fill_random};
+pub use random::{bernoulli_each, dropout, fill_random, multinomial};
 pub use reduce::{arg_extreme, reduce, triangle, variance};
 pub use scan::{running_extremes, running_log_sum_exp, scan};
 pub use softmax::{class_loss, class_loss_backward, softmax, softmax_backward};
-pub use sort::{kthvalue, searchsorted, sort, topk};
+pub use sort::{kthvalue, modes, searchsorted, sort, topk};

@@ -1,10 +1,12 @@
 //! Random numbers: the CPU's Philox stream, word for word.
 
 use crate::call::{Call, are_floats};
+use crate::fault;
+use rustnn_kernels::indexing::Scan;
 use rustnn_kernels::layers::Law;
-use rustnn_kernels::rng::Stream;
+use rustnn_kernels::rng::{BadWeights, Stream};
 use rustnn_kernels::text::Kind;
-use rustnn_tensor::{Array, DType, Result};
+use rustnn_tensor::{Array, DType, Error, Result};
 
 /// Philox 4x32 with ten rounds, and the laws' arithmetic. A group of 64 words comes from 16 blocks: word w of block b is number
 /// 16 w + b.
@@ -37,8 +39,10 @@ fn philox_word(group: u32, number: u32) -> u32 {
 fn philox_open(word: u32) -> f32 { return (f32(word >> 1u) + 0.5) * 4.656612873077393e-10; }
 fn philox_ln(x: f32) -> f32 {
     let bits = bitcast<u32>(x) - 0x3f3504f3u;
-    let e = f32(bitcast<i32>(bits) >> 23u);
-    let f = bitcast<f32>((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0;
+    return philox_ln_near(f32(bitcast<i32>(bits) >> 23u), bitcast<f32>((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0);
+}
+// ln(2^e (1 + f)), f from sqrt(1/2) - 1 to sqrt(2) - 1.
+fn philox_ln_near(e: f32, f: f32) -> f32 {
     var q = 0.07149754;
     q = q * f - 0.11571201;
     q = q * f + 0.11661511;
@@ -181,6 +185,103 @@ if (p.span_l != 0u || p.span_h != 0u) {
         }
         _ => Ok(false),
     }
+}
+
+/// `samples` categories per row of weights. The CPU's draws, but that sums and times are in f32: where two of them are that close
+/// together another category may come first.
+pub fn multinomial(
+    weights: &Array,
+    rows: usize,
+    categories: usize,
+    samples: usize,
+    replacement: bool,
+    from: Stream,
+    out: &Array,
+) -> Result<bool> {
+    if !are_floats(&[Some(weights)]) || categories == 0 {
+        return Ok(false);
+    }
+    if rows * samples == 0 {
+        return Ok(true);
+    }
+    let each = Array::empty(&[rows, categories], DType::F32, weights.device())?;
+    let mut call = Call::new("multinomial");
+    call.flag("REPLACEMENT", replacement).flagged();
+    call.read("weight", weights)?;
+    call.write("each", &each)?;
+    stream(&mut call, from);
+    call.number("samples", samples).float("infinity", f64::INFINITY);
+    for (name, why) in [("not_a_weight", BadWeights::NotAWeight), ("no_weight", BadWeights::NoWeight), ("too_few", BadWeights::TooFew)] {
+        call.number(name, fault::number(Error::Runtime, why.text()));
+    }
+    // Draw t of the stream has words 2t and 2t + 1. Scaled first: sums of the largest weights stay finite. Without replacement it is a
+    // race of exponential clocks; where the clock is near 0 its logarithm is taken of what is missing to 1.
+    let body = "let base = row * p.len;
+var largest = 0.0;
+var bad = 0.0;
+var positive = 0.0;
+for (var c = first; c < p.len; c += STEP) {
+    let w = weight(base + c);
+    if (!(w >= 0.0) || (bitcast<u32>(w) & 0x7fffffffu) >= 0x7f800000u) { bad = 1.0; }
+    if (w > 0.0) { positive += 1.0; }
+    largest = max(largest, w);
+}
+largest = all_max(largest, lane);
+bad = all_max(bad, lane);
+positive = all_sum(positive, lane);
+if (first == 0u) {
+    if (bad > 0.0) { fault(p.not_a_weight); }
+    else if (!(largest > 0.0)) { fault(p.no_weight); }
+    else if (!REPLACEMENT && positive < f32(p.samples)) { fault(p.too_few); }
+}
+for (var c = first; c < p.len; c += STEP) {
+    let w = weight(base + c);
+    if (REPLACEMENT) {
+        each_set(base + c, w / largest);
+    } else {
+        let t = base + c;
+        let high = philox_word(t / 32u, 2u * (t % 32u));
+        let low = philox_word(t / 32u, 2u * (t % 32u) + 1u);
+        var time = 0.0;
+        if (high >= 0xb504f334u) {
+            time = -philox_ln_near(0.0, -(f32(~high) + (f32(~low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
+        } else {
+            time = -philox_ln((f32(high) + (f32(low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
+        }
+        each_set(base + c, select(p.infinity, time / w, w > 0.0));
+    }
+}";
+    call.rows(rows, categories, "", body)?;
+    if !replacement {
+        let times = Array::empty(&[rows, samples], DType::F32, weights.device())?;
+        return crate::sort::topk(
+            false,
+            samples,
+            &each,
+            &times,
+            &out.with_geometry([rows, samples][..].into(), [samples as isize, 1][..].into(), out.offset()),
+        );
+    }
+    let sums = Array::empty(&[rows, categories], DType::F32, weights.device())?;
+    crate::scan::scan(Scan::Sum, false, &each, 1, &sums)?;
+    let mut call = Call::new("multinomial_pick");
+    call.read("sums", &sums)?;
+    call.write("out", out)?;
+    stream(&mut call, from);
+    call.number("samples", samples).number("len", categories);
+    // The first category whose sum exceeds the draw, but none behind the last weight.
+    let body = "let base = (i / p.samples) * p.len;
+let total = sums(base + p.len - 1u);
+let at = f32(philox_word(i / 32u, 2u * (i % 32u)) >> 8u) * 5.9604645e-8 * total;
+var low = 0u;
+var high = p.len - 1u;
+while (low < high) {
+    let middle = (low + high) / 2u;
+    let sum = sums(base + middle);
+    if (sum <= at && sum < total) { low = middle + 1u; } else { high = middle; }
+}
+out_set(i, vec2<u32>(low, 0u));";
+    call.each(rows * samples, "", body)
 }
 
 /// 1 with each element's own probability.

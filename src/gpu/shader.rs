@@ -14,7 +14,7 @@ pub struct Binding {
     pub writes: bool,
     /// Elements narrower than a word may be written by several invocations of one word.
     pub atomic: bool,
-    /// f32 that are loaded four at once.
+    /// Floats that are loaded four at once.
     pub quads: bool,
 }
 
@@ -143,6 +143,7 @@ impl Binding {
         let plain = matches!(self.dtype, DType::F32 | DType::I32) && !self.atomic;
         let element = match self.dtype {
             _ if self.atomic => "atomic<u32>",
+            DType::F16 | DType::BF16 if self.quads => "vec2<u32>",
             _ if self.quads => "vec4<f32>",
             DType::F32 => "f32",
             DType::I32 => "i32",
@@ -153,7 +154,15 @@ impl Binding {
         let (raw, value) = (raw_type(self.dtype), value_type(self.dtype));
         let _ = writeln!(out, "@group(0) @binding({slot}) var<storage, {access}> {name}_b: array<{element}>;");
         if self.quads {
-            let _ = writeln!(out, "fn {name}4(i: u32) -> vec4<f32> {{ return {name}_b[(i + p.{name}_at) >> 2u]; }}");
+            let at = format!("{name}_b[(i + p.{name}_at) >> 2u]");
+            let load = if self.dtype == DType::F32 {
+                format!("return {at};")
+            } else {
+                let _ = writeln!(out, "fn {name}_decode(r: u32) -> f32 {{ return {}; }}", decode(self.dtype));
+                let half = |word: &str| format!("{name}_decode({word} & 0xffffu), {name}_decode({word} >> 16u)");
+                format!("let r = {at}; return vec4<f32>({}, {});", half("r.x"), half("r.y"))
+            };
+            let _ = writeln!(out, "fn {name}4(i: u32) -> vec4<f32> {{ {load} }}");
             return;
         }
         if plain {
@@ -219,15 +228,15 @@ impl Shader {
         self
     }
 
-    /// A kernel that may meet bad indices: `flag(value, size)`.
+    /// A kernel that may meet bad indices, `flag(value, size)`, or other faults, `fault(number)`.
     pub fn flagged(mut self) -> Shader {
         self.flags = true;
         self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true, quads: false });
         self
     }
 
-    /// The whole text.
-    pub fn wgsl(&self) -> String {
+    /// The whole text, its parameters in a uniform buffer or, as `immediates`, in the commands themselves.
+    pub fn wgsl(&self, immediates: bool) -> String {
         // wgpu's Vulkan backend leaves loop counters and the clearing of workgroup memory out of modules that have an override only.
         let mut text = String::from("override whole: bool = true;\nstruct Params {\n");
         let arrays = self.bindings.iter().filter(|b| b.name != "flags");
@@ -240,13 +249,12 @@ impl Shader {
         if self.bindings.is_empty() && self.params.is_empty() {
             text += "    nothing: u32,\n";
         }
-        text += "}\n@group(0) @binding(0) var<uniform> p: Params;\n";
+        text += if immediates { "}\nvar<immediate> p: Params;\n" } else { "}\n@group(0) @binding(0) var<uniform> p: Params;\n" };
         let mut declared = String::new();
         for (i, binding) in self.bindings.iter().enumerate() {
             if binding.name == "flags" {
                 let _ = writeln!(declared, "@group(0) @binding({}) var<storage, read_write> flags_b: array<atomic<u32>>;", i + 1);
-                declared += "fn flag(value: i32, size: u32) {\n    if (atomicMax(&flags_b[0], 1u) == 0u) {\n        \
-                             atomicStore(&flags_b[1], bitcast<u32>(value));\n        atomicStore(&flags_b[2], size);\n    }\n}\n";
+                declared += crate::fault::TEXT;
             } else {
                 binding.declare(i + 1, &mut declared);
             }

@@ -282,6 +282,67 @@ pub fn kthvalue(k: usize, x: &Array, values: &Array, indices: &Array) -> Result<
     take(x, &sorted, k - 1, 1, Some(values), Some(indices))
 }
 
+/// The most frequent element (the least of several) of ascending rows, the last dimension of contiguous `sorted`, and the place in
+/// the row where its run ends.
+pub fn modes(sorted: &Array, values: &Array, ends: &Array) -> Result<bool> {
+    if !has_keys(sorted.dtype()) {
+        return Ok(false);
+    }
+    let (rows, len) = rows_of(sorted);
+    if rows == 0 {
+        return Ok(true);
+    }
+    let mut call = Call::new("modes");
+    call.read("x", sorted)?;
+    call.write("values", values)?;
+    call.write("ends", ends)?;
+    call.number("rows", rows).number("len", len);
+    let items = format!(
+        "var<workgroup> lengths: array<u32, {LANES}>;
+var<workgroup> places: array<u32, {LANES}>;
+"
+    );
+    // A run that ends here begins at the first element equal to this one; NaN equals nothing.
+    let body = format!(
+        "if (group >= p.rows) {{ return; }}
+let base = group * p.len;
+var longest = 0u;
+var at = 0u;
+for (var k = lane; k < p.len; k += {LANES}u) {{
+    let v = x(base + k);
+    if (k + 1u < p.len && all(x(base + k + 1u) == v)) {{ continue; }}
+    var low = 0u;
+    var high = k;
+    while (low < high) {{
+        let middle = (low + high) / 2u;
+        if (all(x(base + middle) == v)) {{ high = middle; }} else {{ low = middle + 1u; }}
+    }}
+    if (k - low + 1u > longest) {{
+        longest = k - low + 1u;
+        at = k;
+    }}
+}}
+lengths[lane] = longest;
+places[lane] = at;
+workgroupBarrier();
+for (var s = {LANES}u / 2u; s > 0u; s = s >> 1u) {{
+    if (lane < s) {{
+        let other = lengths[lane + s];
+        if (other > lengths[lane] || (other == lengths[lane] && places[lane + s] < places[lane])) {{
+            lengths[lane] = other;
+            places[lane] = places[lane + s];
+        }}
+    }}
+    workgroupBarrier();
+}}
+if (lane == 0u) {{
+    values_set(group, x(base + places[0]));
+    ends_set(group, vec2<u32>(places[0], 0u));
+}}"
+    );
+    call.run(rows as u64, LANES, &items, &body)
+}
+
 /// Where `values` would enter `sequence` (rows in the last dimensions, or one for all), ascending in the order of `sorter` if given.
 pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Array>, values: &Array, out: &Array) -> Result<bool> {
     if !has_keys(sequence.dtype()) || values.dtype() != sequence.dtype() {

@@ -183,6 +183,30 @@ pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'
     Some(Ok(out))
 }
 
+/// `out = base ** exponent` of contiguous int64, element by element; it wraps. Only of 1 and -1 there are negative powers, of others
+/// they are 0.
+pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<()> {
+    if any_meta(&[out]) {
+        return Ok(());
+    }
+    let power = |b: i64, e: i64| match e {
+        0.. => (0..64).rev().fold(1i64, |power, bit| {
+            let square = power.wrapping_mul(power);
+            if e >> bit & 1 == 1 { square.wrapping_mul(b) } else { square }
+        }),
+        _ if b == 1 || b == -1 && e % 2 == 0 => 1,
+        _ if b == -1 => -1,
+        _ => 0,
+    };
+    let (b, e, to) = (src::<i64>(base), src::<i64>(exponent), dst::<i64>(out));
+    assert!(b.is_contiguous() && e.is_contiguous() && base.shape() == out.shape() && exponent.shape() == out.shape());
+    for i in 0..out.numel() {
+        // SAFETY: elements of contiguous arrays of one shape.
+        unsafe { to.ptr.add(i).write(power(b.ptr.add(i).read(), e.ptr.add(i).read())) };
+    }
+    Ok(())
+}
+
 /// Copies `from` to `to`, broadcasting and converting.
 pub fn copy(from: &Array, to: &Array) -> Result<()> {
     if any_meta(&[to]) {

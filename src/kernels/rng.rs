@@ -581,6 +581,17 @@ pub enum BadWeights {
     TooFew,
 }
 
+impl BadWeights {
+    /// PyTorch's words for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            BadWeights::NotAWeight => "probability tensor contains either `inf`, `nan` or element < 0",
+            BadWeights::NoWeight => "invalid multinomial distribution (sum of probabilities <= 0)",
+            BadWeights::TooFew => "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)",
+        }
+    }
+}
+
 /// Draws `samples` categories for each of `rows` contiguous rows of `categories` weights (floating dtype, any scale), with or
 /// without replacement; without, in the order drawn.
 ///

@@ -5,7 +5,7 @@ use crate::registry::{Args, Output, into_out};
 use crate::row::{Operand, Row, Scalar, call, call_inplace, call_out};
 use crate::rows;
 use crate::tensor::Tensor;
-use rustnn_tensor::{DType, Error, Result, bail, ensure};
+use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 
 /// Calls a row into a new tensor or into `out`.
 fn into(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: Option<&Tensor>) -> Result<Output> {
@@ -97,30 +97,10 @@ fn integer_powers(x: Operand, exponent: Operand, dtype: DType) -> Result<Tensor>
     let (x, exponent) = (tensor(x)?, tensor(exponent)?);
     let device = if x.rank() == 0 { exponent.device() } else { x.device() };
     let shape = rustnn_tensor::shape::broadcast(x.shape(), exponent.shape())?;
-    let read = |t: &Tensor| crate::read::elements(crate::views::expand_to(t, &shape)?.array());
-    let values: Vec<i64> = read(&x)?
-        .into_iter()
-        .zip(read(&exponent)?)
-        .map(|(b, e)| {
-            let (b, e) = (b.to_i64(), e.to_i64());
-            match e {
-                0.. => (0..64).rev().fold(1i64, |acc, bit| {
-                    let acc = acc.wrapping_mul(acc);
-                    if e >> bit & 1 == 1 { acc.wrapping_mul(b) } else { acc }
-                }),
-                _ if b == 1 => 1,
-                _ if b == -1 => {
-                    if e % 2 == 0 {
-                        1
-                    } else {
-                        -1
-                    }
-                }
-                _ => 0,
-            }
-        })
-        .collect();
-    crate::to_device(&crate::to_dtype(&Tensor::from_slice(&values, &shape)?, dtype)?, device)
+    let dense = |t: &Tensor| crate::copy::contiguous_array(crate::views::expand_to(&crate::to_device(t, device)?, &shape)?.array());
+    let out = Array::empty(&shape, DType::I64, device)?;
+    crate::device::arrays::integer_powers(&dense(&x)?, &dense(&exponent)?, &out)?;
+    crate::to_dtype(&Tensor::from_array(out), dtype)
 }
 
 /// `x` in the dtype that it has together with the bounds: clamping integers by a float gives floats.

@@ -74,10 +74,15 @@ pub fn renorm(weight: &Tensor, index: &Tensor, max_norm: f64, p: f64) -> Result<
     places(index, weight)?;
     mode::no_grad(|| {
         let flat = crate::copy::contiguous_array(index.array())?;
-        let found = indexing::unique(&flat, false)?;
-        let all = indexing::integers(&flat)?;
-        let used: Vec<i64> = found.firsts.iter().map(|&i| all[i]).collect();
-        let used = Tensor::from_slice(&used, &[used.len()])?;
+        let used = if flat.device().is_gpu() {
+            // A row that is named twice is written twice, the same, which takes less than to wait for their number.
+            Tensor::from_array(flat)
+        } else {
+            let found = indexing::unique(&flat, false)?;
+            let all = indexing::integers(&flat)?;
+            let used: Vec<i64> = found.firsts.iter().map(|&i| all[i]).collect();
+            Tensor::from_slice(&used, &[used.len()])?
+        };
         let rows_used = index_select(&weight.detach(), 0, &used)?;
         let absolute = call(&rows::ABS, &[(&rows_used).into()], &[])?;
         let norms = if p == f64::INFINITY {

@@ -182,11 +182,22 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
         let mut shape = mask.shape_owned();
         shape.resize(x.rank(), 1);
         let mask = crate::views::reshape_to(&crate::to_dtype(mask, DType::Bool)?, &shape)?;
+        if in_place {
+            check_apart(x.array(), &[mask.array()])?;
+        }
+        if value.device().is_gpu() {
+            // Not read: it is taken where the mask does not keep the old.
+            let (keep, value) = (call(&rows::LOGICAL_NOT, &[(&mask).into()], &[])?, crate::views::reshape_to(value, &[])?);
+            if !in_place {
+                return call(&rows::WHERE, &[(&keep).into(), x.into(), (&value).into()], &[]);
+            }
+            call_inplace(&rows::WHERE, x, &[(&keep).into(), (&value).into()], &[])?;
+            return Ok(x.clone());
+        }
         let number = crate::read::item(value)?;
         if !in_place {
             return call(&rows::MASKED_FILL, &[(&mask).into(), x.into()], &[number]);
         }
-        check_apart(x.array(), &[mask.array()])?;
         crate::arithmetic::masked_fill_(x, &mask, number)?;
         return Ok(x.clone());
     }
@@ -957,11 +968,16 @@ pub fn one_hot(index: &Tensor, classes: i64) -> Result<Tensor> {
         shape.push(classes as usize);
         return Array::empty(&shape, DType::I64, index.device()).map(Tensor::from_array);
     }
-    let all = indexing::integers(index.array())?;
-    ensure!(all.iter().all(|&i| i >= 0), Runtime, "Class values must be non-negative.");
-    let most = all.iter().max().map_or(0, |m| m.saturating_add(1));
-    ensure!(classes == -1 || most <= classes, Runtime, "Class values must be smaller than num_classes.");
-    let classes = if classes == -1 { most } else { classes } as usize;
+    let classes = if classes == -1 || !index.device().is_gpu() {
+        let all = indexing::integers(index.array())?;
+        ensure!(all.iter().all(|&i| i >= 0), Runtime, "Class values must be non-negative.");
+        let most = all.iter().max().map_or(0, |m| m.saturating_add(1));
+        ensure!(classes == -1 || most <= classes, Runtime, "Class values must be smaller than num_classes.");
+        if classes == -1 { most } else { classes }
+    } else {
+        // Nobody waits for a GPU here: classes outside raise at the next read.
+        classes
+    } as usize;
     shape.push(classes);
     rustnn_tensor::shape::checked_numel(&shape).ok_or_else(Error::size_overflow)?;
     let out = Array::empty(&shape, DType::I64, index.device())?;

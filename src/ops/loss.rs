@@ -11,8 +11,8 @@ use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
-use smallvec::{SmallVec, smallvec};
+use rustnn_tensor::{Array, DType, Error, Result, Shape, bail, ensure};
+use smallvec::smallvec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reduction {
@@ -376,17 +376,7 @@ pub fn bce(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, how: &str) -> R
         crate::views::size_text(target.shape()),
         crate::views::size_text(x.shape())
     );
-    if !x.array().is_meta() && x.numel() > 0 {
-        let all: SmallVec<[usize; 5]> = (0..x.rank()).collect();
-        let extreme = |fold| -> Result<f64> {
-            Ok(crate::read::scalar(&reduce::fold(fold, x.array(), &all, false, crate::device::arrays::Finish::Plain, x.dtype())?)?.to_f64())
-        };
-        let (low, high) = (extreme(crate::device::arrays::Fold::Min)?, extreme(crate::device::arrays::Fold::Max)?);
-        // NaN fails the test too.
-        if !(low >= 0.0 && high <= 1.0) {
-            bail!(Runtime, "all elements of input should be between 0 and 1");
-        }
-    }
+    reduce::refuse_outside(x.array(), 0.0, 1.0, Error::Runtime, "all elements of input should be between 0 and 1")?;
     reduced(&weighed(&call(&rows::BINARY_CROSS_ENTROPY, &[x.into(), target.into()], &[])?, weight)?, reduction(how)?)
 }
 

@@ -84,8 +84,8 @@ use crate::row::{Scalar, default_dtype};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::rng::{BadWeights, Stream};
-use rustnn_tensor::{Array, DType, Device, Result, bail, ensure};
+use rustnn_kernels::rng::Stream;
+use rustnn_tensor::{Array, DType, Device, Error, Result, ensure};
 use smallvec::smallvec;
 
 /// The stream for a fill of `len` values, which the generator then leaves behind.
@@ -355,18 +355,7 @@ pub fn alpha_dropout(x: &Tensor, p: f64, training: bool, features: bool) -> Resu
 
 /// Probabilities outside of [0, 1] (or NaN) are refused.
 fn check_probabilities(p: &Array) -> Result<()> {
-    use crate::device::arrays::{Finish, Fold};
-    if p.is_meta() || p.numel() == 0 {
-        return Ok(());
-    }
-    let all: Vec<usize> = (0..p.rank()).collect();
-    let extreme =
-        |fold| -> Result<f64> { Ok(crate::read::scalar(&crate::reduce::fold(fold, p, &all, false, Finish::Plain, p.dtype())?)?.to_f64()) };
-    let (low, high) = (extreme(Fold::Min)?, extreme(Fold::Max)?);
-    if !(low >= 0.0 && high <= 1.0) {
-        bail!(Runtime, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.");
-    }
-    Ok(())
+    crate::reduce::refuse_outside(p, 0.0, 1.0, Error::Runtime, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
 }
 
 fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Option<&Generator>) -> Result<Tensor> {
@@ -391,11 +380,7 @@ fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Opt
     let stream = stream(generator, rows * (samples as usize).max(categories) * 4);
     match layers::multinomial(&contiguous_array(weights.array())?, rows, categories, samples as usize, replacement, stream, &out)? {
         Ok(()) => Ok(Tensor::from_array(out)),
-        Err(BadWeights::NotAWeight) => bail!(Runtime, "probability tensor contains either `inf`, `nan` or element < 0"),
-        Err(BadWeights::NoWeight) => bail!(Runtime, "invalid multinomial distribution (sum of probabilities <= 0)"),
-        Err(BadWeights::TooFew) => {
-            bail!(Runtime, "invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)")
-        }
+        Err(why) => Err(Error::Runtime(why.text().into())),
     }
 }
 

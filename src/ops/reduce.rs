@@ -11,7 +11,7 @@ use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::value::Scalar;
 use rustnn_tensor::shape::wrap_dim;
-use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
+use rustnn_tensor::{Array, DType, Error, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Mutex;
 
@@ -62,6 +62,35 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
 pub fn any_zero(x: &Array) -> Result<bool> {
     let out = fold(Fold::All, x, &(0..x.rank()).collect::<Vec<_>>(), false, Finish::Plain, x.dtype())?;
     Ok(crate::read::scalar(&out)?.to_f64() == 0.0)
+}
+
+/// An error where an element of `bad` (bool) is true: now, or on a GPU, which nobody waits for here, at the next read.
+pub(crate) fn refuse_where(bad: &Array, error: fn(String) -> Error, text: &str) -> Result<()> {
+    if bad.is_meta() || bad.numel() == 0 {
+        return Ok(());
+    }
+    #[cfg(feature = "gpu")]
+    if bad.device().is_gpu() && rustnn_gpu::refuse_where(bad, error, text)? {
+        return Ok(());
+    }
+    let found = fold(Fold::Any, bad, &(0..bad.rank()).collect::<Vec<_>>(), false, Finish::Plain, DType::Bool)?;
+    if crate::read::scalar(&found)?.to_bool() { Err(error(text.to_owned())) } else { Ok(()) }
+}
+
+/// The same where an element lies outside of `low ..= high`, or is NaN.
+pub(crate) fn refuse_outside(x: &Array, low: f64, high: f64, error: fn(String) -> Error, text: &str) -> Result<()> {
+    if x.is_meta() || x.numel() == 0 {
+        return Ok(());
+    }
+    #[cfg(feature = "gpu")]
+    if x.device().is_gpu() && rustnn_gpu::refuse_outside(x, low, high, error, text)? {
+        return Ok(());
+    }
+    let all: Vec<usize> = (0..x.rank()).collect();
+    let extreme = |of: Fold| -> Result<f64> { Ok(crate::read::scalar(&fold(of, x, &all, false, Finish::Plain, x.dtype())?)?.to_f64()) };
+    let (least, most) = (extreme(Fold::Min)?, extreme(Fold::Max)?);
+    // NaN fails the test too.
+    if least >= low && most <= high { Ok(()) } else { Err(error(text.to_owned())) }
 }
 
 /// Whether an element is NaN.
@@ -241,6 +270,10 @@ fn truth_into(name: &str, a: &Args, fold: Fold) -> Result<Output> {
 }
 
 crate::ops! {
+    "_refuse_where(Tensor bad, str text)" Function "A ValueError where an element is true; on a GPU at the next read." => |a| {
+        refuse_where(a.tensor(0)?.array(), Error::Value, a.str(1)?)?;
+        a.tensor(0)?.clone()
+    };
     "sum(Tensor self, *, ScalarType? dtype=None)" Both "Sum of all elements; integers are counted in int64." => |a| sum(a.tensor(0)?, None, false, a.opt_dtype(1)?)?;
     "sum(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Sum over dimensions." =>
         |a| into_out("sum", &[a.tensor(0)?], || sum(a.tensor(0)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?), a.opt_tensor(4)?)?;

@@ -608,6 +608,10 @@ fn no_zero_divisor(row: &Row, compute: DType, inputs: &[Operand], _: &[Scalar]) 
     }
     let zero = match inputs[1] {
         Operand::Scalar(s) => s.to_f64() == 0.0,
+        Operand::Tensor(t) if t.device().is_gpu() => {
+            let zero = crate::row::call(&EQ, &[t.into(), Scalar::Int(0).into()], &[])?;
+            return crate::reduce::refuse_where(zero.array(), Error::Runtime, "ZeroDivisionError");
+        }
         Operand::Tensor(t) => !t.array().is_meta() && crate::reduce::any_zero(t.array())?,
     };
     if zero {

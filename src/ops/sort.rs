@@ -100,10 +100,64 @@ fn runs(x: &Tensor, d: usize) -> Result<Distinct> {
     Ok(found)
 }
 
+/// [`unique`] where `x` lies on a GPU, of its sorts and scans: how many there are is all that is read. `x` has slices along `d`.
+fn unique_on_device(x: &Tensor, d: usize, consecutive: bool, slices: bool) -> Result<[Tensor; 3]> {
+    let whole = slices && !consecutive;
+    let n = x.shape()[d];
+    let front = copy::contiguous_array(views::movedim(x, &[d as i64], &[0])?.array())?;
+    let width = front.numel() / n;
+    let rows = Tensor::from_array(front.view(&[n, width]).ok_or_else(Error::size_overflow)?);
+    let column = |of: &Tensor, k: usize| views::reshape(&views::slice(of, 1, Some(k as i64), Some(k as i64 + 1), 1)?, &[n as i64]);
+    let mut order = None;
+    if !consecutive {
+        // Stable sorts from the last column to the first.
+        for k in (0..width).rev() {
+            let keys = column(&rows, k)?;
+            order = Some(match order {
+                None => argsort(&keys, 0, false)?,
+                Some(before) => index_select(&before, 0, &argsort(&index_select(&keys, 0, &before)?, 0, false)?)?,
+            });
+        }
+    }
+    let sorted = order.as_ref().map_or_else(|| Ok(rows.clone()), |order| index_select(&rows, 0, order))?;
+    let minus = |a: &Tensor, b: &Tensor| crate::row::call(&rows::SUB, &[a.into(), b.into()], &[Scalar::Int(1)]);
+    let part = |start: i64| views::slice(&sorted, 0, Some(start), Some(start + n as i64 - 1), 1);
+    let ne = |a: &Tensor, b: &Tensor| crate::row::call(&rows::NE, &[a.into(), b.into()], &[]);
+    let (next, last) = (part(1)?, part(0)?);
+    let mut differ = ne(&next, &last)?;
+    if whole && x.dtype().is_float() {
+        // NaN is one value in slices, as on the CPU.
+        let nan = |a: &Tensor| crate::row::call(&rows::ISNAN, &[a.into()], &[]);
+        let both = crate::row::call(&rows::LOGICAL_AND, &[(&nan(&next)?).into(), (&nan(&last)?).into()], &[])?;
+        differ = ne(&differ, &both)?;
+    }
+    let begins = crate::reduce::sum(&differ, Some(&[1]), false, None)?;
+    let one = |value: usize| crate::create::full_array(&[1], Scalar::Int(value as i64), DType::I64, x.device()).map(Tensor::from_array);
+    let begins = crate::row::call(&rows::NE, &[(&crate::join::cat(&[one(1)?, begins], 0)?).into(), Scalar::Int(0).into()], &[])?;
+    let number = minus(&crate::extremes::cumsum(&begins, 0, None)?, &one(1)?)?;
+    let firsts = views::reshape(&crate::index::nonzero(&begins)?, &[-1])?;
+    let ends = crate::join::cat(&[views::slice(&firsts, 0, Some(1), None, 1)?, one(n)?], 0)?;
+    let counts = minus(&ends, &firsts)?;
+    let (firsts, inverse) = match &order {
+        None => (firsts, number),
+        Some(order) => (index_select(order, 0, &firsts)?, crate::index::scatter(&number, false, 0, order, &number, None)?),
+    };
+    Ok([index_select(x, d as i64, &firsts)?, inverse, counts])
+}
+
 /// Distinct elements (or slices of `dim`), for each element which one it is, and how often each occurs.
 fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]> {
     known(x, "unique")?;
     let x = x.detach();
+    if x.device().is_gpu() && x.numel() > 0 {
+        return match dim {
+            None => {
+                let [values, inverse, counts] = unique_on_device(&Tensor::from_array(line(x.array())?), 0, consecutive, false)?;
+                Ok([values, views::reshape_to(&inverse, x.shape())?, counts])
+            }
+            Some(dim) => unique_on_device(&Tensor::from_array(as_vector(x.array())), wrap_dim(dim, x.rank())?, consecutive, true),
+        };
+    }
     let (found, values, inverse_shape) = match dim {
         None => {
             let flat = line(x.array())?;
@@ -261,6 +315,9 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
     if x.array().is_meta() {
         return Ok(Tensor::from_array(out));
     }
+    if x.device().is_gpu() && min < max && min.is_finite() && max.is_finite() {
+        return histogram_on_device(x, bins, min, max);
+    }
     let all: Vec<f64> = crate::read::elements(x.array())?.into_iter().map(Scalar::to_f64).collect();
     let (mut low, mut high) = (min, max);
     if low == high && !all.is_empty() {
@@ -286,6 +343,20 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
     }
     copy::copy_array(&Array::from_slice(&counts, &[counts.len()])?, &out)?;
     Ok(Tensor::from_array(out))
+}
+
+/// [`histc`] between given bounds where `x` lies on a GPU: nothing is read.
+fn histogram_on_device(x: &Tensor, bins: i64, low: f64, high: f64) -> Result<Tensor> {
+    let call = crate::row::call;
+    let x = views::reshape(&x.detach(), &[-1])?;
+    let past = call(&rows::SUB, &[(&x).into(), low.into()], &[Scalar::Int(1)])?;
+    let place = call(&rows::MUL, &[(&past).into(), Scalar::Int(bins).into()], &[])?;
+    let place = crate::to_dtype(&call(&rows::DIV, &[(&place).into(), (high - low).into()], &[])?, DType::I64)?;
+    let place = call(&rows::CLAMP, &[(&place).into()], &[Scalar::Int(0), Scalar::Int(bins - 1)])?;
+    let (above, below) = (call(&rows::GE, &[(&x).into(), low.into()], &[])?, call(&rows::LE, &[(&x).into(), high.into()], &[])?);
+    let inside = crate::to_dtype(&call(&rows::LOGICAL_AND, &[(&above).into(), (&below).into()], &[])?, DType::I64)?;
+    let counts = Tensor::from_array(Array::zeros(&crate::create::sizes(&[bins])?, DType::I64, x.device())?);
+    crate::to_dtype(&crate::index::scatter_add(&counts, false, 0, &place, &inside)?, x.dtype())
 }
 
 fn pair(name: &'static str, x: &Tensor, (values, indices): (Tensor, Tensor), out: Option<&[Tensor]>) -> Result<Output> {

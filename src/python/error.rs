@@ -61,7 +61,7 @@ pub fn to_python(error: Error) -> PyErr {
             Ok(class) => PyErr::from_type(class.clone(), text),
             Err(error) => error,
         }),
-        Error::OutOfMemory { .. } => Python::attach(|py| match out_of_memory_error(py) {
+        Error::OutOfMemory { .. } | Error::DeviceOutOfMemory { .. } => Python::attach(|py| match out_of_memory_error(py) {
             Ok(class) => PyErr::from_type(class.clone(), text),
             Err(error) => error,
         }),

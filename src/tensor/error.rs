@@ -30,6 +30,9 @@ pub enum Error {
     /// `OutOfMemoryError`, both a `RuntimeError` and a `MemoryError`.
     #[error("rustnn: can't allocate memory: you tried to allocate {bytes} bytes. Error code 12 (Cannot allocate memory)")]
     OutOfMemory { bytes: usize },
+    /// The same of a GPU's memory.
+    #[error("{device}: out of memory. Tried to allocate {bytes} bytes; what is no longer used has been given back before")]
+    DeviceOutOfMemory { device: crate::Device, bytes: usize },
     /// `KeyboardInterrupt`: a long op was asked to stop.
     #[error("interrupted")]
     Interrupted,

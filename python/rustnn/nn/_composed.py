@@ -26,20 +26,18 @@ def one_hot(tensor, num_classes=-1):
         >>> rustnn.nn.functional.one_hot(rustnn.tensor([0, 2])).tolist()
         [[1, 0, 0], [0, 0, 1]]
     """
+    if not _core._is_recording():
+        return _core.one_hot(tensor, num_classes)
     if tensor.dtype != _core.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if tensor.numel() == 0:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
-    if num_classes == -1 or not _core._is_recording():
+    if num_classes == -1:
         if int(tensor.min()) < 0:
             raise RuntimeError("Class values must be non-negative.")
-        largest = int(tensor.max())
-        if num_classes == -1:
-            num_classes = largest + 1
-        elif num_classes <= largest:
-            raise RuntimeError("Class values must be smaller than num_classes.")
+        num_classes = int(tensor.max()) + 1
     result = _core.zeros((*tensor.shape, num_classes), dtype=_core.int64, device=tensor.device)
     return result.scatter(-1, tensor.unsqueeze(-1), 1)
 

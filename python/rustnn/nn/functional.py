@@ -922,8 +922,8 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * _core.ones_like(input)
-    elif not _core._is_recording() and bool((var < 0).any()):
-        raise ValueError("var has negative entry/entries")
+    elif not _core._is_recording():
+        _core._refuse_where(var < 0, "var has negative entry/entries")
     if var.size() != input.size():
         if input.size()[:-1] == var.size():
             # One variance per row.

@@ -90,13 +90,9 @@ def _get_capturable_supported_devices(supports_xla=True):
 
 
 def _check_fused(parameter):
-    """``fused=True`` is a promise of torch's API about device and dtype; every step here is one native call anyway."""
+    """``fused=True`` is a promise of torch's API about dtype and device; every step here is one native call anyway."""
     if not parameter.is_floating_point():
-        supported = ["cpu", "gpu"]
-        raise RuntimeError(
-            "`fused=True` requires all the params to be floating point Tensors of "
-            f"supported devices: {supported} but {parameter.dtype} and {parameter.device.type}"
-        )
+        raise RuntimeError(f"`fused=True` requires all the params to be floating point Tensors but {parameter.dtype}")
 
 
 def _check_fused_options(fused, foreach, differentiable):

@@ -4,7 +4,7 @@ use rustnn_gpu as gpu;
 use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
 use rustnn_kernels::conv::ConvShape;
 use rustnn_kernels::indexing::{Half, Reduce, Scan};
-use rustnn_kernels::layers::{Adam, Entropy, Law, Sgd};
+use rustnn_kernels::layers::{Activation, Adam, Entropy, Law, Sgd};
 use rustnn_kernels::pool::{Adaptive, Divisor, Window};
 use rustnn_kernels::rng::Stream;
 use rustnn_kernels::value::Scalar;
@@ -71,6 +71,7 @@ fn elementwise_shaders_are_valid_for_every_layout_and_mix_of_dtypes() {
             taken(gpu::copy(&turned, &array(&[6, 4], to)));
         }
         taken(gpu::fill(&x, Scalar::Int(1)));
+        taken(gpu::fill(&array(&[3], DType::F64), Scalar::Float(0.1)));
         taken(gpu::fill(&every_other, Scalar::Int(1)));
     }
 }
@@ -135,6 +136,21 @@ fn products_and_convolutions_are_valid_shaders() {
         }
     }
     taken(gpu::matmul(&f32s(&[2, 3, 4, 5]), &f32s(&[2, 3, 5, 6]), None, &f32s(&[2, 3, 4, 6])));
+    for dtype in [DType::I8, DType::I16, DType::I32, DType::I64, DType::U8] {
+        let [a, b, c, d] = [[2, 3, 4], [2, 4, 5], [2, 3, 5], [2, 3, 5]].map(|shape| array(&shape, dtype));
+        taken(gpu::matmul(&a, &b, None, &c));
+        taken(gpu::matmul(&a, &b, Some(&d), &c));
+    }
+    for row in [&rustnn_ops::rows::RELU, &rustnn_ops::rows::GELU] {
+        let activation = Activation { kernel: &row.kernel, relu: false };
+        for (m, k, n) in sizes {
+            for dtype in [DType::F32, DType::F16] {
+                let [a, b, c, z] = [[m, k], [k, n], [m, n], [m, n]].map(|shape| array(&shape, dtype));
+                taken(gpu::matmul_activated(&a, &b, None, activation, None, &c));
+                taken(gpu::matmul_activated(&a, &b, Some(&array(&[m, n], dtype)), activation, Some(&z), &c));
+            }
+        }
+    }
     let shape = ConvShape {
         batch: 2,
         in_channels: 4,
@@ -271,6 +287,7 @@ fn sorts_are_valid_shaders() {
             taken(gpu::sort(false, &x, Some(&out), None));
             taken(gpu::topk(true, 3, &x, &array(&[2, 3], dtype), &array(&[2, 3], DType::I64)));
             taken(gpu::kthvalue(3, &x, &array(&[2], dtype), &array(&[2], DType::I64)));
+            taken(gpu::modes(&x, &array(&[2], dtype), &array(&[2], DType::I64)));
             for (right, sorter) in [(false, None), (true, Some(&places))] {
                 taken(gpu::searchsorted(right, &x, sorter, &array(&[2, 4], dtype), &array(&[2, 4], DType::I64)));
             }
@@ -292,6 +309,10 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
         laws.iter().for_each(|law| taken(gpu::fill_random(*law, stream, &x)));
         taken(gpu::bernoulli_each(&x, stream, &array(&[70], dtype)));
         taken(gpu::dropout(&x, stream, 0.3, &array(&[70], dtype)));
+        for (replacement, categories) in [(true, 7), (false, 7), (true, 300), (false, 300)] {
+            let weights = array(&[2, categories], dtype);
+            taken(gpu::multinomial(&weights, 2, categories, 3, replacement, stream, &array(&[2, 3], DType::I64)));
+        }
         for (nesterov, maximize, weight_decay) in [(false, false, 0.0), (true, true, 0.1)] {
             let sgd = Sgd { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay, nesterov, maximize };
             let (p, g, b) = (array(&[7], dtype), array(&[7], dtype), array(&[7], dtype));
@@ -303,6 +324,11 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
             taken(gpu::adam(&adam, &[&p], &[&g], &[&b], &[&v], Some(&[&w]), &[1.0]));
         }
     }
+    let error: fn(String) -> rustnn_tensor::Error = rustnn_tensor::Error::Runtime;
+    taken(gpu::refuse_where(&array(&[5], DType::Bool), error, "bad"));
+    taken(gpu::refuse_outside(&f32s(&[5]), 0.0, 1.0, error, "outside"));
+    let [a, b, c] = [0; 3].map(|_| array(&[5], DType::I64));
+    taken(gpu::integer_powers(&a, &b, &c));
     for dtype in COMPUTED {
         for span in [10, 1 << 40, 0] {
             taken(gpu::fill_random(Law::Integers { low: -3, span }, stream, &array(&[70], dtype)));
@@ -315,4 +341,24 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
     assert!(gpu::fma_loop(gpu::CHECKER, 4).unwrap() > 0.0);
     let sgd = Sgd { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false };
     taken(gpu::sgd(&sgd, &lists[0], &lists[1], &lists[2], &[false; 50]));
+}
+
+/// The functions of this crate that launch kernels, by what `lib.rs` exports.
+#[test]
+fn every_kernel_of_the_crate_is_called_in_this_file() {
+    let read = |path: &str| std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (exports, tests) = (read("lib.rs"), read("tests/shaders.rs"));
+    let without_kernels = ["device", "probe"];
+    let mut found = 0;
+    for line in exports.replace('\n', " ").split("pub use ").skip(1) {
+        let (file, names) = line.split(';').next().unwrap().split_once("::").unwrap();
+        if without_kernels.contains(&file) {
+            continue;
+        }
+        for name in names.trim_matches(['{', '}', ' ']).split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            assert!(tests.contains(&format!("gpu::{name}(")), "tests/shaders.rs does not call {name}");
+            found += 1;
+        }
+    }
+    assert!(found > 40, "{found}");
 }

@@ -43,7 +43,7 @@ fn elementwise_on_gpu(kernel: &Kernel, compute: DType, inputs: &[Operand], scala
     if rustnn_gpu::elementwise(kernel, compute, &inputs, scalars, out)? {
         return Ok(());
     }
-    let mut host = Host::new("an elementwise formula", Some(compute));
+    let mut host = Host::new(row_of(kernel), Some(compute));
     let staged: SmallVec<[Option<Array>; 5]> =
         owned.iter().map(|a| a.as_ref().map(|a| host.stage(a)).transpose()).collect::<Result<_>>()?;
     let to = host.stage_written(out)?;
@@ -51,6 +51,13 @@ fn elementwise_on_gpu(kernel: &Kernel, compute: DType, inputs: &[Operand], scala
         inputs.iter().zip(&staged).map(|(input, copy)| copy.as_ref().map_or(*input, Operand::Array)).collect();
     cpu::elementwise(kernel, compute, &operands, scalars, &to)?;
     host.finish()
+}
+
+/// What the row is called that a kernel, or one of its gradients', belongs to.
+fn row_of(kernel: &Kernel) -> &'static str {
+    let same = |other: &Kernel| other.text() as usize == kernel.text() as usize;
+    let row = crate::rows::ALL.iter().find(|row| same(&row.kernel) || row.gradients.iter().flatten().any(|g| same(&g.kernel)));
+    row.map_or("an elementwise formula", |row| row.name)
 }
 
 /// Copies `from` to `to`, broadcasting and converting, from any device to any.
@@ -84,12 +91,26 @@ pub fn copy(from: &Array, to: &Array) -> Result<()> {
 }
 
 fn copy_on_gpu(from: &Array, to: &Array) -> Result<()> {
-    door!([from] [to] arrays::copy(from, to) gpu)
+    place(&[Some(from), Some(to)])?;
+    #[cfg(feature = "gpu")]
+    if rustnn_gpu::copy(from, to)? {
+        return Ok(());
+    }
+    let name = if from.dtype() == to.dtype() { "copy".into() } else { format!("copy to {}", to.dtype().name()) };
+    let mut host = Host::new(&name, Some(from.dtype()));
+    let (here, there) = (host.stage(from)?, host.stage_written(to)?);
+    cpu::copy(&here, &there)?;
+    host.finish()
 }
 
 /// Writes one number everywhere.
 pub fn fill(out: &Array, value: Scalar) -> Result<()> {
     door!([] [out] arrays::fill(out, value) gpu)
+}
+
+/// `out = base ** exponent` of contiguous int64.
+pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<()> {
+    door!([base, exponent] [out] arrays::integer_powers(base, exponent, out) gpu)
 }
 
 /// Folds `x` over `dims` into the contiguous `out`.

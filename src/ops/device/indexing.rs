@@ -376,7 +376,7 @@ pub fn running_log_sum_exp(backwards: bool, x: &Array, dim: usize, out: &Array) 
 
 /// The most frequent element of the ascending rows of contiguous `sorted`, and where in the row its run ends.
 pub fn modes(sorted: &Array, values: &Array, ends: &Array) -> Result<()> {
-    door!([sorted] [values, ends] indexing::modes(sorted, values, ends))
+    door!([sorted] [values, ends] indexing::modes(sorted, values, ends) gpu)
 }
 
 /// Distinct elements of a contiguous array in ascending order, or its runs of equal neighbours.

@@ -8,11 +8,23 @@ use rustnn_kernels::rng::{BadWeights, Stream};
 use rustnn_tensor::{Array, Device, Result};
 use smallvec::SmallVec;
 
-pub use rustnn_kernels::layers::{Adam, Entropy, Law, Sgd, blocks, statistics_dtype};
+pub use rustnn_kernels::layers::{Activation, Adam, Entropy, Law, Sgd, blocks, statistics_dtype};
 
 /// `c = a · b`, or `a · b + plus`; the same leading (batch) sizes in all, strides any. `plus` has c's shape.
 pub fn matmul(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<()> {
     door!([a, b, plus] [c] layers::matmul(a, b, plus, c) gpu)
+}
+
+/// `c = activation(a · b + plus)`, the formula's input to `before` if asked for.
+pub fn matmul_activated(
+    a: &Array,
+    b: &Array,
+    plus: Option<&Array>,
+    activation: Activation,
+    before: Option<&Array>,
+    c: &Array,
+) -> Result<()> {
+    door!([a, b, plus] [before, c] layers::matmul_activated(a, b, plus, activation, before, c) gpu)
 }
 
 /// As `crate::conv::forward`.
@@ -179,9 +191,15 @@ pub fn dropout(x: &Array, stream: Stream, p: f64, out: &Array) -> Result<()> {
     door!([x] [out] layers::dropout(x, stream, p, out) gpu)
 }
 
-/// A permutation of 0 .. n into an int64 array.
+/// A permutation of 0 .. n into a contiguous int64 array. The shuffle is one chain of exchanges: for a GPU it is drawn here and
+/// moved there, which waits for nothing.
 pub fn randperm(stream: Stream, out: &Array) -> Result<()> {
-    door!([] [out] layers::randperm(stream, out))
+    if !out.device().is_gpu() {
+        return cpu::randperm(stream, out);
+    }
+    let here = Array::empty(out.shape(), out.dtype(), Device::Cpu)?;
+    cpu::randperm(stream, &here)?;
+    super::upload(&here, out)
 }
 
 /// `samples` categories per row of weights, into an int64 array.
@@ -194,6 +212,13 @@ pub fn multinomial(
     stream: Stream,
     out: &Array,
 ) -> Result<std::result::Result<(), BadWeights>> {
+    #[cfg(feature = "gpu")]
+    if place(&[Some(weights), Some(out)])? == Place::Gpu
+        && rustnn_gpu::multinomial(weights, rows, categories, samples, replacement, stream, out)?
+    {
+        // Weights that are none raise at the next read.
+        return Ok(Ok(()));
+    }
     door!([weights] [out] layers::multinomial(weights, rows, categories, samples, replacement, stream, out))
 }
 
