@@ -114,6 +114,51 @@ def test_an_index_out_of_range_raises_at_the_next_read_and_reaches_no_memory() -
     assert rustnn.ones(2, device="gpu").sum().item() == 2
 
 
+# Each names row 4 of 4, or class 3 of 3.
+BAD_INDICES = {
+    "gather": lambda x, i: x.gather(0, i.unsqueeze(1)),
+    "index_select": lambda x, i: x.index_select(0, i),
+    "indexing": lambda x, i: x[i],
+    "indexing by two": lambda x, i: x[i, i],
+    "take": lambda x, i: x.take(i + 9),
+    "take_along_dim": lambda x, i: x.take_along_dim(i.unsqueeze(1), 0),
+    "scatter": lambda x, i: x.scatter(0, i.unsqueeze(1), 2.0),
+    "scatter_add": lambda x, i: x.scatter_add(0, i.unsqueeze(1), x[:2, :1]),
+    "scatter_reduce": lambda x, i: x.scatter_reduce(0, i.unsqueeze(1), x[:2, :1], "amax"),
+    "index_add": lambda x, i: x.index_add(0, i, x[:2]),
+    "index_copy": lambda x, i: x.index_copy(0, i, x[:2]),
+    "index_fill": lambda x, i: x.index_fill(0, i, 2.0),
+    "index_put": lambda x, i: x.index_put((i,), x[:2]),
+    "embedding": lambda x, i: F.embedding(i, x),
+    "embedding_bag": lambda x, i: F.embedding_bag(i, x, rustnn.tensor([0], device="gpu")),
+    "one_hot": lambda x, i: F.one_hot(i, 3),
+    "nll_loss": lambda x, i: F.nll_loss(x[:2], i),
+    "cross_entropy": lambda x, i: F.cross_entropy(x[:2], i),
+    "multi_margin_loss": lambda x, i: F.multi_margin_loss(x[:2], i),
+    "max_unpool1d": lambda x, i: F.max_unpool1d(x[:1, :2], i.unsqueeze(0), 2, output_size=(4,)),
+    "searchsorted": lambda x, i: rustnn.searchsorted(x[0, :2], x[0], sorter=i),
+    "ctc_loss": lambda x, i: F.ctc_loss(x.unsqueeze(1), i.unsqueeze(0), (4,), (2,)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INDICES)
+def test_no_op_follows_an_index_out_of_range(name: str) -> None:
+    x, i = rustnn.ones(4, 3, device="gpu"), rustnn.tensor([1, 4], device="gpu")
+    waits = rustnn.gpu._counts()[1]
+    out = BAD_INDICES[name](x, i)
+    assert rustnn.gpu._counts()[1] == waits
+    with pytest.raises(IndexError, match="out of bounds for dimension with size"):
+        out.tolist()
+    assert x.tolist() == [[1.0] * 3] * 4
+
+
+def test_more_workgroups_than_a_grid_is_wide() -> None:
+    x = rustnn.zeros(66_000 * 256, device="gpu") + 1
+    assert x[[0, 65_535 * 256 - 1, 65_535 * 256, -1]].tolist() == [1.0] * 4 and x.amin().item() == 1
+    rows = x.view(66_000, 256).softmax(1)[65_500:]
+    assert (rows - 1 / 256).abs().max().item() < 1e-8
+
+
 def test_memory_is_counted_pooled_and_given_back() -> None:
     before = rustnn.gpu.memory_allocated()
     x = rustnn.empty(1 << 20, device="gpu")

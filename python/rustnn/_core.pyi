@@ -1526,6 +1526,14 @@ def _fill_bytes(target: Any, bytes: Any) -> Any:
     """Writes bytes from the start of a storage on."""
 def _function_apply(cls: Any, ctx: Any, args: Any) -> Any:
     """Runs a custom Function's forward and records it. `ctx` is a fresh instance of the Function's context class."""
+def _gated_candidate(input: Tensor, gate: Tensor, memory: Tensor) -> Tensor:
+    """The candidate of a GRU."""
+def _gated_mix(input: Tensor, gate: Tensor, memory: Tensor) -> Tensor:
+    """Between input and memory."""
+def _gated_sum(gate: Tensor, memory: Tensor, new: Tensor) -> Tensor:
+    """What a gate keeps of a memory, beside what comes new to it."""
+def _gated_tanh(gate: Tensor, input: Tensor) -> Tensor:
+    """What a gate lets through of a tanh."""
 def _get_autocast() -> Any:
     """What [`_set_autocast`] set on this thread."""
 def _get_bytes(source: Any) -> Any:
@@ -1562,6 +1570,8 @@ def _is_checkpoint_valid() -> Any:
     """Whether the run that this thread is in goes to all leaves, as reentrant checkpoints need."""
 def _is_recording() -> Any:
     """Whether calls are recorded on this thread: checks of values are then left to the ops."""
+def _is_unread(tensor: Any) -> Any:
+    """Whether a tensor's numbers are not looked at now: calls are recorded, or it lies where reading waits. Checks are left to the ops."""
 def _linear_activation(input: Tensor, weight: Tensor, bias: Tensor | None, activation: _str) -> Tensor:
     """A linear map and an activation in one step."""
 def _living_nodes() -> Any:

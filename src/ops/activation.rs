@@ -73,7 +73,19 @@ pub fn glu(x: &Tensor, dim: i64) -> Result<Tensor> {
     Ok(crate::tape::named(crate::mul(&half(0)?, &gate)?, "GluBackward0"))
 }
 
+fn gated(row: &'static Row, a: &Args) -> Result<Tensor> {
+    match row.inputs.len() {
+        2 => call(row, &[a.tensor(0)?.into(), a.tensor(1)?.into()], &[]),
+        _ => call(row, &[a.tensor(0)?.into(), a.tensor(1)?.into(), a.tensor(2)?.into()], &[]),
+    }
+}
+
 crate::ops! {
+    "_gated_tanh(Tensor gate, Tensor input)" Function "What a gate lets through of a tanh." => |a| gated(&rows::GATED_TANH, a)?;
+    "_gated_sum(Tensor gate, Tensor memory, Tensor new)" Function "What a gate keeps of a memory, beside what comes new to it." =>
+        |a| gated(&rows::GATED_SUM, a)?;
+    "_gated_candidate(Tensor input, Tensor gate, Tensor memory)" Function "The candidate of a GRU." => |a| gated(&rows::GATED_CANDIDATE, a)?;
+    "_gated_mix(Tensor input, Tensor gate, Tensor memory)" Function "Between input and memory." => |a| gated(&rows::GATED_MIX, a)?;
     "relu(Tensor self, bool inplace=False)" Both "Rectified linear unit, `max(x, 0)`." => |a| either(&rows::RELU, a.tensor(0)?, &[], a.bool(1)?)?;
     "relu_(Tensor self)" Both "Rectified linear unit, in place." => |a| either(&rows::RELU, a.tensor(0)?, &[], true)?;
     "relu6(Tensor self, bool inplace=False)" Function "Rectified linear unit, cut off at 6." => |a| either(&rows::RELU6, a.tensor(0)?, &[], a.bool(1)?)?;

@@ -323,6 +323,27 @@ crate::rows! { y dy;
 
     /// Logistic function, `1 / (1 + exp(-x))`.
     SIGMOID "sigmoid" (input;) float { input.sigmoid() } grad [(dy * (y * (y.lit(1.0) - y)))]; range [-6.0..6.0];
+    /// What a gate lets through of a tanh: an LSTM's new memory and its output.
+    GATED_TANH "_gated_tanh" (gate, input;) float { gate.sigmoid() * input.tanh() }
+        grad [({ let open = gate.sigmoid(); dy * input.tanh() * (open * (open.lit(1.0) - open)) })
+            ({ let t = input.tanh(); dy * gate.sigmoid() * (t.lit(1.0) - t * t) })];
+        range [-3.0..3.0, -2.0..2.0];
+    /// What a gate keeps of a memory, beside what comes new to it: an LSTM's cell.
+    GATED_SUM "_gated_sum" (gate, memory, new;) float { gate.sigmoid() * memory + new }
+        grad [({ let open = gate.sigmoid(); dy * memory * (open * (open.lit(1.0) - open)) }) (dy * gate.sigmoid()) (dy)];
+        range [-3.0..3.0, -2.0..2.0, -2.0..2.0];
+    /// The candidate of a GRU: `tanh(input + sigmoid(gate) * memory)`.
+    GATED_CANDIDATE "_gated_candidate" (input, gate, memory;) float { (input + gate.sigmoid() * memory).tanh() }
+        grad [(dy * (y.lit(1.0) - y * y))
+            ({ let open = gate.sigmoid(); dy * (y.lit(1.0) - y * y) * memory * (open * (open.lit(1.0) - open)) })
+            (dy * (y.lit(1.0) - y * y) * gate.sigmoid())];
+        range [-2.0..2.0, -3.0..3.0, -2.0..2.0];
+    /// Between `input` (gate closed) and `memory` (open): a GRU's state.
+    GATED_MIX "_gated_mix" (input, gate, memory;) float { input + gate.sigmoid() * (memory - input) }
+        grad [(dy * (gate.lit(1.0) - gate.sigmoid()))
+            ({ let open = gate.sigmoid(); dy * (memory - input) * (open * (open.lit(1.0) - open)) })
+            (dy * gate.sigmoid())];
+        range [-2.0..2.0, -3.0..3.0, -2.0..2.0];
     /// `ln(sigmoid(x))`, without overflow.
     LOGSIGMOID "logsigmoid" (input;) float { input.minimum(input.lit(0.0)) - (-input.abs()).exp().log1p() }
         grad [(dy * (-input).sigmoid())];

@@ -331,6 +331,12 @@ fn _is_recording() -> bool {
     on()
 }
 
+/// Whether a tensor's numbers are not looked at now: calls are recorded, or it lies where reading waits. Checks are left to the ops.
+#[pyfunction]
+fn _is_unread(tensor: &Bound<PyAny>) -> bool {
+    on() || cast_tensor(tensor).is_some_and(|t| t.device().is_gpu())
+}
+
 fn given(list: &Bound<PyList>) -> PyResult<Vec<Tensor>> {
     list.iter().map(|t| cast_tensor(&t).ok_or_else(|| PyRuntimeError::new_err("expected a list of Tensors"))).collect()
 }
@@ -433,6 +439,7 @@ fn _record_finish(outputs: &Bound<PyList>, trees: String) -> PyResult<Recording>
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_class::<Recording>()?;
     module.add_function(wrap_pyfunction!(_is_recording, module)?)?;
+    module.add_function(wrap_pyfunction!(_is_unread, module)?)?;
     module.add_function(wrap_pyfunction!(_record_start, module)?)?;
     module.add_function(wrap_pyfunction!(_record_stop, module)?)?;
     module.add_function(wrap_pyfunction!(_record_finish, module)?)

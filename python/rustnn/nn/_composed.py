@@ -519,7 +519,7 @@ def embedding_bag(
             raise ValueError("offsets has to be a 1D Tensor but got None")
         if offsets.dim() != 1:
             raise ValueError("offsets has to be a 1D Tensor")
-        if _core._is_recording():
+        if _core._is_unread(offsets):
             # In ops alone; a wrong offset is an index out of range when the program runs.
             bag = _core.searchsorted(offsets, _core.arange(input.numel(), device=input.device), right=True) - 1
             bags = offsets.numel() - bool(include_last_offset)
@@ -543,7 +543,7 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1).to(rows.dtype)
     # One more place for what a program finds behind the last offset.
-    rest = int(_core._is_recording() and include_last_offset and offsets is not None)
+    rest = int(include_last_offset and offsets is not None and _core._is_unread(offsets))
     result = rows.new_zeros(bags + rest, weight.size(1))
     if mode == "max":
         index = bag.unsqueeze(1).expand(-1, weight.size(1))
@@ -576,7 +576,7 @@ def _check_bags(input, weight, per_sample_weights, padding_idx) -> None:
         raise RuntimeError(
             f"padding_idx must be within the number of embeddings, {-count} through {count - 1}, but got {padding_idx}"
         )
-    if input.numel() and not input.is_meta and not _core._is_recording():
+    if input.numel() and not input.is_meta and not _core._is_unread(input):
         low, high = (int(value) for value in input.aminmax())
         if low < 0 or high >= count:
             bad = low if low < 0 else high
@@ -626,11 +626,10 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
                 f"{values}"
             )
 
-    # A program takes any lengths and finds nothing wrong with them; else they are looked at, as labels in one run need.
-    recorded = (
-        _core._is_recording()
-        and (targets.dim() == 2 or not batched)
-        and any(isinstance(each, _core.Tensor) for each in (input_lengths, target_lengths))
+    # A program takes any lengths and finds nothing wrong with them, and some lie where reading waits; else they are looked
+    # at, as labels in one run need.
+    recorded = (targets.dim() == 2 or not batched) and any(
+        isinstance(each, _core.Tensor) and _core._is_unread(each) for each in (input_lengths, target_lengths)
     )
     if not 0 <= blank < classes:
         raise RuntimeError("blank must be in label range")
@@ -997,9 +996,8 @@ def _corners(taps):
 
 def _lstm_step(gates, state):
     i, f, g, o = gates.chunk(4, -1)
-    c = state[1]
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
+    c = _core._gated_sum(f, state[1], _core._gated_tanh(i, g))
+    return _core._gated_tanh(o, c), c
 
 
 def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
@@ -1019,9 +1017,7 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
 def _gru_step(from_input, from_state, h):
     r1, z1, n1 = from_input.chunk(3, -1)
     r2, z2, n2 = from_state.chunk(3, -1)
-    z = (z1 + z2).sigmoid()
-    n = (n1 + (r1 + r2).sigmoid() * n2).tanh()
-    return n + z * (h - n)
+    return _core._gated_mix(_core._gated_candidate(n1, r1 + r2, n2), z1 + z2, h)
 
 
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):

@@ -655,7 +655,7 @@ def _max_unpool(input, indices, output_size):
     lead = input.shape[:-spatial]
     total = math.prod(output_size)
     flat_indices = indices.flatten(len(lead))
-    known = flat_indices.numel() and not _core._is_recording()
+    known = flat_indices.numel() and not _core._is_unread(flat_indices)
     if known and not (0 <= int(flat_indices.min()) and int(flat_indices.max()) < total):
         raise RuntimeError(
             f"Found an invalid max index: {int(flat_indices.max())} (output volumes are of size "

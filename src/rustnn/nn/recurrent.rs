@@ -2,7 +2,8 @@
 
 use super::{Module, Parameter, Part, PartMut, Training, init};
 use crate::{Error, Result, Tensor};
-use rustnn_ops::{matmul, random};
+use rustnn_ops::row::{Row, call};
+use rustnn_ops::{matmul, random, rows};
 
 /// The settings of a recurrent layer beside its sizes.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +53,13 @@ impl Kind {
         match self {
             Kind::Lstm => {
                 let [i, f, g, o] = pieces(&part.add(own)?)?;
-                state[1] = f.sigmoid()?.mul(&state[1])?.add(&i.sigmoid()?.mul(&g.tanh()?)?)?;
-                state[0] = o.sigmoid()?.mul(&state[1].tanh()?)?;
+                state[1] = row(&rows::GATED_SUM, &[&f, &state[1], &row(&rows::GATED_TANH, &[&i, &g])?])?;
+                state[0] = row(&rows::GATED_TANH, &[&o, &state[1]])?;
             }
             Kind::Gru => {
                 let ([r1, z1, n1], [r2, z2, n2]) = (pieces(part)?, pieces(own)?);
-                let z = z1.add(&z2)?.sigmoid()?;
-                let n = n1.add(&r1.add(&r2)?.sigmoid()?.mul(&n2)?)?.tanh()?;
-                state[0] = n.add(&z.mul(&state[0].sub(&n)?)?)?;
+                let n = row(&rows::GATED_CANDIDATE, &[&n1, &r1.add(&r2)?, &n2])?;
+                state[0] = row(&rows::GATED_MIX, &[&n, &z1.add(&z2)?, &state[0]])?;
             }
             Kind::Tanh => state[0] = part.add(own)?.tanh()?,
             Kind::Relu => state[0] = part.add(own)?.relu()?,
@@ -84,6 +84,11 @@ struct Recurrent {
     options: RecurrentOptions,
     cells: Vec<Cell>,
     training: Training,
+}
+
+fn row(row: &'static Row, inputs: &[&Tensor]) -> Result<Tensor> {
+    let inputs: Vec<_> = inputs.iter().map(|x| x.as_op().into()).collect();
+    Ok(call(row, &inputs, &[])?.into())
 }
 
 fn linear(x: &Tensor, weight: &Parameter, bias: Option<&Parameter>) -> Result<Tensor> {

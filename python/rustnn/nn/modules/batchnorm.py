@@ -123,7 +123,7 @@ class _BatchNorm(_NormBase):
         elif count is not None:
             count.add_(1)
             if self.momentum is None:
-                if _core._is_recording():
+                if _core._is_unread(count):
                     return self._record_average(input, count, running_mean, running_var, weight, bias)
                 factor = 1.0 / float(count)
         return F.batch_norm(input, running_mean, running_var, weight, bias, use_batch, factor, self.eps)
