@@ -191,7 +191,7 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
             if !in_place {
                 return call(&rows::WHERE, &[(&keep).into(), x.into(), (&value).into()], &[]);
             }
-            call_inplace(&rows::WHERE, x, &[(&keep).into(), (&value).into()], &[])?;
+            crate::row::call_inplace(&rows::WHERE, x, &[(&keep).into(), (&value).into()], &[])?;
             return Ok(x.clone());
         }
         let number = crate::read::item(value)?;

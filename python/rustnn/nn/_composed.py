@@ -626,8 +626,8 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
                 f"{values}"
             )
 
-    # A program takes any lengths and finds nothing wrong with them, and some lie where reading waits; else they are looked
-    # at, as labels in one run need.
+    # A program takes any lengths and finds nothing wrong with them, and some lie where reading waits; else they are
+    # looked at, as labels in one run need.
     recorded = (targets.dim() == 2 or not batched) and any(
         isinstance(each, _core.Tensor) and _core._is_unread(each) for each in (input_lengths, target_lengths)
     )
