@@ -533,6 +533,29 @@ def test_gradients_flow_between_devices() -> None:
     assert third.tolist() == [6.0] * 3
 
 
+def test_autocast_and_the_scaler_of_gradients_work_there() -> None:
+    torch_like = {"cpu": rustnn.bfloat16, "gpu": rustnn.float16}
+    assert all(rustnn.get_autocast_dtype(kind) == dtype for kind, dtype in torch_like.items())
+    rustnn.manual_seed(0)
+    layer, x = nn.Linear(6, 3).to("gpu"), rustnn.randn(5, 6, device="gpu")
+    optimizer, scaler = rustnn.optim.SGD(layer.parameters(), lr=0.1), rustnn.amp.GradScaler("gpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with rustnn.autocast("gpu"):
+            out = layer(x)
+            assert out.dtype is rustnn.float16 and rustnn.is_autocast_enabled("gpu")
+            loss = F.mse_loss(out, rustnn.zeros(5, 3, device="gpu", dtype=rustnn.float16))
+        assert not rustnn.is_autocast_enabled("gpu")
+    before = layer.weight.detach().clone()
+    scaler.scale(loss).backward()
+    waits = rustnn.gpu._counts()[1]
+    scaler.step(optimizer)
+    assert rustnn.gpu._counts()[1] == waits + 1
+    scaler.update()
+    expected = before - 0.1 * layer.weight.grad
+    assert (layer.weight - expected).abs().max().item() < 1e-6 and (layer.weight != before).any()
+
+
 def test_modules_move_with_their_buffers() -> None:
     module = nn.BatchNorm1d(3).to("gpu")
     module(rustnn.randn(5, 3, device="gpu"))

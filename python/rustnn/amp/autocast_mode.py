@@ -3,7 +3,7 @@
 import functools
 import warnings
 
-from .. import _core
+from .. import _core, gpu
 
 __all__ = [
     "autocast",
@@ -21,6 +21,9 @@ __all__ = [
 _DEVICES = """cpu cuda ipu xpu mkldnn opengl opencl ideep hip ve fpga maia xla lazy vulkan mps meta hpu mtia
     privateuseone gpu""".split()
 
+# Types of devices that tensors lie on. One switch for both: what is on for one casts on the other, too.
+_HERE = ("cpu", "gpu")
+
 # The dtype that products compute in on this thread now; None while autocast is off.
 _now = _core._get_autocast
 
@@ -35,8 +38,8 @@ class autocast:
     in the dtype of the parameters.
 
     Args:
-        device_type: "cpu"; others say that they are not here and do nothing.
-        dtype: bfloat16, the default, or float16.
+        device_type: "cpu", or "gpu" where there is one; others say that they are not here and do nothing.
+        dtype: bfloat16, the CPU's default, or float16, a GPU's.
         enabled: False switches autocast off inside.
         cache_enabled: accepted; casts are not kept.
     Raises: ValueError for a device type that is no text, RuntimeError for one that does not exist.
@@ -56,7 +59,7 @@ class autocast:
             )
         self.device = device_type
         self.fast_dtype = get_autocast_dtype(device_type) if dtype is None else dtype
-        if enabled and device_type != "cpu":
+        if enabled and not is_autocast_available(device_type):
             warnings.warn(
                 f"User provided device_type of '{device_type}', but {device_type.upper()} is not available. "
                 "Disabling autocast.",
@@ -64,10 +67,10 @@ class autocast:
             )
             enabled = False
         elif enabled and self.fast_dtype not in (_core.bfloat16, _core.float16):
+            kind = device_type.upper()
             warnings.warn(
-                "In CPU autocast, but the target dtype is not supported. Disabling autocast.\nCPU Autocast only "
-                "supports dtype "
-                "of torch.bfloat16, torch.float16 currently.",
+                f"In {kind} autocast, but the target dtype is not supported. Disabling autocast.\n{kind} Autocast only "
+                "supports dtype of torch.bfloat16, torch.float16 currently.",
                 stacklevel=2,
             )
             enabled = False
@@ -75,7 +78,7 @@ class autocast:
 
     def __enter__(self):
         self._before.append(_now())
-        if self.device == "cpu":
+        if self.device in _HERE:
             _core._set_autocast(self.fast_dtype if self._enabled else None)
         return self
 
@@ -93,13 +96,13 @@ class autocast:
 
 
 def is_autocast_available(device_type):
-    """Whether there is an autocast for a type of devices: for the CPU."""
-    return device_type == "cpu"
+    """Whether there is an autocast for a type of devices: for the CPU, and for GPUs where there are some."""
+    return device_type == "cpu" or (device_type == "gpu" and gpu.is_available())
 
 
 def is_autocast_enabled(device_type=None):
     """Whether ops on a type of devices cast their inputs now; "cuda" by default, as PyTorch has it."""
-    return device_type == "cpu" and _now() is not None
+    return device_type in _HERE and _now() is not None
 
 
 def is_autocast_cpu_enabled():
@@ -114,8 +117,8 @@ def is_autocast_cache_enabled():
 
 def get_autocast_dtype(device_type):
     """The dtype that autocast has unless another is said: bfloat16 on the CPU, float16 elsewhere."""
-    if device_type == "cpu":
-        return _now() or _core.bfloat16
+    if device_type in _HERE:
+        return _now() or (_core.bfloat16 if device_type == "cpu" else _core.float16)
     return _core.bfloat16 if device_type in ("xpu", "hpu", "xla") else _core.float16
 
 

@@ -88,7 +88,7 @@ class GradScaler:
             raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
         if stage == _STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
-        found = False
+        finite: dict = {}
         with _core.no_grad():
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
@@ -97,8 +97,10 @@ class GradScaler:
                         continue
                     if gradient.dtype is _core.float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
-                    found = found or not bool(gradient.isfinite().all())
+                    finite.setdefault(str(gradient.device), []).append(gradient.isfinite().all())
                     gradient.mul_(1.0 / self._scale)
+            # One look at each device.
+            found = not all(bool(_core.stack(each).all()) for each in finite.values())
         self._stages[id(optimizer)] = (_UNSCALED, found)
 
     def step(self, optimizer, *args, **kwargs):
