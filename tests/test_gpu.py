@@ -436,6 +436,32 @@ def test_a_training_step_never_waits_for_the_device(kind: str) -> None:
     assert rustnn.gpu._counts()[1] == waits + 1
 
 
+COMPOSED = "ASGD Adadelta Adafactor Adagrad Adamax Muon NAdam RAdam RMSprop Rprop".split()
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_other_optimizers_step_as_on_the_cpu_without_a_wait(name: str) -> None:
+    found = []
+    for device in ("cpu", "gpu"):
+        rustnn.manual_seed(4)
+        model, x = (
+            nn.Sequential(nn.Linear(6, 8, bias=False), nn.Tanh(), nn.Linear(8, 3, bias=False)),
+            rustnn.randn(5, 6),
+        )
+        model, x = model.to(device), x.to(device)
+        optimizer = getattr(rustnn.optim, name)(model.parameters(), lr=1e-2)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(x).pow(2).sum().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            waits = rustnn.gpu._counts()[1]
+            optimizer.step()
+            assert rustnn.gpu._counts()[1] == waits
+        found.append([p.detach().cpu() for p in model.parameters()])
+    for a, b in zip(*found, strict=True):
+        assert (a - b).abs().max().item() < 1e-5
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_an_optimizer_updates_many_parameters_in_a_few_dispatches(kind: str) -> None:
     parameters = [nn.Parameter(rustnn.full((n,), 1.0, device="gpu")) for n in range(1, 41)]

@@ -80,7 +80,8 @@ class Adafactor(ElementwiseOptimizer):
         least, smallest_step = group["eps"]
         least = finfo(p.dtype).eps if least is None else least
         share = step ** group["beta2_decay"]
-        alpha = max(smallest_step, p.norm().item() / p.numel() ** 0.5) * min(lr, step**-0.5)
+        # Both roots of mean squares stay tensors: nobody has to wait for them.
+        size = (p.norm() / p.numel() ** 0.5).clamp_min(smallest_step)
         if group["weight_decay"]:
             p.mul_(1 - lr * group["weight_decay"])
         squares = g * g
@@ -91,5 +92,5 @@ class Adafactor(ElementwiseOptimizer):
         else:
             variance = state["variance"].lerp_(squares, share)
         update = variance.clamp(min=least * least).rsqrt() * g
-        rms = update.norm().item() / update.numel() ** 0.5
-        p.add_(update, alpha=-alpha / max(1.0, rms / group["d"]))
+        excess = (update.norm() / (update.numel() ** 0.5 * group["d"])).clamp_min(1.0)
+        p.sub_(update * (size / excess * min(lr, step**-0.5)))
