@@ -3,9 +3,9 @@
 //! One engine: the dimensions are sorted by the destination's strides and merged; what is left runs as contiguous rows, as
 //! strided rows, or as blocked transposes through a buffer that stays in the first cache. Work is split by size only.
 
+use crate::level::dispatch;
 use crate::memory::{Dst, Src, is_contiguous};
 use crate::parallel::par_for;
-use fearless_simd::dispatch;
 use half::{f16, slice::HalfFloatSliceExt};
 use rustnn_tensor::DType;
 use smallvec::SmallVec;

@@ -219,49 +219,49 @@ impl Kernel {
 
 unsafe fn float_f32<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(simd => unsafe {
+    crate::level::dispatch_lean!(simd => unsafe {
         lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
 unsafe fn number_f32<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(simd => unsafe {
+    crate::level::dispatch_lean!(simd => unsafe {
         lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store(F::eval(x, s), out), 4)
     })
 }
 
 unsafe fn test_f32<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(simd => unsafe {
+    crate::level::dispatch_lean!(simd => unsafe {
         lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
 unsafe fn float_test_f32<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(simd => unsafe {
+    crate::level::dispatch_lean!(simd => unsafe {
         lanes(simd, rows, #[inline(always)] |x: [Lanes<_>; N], s: [Lanes<_>; S], out| store_mask(simd, F::eval(x, s), out), 1)
     })
 }
 
 unsafe fn float_f64<F: FloatFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(_simd => unsafe {
+    crate::level::dispatch_lean!(_simd => unsafe {
         numbers::<f64, f64, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
 unsafe fn float_test_f64<F: FloatTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(_simd => unsafe {
+    crate::level::dispatch_lean!(_simd => unsafe {
         numbers::<f64, bool, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
 
 unsafe fn number_f64<F: NumberFormula<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(_simd => unsafe {
+    crate::level::dispatch_lean!(_simd => unsafe {
         numbers::<f64, f64, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }
@@ -280,7 +280,7 @@ unsafe fn number<F: NumberFormula<N, S>, T: Compute, const W: usize, const N: us
 
 unsafe fn test_f64<F: NumberTest<N, S>, const N: usize, const S: usize>(rows: &Rows) {
     // SAFETY: the caller's promise (see `Rows`).
-    crate::dispatch_lean!(_simd => unsafe {
+    crate::level::dispatch_lean!(_simd => unsafe {
         numbers::<f64, bool, 8, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
     })
 }

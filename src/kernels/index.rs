@@ -4,9 +4,9 @@
 //! of the index, whatever the number of threads. Widths are bytes of an element: 1, 2, 4, 8 or 16.
 
 use crate::copy::{Dim, Dims, Shared, Walk, plan, small, zero};
+use crate::level::dispatch;
 use crate::memory::Src;
 use crate::parallel::par_for;
-use fearless_simd::dispatch;
 use half::{bf16, f16};
 use rustnn_tensor::DType;
 use smallvec::SmallVec;

@@ -284,9 +284,10 @@ on_vectors!(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::level::dispatch;
     use crate::level::named;
     use crate::special;
-    use fearless_simd::{Level, dispatch};
+    use fearless_simd::Level;
 
     /// Every level that this machine has.
     fn levels() -> Vec<(&'static str, Level)> {

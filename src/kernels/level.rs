@@ -8,15 +8,24 @@ use std::sync::OnceLock;
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let best = Level::new();
-        let Ok(name) = std::env::var("RUSTNN_SIMD") else { return best };
-        named(&name).unwrap_or(best)
+        let Ok(name) = std::env::var("RUSTNN_SIMD") else { return best() };
+        named(&name).unwrap_or_else(best)
     })
 }
 
-/// The level of that name if this machine has it.
-pub fn named(name: &str) -> Option<Level> {
+/// The machine's best level of those that loops are compiled for.
+fn best() -> Level {
     let best = Level::new();
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(feature = "avx512")))]
+    if let Some(avx2) = best.as_avx2() {
+        return Level::Avx2(avx2);
+    }
+    best
+}
+
+/// The level of that name if this machine, and this build, has it.
+pub fn named(name: &str) -> Option<Level> {
+    let best = best();
     match name {
         "fallback" => Some(Level::baseline()),
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -50,15 +59,29 @@ pub fn level_name() -> &'static str {
     "fallback"
 }
 
+#[cfg(not(feature = "avx512"))]
+pub(crate) use dispatch_to_avx2 as dispatch;
+/// Runs `$op` at `$level`: `dispatch!(level, simd => …)`. Without the feature `avx512` AVX2 is the highest, and nothing is compiled
+/// for SSE4.2 beside the baseline.
+#[cfg(feature = "avx512")]
+pub(crate) use fearless_simd::dispatch;
+
 /// Runs `$op` at AVX2 where the machine has it, else at the baseline: for loops of which there are very many, whose every
 /// level costs compile time and size (elementwise rows: 5,000 loops at four levels, 1,900 at two).
-#[macro_export]
 macro_rules! dispatch_lean {
-    ($simd:pat => $op:expr) => {{
+    ($simd:pat => $op:expr) => {
+        $crate::level::dispatch_to_avx2!($crate::level(), $simd => $op)
+    };
+}
+pub(crate) use dispatch_lean;
+
+macro_rules! dispatch_to_avx2 {
+    ($level:expr, $simd:pat => $op:expr) => {{
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         {
             use fearless_simd::Simd as _;
-            match ($crate::level().as_avx2(), $crate::level().as_sse2()) {
+            let level: fearless_simd::Level = $level;
+            match (level.as_avx2(), level.as_sse2()) {
                 (Some(avx2), _) => {
                     let $simd = avx2;
                     avx2.vectorize(
@@ -78,7 +101,8 @@ macro_rules! dispatch_lean {
         }
         #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
         {
-            fearless_simd::dispatch!($crate::level(), $simd => $op)
+            fearless_simd::dispatch!($level, $simd => $op)
         }
     }};
 }
+pub(crate) use dispatch_to_avx2;

@@ -5,12 +5,13 @@
 //! no difference of great sums is ever taken. Sums that cross rows have a fixed order: the same bits for any number of threads.
 
 use crate::copy::Shared;
+use crate::level::dispatch;
 use crate::memory::{Dst, Src};
 use crate::parallel::{par_chunks, par_for};
 use crate::reduce::{Finish, Fold, reduce, squared_distances};
 use crate::softmax::{Columns, RowKernel, Rows, always, each_vector, get, put, sum_columns, sum_line};
 use crate::wide::{Float, MAX_LANES, Real, Wide, gather, load, scatter, store};
-use fearless_simd::{Simd, SimdBase, SimdFloat, dispatch};
+use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 /// Elements worth a chunk of a parallel loop: some 10 µs.
 const GRAIN: usize = 1 << 15;

@@ -4,8 +4,8 @@
 //! versions). float32 and float64 are computed in their own precision; float16 and bfloat16 in float32, rounded when stored.
 
 use crate::copy::{Shared, cast_row};
+use crate::level::dispatch;
 use crate::parallel::par_for;
-use fearless_simd::dispatch;
 use rustnn_tensor::DType;
 use smallvec::SmallVec;
 use std::ops::{Add, Div, Mul, Neg, Sub};

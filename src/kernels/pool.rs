@@ -4,8 +4,9 @@
 //! sizes of 1. A plane is one task's work, so every sum has one order. float16 and bfloat16 are computed in float32.
 
 use crate::copy::{Shared, cast_row};
+use crate::level::dispatch;
 use crate::parallel::par_for;
-use fearless_simd::{Simd, SimdElement, dispatch, prelude::*};
+use fearless_simd::{Simd, SimdElement, prelude::*};
 use rustnn_tensor::DType;
 use smallvec::SmallVec;
 use std::ops::{Add, AddAssign, Div, Mul};

@@ -8,10 +8,11 @@
 
 use crate::copy::Shared;
 use crate::interrupt;
+use crate::level::dispatch;
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
 use crate::wide::{MAX_LANES, Narrow, Wide, Widen, gather, load, load_some, scatter, store};
-use fearless_simd::{Select, Simd, SimdBase, SimdMask, dispatch};
+use fearless_simd::{Select, Simd, SimdBase, SimdMask};
 use smallvec::SmallVec;
 
 /// Elements that one line kernel sums before partial sums go pairwise.

@@ -6,8 +6,9 @@
 //! advances the offset by that. Outputs are contiguous.
 
 use crate::copy::{Shared, cast_row};
+use crate::level::dispatch;
 use crate::parallel::par_for;
-use fearless_simd::{Simd, dispatch, prelude::*};
+use fearless_simd::{Simd, prelude::*};
 use half::{bf16, f16};
 use rustnn_tensor::{DType, Element};
 

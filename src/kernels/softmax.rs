@@ -5,10 +5,11 @@
 //! throughout, as in PyTorch. Maximum error of f32 against f64: 8e-7 relative (softmax), 8e-7 of the row's magnitude (log-softmax).
 
 use crate::copy::Shared;
+use crate::level::dispatch;
 use crate::memory::{Dst, Src};
 use crate::parallel::par_for;
 use crate::wide::{Float, MAX_LANES, Real, Wide, gather, load, load_some, scatter, store, store_some};
-use fearless_simd::{Select, Simd, SimdBase, SimdFloat, dispatch};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat};
 
 /// Elements worth a chunk of a parallel loop: some 10 µs of exponentials.
 const GRAIN: usize = 1 << 14;

@@ -136,7 +136,7 @@ pub(crate) fn run<K: Task>(level: Level, task: K) -> K::Output {
         }};
     }
     match level {
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), feature = "avx512"))]
         Level::Avx512(simd) => at!(simd),
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Avx2(simd) => at!(simd),
