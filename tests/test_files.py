@@ -1121,3 +1121,24 @@ def test_tied_weights_are_written_once_and_found_again(tmp_path):
     assert content(other.state_dict()) == content(net.state_dict())
     with pytest.raises(RuntimeError, match=r"Missing key"):
         rustnn.safetensors.load_model(nn.Sequential(*[nn.Linear(3, 3) for _ in range(3)]), tmp_path / "a.safetensors")
+
+
+def test_storages_are_made_of_buffers_and_of_each_other():
+    numbers = rustnn.IntStorage.from_buffer(b"abcdefgh", "big", offset=0, count=1)
+    assert numbers.tolist() == [0x61626364] and numbers.type() == "torch.IntStorage"
+    assert rustnn.ByteStorage.from_buffer(bytearray(b"ab")).tolist() == [97, 98]
+    assert rustnn.FloatStorage([1.5, 2.0]).int().tolist() == [1, 2]
+    assert rustnn.FloatStorage([1.5]).type("torch.DoubleStorage").double().dtype is rustnn.float64
+    same = rustnn.LongStorage([1])
+    assert same.long() is same and same._cdata == same.untyped()._cdata and not same.resizable()
+    assert rustnn.FloatStorage([0.0]).copy_(same).tolist() == [1.0]
+    for arguments, message in (
+        ((b"abcd", "middle"), "invalid byte_order 'middle'"),
+        ((b"abcde", "native"), "must be a multiple of element size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rustnn.IntStorage.from_buffer(*arguments)
+    with pytest.raises(ValueError, match="specified a size of 2"):
+        rustnn.IntStorage.from_buffer(b"abcd", "native", count=2)
+    with pytest.raises(RuntimeError, match="no storage is called"):
+        same.type("Nothing")

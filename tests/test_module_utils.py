@@ -8,8 +8,8 @@ import pytest
 
 import rustnn
 from rustnn import nn
-from rustnn.nn.utils import parametrize, prune
-from rustnn.nn.utils.stateless import functional_call
+from rustnn.nn.utils import parametrize, prune, stateless
+from rustnn.nn.utils.stateless import _functional_call as functional_call
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated")
 
@@ -205,3 +205,9 @@ def test_spectral_norm_finds_the_vector_that_old_files_lack():
     assert rustnn.equal(fresh.weight_u, layer.weight_u)
     with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "weight_orig"'):
         fresh.load_state_dict({"weight": layer.weight, "bias": layer.bias})
+
+
+def test_the_older_name_of_functional_call_warns():
+    layer = nn.Linear(1, 1, bias=False)
+    with pytest.warns(FutureWarning, match=r"Please use `torch\.func\.functional_call`"):
+        assert stateless.functional_call(layer, {"weight": rustnn.full((1, 1), 3.0)}, rustnn.ones(1, 1)).item() == 3

@@ -109,7 +109,13 @@ def test_ranges_fill_an_out_of_as_many_elements_in_order():
     assert x.tolist() == [[0, 0, 1], [0, 2, 3]]
     rustnn.linspace(3, 0, 4, out=x[:, 1:])
     assert x.tolist() == [[0, 3, 2], [0, 1, 0]]
+    rustnn.logspace(0, 3, 4, out=x[:, 1:])
+    assert x.tolist() == [[0, 1, 10], [0, 100, 1000]]
+    rustnn.range(1, 4, out=x[:, 1:])
+    assert x.tolist() == [[0, 1, 2], [0, 3, 4]]
     assert rustnn.arange(4, out=x).shape == (4,)
+    out = rustnn.empty(2)
+    assert rustnn.normal(rustnn.zeros(2), rustnn.zeros(2), out=out) is out and out.tolist() == [0, 0]
 
 
 def test_a_byte_mask_warns_that_it_is_old():

@@ -2416,7 +2416,7 @@ from rustnn.autograd.grad_mode import no_grad as no_grad
 def nonzero(input: Tensor, *, as_tuple: _bool = False, out: Tensor | None = None) -> Tensor:
     """Coordinates of the elements that are not zero."""
 @overload
-def normal(mean: Tensor | _Number, std: Tensor | _Number = 1, *, generator: Generator | None = None) -> Tensor:
+def normal(mean: Tensor | _Number, std: Tensor | _Number = 1, *, generator: Generator | None = None, out: Tensor | None = None) -> Tensor:
     """Normal with the mean and standard deviation of each element."""
 @overload
 def normal(mean: _float, std: _float, size: _IntList, *, generator: Generator | None = None, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...

@@ -254,6 +254,8 @@ def cartesian_prod(*tensors):
 
 def cdist(x1, x2, p=2.0, compute_mode=None):
     """Distances between all rows of ``x1`` and all rows of ``x2``."""
+    if x1.shape[-1:] != x2.shape[-1:]:
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
@@ -276,13 +278,20 @@ __all__ += [
 ]
 
 
+def _in_order(out, values):
+    """Put a vector into ``out``, which keeps its shape if it has as many elements."""
+    if out.numel() != values.numel():
+        out.resize_(values.shape)
+    return out.copy_(values.reshape(out.shape))
+
+
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to the powers of equally spaced numbers, both ends included."""
     # In double precision, which not every device has.
     powers = _core.linspace(start, end, steps, dtype=_core.float64, device="cpu")
     result = _core.pow(float(base), powers)
     if out is not None:
-        return out.resize_(result.shape).copy_(result)
+        return _in_order(out, result)
     result = result.to(dtype or _core.get_default_dtype())
     return result.to(_core._get_default_device() if device is None else device).requires_grad_(requires_grad)
 

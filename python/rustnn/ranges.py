@@ -16,4 +16,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     count = int((end - start) / step + 1e-12) + 1
     dtype = dtype or _core.get_default_dtype()
     values = (start + step * _core.arange(count, dtype=_core.float64, device=device)).to(dtype)
-    return values.requires_grad_(requires_grad) if out is None else out.resize_(count).copy_(values)
+    if out is None:
+        return values.requires_grad_(requires_grad)
+    from .functional import _in_order
+
+    return _in_order(out, values)

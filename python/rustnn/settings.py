@@ -45,7 +45,12 @@ def get_float32_matmul_precision():
 def use_deterministic_algorithms(mode, *, warn_only=False):
     """Remember the wish. Every algorithm is deterministic anyway, also from one number of threads to another."""
     global _deterministic, _warn_only
-    _deterministic, _warn_only = bool(mode), bool(warn_only)
+    for name, value in (("mode", mode), ("warn_only", warn_only)):
+        if not isinstance(value, bool):
+            raise TypeError(
+                f"_set_deterministic_algorithms(): argument '{name}' must be bool, not {type(value).__name__}"
+            )
+    _deterministic, _warn_only = mode, warn_only
 
 
 def are_deterministic_algorithms_enabled():

@@ -1,5 +1,6 @@
 """Storages: the memory behind tensors, as objects of their own. Files and ``map_location`` speak of them."""
 
+import sys
 import weakref
 
 from . import _core
@@ -192,6 +193,71 @@ class TypedStorage:
             raise TypeError(f"Argument 'wrap_storage' must be UntypedStorage, but got {type(wrap_storage).__name__}")
         self._untyped_storage = wrap_storage
 
+    @classmethod
+    def from_buffer(cls, buffer, byte_order=None, *, dtype=None, offset=0, count=-1):
+        """A storage with a copy of the numbers in a buffer.
+
+        Args:
+            buffer: bytes or what gives them. byte_order: ``"native"``, ``"little"`` or ``"big"``.
+            offset: bytes before the first number. count: how many; all by default.
+        Raises: ValueError for another byte order, for bytes that are no whole numbers, for too few bytes.
+        """
+        dtype = cls.__dict__.get("dtype") or dtype or _core.get_default_dtype()
+        if byte_order not in ("native", "little", "big") and dtype.itemsize > 1:
+            raise ValueError(f"invalid byte_order '{byte_order}' (expected 'big', 'little', or 'native')")
+        data = bytes(buffer)[offset:]
+        if offset > len(bytes(buffer)):
+            raise ValueError(
+                f"offset must be non-negative and no greater than buffer length ({len(data)}), got {offset}"
+            )
+        if count < 0:
+            if len(data) % dtype.itemsize:
+                raise ValueError(f"buffer size ({len(data)}) must be a multiple of element size ({dtype.itemsize})")
+        elif count * dtype.itemsize > len(data):
+            raise ValueError(
+                f"buffer has only {len(data)} elements after offset {offset}, but specified a size of {count}"
+            )
+        else:
+            data = data[: count * dtype.itemsize]
+        untyped = UntypedStorage.from_buffer(data)
+        if byte_order not in ("native", sys.byteorder):
+            untyped.byteswap(dtype)
+        return cls(wrap_storage=untyped, dtype=dtype)
+
+    @property
+    def _cdata(self):
+        """A number that tells living storages apart."""
+        return self._untyped_storage._cdata
+
+    @property
+    def filename(self):
+        """Of the file that the memory shows: None, for memory of its own."""
+        return self._untyped_storage.filename
+
+    def resizable(self):
+        """Whether :meth:`UntypedStorage.resize_` changes the size: no."""
+        return False
+
+    def type(self, dtype=None, non_blocking=False):
+        """The name of the storage's class, or the numbers as those of another class, given by its name or itself."""
+        if dtype is None:
+            return f"torch.{_KINDS[self.dtype]}Storage"
+        name = dtype if isinstance(dtype, str) else dtype.__name__
+        name = name.rsplit(".", 1)[-1]
+        if name not in __all__ or name in ("TypedStorage", "UntypedStorage"):
+            raise RuntimeError(f"storage.type: no storage is called {name!r}")
+        return self._as(_NAMES[name.removesuffix("Storage")])
+
+    def _as(self, dtype):
+        if dtype is self.dtype:
+            return self
+        return _typed(UntypedStorage._over(_core._storage_bytes(self._numbers().to(dtype))), dtype)
+
+    def copy_(self, source, non_blocking=None):
+        """Take over the numbers of another storage of as many."""
+        self._numbers().copy_(source._numbers())
+        return self
+
     def _numbers(self):
         count = self._untyped_storage.nbytes() // self.dtype.itemsize
         return _core._tensor_over(self._untyped_storage._bytes, self.dtype, 0, [count], [1])
@@ -322,7 +388,21 @@ _NAMES = {
     "ComplexFloat": _core.complex64,
     "ComplexDouble": _core.complex128,
 }
+_KINDS = {dtype: kind for kind, dtype in _NAMES.items()}
+
+
+def _conversion(method, dtype):
+    def convert(self):
+        return self._as(dtype)
+
+    convert.__name__ = convert.__qualname__ = method
+    convert.__doc__ = f"The numbers as those of {dtype}; the storage itself if they are."
+    return convert
+
+
 for _kind, _dtype in _NAMES.items():
     _name = f"{_kind}Storage"
     globals()[_name] = type(_name, (TypedStorage,), {"dtype": _dtype, "__module__": "rustnn", "__doc__": f"{_dtype}."})
     __all__.append(_name)
+    if not _dtype.is_complex:
+        setattr(TypedStorage, _kind.lower(), _conversion(_kind.lower(), _dtype))

@@ -252,6 +252,15 @@ fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
 /// `normal(mean, std)` element by element.
 fn normal_each(mean: crate::row::Operand, std: crate::row::Operand, generator: Option<&Generator>) -> Result<Tensor> {
     use crate::row::{Operand, call};
+    let negative = match std {
+        Operand::Scalar(s) => s.to_f64() < 0.0,
+        Operand::Tensor(t) if t.array().is_meta() => false,
+        Operand::Tensor(t) => {
+            let all = call(&crate::rows::GE, &[(&t.detach()).into(), Scalar::Int(0).into()], &[])?;
+            crate::reduce::any_zero(all.array())?
+        }
+    };
+    ensure!(!negative, Runtime, "normal expects all elements of std >= 0.0");
     let shapes: Vec<&Tensor> = [mean, std].iter().filter_map(|o| o.tensor()).collect();
     let mut shape: rustnn_tensor::Shape = smallvec![];
     let mut dtype = default_dtype();
@@ -432,7 +441,8 @@ crate::ops! {
         };
         into_out("randperm", &[], make, a.opt_tensor(2)?)?
     };
-    "normal(Operand mean, Operand std=1, *, Generator? generator=None)" Function "Normal with the mean and standard deviation of each element." => |a| normal_each(a.operand(0)?, a.operand(1)?, a.generator(2)?)?;
+    "normal(Operand mean, Operand std=1, *, Generator? generator=None, Tensor? out=None)" Function "Normal with the mean and standard deviation of each element." =>
+        |a| into_out("normal", &[], || normal_each(a.operand(0)?, a.operand(1)?, a.generator(2)?), a.opt_tensor(3)?)?;
     "normal(float mean, float std, int[] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Normal of a size." => |a| {
         ensure!(a.float(1)? >= 0.0, Runtime, "normal expects std >= 0.0, but found std {}", a.float(1)?);

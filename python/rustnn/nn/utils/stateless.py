@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from rustnn._core import Tensor
 from rustnn.nn.modules.module import Module
 
@@ -47,28 +49,7 @@ def _swap(module, name, value):
     return before
 
 
-def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False):
-    """The result of calling the module with some of its parameters and buffers replaced for this call.
-
-    Args:
-        module: the module; it is as before when the call is over.
-        parameters_and_buffers: mapping from dotted names to tensors.
-        args: positional arguments, a tuple; any other value is the only argument.
-        kwargs: keyword arguments.
-        tie_weights: replace a shared tensor under all its names.
-        strict: the names must be exactly those of all parameters and buffers; otherwise other names are attributes
-            for the time of the call.
-    Raises: RuntimeError for missing and unexpected names, if strict; ValueError for a shared tensor with two values;
-        AttributeError for a name in a submodule that is not there; TypeError for what is no tensor.
-    Source: behaviour of ``torch.nn.utils.stateless.functional_call`` and ``torch.func.functional_call``. Buffers that
-        forward changes in place are changed in the given tensors; what it assigns anew replaces them in the mapping.
-    Example:
-        >>> import rustnn
-        >>> from rustnn import nn
-        >>> layer = nn.Linear(1, 1, bias=False)
-        >>> nn.utils.stateless.functional_call(layer, {"weight": rustnn.full((1, 1), 3.0)}, rustnn.ones(1, 1)).item()
-        3.0
-    """
+def _functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False):
     if args is None:
         args = ()
     elif not isinstance(args, tuple):
@@ -116,3 +97,36 @@ def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, t
             # What forward assigned anew is handed out under the name.
             if name in parameters_and_buffers and now is not _ABSENT:
                 parameters_and_buffers[name] = now
+
+
+def functional_call(module, parameters_and_buffers, args=None, kwargs=None, *, tie_weights=True, strict=False):
+    """The result of calling the module with some of its parameters and buffers replaced for this call.
+
+    The older name of ``rustnn.func.functional_call``; it gives a FutureWarning.
+
+    Args:
+        module: the module; it is as before when the call is over.
+        parameters_and_buffers: mapping from dotted names to tensors.
+        args: positional arguments, a tuple; any other value is the only argument.
+        kwargs: keyword arguments.
+        tie_weights: replace a shared tensor under all its names.
+        strict: the names must be exactly those of all parameters and buffers; otherwise other names are attributes
+            for the time of the call.
+    Raises: RuntimeError for missing and unexpected names, if strict; ValueError for a shared tensor with two values;
+        AttributeError for a name in a submodule that is not there; TypeError for what is no tensor.
+    Source: behaviour of ``torch.nn.utils.stateless.functional_call`` and ``torch.func.functional_call``. Buffers that
+        forward changes in place are changed in the given tensors; what it assigns anew replaces them in the mapping.
+    Example:
+        >>> import rustnn
+        >>> from rustnn import nn
+        >>> layer = nn.Linear(1, 1, bias=False)
+        >>> nn.utils.stateless.functional_call(layer, {"weight": rustnn.full((1, 1), 3.0)}, rustnn.ones(1, 1)).item()
+        3.0
+    """
+    warnings.warn(
+        "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 and will be removed in a future "
+        "version of PyTorch. Please use `torch.func.functional_call` instead which is a drop-in replacement.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return _functional_call(module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict)
