@@ -1008,3 +1008,39 @@ def test_a_gradient_can_be_deleted():
     (x * 2).sum().backward()
     del x.grad
     assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x @ x,
+        lambda x: x @ x[0],
+        lambda x: x[0] @ x[0],
+        lambda x: x.reshape(1, 2, 2) @ x,
+        lambda x: x.reshape(1, 2, 2) @ x.reshape(1, 1, 2, 2),
+        lambda x: rustnn.inner(x, x),
+        lambda x: x.var(0),
+        lambda x: rustnn.std_mean(x, 1)[1],
+        lambda x: x.logsumexp(0),
+        lambda x: x.roll(1),
+    ],
+)
+def test_results_are_no_views_and_keep_their_hooks_when_they_are_written(call):
+    x = leaf(1.0, 2.0, 3.0, 5.0).detach().reshape(2, 2).requires_grad_()
+    y, log = call(x), []
+    assert not y._is_view() and y._base is None
+    y.register_hook(lambda gradient: log.append(gradient.flatten()[0].item()))
+    y.mul_(2)
+    y.sum().backward()
+    written, log_of_result = x.grad.clone(), log
+    x.grad = None
+    (call(x) * 2).sum().backward()
+    assert rustnn.equal(x.grad, written) and log_of_result == [2.0]
+
+
+def test_a_written_result_is_noticed_by_what_saved_it():
+    x = leaf(1.0, 2.0)
+    y = x.std(0)
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()

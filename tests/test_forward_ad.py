@@ -45,6 +45,11 @@ def test_a_dual_shares_memory_and_gives_back_its_own_tangent():
         assert forward_ad.unpack_dual(dual.detach() * 2).tangent is None
         assert forward_ad.unpack_dual(dual > 0).tangent is None
     assert forward_ad.unpack_dual(dual).tangent is None
+    with forward_ad.dual_level():
+        assert forward_ad.unpack_dual(dual).tangent is None
+        again = forward_ad.make_dual(x, direction * 2)
+        assert forward_ad.unpack_dual(dual * again).tangent.tolist() == [2, 2]
+        assert forward_ad.unpack_dual(dual).tangent is None
 
 
 def test_writes_in_place_move_the_tangent_too():

@@ -194,3 +194,8 @@ def test_what_random_numbers_overwrite_gets_no_gradient(fill):
     assert x.grad.tolist() == [0, 0, 0]
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
         getattr(x, fill)(*[0.5] * (fill == "geometric_"))
+
+
+def test_broadcast_to_takes_sizes_one_by_one():
+    x = rustnn.ones(3)
+    assert x.broadcast_to(2, 3).shape == x.broadcast_to((2, 3)).shape == rustnn.broadcast_to(x, (2, 3)).shape == (2, 3)

@@ -352,8 +352,11 @@ class Tensor:
         """Products of two stacks of matrices."""
     def bool(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.bool."""
-    def broadcast_to(self, size: _IntList) -> Tensor:
+    @overload
+    def broadcast_to(self, size: Sequence[_int]) -> Tensor:
         """Broadcast to a shape."""
+    @overload
+    def broadcast_to(self, *size: _int) -> Tensor: ...
     def byte(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.uint8."""
     def cauchy_(self, *args: Any, **kwargs: Any) -> Any:
@@ -1831,8 +1834,11 @@ def bitwise_xor_(input: Tensor, other: Tensor | _Number) -> Tensor:
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of two stacks of matrices."""
 bool: _dtype
-def broadcast_to(input: Tensor, size: _IntList) -> Tensor:
+@overload
+def broadcast_to(input: Tensor, size: Sequence[_int]) -> Tensor:
     """Broadcast to a shape."""
+@overload
+def broadcast_to(input: Tensor, *size: _int) -> Tensor: ...
 def bucketize(input: Tensor | _Number, boundaries: Tensor, *, out_int32: _bool = False, right: _bool = False, out: Tensor | None = None) -> Tensor:
     """Which interval between boundaries a value lies in."""
 def can_cast(from_: Any, to: Any) -> Any: ...

@@ -120,7 +120,7 @@ pub fn roll(x: &Tensor, shifts: &[i64], dims: &[i64]) -> Result<Tensor> {
     ensure!(!shifts.is_empty(), Runtime, "`shifts` required");
     if dims.is_empty() && shifts.len() == 1 {
         let flat = views::reshape_to(x, &[x.numel()])?;
-        return views::reshape_to(&roll(&flat, shifts, &[0])?, x.shape());
+        return views::in_shape(&roll(&flat, shifts, &[0])?, x.shape());
     }
     ensure!(shifts.len() == dims.len(), Runtime, "shifts and dimensions must align. shifts: {}, dims:{}", shifts.len(), dims.len());
     let mut out = x.array().clone();

@@ -767,7 +767,7 @@ fn index_fill_value(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value:
     }
     let line = crate::views::reshape_to(x, &[1])?;
     let out = put_as(&line, in_place, &indices, &value, false)?;
-    if in_place { Ok(x.clone()) } else { crate::views::reshape_to(&out, &[]) }
+    if in_place { Ok(x.clone()) } else { crate::views::in_shape(&out, &[]) }
 }
 
 /// The elements at places of the flattened tensor.

@@ -7,7 +7,7 @@ use crate::rows;
 use crate::saved::Saved;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
-use crate::views::{expand_to, permute_array, reshape_to};
+use crate::views::{expand_to, in_shape, permute_array, reshape_to};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_tensor::shape::broadcast;
 use rustnn_tensor::{Array, Error, Result, Shape, bail, ensure};
@@ -167,7 +167,7 @@ pub fn dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     );
     let n = a.numel();
     let out = product(&reshape_to(a, &[1, n])?, &reshape_to(b, &[n, 1])?, "DotBackward0")?;
-    reshape_to(&out, &[])
+    Ok(crate::tape::named(in_shape(&out, &[])?, "DotBackward0"))
 }
 
 pub fn mv(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -183,7 +183,7 @@ pub fn mv(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     );
     check_dtypes(a, b)?;
     let out = product(a, &reshape_to(b, &[b.numel(), 1])?, "MvBackward0")?;
-    reshape_to(&out, &[a.shape()[0]])
+    Ok(crate::tape::named(in_shape(&out, &[a.shape()[0]])?, "MvBackward0"))
 }
 
 /// PyTorch's `matmul`: vectors, matrices and broadcast stacks of matrices.
@@ -196,7 +196,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             let row = reshape_to(a, &[1, a.numel()])?;
             check_inner(&row, b)?;
             check_dtypes(a, b)?;
-            reshape_to(&product(&row, b, "MmBackward0")?, &[b.shape()[1]])
+            in_shape(&product(&row, b, "MmBackward0")?, &[b.shape()[1]])
         }
         (2, 2) => mm(a, b),
         // A stack times one matrix is one tall product.
@@ -214,7 +214,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             let out = product(&reshape_to(a, &[rows, k])?, b, "MmBackward0")?;
             let mut shape: Shape = a.shape()[..n - 1].into();
             shape.push(b.shape()[1]);
-            reshape_to(&out, &shape)
+            in_shape(&out, &shape)
         }
         (n, m) => {
             let x = if n == 1 { reshape_to(a, &[1, a.numel()])? } else { a.clone() };
@@ -241,7 +241,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             if m > 1 {
                 shape.push(out.shape()[2]);
             }
-            reshape_to(&out, &shape)
+            in_shape(&out, &shape)
         }
     }
 }
@@ -638,7 +638,7 @@ crate::ops! {
             let out = mm(&flat(x)?, &crate::transpose(&flat(y)?, 0, 1)?)?;
             let mut shape: Shape = x.shape()[..x.rank() - 1].into();
             shape.extend_from_slice(&y.shape()[..y.rank() - 1]);
-            reshape_to(&out, &shape)?
+            in_shape(&out, &shape)?
         }
     };
     "outer(Tensor self, Tensor vec2, *, Tensor? out=None)" Both "Products of all pairs of two vectors' elements." => |a| {

@@ -48,7 +48,7 @@ pub fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, r
             "std_mean" => "StdMeanBackward0",
             _ => "VarBackward0",
         };
-        return Ok((named(crate::views::reshape_to(&out, &shape)?, name), named(crate::views::reshape_to(&mean, &shape)?, name)));
+        return Ok((named(crate::views::in_shape(&out, &shape)?, name), named(crate::views::in_shape(&mean, &shape)?, name)));
     }
     let (out, mean) = (Array::empty(&shape, x.dtype(), x.device())?, Array::empty(&shape, x.dtype(), x.device())?);
     arrays::variance(x.array(), &over, correction, root, &out, Some(&mean))?;

@@ -77,7 +77,7 @@ pub fn softmax(x: &Tensor, dim: i64, log: bool, dtype: Option<DType>) -> Result<
     let out = Tensor::from_array(out);
     if needs_grad(&[&x]) {
         if x.rank() == 0 {
-            return softmax(&crate::views::reshape_to(&x, &[1])?, 0, log, None).and_then(|y| crate::views::reshape_to(&y, &[]));
+            return softmax(&crate::views::reshape_to(&x, &[1])?, 0, log, None).and_then(|y| crate::views::in_shape(&y, &[]));
         }
         let saved = SavedSet::new([Saved::output(&out, 0)?]);
         let node = Node::new(crate::tape::edges(&[&x]), SoftmaxBackward { log, dim: d, saved });
@@ -123,5 +123,5 @@ pub fn logsumexp(x: &Tensor, over: &[i64], keep: bool) -> Result<Tensor> {
         return Ok(named(out));
     }
     let dims: smallvec::SmallVec<[usize; 5]> = dims.iter().map(|&d| d as usize).collect();
-    crate::views::reshape_to(&out, &crate::reduce::reduced(x.shape(), &dims, false)).map(named)
+    crate::views::in_shape(&out, &crate::reduce::reduced(x.shape(), &dims, false)).map(named)
 }

@@ -249,6 +249,11 @@ impl Tensor {
         self
     }
 
+    /// With the version of another tensor over the same memory.
+    pub(crate) fn sharing_version(self, other: &Tensor) -> Tensor {
+        self.with_counter(other.counter.clone())
+    }
+
     /// The same memory without history; writes to either are seen by the saved tensors of both.
     pub fn detach(&self) -> Tensor {
         Tensor { counter: self.counter.clone(), ..Tensor::from_array(self.array.clone()) }

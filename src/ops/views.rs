@@ -101,7 +101,15 @@ pub fn reshape_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     Ok(record(array, &[x], ReshapeCopy { from: x.shape_owned() }))
 }
 
-/// A reshape that had to copy.
+/// An op's own fresh result in another shape. It is no view: nobody else holds what it would be a view of, and what is written
+/// to it in place is its own history.
+pub(crate) fn in_shape(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    let Some(array) = x.array().view(shape) else { return reshape_to(x, shape) };
+    let out = if needs_grad(&[x]) { record(array, &[x], ReshapeCopy { from: x.shape_owned() }) } else { Tensor::from_array(array) };
+    Ok(out.sharing_version(x))
+}
+
+/// A reshape that had to copy, or whose input nobody else sees.
 struct ReshapeCopy {
     from: Shape,
 }
@@ -568,7 +576,7 @@ crate::ops! {
         let shape: Vec<i64> = a.tensor(1)?.shape().iter().map(|&n| n as i64).collect();
         expand(a.tensor(0)?, &shape)?
     };
-    "broadcast_to(Tensor self, int[] size)" Both "Broadcast to a shape." => |a| expand(a.tensor(0)?, a.ints(1)?)?;
+    "broadcast_to(Tensor self, int[...] size)" Both "Broadcast to a shape." => |a| expand(a.tensor(0)?, a.ints(1)?)?;
     "squeeze(Tensor self)" Both "All sizes of 1 dropped." => |a| squeeze(a.tensor(0)?, None)?;
     "squeeze(Tensor self, int[1] dim)" Both "Sizes of 1 among the given dimensions dropped." => |a| squeeze(a.tensor(0)?, Some(a.ints(1)?))?;
     "unsqueeze(Tensor self, int dim)" Both "A size of 1 put in." => |a| unsqueeze(a.tensor(0)?, a.int(1)?)?;

@@ -148,9 +148,9 @@ def _without_duals(tensor):
 def _tangent_of(tensor):
     if not _duals or not tensor.requires_grad or tensor.grad_fn is None:
         return None
-    if tensor.grad_fn.name() == "_DualBackward":
-        return tensor.grad_fn.tangent
     anchors, tangents = zip(*_duals, strict=True)
+    if tensor.grad_fn.name() == "_DualBackward" and any(tensor.grad_fn.tangent is tangent for tangent in tangents):
+        return tensor.grad_fn.tangent
     with enable_grad():
         weight = _core.zeros_like(tensor).requires_grad_()
         sums = grad(tensor, anchors, weight, create_graph=True, allow_unused=True)
