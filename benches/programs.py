@@ -223,7 +223,7 @@ ROWS = {
         f"matmul_{size}": Row(
             *(f"matmul f32, {size}x{size}", matmul(size), 0.95),
             **flops(2.0 * size**3),
-            rest="packing, edges of tiles, waking the second core",
+            rest="edges of tiles, waking the second core; packing above 1024",
         )
         for size in (128, 256, 512, 1024, 2048)
     },

@@ -5,7 +5,7 @@ use crate::node::{Context, Edge, Grads, NodeRef};
 use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::*};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 /// What a run notes on a node: in the node itself if no other run holds it, else in the run's own map.
 pub(crate) struct Scratch<V: Variable> {
@@ -18,9 +18,13 @@ pub(crate) struct Scratch<V: Variable> {
     grads: Option<Box<Grads<V>>>,
 }
 
+impl<V: Variable> Scratch<V> {
+    pub(crate) const FREE: Self = Scratch { run: 0, dependencies: 0, needed: false, captured: false, grads: None };
+}
+
 impl<V: Variable> Default for Scratch<V> {
     fn default() -> Self {
-        Scratch { run: 0, dependencies: 0, needed: false, captured: false, grads: None }
+        Scratch::FREE
     }
 }
 
@@ -87,11 +91,7 @@ struct Notes<V: Variable> {
     /// Every node of the run, so that its cells can be freed.
     nodes: Vec<NodeRef<V>>,
     /// Cells of nodes that another run holds, by address.
-    elsewhere: Mutex<HashMap<*const (), Scratch<V>>>,
-}
-
-fn address<V: Variable>(node: &NodeRef<V>) -> *const () {
-    Arc::as_ptr(node).cast()
+    elsewhere: Mutex<HashMap<usize, Scratch<V>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,14 +105,14 @@ impl<V: Variable> Notes<V> {
         {
             let mut cell = lock(&node.scratch);
             // What was noted elsewhere stays there, though the other run may have freed the cell since.
-            if cell.run == self.id || elsewhere.contains_key(&address(node)) {
+            if cell.run == self.id || elsewhere.contains_key(&node.address()) {
                 return false;
             }
             let fresh = Scratch { run: self.id, ..Scratch::default() };
             if cell.run == 0 {
                 *cell = fresh;
             } else {
-                elsewhere.insert(address(node), fresh);
+                elsewhere.insert(node.address(), fresh);
             }
         }
         self.nodes.push(node.clone());
@@ -125,7 +125,7 @@ impl<V: Variable> Notes<V> {
             return f(&mut cell);
         }
         drop(cell);
-        f(lock(&self.elsewhere).get_mut(&address(node)).expect("claimed before it is used"))
+        f(lock(&self.elsewhere).get_mut(&node.address()).expect("claimed before it is used"))
     }
 }
 
@@ -163,11 +163,11 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
         }
     }
 
-    let mut captures: HashMap<(*const (), u32), Vec<usize>> = HashMap::new();
+    let mut captures: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
     if let Some(inputs) = run.inputs {
         for (i, edge) in inputs.iter().enumerate() {
             if !run.accumulate {
-                captures.entry((address(&edge.node), edge.slot)).or_default().push(i);
+                captures.entry((edge.node.address(), edge.slot)).or_default().push(i);
             }
             if !notes.claim(&edge.node) {
                 notes.with(&edge.node, |s| {
@@ -207,7 +207,7 @@ pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
             }
             if is_captured {
                 for (slot, grad) in grads.iter().enumerate() {
-                    for &i in captures.get(&(address(&node), slot as u32)).into_iter().flatten() {
+                    for &i in captures.get(&(node.address(), slot)).into_iter().flatten() {
                         captured[i] = grad.clone();
                     }
                 }
@@ -280,7 +280,7 @@ fn call<V: Variable>(grads: Grads<V>, context: &Context<V>) -> Result<Grads<V>, 
 
 /// Adds a gradient to those that wait at the edge's node.
 fn send<V: Variable>(notes: &Notes<V>, edge: &Edge<V>, grad: V, create_graph: bool) -> Result<(), V::Error> {
-    let slot = edge.slot as usize;
+    let slot = edge.slot;
     let before = notes.with(&edge.node, |s| {
         let grads = s.grads.get_or_insert_default();
         while grads.len() <= slot {
@@ -299,7 +299,7 @@ fn send<V: Variable>(notes: &Notes<V>, edge: &Edge<V>, grad: V, create_graph: bo
 
 /// Marks nodes on a path from a root to a captured node. Iterative post-order: a node is decided after all its successors.
 fn mark_needed<V: Variable>(notes: &Notes<V>, roots: &[(Edge<V>, V)]) {
-    let mut done: std::collections::HashSet<*const ()> = std::collections::HashSet::new();
+    let mut done: std::collections::HashSet<usize> = std::collections::HashSet::new();
     let mut stack: Vec<(NodeRef<V>, bool)> = roots.iter().map(|(edge, _)| (edge.node.clone(), false)).collect();
     while let Some((node, children_done)) = stack.pop() {
         if children_done {
@@ -307,12 +307,12 @@ fn mark_needed<V: Variable>(notes: &Notes<V>, roots: &[(Edge<V>, V)]) {
             notes.with(&node, |s| s.needed |= needed);
             continue;
         }
-        if !done.insert(address(&node)) {
+        if !done.insert(node.address()) {
             continue;
         }
         stack.push((node.clone(), true));
         for edge in node.edges.iter().flatten() {
-            if !done.contains(&address(&edge.node)) {
+            if !done.contains(&edge.node.address()) {
                 stack.push((edge.node.clone(), false));
             }
         }
@@ -365,6 +365,11 @@ mod tests {
         }
     }
 
+    /// What has come to a leaf.
+    fn sum(leaf: &NodeRef<f64>) -> MutexGuard<'_, f64> {
+        lock(&leaf.payload.as_any().downcast_ref::<Leaf>().expect("a leaf").0)
+    }
+
     fn edge(node: NodeRef<f64>) -> Option<Edge<f64>> {
         Some(Edge { node, slot: 0 })
     }
@@ -378,43 +383,43 @@ mod tests {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
         let a = Node::new(smallvec![edge(leaf.clone())], Scale(2.0));
         let b = Node::new(smallvec![edge(leaf.clone()), edge(a)], Scale(3.0));
-        let sum: NodeRef<f64> = Node::new(smallvec![edge(b)], Scale(1.0));
-        assert!(run(start(sum)).is_err(), "b has two inputs and returns one gradient");
+        let top = Node::new(smallvec![edge(b)], Scale(1.0));
+        assert!(run(start(top)).is_err(), "b has two inputs and returns one gradient");
         let c = Node::new(smallvec![edge(leaf.clone())], Scale(5.0));
-        *leaf.payload.0.lock().unwrap() = 0.0;
+        *sum(&leaf) = 0.0;
         run(start(c)).unwrap();
-        assert_eq!(*leaf.payload.0.lock().unwrap(), 5.0);
+        assert_eq!(*sum(&leaf), 5.0);
     }
 
     #[test]
     fn a_chain_of_a_million_nodes_runs_and_is_freed() {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
-        let mut node: NodeRef<f64> = leaf.clone();
+        let mut node = leaf.clone();
         for _ in 0..1_000_000 {
             node = Node::new(smallvec![edge(node)], Scale(1.0));
         }
         run(start(node.clone())).unwrap();
-        assert_eq!(*leaf.payload.0.lock().unwrap(), 1.0);
-        let weak = Arc::downgrade(&node);
+        assert_eq!(*sum(&leaf), 1.0);
+        let weak = node.downgrade();
         drop(node);
-        assert!(weak.upgrade().is_none() && Arc::strong_count(&leaf) == 1);
+        assert!(weak.upgrade().is_none() && leaf.strong_count() == 1);
     }
 
     #[test]
     fn only_the_wanted_inputs_are_computed_and_returned() {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
-        let middle: NodeRef<f64> = Node::new(smallvec![edge(leaf.clone())], Scale(2.0));
+        let middle = Node::new(smallvec![edge(leaf.clone())], Scale(2.0));
         let top = Node::new(smallvec![edge(middle.clone())], Scale(3.0));
         let inputs = [Edge { node: middle, slot: 0 }, Edge { node: Node::new(smallvec![], Scale(0.0)), slot: 0 }];
         let out = run(Run { inputs: Some(&inputs), accumulate: false, ..start(top) }).unwrap();
         assert_eq!(out, [Some(3.0), None]);
-        assert_eq!(*leaf.payload.0.lock().unwrap(), 0.0);
+        assert_eq!(*sum(&leaf), 0.0);
     }
 
     #[test]
     fn a_cell_that_another_run_frees_meanwhile_is_not_claimed_a_second_time() {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
-        let node: NodeRef<f64> = leaf.clone();
+        let node = leaf.clone();
         let notes = |id| Notes { id, nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
         let (mut first, mut second) = (notes(u64::MAX - 1), notes(u64::MAX));
         assert!(first.claim(&node) && second.claim(&node));
@@ -427,7 +432,7 @@ mod tests {
     #[test]
     fn two_runs_may_walk_one_graph_at_once() {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
-        let mut node: NodeRef<f64> = leaf.clone();
+        let mut node = leaf.clone();
         for _ in 0..1000 {
             node = Node::new(smallvec![edge(node)], Scale(1.0));
         }
@@ -436,6 +441,6 @@ mod tests {
                 scope.spawn(|| (0..50).for_each(|_| drop(run(Run { keep_graph: true, ..start(node.clone()) }).unwrap())));
             }
         });
-        assert_eq!(*leaf.payload.0.lock().unwrap(), 200.0);
+        assert_eq!(*sum(&leaf), 200.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::Scratch;
 use crate::{Edges, Variable};
-use rustnn_tensor::arc_filled;
+use rustnn_tensor::{Counted, Shared};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::*};
@@ -59,7 +59,7 @@ pub trait Backward<V: Variable>: Send + Sync {
 /// Where a gradient goes: output `slot` of `node`.
 pub struct Edge<V: Variable> {
     pub node: NodeRef<V>,
-    pub slot: u32,
+    pub slot: usize,
 }
 
 impl<V: Variable> Clone for Edge<V> {
@@ -68,9 +68,9 @@ impl<V: Variable> Clone for Edge<V> {
     }
 }
 
-pub type NodeRef<V> = Arc<Node<V>>;
+pub type NodeRef<V> = Shared<Node<V>>;
 
-/// One recorded op. `Arc<Node<V, Payload>>` becomes a [`NodeRef`] by unsizing, so node and payload are one allocation.
+/// One recorded op; node and payload are one allocation.
 pub struct Node<V: Variable, B: ?Sized + Backward<V> = dyn Backward<V>> {
     /// Later nodes run earlier; leaves (`u64::MAX`) as soon as they are ready.
     pub sequence: u64,
@@ -117,27 +117,30 @@ pub fn next_sequence() -> u64 {
 }
 
 impl<V: Variable, B: Backward<V> + 'static> Node<V, B> {
-    pub fn new(edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
+    pub fn new(edges: Edges<V>, payload: B) -> NodeRef<V> {
         Node::with_sequence(next_sequence(), edges, payload)
     }
 
     /// As [`new`](Node::new), with edges and the rest of the payload written in place.
     #[inline(always)]
-    pub fn filled(payload: B, fill: impl FnOnce(&mut Edges<V>, &mut B)) -> Arc<Node<V, B>> {
+    pub fn filled(payload: B, fill: impl FnOnce(&mut Edges<V>, &mut B)) -> NodeRef<V> {
         count(1);
-        arc_filled(|| Node::blank(next_sequence(), Edges::new(), payload), |node| fill(&mut node.edges, &mut node.payload))
+        let blank = || Node::blank(next_sequence(), Edges::new(), payload);
+        let node: Box<Counted<Node<V>>> = Counted::filled(blank, |node| fill(&mut node.edges, &mut node.payload));
+        node.into()
     }
 
     #[inline(always)]
     fn blank(sequence: u64, edges: Edges<V>, payload: B) -> Node<V, B> {
-        Node { sequence, edges, extra: OnceLock::new(), scratch: Mutex::new(Scratch::default()), payload }
+        Node { sequence, edges, extra: const { OnceLock::new() }, scratch: const { Mutex::new(Scratch::FREE) }, payload }
     }
 
-    pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> Arc<Node<V, B>> {
+    pub fn with_sequence(sequence: u64, edges: Edges<V>, payload: B) -> NodeRef<V> {
         if sequence != u64::MAX {
             count(1);
         }
-        Arc::new(Node::blank(sequence, edges, payload))
+        let node: Box<Counted<Node<V>>> = Counted::new(Node::blank(sequence, edges, payload));
+        node.into()
     }
 }
 
@@ -185,7 +188,7 @@ impl<V: Variable, B: ?Sized + Backward<V>> Drop for Node<V, B> {
 /// at once may both come here first: then one of them goes a level deeper, no more.)
 #[inline]
 pub fn release<V: Variable>(node: NodeRef<V>) {
-    if Arc::strong_count(&node) > 1 { drop(node) } else { bury(node) }
+    if node.strong_count() > 1 { drop(node) } else { bury(node) }
 }
 
 /// Drops `value` without deep recursion: a chain of a million nodes, each holding the next through its edges or its saved
@@ -227,9 +230,9 @@ pub type PostHook<V> = Arc<dyn Fn(&Grads<V>, &Grads<V>) -> Result<Option<Grads<V
 
 /// Hooks in the order of registration.
 pub struct Hooks<V: Variable> {
-    tensor: Mutex<Vec<(HookId, u32, Hook<V>)>>,
+    tensor: Mutex<Vec<(HookId, usize, Hook<V>)>>,
     /// Run after all others of their slot, whenever they were registered: `retain_grad`, by the address of what keeps.
-    retain: Mutex<Vec<(usize, u32, Hook<V>)>>,
+    retain: Mutex<Vec<(usize, usize, Hook<V>)>>,
     pre: Mutex<Vec<(HookId, PreHook<V>)>>,
     post: Mutex<Vec<(HookId, PostHook<V>)>>,
     /// The host objects behind some of them.
@@ -249,13 +252,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<V: Variable> Hooks<V> {
-    pub fn add_tensor(&self, slot: u32, hook: Hook<V>) -> HookId {
+    pub fn add_tensor(&self, slot: usize, hook: Hook<V>) -> HookId {
         let id = NEXT_HOOK.fetch_add(1, Relaxed);
         locked(&self.tensor).push((id, slot, hook));
         id
     }
 
-    pub fn add_retain(&self, keeper: usize, slot: u32, hook: Hook<V>) {
+    pub fn add_retain(&self, keeper: usize, slot: usize, hook: Hook<V>) {
         locked(&self.retain).push((keeper, slot, hook));
     }
 
@@ -336,7 +339,7 @@ impl<V: Variable> Hooks<V> {
     }
 
     /// Runs the hooks of `slot` for their effect: what they return has no meaning.
-    pub fn run_tensor(&self, slot: u32, value: &V) -> Result<(), V::Error> {
+    pub fn run_tensor(&self, slot: usize, value: &V) -> Result<(), V::Error> {
         let hooks = locked(&self.tensor).clone();
         for (_, _, hook) in hooks.into_iter().filter(|h| h.1 == slot) {
             hook(value)?;
@@ -344,11 +347,11 @@ impl<V: Variable> Hooks<V> {
         Ok(())
     }
 
-    fn apply(&self, slot: u32, hook: &Hook<V>, grads: &mut Grads<V>) -> Result<(), V::Error> {
-        if let Some(Some(grad)) = grads.get(slot as usize)
+    fn apply(&self, slot: usize, hook: &Hook<V>, grads: &mut Grads<V>) -> Result<(), V::Error> {
+        if let Some(Some(grad)) = grads.get(slot)
             && let Some(new) = hook(grad)?
         {
-            grads[slot as usize] = Some(new);
+            grads[slot] = Some(new);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::memory::{Dst, Src};
 use crate::value::Scalar;
 use crate::{copy as moves, reduce as folds};
 use half::{bf16, f16};
-use rustnn_tensor::{Array, DType, Device, Error, Result, Strides};
+use rustnn_tensor::{Array, DType, Device, Error, Result, Strides, Twin};
 use smallvec::SmallVec;
 
 /// Runs `$body` with `$t` being the Rust type of `$dtype`, one of those that kernels compute on.
@@ -154,7 +154,7 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
 /// As [`elementwise`] for the commonest call, into a fresh array: float32 or float64 arrays on the CPU of one row-major shape and
 /// few elements, perhaps with numbers beside them. None: it is another call. `input(i)` is the kernel's input i.
 #[inline]
-pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'a>, scalars: &[Scalar]) -> Option<Result<Array>> {
+pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'a>, scalars: &[Scalar]) -> Option<Result<Twin<'a>>> {
     let count = kernel.inputs();
     let mut found: Option<&Array> = None;
     for i in 0..count {
@@ -170,7 +170,7 @@ pub fn elementwise_plain<'a>(kernel: &Kernel, input: impl Fn(usize) -> Operand<'
     if len == 0 || len > elementwise::PLAIN_ELEMENTS || scalars.len() < kernel.scalars() || !kernel.supports(dtype) {
         return None;
     }
-    let out = match first.empty_like(kernel.result(dtype)) {
+    let out = match first.twin(kernel.result(dtype)) {
         Ok(out) => out,
         Err(error) => return Some(Err(error)),
     };

@@ -187,11 +187,13 @@ impl Kernel {
     }
 
     /// Whether the row computes in this dtype.
+    #[inline]
     pub const fn supports(&self, dtype: DType) -> bool {
         (dtype as usize) < self.blocks.len() && self.blocks[dtype as usize].is_some()
     }
 
     /// The dtype of the results when computing in `dtype`.
+    #[inline]
     pub const fn result(&self, dtype: DType) -> DType {
         if self.test { DType::Bool } else { dtype }
     }
@@ -206,10 +208,12 @@ impl Kernel {
         self.text
     }
 
+    #[inline]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
+    #[inline]
     pub const fn scalars(&self) -> usize {
         self.scalars
     }

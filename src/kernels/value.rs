@@ -707,6 +707,7 @@ impl Bits for Truth {
 
 impl Scalar {
     /// The nearest f64.
+    #[inline]
     pub fn to_f64(self) -> f64 {
         match self {
             Scalar::Int(i) => i as f64,

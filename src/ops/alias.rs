@@ -30,7 +30,7 @@ impl Alias {
         let now = self.source.tensor().edge()?;
         {
             let seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
-            if seen.as_ref().is_some_and(|seen| seen.slot == now.slot && Arc::ptr_eq(&seen.node, &now.node)) {
+            if seen.as_ref().is_some_and(|seen| seen.slot == now.slot && seen.node.same(&now.node)) {
                 return None;
             }
         }
@@ -88,10 +88,10 @@ impl Backward<Tensor> for Identity {
 /// Passes tensors through one identity node. With `strict` they are views that refuse to be written in place, as PyTorch's.
 pub fn identity(tensors: &[Tensor], strict: bool) -> (Vec<Tensor>, NodeRef<Tensor>) {
     let references: Vec<&Tensor> = tensors.iter().collect();
-    let node: NodeRef<Tensor> = Node::new(tape::edges(&references), Identity { outputs: tensors.len() });
+    let node = Node::new(tape::edges(&references), Identity { outputs: tensors.len() });
     tape::note_trace(&node);
     let alias = |(slot, tensor): (usize, &Tensor)| {
-        let edge = Edge { node: node.clone(), slot: slot as u32 };
+        let edge = Edge { node: node.clone(), slot };
         if strict { tensor.attach_view(tensor.array().clone(), Some(edge), Creation::CustomFunction) } else { tensor.alias_at(edge) }
     };
     (tensors.iter().enumerate().map(alias).collect(), node.clone())

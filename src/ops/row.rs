@@ -5,15 +5,15 @@ use crate::device::arrays;
 use crate::mode::{self, Mode};
 use crate::saved::Saved;
 use crate::tape::rebase;
-use crate::tensor::Tensor;
-use rustnn_autograd::{Backward, Context, Grads, Node};
+use crate::tensor::{Fresh, Tensor};
+use rustnn_autograd::{Backward, Context, Grads, Node, NodeRef};
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::value::{Number, Value};
 use rustnn_tensor::{Array, DType, Device, Error, Overlap, Result, Shape, Strides, bail, shape};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 pub use rustnn_kernels::value::Scalar;
 
@@ -77,6 +77,19 @@ impl Row {
     }
 
     #[inline]
+    fn uses_output(&self, uses: u8) -> bool {
+        uses >> self.inputs.len() & 1 == 1
+    }
+
+    fn save_output(&self, saves: &mut Option<Box<Saves>>, out: &Tensor) -> Result<()> {
+        let saved = Saved::output(out, 0)?;
+        if let Some(Ok(Some(list))) = saves.as_mut().map(|saves| saves.0.get_mut()) {
+            list.push((self.inputs.len() as u8, saved));
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn has_defaults(&self, scalars: &[Scalar]) -> bool {
         self.scalars.iter().zip(scalars).all(|(declared, given)| declared.1 == Some(given.to_f64()))
     }
@@ -114,11 +127,13 @@ pub enum Operand<'a> {
 }
 
 impl<'a> From<&'a Tensor> for Operand<'a> {
+    #[inline(always)]
     fn from(tensor: &'a Tensor) -> Self {
         Operand::Tensor(tensor)
     }
 }
 impl From<Scalar> for Operand<'_> {
+    #[inline(always)]
     fn from(scalar: Scalar) -> Self {
         Operand::Scalar(scalar)
     }
@@ -130,6 +145,7 @@ impl From<f64> for Operand<'_> {
 }
 
 impl<'a> Operand<'a> {
+    #[inline(always)]
     pub fn tensor(self) -> Option<&'a Tensor> {
         match self {
             Operand::Tensor(t) => Some(t),
@@ -321,10 +337,18 @@ pub(crate) fn run_into(row: &Row, inputs: &[&Tensor], scalars: &[Scalar], out: &
     run(row, out.dtype(), &operands, scalars, out)
 }
 
-/// The commonest call, decided at a glance (see [`rustnn_kernels::arrays::elementwise_plain`]), while no mode is on but `no_grad`. None: it is
-/// another one.
+/// The commonest call, decided at a glance (see [`rustnn_kernels::arrays::elementwise_plain`]), while no mode is on but `no_grad`.
+/// `put` writes the result down where it is to stay. None: it is another call, and nothing was done.
+///
+/// What one function leaves in memory for another is read there before it has arrived, and waited for: hence the errors in boxes,
+/// which fit into registers, and so much in one piece.
 #[inline]
-fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Option<Result<Tensor>> {
+pub fn call_plain<'t, 'a>(
+    row: &'static Row,
+    inputs: &[Operand<'a>],
+    scalars: &[Scalar],
+    put: impl FnOnce(Fresh<'a>) -> &'t Tensor,
+) -> Option<std::result::Result<(), Box<Error>>> {
     let modes = mode::word();
     if modes & !(Mode::GradOff as u32) != 0 || row.rule == Rule::Select {
         return None;
@@ -341,32 +365,51 @@ fn call_plain(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Opti
     };
     let out = match rustnn_kernels::arrays::elementwise_plain(&row.kernel, operand, scalars)? {
         Ok(out) => out,
-        Err(error) => return Some(Err(error)),
+        Err(error) => return Some(Err(Box::new(error))),
     };
     let mut wanted = 0;
     for (i, input) in inputs.iter().enumerate() {
         wanted |= (input.tensor().is_some_and(Tensor::requires_grad) as u8) << i;
     }
     if !mode::RECORDS || wanted == 0 || modes != 0 || out.dtype() == DType::Bool || row.gradients.iter().all(Option::is_none) {
-        return Some(Ok(Tensor::from_array(out)));
+        put(Fresh::new(out));
+        return Some(Ok(()));
     }
     let uses = row_uses(row, inputs, scalars, wanted);
-    let saved = match Saves::of(inputs, uses) {
+    let mut saved = match Saves::of(inputs, uses) {
         Ok(saved) => saved,
-        Err(error) => return Some(Err(error)),
+        Err(error) => return Some(Err(Box::new(error))),
     };
-    let node = Node::filled(RowBackward { row, scalars: SmallVec::new(), uses, saved, inputs: None }, |edges, payload| {
+    if !row.uses_output(uses) {
+        put(Fresh::of(row_node(row, inputs, scalars, uses, saved), out));
+        return Some(Ok(()));
+    }
+    let tensor = put(Fresh::new(out));
+    if let Err(error) = row.save_output(&mut saved, tensor) {
+        return Some(Err(Box::new(error)));
+    }
+    tensor.set_edge(rustnn_autograd::Edge { node: row_node(row, inputs, scalars, uses, saved), slot: 0 });
+    Some(Ok(()))
+}
+
+#[inline(always)]
+fn row_node(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], uses: u8, saved: Option<Box<Saves>>) -> NodeRef<Tensor> {
+    Node::filled(RowBackward { row, scalars: SmallVec::new(), uses, saved, inputs: None }, |edges, payload| {
         inputs.iter().for_each(|input| edges.push(edge_of(input)));
         scalars.iter().for_each(|scalar| payload.scalars.push(*scalar));
-    });
-    Some(node_output(node, out))
+    })
 }
 
 /// Calls a row: `out = f(inputs; scalars)`.
 pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Tensor> {
     debug_assert_eq!((inputs.len(), scalars.len()), (row.inputs.len(), row.scalars.len()));
-    if let Some(out) = call_plain(row, inputs, scalars) {
-        return out;
+    let mut place = None;
+    if let Some(done) = call_plain(row, inputs, scalars, |fresh| place.insert(fresh.tensor())) {
+        return match (done, place) {
+            (Ok(()), Some(out)) => Ok(out),
+            (Err(error), _) => Err(*error),
+            (Ok(()), None) => unreachable!("a call that was done has put its result down"),
+        };
     }
     let plan = plan(row, inputs, scalars)?;
     let out = fresh(&plan, inputs)?;
@@ -374,9 +417,7 @@ pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result
     if !wants_record(row, plan.result, inputs) {
         return Ok(Tensor::from_array(out));
     }
-    let node = Node::new(mixed_edges(inputs), RowBackward::new(row, inputs, scalars, &out)?);
-    crate::tape::note_trace(&node);
-    node_output(node, out)
+    attached(inputs, RowBackward::new(row, inputs, scalars, &out)?, out)
 }
 
 /// Whether the gradient of a row of one input uses that input.
@@ -387,21 +428,17 @@ pub(crate) fn uses_input(row: &Row) -> bool {
 /// The result of a row of one input and no numbers, recorded: `out` holds it already.
 pub(crate) fn recorded(row: &'static Row, input: &Tensor, out: Array) -> Result<Tensor> {
     let inputs = [Operand::Tensor(input)];
-    let node = Node::new(mixed_edges(&inputs), RowBackward::new(row, &inputs, &[], &out)?);
-    crate::tape::note_trace(&node);
-    node_output(node, out)
+    attached(&inputs, RowBackward::new(row, &inputs, &[], &out)?, out)
 }
 
-/// The result of a node just made.
-#[inline(always)]
-fn node_output(node: Arc<Node<Tensor, RowBackward>>, out: Array) -> Result<Tensor> {
-    if !node.payload.needs_output() {
-        return Ok(Tensor::from_node(out, node, 0));
-    }
-    let tensor = Tensor::from_array(out);
-    node.payload.save_output(&tensor)?;
-    tensor.set_edge(rustnn_autograd::Edge { node, slot: 0 });
-    Ok(tensor)
+/// The result of a call, on the tape.
+fn attached(inputs: &[Operand], mut payload: RowBackward, out: Array) -> Result<Tensor> {
+    let out = Tensor::from_array(out);
+    payload.save_output(&out)?;
+    let node = Node::new(mixed_edges(inputs), payload);
+    crate::tape::note_trace(&node);
+    out.set_edge(rustnn_autograd::Edge { node, slot: 0 });
+    Ok(out)
 }
 
 #[inline(always)]
@@ -449,7 +486,7 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     let slot = if row.rule == Rule::Select { 1 } else { 0 };
     let uses = row_uses(row, &inputs, scalars, wanted_inputs(&inputs));
     let edges = mixed_edges_first(target, &inputs, slot);
-    let payload = if uses >> slot & 1 == 1 {
+    let mut payload = if uses >> slot & 1 == 1 {
         let original = original_of(target)?;
         let mut saved: Vec<Operand> = inputs.to_vec();
         saved[slot] = Operand::Tensor(&original);
@@ -459,11 +496,8 @@ pub fn call_inplace(row: &'static Row, target: &Tensor, others: &[Operand], scal
     };
     run(row, plan.compute, &inputs, scalars, target.array())?;
     target.bump_version();
-    let node = Node::new(edges, payload);
-    if node.payload.needs_output() {
-        node.payload.save_output(target)?;
-    }
-    rebase(target, node);
+    payload.save_output(target)?;
+    rebase(target, Node::new(edges, payload));
     Ok(())
 }
 
@@ -609,7 +643,7 @@ fn wanted_inputs(inputs: &[Operand]) -> u8 {
 }
 
 /// What the gradients of the `wanted` inputs make use of.
-#[inline]
+#[inline(always)]
 fn row_uses(row: &Row, inputs: &[Operand], scalars: &[Scalar], wanted: u8) -> u8 {
     let n = row.inputs.len();
     if n <= 3 && inputs.iter().all(|o| o.tensor().is_some()) && row.has_defaults(scalars) {
@@ -656,18 +690,9 @@ impl RowBackward {
         Ok(this)
     }
 
-    fn needs_output(&self) -> bool {
-        self.uses >> self.row.inputs.len() & 1 == 1
-    }
-
-    fn save_output(&self, out: &Tensor) -> Result<()> {
-        let saved = Saved::output(out, 0)?;
-        if let Some(saves) = &self.saved
-            && let Some(list) = saves.lock().as_mut()
-        {
-            list.push((self.row.inputs.len() as u8, saved));
-        }
-        Ok(())
+    /// Keeps the result, where the gradients make use of it.
+    fn save_output(&mut self, out: &Tensor) -> Result<()> {
+        if self.row.uses_output(self.uses) { self.row.save_output(&mut self.saved, out) } else { Ok(()) }
     }
 
     /// The row, for those who show the graph.

@@ -99,13 +99,13 @@ pub enum Saved {
         array: Array,
         counter: Option<Arc<AtomicU32>>,
         version: u32,
-        slot: u32,
+        slot: usize,
     },
     /// An input keeps its place on the tape beside what the hook made of it.
     Hooked {
         packed: Box<dyn Packed>,
         edge: Option<Edge<Tensor>>,
-        output: Option<u32>,
+        output: Option<usize>,
     },
 }
 
@@ -129,7 +129,7 @@ impl Saved {
     }
 
     /// Saves output `slot` of the op being recorded, before it is attached to its node.
-    pub fn output(tensor: &Tensor, slot: u32) -> Result<Saved> {
+    pub fn output(tensor: &Tensor, slot: usize) -> Result<Saved> {
         if mode::is_on(Mode::SavedHooks)
             && let Some(hooks) = HOOKS.with(|h| h.borrow().last().cloned())
         {

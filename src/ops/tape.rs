@@ -3,10 +3,11 @@
 use crate::mode::{self, Guard, Mode};
 use crate::tensor::{Creation, Meta, Tensor};
 use rustnn_autograd::{Backward, Context, Edge, Edges, Grads, Hooks, Node, NodeRef, Run, Variable};
+use rustnn_tensor::shared::{Shared, Weak};
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, Strides, bail};
 use smallvec::{SmallVec, smallvec};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 
 impl Variable for Tensor {
     type Error = Error;
@@ -154,12 +155,12 @@ struct Leaf {
 
 enum LeafMeta {
     Living(Weak<Meta>),
-    Left(Arc<Meta>),
+    Left(Shared<Meta>),
 }
 
 impl Accumulate {
     pub(crate) fn new(leaf: &Tensor) -> Accumulate {
-        let meta = LeafMeta::Living(Arc::downgrade(leaf.meta()));
+        let meta = LeafMeta::Living(leaf.meta().downgrade());
         Accumulate { leaf: Mutex::new(Leaf { array: leaf.array().clone(), counter: leaf.counter(), meta }), adding: Mutex::new(()) }
     }
 
@@ -187,7 +188,7 @@ impl Accumulate {
     }
 
     /// Takes what a dead leaf leaves.
-    pub(crate) fn adopt(&self, meta: Arc<Meta>) {
+    pub(crate) fn adopt(&self, meta: Shared<Meta>) {
         self.lock().meta = LeafMeta::Left(meta);
     }
 }
@@ -507,7 +508,7 @@ impl Tensor {
         if !mode::grad_enabled() || !self.requires_grad() {
             return None;
         }
-        let node: NodeRef<Tensor> = Node::new(smallvec![self.edge()], ViewBackward { op, name });
+        let node = Node::new(smallvec![self.edge()], ViewBackward { op, name });
         note_trace(&node);
         Some(Edge { node, slot: 0 })
     }
@@ -517,12 +518,12 @@ impl Tensor {
         if !mode::grad_enabled() || !self.requires_grad() {
             return arrays.into_iter().map(|a| self.attach_view(a, None, Creation::MultiOutput)).collect();
         }
-        let node: NodeRef<Tensor> = Node::new(
+        let node = Node::new(
             smallvec![self.edge()],
             ViewsBackward { ops, name, from: self.shape_owned(), dtype: self.dtype(), device: self.device() },
         );
         note_trace(&node);
-        let edge = |slot| Some(Edge { node: node.clone(), slot: slot as u32 });
+        let edge = |slot| Some(Edge { node: node.clone(), slot });
         arrays.into_iter().enumerate().map(|(i, a)| self.attach_view(a, edge(i), Creation::MultiOutput)).collect()
     }
 

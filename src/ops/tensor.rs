@@ -5,7 +5,7 @@ use crate::mode::{self, Mode};
 use crate::saved::Held;
 use crate::tape::{Accumulate, AsStridedBackward, ViewOp};
 use rustnn_autograd::{Backward, Edge, Hooks, Node, NodeRef, bury, release};
-use rustnn_tensor::{Array, DType, Device, Element, Error, Result, Shape, arc_filled, bail};
+use rustnn_tensor::{Array, Counted, DType, Device, Element, Error, Result, Shape, Shared, Twin, bail};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -16,7 +16,7 @@ pub struct Tensor {
     array: Array,
     /// A counter of its own where the storage's is not shared: `.data`, `set_`.
     counter: Option<Arc<AtomicU32>>,
-    meta: Arc<Meta>,
+    meta: Shared<Meta>,
 }
 
 const REQUIRES_GRAD: u8 = 1;
@@ -32,7 +32,7 @@ pub struct Meta {
     /// The host language's object for this tensor (borrowed; see [`crate::saved::Host`]).
     host: AtomicPtr<()>,
     /// The leaf's place on the tape, made when an op first asks for it. It knows the leaf weakly, see [`Accumulate`].
-    accumulator: OnceLock<Arc<Node<Tensor, Accumulate>>>,
+    accumulator: OnceLock<NodeRef<Tensor>>,
     state: Mutex<State>,
 }
 
@@ -79,6 +79,11 @@ pub(crate) enum Creation {
     CustomFunction,
 }
 
+/// The payload of a leaf's node.
+fn as_accumulate(node: &NodeRef<Tensor>) -> Option<&Accumulate> {
+    node.payload.as_any().downcast_ref()
+}
+
 impl Drop for Meta {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
@@ -92,9 +97,13 @@ impl Drop for Meta {
             };
         };
         // A graph that outlives its leaf takes over what gradients there still have to meet: hooks, and the sum so far.
-        if Arc::strong_count(&accumulator) > 1 {
-            accumulator.payload.adopt(Meta::new(*self.flags.get_mut(), State { edge: None, rest }));
-            release(accumulator as NodeRef<Tensor>);
+        if accumulator.strong_count() > 1 {
+            let left = Meta::new(*self.flags.get_mut(), State { edge: None, rest });
+            match as_accumulate(&accumulator) {
+                Some(own) => own.adopt(left),
+                None => unreachable!("a leaf's node accumulates"),
+            }
+            release(accumulator);
         } else if rest.is_some() {
             bury(rest);
         }
@@ -102,24 +111,24 @@ impl Drop for Meta {
 }
 
 impl Meta {
-    fn new(flags: u8, state: State) -> Arc<Meta> {
+    fn new(flags: u8, state: State) -> Shared<Meta> {
         Meta::filled(flags, |own| *own = state)
     }
 
     #[inline(always)]
-    fn filled(flags: u8, fill: impl FnOnce(&mut State)) -> Arc<Meta> {
+    fn filled(flags: u8, fill: impl FnOnce(&mut State)) -> Shared<Meta> {
         let blank = || Meta {
             flags: AtomicU8::new(flags),
             host: AtomicPtr::new(std::ptr::null_mut()),
             accumulator: OnceLock::new(),
             state: Mutex::new(State { edge: None, rest: None }),
         };
-        arc_filled(blank, |meta| fill(meta.state.get_mut().unwrap_or_else(|e| e.into_inner())))
+        Counted::filled(blank, |meta| fill(meta.state.get_mut().unwrap_or_else(|e| e.into_inner()))).into()
     }
 
     /// Whether nodes of a graph send gradients to this leaf.
     fn is_in_a_graph(&self) -> bool {
-        self.accumulator.get().is_some_and(|node| Arc::strong_count(node) > 1)
+        self.accumulator.get().is_some_and(|node| node.strong_count() > 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,6 +166,38 @@ fn default_flags() -> u8 {
     if mode::is_on(Mode::Inference) { INFERENCE } else { 0 }
 }
 
+/// What a new tensor consists of, to be put together where it stays (see [`Twin`]).
+pub struct Fresh<'a> {
+    twin: Twin<'a>,
+    meta: Shared<Meta>,
+}
+
+impl<'a> Fresh<'a> {
+    /// A leaf that requires no gradient.
+    #[inline(always)]
+    pub(crate) fn new(twin: Twin<'a>) -> Fresh<'a> {
+        Fresh { twin, meta: Meta::filled(default_flags(), |_| {}) }
+    }
+
+    /// The only output of `node`.
+    #[inline(always)]
+    pub(crate) fn of(node: NodeRef<Tensor>, twin: Twin<'a>) -> Fresh<'a> {
+        Fresh { twin, meta: Meta::filled(HAS_EDGE, |state| state.edge = Some(Edge { node, slot: 0 })) }
+    }
+
+    #[inline(always)]
+    pub fn tensor(self) -> Tensor {
+        let Fresh { twin, meta } = self;
+        Tensor { array: twin.array(), counter: None, meta }
+    }
+
+    /// The tensor's, see [`Tensor::meta`].
+    #[inline]
+    pub fn meta(&self) -> &Shared<Meta> {
+        &self.meta
+    }
+}
+
 impl Tensor {
     /// A leaf over `array` that requires no gradient.
     #[inline(always)]
@@ -166,7 +207,7 @@ impl Tensor {
 
     /// The output `slot` of `node`.
     #[inline(always)]
-    pub fn from_node(array: Array, node: NodeRef<Tensor>, slot: u32) -> Tensor {
+    pub fn from_node(array: Array, node: NodeRef<Tensor>, slot: usize) -> Tensor {
         Tensor { array, counter: None, meta: Meta::filled(HAS_EDGE, |state| state.edge = Some(Edge { node, slot })) }
     }
 
@@ -180,7 +221,7 @@ impl Tensor {
     }
 
     #[inline]
-    pub fn meta(&self) -> &Arc<Meta> {
+    pub fn meta(&self) -> &Shared<Meta> {
         &self.meta
     }
 
@@ -220,7 +261,7 @@ impl Tensor {
 
     /// Whether both are one tensor (clones of each other).
     pub fn same(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.meta, &other.meta)
+        self.meta.same(&other.meta)
     }
 
     // Versions.
@@ -255,8 +296,10 @@ impl Tensor {
     }
 
     /// The same memory without history; writes to either are seen by the saved tensors of both.
+    #[inline(always)]
     pub fn detach(&self) -> Tensor {
-        Tensor { counter: self.counter.clone(), ..Tensor::from_array(self.array.clone()) }
+        let meta = Meta::filled(default_flags(), |_| {});
+        Tensor { array: self.array.clone(), counter: self.counter.clone(), meta }
     }
 
     /// The same memory with neither history nor the version counter: `x.data`.
@@ -277,8 +320,8 @@ impl Tensor {
     /// Another header over the same identity, for ops that change the header in place (`t_`, `resize_`, `set_`).
     pub(crate) fn set_array(&mut self, array: Array) {
         self.array = array;
-        if let Some(accumulator) = self.meta.accumulator.get() {
-            accumulator.payload.set_header(self);
+        if let Some(accumulator) = self.meta.accumulator.get().and_then(as_accumulate) {
+            accumulator.set_header(self);
         }
     }
 
@@ -298,7 +341,7 @@ impl Tensor {
     }
 
     /// A tensor of the identity `meta`.
-    pub(crate) fn with_meta(array: Array, counter: Option<Arc<AtomicU32>>, meta: Arc<Meta>) -> Tensor {
+    pub(crate) fn with_meta(array: Array, counter: Option<Arc<AtomicU32>>, meta: Shared<Meta>) -> Tensor {
         Tensor { array, counter, meta }
     }
 
@@ -360,7 +403,7 @@ impl Tensor {
                 return None;
             }
             if let Some(node) = self.meta.accumulator.get() {
-                return Some(Edge { node: node.clone() as NodeRef<Tensor>, slot: 0 });
+                return Some(Edge { node: node.clone(), slot: 0 });
             }
         }
         self.edge_of(flags)
@@ -379,7 +422,7 @@ impl Tensor {
             return Some(edge.clone());
         }
         let node = self.meta.accumulator.get_or_init(|| Node::with_sequence(u64::MAX, Default::default(), Accumulate::new(self)));
-        Some(Edge { node: node.clone() as NodeRef<Tensor>, slot: 0 })
+        Some(Edge { node: node.clone(), slot: 0 })
     }
 
     /// The node that made this tensor, as `grad_fn` shows it.
@@ -394,7 +437,7 @@ impl Tensor {
     }
 
     /// Which output of its node this tensor is.
-    pub fn output_number(&self) -> u32 {
+    pub fn output_number(&self) -> usize {
         self.edge().map_or(0, |e| e.slot)
     }
 
@@ -411,7 +454,7 @@ impl Tensor {
         if view.version.load(Acquire) == version || !base.requires_grad() {
             return None;
         }
-        let node: NodeRef<Tensor> = Node::new([base.edge()].into_iter().collect(), AsStridedBackward::new(base.array(), &self.array));
+        let node = Node::new([base.edge()].into_iter().collect(), AsStridedBackward::new(base.array(), &self.array));
         let edge = Edge { node, slot: 0 };
         self.set_edge(edge.clone());
         view.version.store(version, Release);
@@ -425,7 +468,7 @@ impl Tensor {
         self.meta.set(REQUIRES_GRAD, false);
         if let (Some(next), Some(before)) = (next, &before) {
             // What is kept is the gradient of the tensor as it is, not as it was.
-            let keeper = Arc::as_ptr(&self.meta) as usize;
+            let keeper = self.meta.address();
             if let Some(hook) = before.node.extra_if_used().and_then(|extra| extra.hooks.take_retain(keeper)) {
                 next.node.extra().hooks.add_retain(keeper, next.slot, hook);
             }
@@ -627,9 +670,9 @@ impl Tensor {
         }
         let Some(edge) = self.edge() else { return Ok(()) };
         self.meta.set(RETAINS_GRAD, true);
-        let meta = Arc::downgrade(&self.meta);
+        let meta = self.meta.downgrade();
         edge.node.extra().hooks.add_retain(
-            Arc::as_ptr(&self.meta) as usize,
+            self.meta.address(),
             edge.slot,
             Arc::new(move |grad: &Tensor| {
                 if let Some(meta) = meta.upgrade() {
@@ -650,7 +693,7 @@ impl Tensor {
 
     /// Where hooks on this tensor's gradient lie, and the slot to name there. They follow the tensor to its new node when an
     /// in-place op gives it one only for leaves; as in PyTorch, a hook belongs to the value it was put on.
-    pub fn hooks(&self) -> Result<(HookPlace, u32)> {
+    pub fn hooks(&self) -> Result<(HookPlace, usize)> {
         if !self.requires_grad() {
             bail!(Runtime, "cannot register a hook on a tensor that doesn't require gradient");
         }
@@ -664,11 +707,11 @@ impl Tensor {
     /// and those of the node that made it. Nothing where clones share the tensor. For a collector of cycles, which may have
     /// interrupted anything: what is locked is in use and not garbage.
     pub fn visit_hosts(&self, visit: &mut dyn FnMut(usize)) {
-        if Arc::strong_count(&self.meta) > 1 {
+        if self.meta.strong_count() > 1 {
             return;
         }
         let Ok(state) = self.meta.state.try_lock() else { return };
-        if let Some(edge) = state.edge.as_ref().filter(|edge| Arc::strong_count(&edge.node) == 1) {
+        if let Some(edge) = state.edge.as_ref().filter(|edge| edge.node.strong_count() == 1) {
             edge.node.visit_hosts(visit);
         }
         // A graph that still leads to a leaf runs its hooks.
@@ -688,7 +731,7 @@ impl Tensor {
 
     /// Lets go of what [`visit_hosts`](Tensor::visit_hosts) shows: the tensor is garbage and becomes a leaf without gradient.
     pub fn clear_hosts(&self) {
-        if Arc::strong_count(&self.meta) > 1 {
+        if self.meta.strong_count() > 1 {
             return;
         }
         if self.meta.is_in_a_graph() {
@@ -808,9 +851,7 @@ impl Tensor {
     /// Whether this tensor alone holds its meta: nobody else does, and nobody can come to.
     #[inline]
     pub fn is_sole_owner(&self) -> bool {
-        // Weak references are asked for before and after: one may turn into a strong one in between.
-        let no_weak = || Arc::weak_count(&self.meta) == 0;
-        no_weak() && Arc::strong_count(&self.meta) == 1 && no_weak()
+        self.meta.is_sole()
     }
 }
 

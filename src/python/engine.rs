@@ -15,9 +15,9 @@ use rustnn_ops::saved::{Packed, Saved, SavedHooks};
 use rustnn_ops::tape::{self, Request};
 use rustnn_ops::tensor::HookPlace;
 use rustnn_ops::{Operand, Tensor};
-use rustnn_tensor::{DType, Device, Error, Result, Shape, bail};
+use rustnn_tensor::{DType, Device, Error, Result, Shape, bail, shared};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 // ---------------------------------------------------------------------------------------------------------------- hooks
 
@@ -61,8 +61,8 @@ pub struct TensorHandle {
 
 /// Where a hook lies. Held weakly: hooks know their handles often enough, and a handle must not keep the graph.
 enum Place {
-    Leaf(Weak<Hooks<Tensor>>),
-    Node(Weak<Node<Tensor>>),
+    Leaf(std::sync::Weak<Hooks<Tensor>>),
+    Node(shared::Weak<Node<Tensor>>),
 }
 
 /// The handle of hook `id`, which holds `callable`.
@@ -70,7 +70,7 @@ fn handle<'py>(place: &HookPlace, id: HookId, callable: &Bound<'py, PyAny>) -> P
     place.hooks().note_host(id, callable.as_ptr() as usize);
     let place = match place {
         HookPlace::Leaf(hooks) => Place::Leaf(Arc::downgrade(hooks)),
-        HookPlace::Node(node) => Place::Node(Arc::downgrade(node)),
+        HookPlace::Node(node) => Place::Node(node.downgrade()),
     };
     Ok(Bound::new(callable.py(), TensorHandle { place, id })?.into_any())
 }
@@ -220,11 +220,11 @@ impl PyNode {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
         // What others hold too is not garbage with us.
-        if !self.1.yes() || Arc::strong_count(&self.0) > 1 { Ok(()) } else { visit_hosts(&visit, |each| self.0.visit_hosts(each)) }
+        if !self.1.yes() || self.0.strong_count() > 1 { Ok(()) } else { visit_hosts(&visit, |each| self.0.visit_hosts(each)) }
     }
 
     fn __clear__(&self) {
-        if let Some(extra) = self.0.extra_if_used().filter(|_| Arc::strong_count(&self.0) == 1) {
+        if let Some(extra) = self.0.extra_if_used().filter(|_| self.0.strong_count() == 1) {
             extra.hooks.clear();
         }
     }
@@ -362,7 +362,7 @@ fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, wanted: usize) -> PyResu
 #[pyclass(module = "rustnn", frozen, weakref)]
 struct SavedTensors {
     saved: Mutex<Option<Vec<Option<Saved>>>>,
-    node: Mutex<Option<std::sync::Weak<Node<Tensor>>>>,
+    node: Mutex<Option<shared::Weak<Node<Tensor>>>>,
 }
 
 #[pymethods]
@@ -387,7 +387,7 @@ impl SavedTensors {
     }
 
     fn unpack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let node = self.node.lock().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(std::sync::Weak::upgrade);
+        let node = self.node.lock().unwrap_or_else(|e| e.into_inner()).as_ref().and_then(shared::Weak::upgrade);
         let unpacked: Vec<Option<Tensor>> = {
             let saved = self.saved.lock().unwrap_or_else(|e| e.into_inner());
             let Some(saved) = saved.as_ref() else { return Err(to_python(freed())) };
@@ -678,9 +678,9 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         outputs: outputs.iter().map(|t| t.as_ref().map(|t| (t.shape_owned(), t.dtype(), t.device()))).collect(),
         materialize: is_flag(ctx, "materialize_grads"),
     };
-    let node: NodeRef<Tensor> = Node::new(edges, payload);
+    let node = Node::new(edges, payload);
     tape::note_trace(&node);
-    *saved.get().node.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::downgrade(&node));
+    *saved.get().node.lock().unwrap_or_else(|e| e.into_inner()) = Some(node.downgrade());
     let objects = items
         .iter()
         .zip(&outputs)
@@ -695,7 +695,7 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
                 wrap(py, t.clone())
             }
             Some(t) => {
-                t.adopt(Edge { node: node.clone(), slot: slot as u32 });
+                t.adopt(Edge { node: node.clone(), slot });
                 wrap(py, t.clone())
             }
         })
@@ -721,7 +721,7 @@ fn save(ctx: &Bound<PyAny>, outputs: &[Option<Tensor>]) -> PyResult<Vec<Option<S
         };
         let output = outputs.iter().position(|o| o.as_ref().is_some_and(|o| o.same(&t)));
         saved.push(Some(match output {
-            Some(slot) => Saved::output(&t, slot as u32).py()?,
+            Some(slot) => Saved::output(&t, slot).py()?,
             None => Saved::input(&t).py()?,
         }));
     }

@@ -3,7 +3,7 @@
 
 use crate::error::IntoPy;
 use crate::module_attribute::classes;
-use crate::tensor::{PyTensor, wrap};
+use crate::tensor::PyTensor;
 use pyo3::exceptions::PyAssertionError;
 use pyo3::ffi;
 use pyo3::intern;
@@ -23,11 +23,11 @@ struct Inherits {
 
 /// What has been found out about the classes met so far in one walk; they are few.
 #[derive(Default)]
-struct Walk<'py>(SmallVec<[(usize, Inherits, Bound<'py, PyAny>); 8]>);
+struct Walk<'py>(SmallVec<[(usize, Inherits, Bound<'py, PyDict>); 8]>);
 
 impl<'py> Walk<'py> {
-    /// Asked once per class and walk: classes may be patched at any other time.
-    fn inherits(&mut self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>) -> PyResult<Inherits> {
+    /// Asked once per class and walk: classes may be patched at any other time. `own` are the methods that matter here.
+    fn inherits(&mut self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>, own: &[&Bound<'py, PyString>]) -> PyResult<Inherits> {
         let py = module.py();
         let class = module.get_type();
         let address = class.as_ptr() as usize;
@@ -43,12 +43,14 @@ impl<'py> Walk<'py> {
                         && same(intern!(py, "set_extra_state"))?
                         && same(intern!(py, "_load_one"))?,
                 };
-                self.0.push((address, found, class.getattr(intern!(py, "_version"))?));
+                let saved = PyDict::new(py);
+                saved.set_item(intern!(py, "version"), class.getattr(intern!(py, "_version"))?)?;
+                self.0.push((address, found, saved));
                 found
             }
         };
         // An object may have methods of its own, which is rare enough to give up everything.
-        for name in [intern!(py, "state_dict"), intern!(py, "_save_to_state_dict"), intern!(py, "_load_from_state_dict")] {
+        for name in own {
             if state.contains(name)? {
                 return Ok(Inherits { state_dict: false, save: false, load: false });
             }
@@ -56,13 +58,18 @@ impl<'py> Walk<'py> {
         Ok(found)
     }
 
-    /// `module._version`: of the class, unless the object has its own.
-    fn version(&self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        let name = intern!(module.py(), "_version");
+    /// What is saved about a module: its `_version`, the class's unless the object has its own.
+    fn metadata(&self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        let py = module.py();
+        let name = intern!(py, "_version");
         let class = module.get_type_ptr() as usize;
         match self.0.iter().find(|entry| entry.0 == class) {
-            Some(entry) if !state.contains(name)? => Ok(entry.2.clone()),
-            _ => module.getattr(name),
+            Some(entry) if !state.contains(name)? => entry.2.copy(),
+            _ => {
+                let own = PyDict::new(py);
+                own.set_item(intern!(py, "version"), module.getattr(name)?)?;
+                Ok(own)
+            }
         }
     }
 }
@@ -144,7 +151,7 @@ fn plain<'a, 'py>(value: &'a Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) 
 
 fn detached<'py>(value: &Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
     match plain(value, parameter) {
-        Some(tensor) => wrap(value.py(), tensor.get().with(value.py(), |tensor| tensor.detach())),
+        Some(tensor) => crate::tensor::detached(value.py(), tensor.get()),
         None => value.call_method0(intern!(value.py(), "detach")),
     }
 }
@@ -156,6 +163,11 @@ struct Saving<'py> {
     keep: bool,
     parameter: Bound<'py, PyType>,
     walk: Walk<'py>,
+}
+
+/// The methods that an object of its own would save itself with.
+fn saving_methods(py: Python<'_>) -> [&Bound<'_, PyString>; 2] {
+    [intern!(py, "state_dict"), intern!(py, "_save_to_state_dict")]
 }
 
 /// Fills `destination` with what `module` and all below it have to save. False, and nothing done, if the module's own part is
@@ -174,7 +186,7 @@ pub fn _module_state_dict<'py>(
     let mut saving =
         Saving { destination: destination.clone(), metadata, keep_vars: keep_vars.clone(), keep, parameter, walk: Walk::default() };
     let state = state_of(module)?;
-    if !saving.walk.inherits(module, &state)?.save {
+    if !saving.walk.inherits(module, &state, &saving_methods(py))?.save {
         return Ok(false);
     }
     let path = PyString::new(py, last_cut(prefix.to_str()?));
@@ -200,9 +212,7 @@ fn save<'py>(
     let py = module.py();
     let _level = Level::enter(py)?;
     if let Some(metadata) = &saving.metadata {
-        let own = PyDict::new(py);
-        own.set_item(intern!(py, "version"), saving.walk.version(module, state)?)?;
-        metadata.set_item(path, own)?;
+        metadata.set_item(path, saving.walk.metadata(module, state)?)?;
     }
     let put = |saving: &Saving<'py>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>| -> PyResult<()> {
         let value = if saving.keep { value.clone() } else { detached(value, &saving.parameter)? };
@@ -227,11 +237,12 @@ fn save<'py>(
         return Ok(());
     }
     let Some(modules) = registry(state, intern!(py, "_modules"))? else { return Ok(()) };
+    let methods = saving_methods(py);
     for (name, child) in entries(&modules)? {
         let path = joined(prefix, &name)?;
         let inner = joined(&path, intern!(py, "."))?;
         let below = state_of(&child)?;
-        let inherits = saving.walk.inherits(&child, &below)?;
+        let inherits = saving.walk.inherits(&child, &below, &methods)?;
         let silent = is_empty(&below, intern!(py, "_state_dict_hooks")) && is_empty(&below, intern!(py, "_state_dict_pre_hooks"));
         if inherits.state_dict && inherits.save && silent {
             save(saving, &child, &below, &inner, &path)?;
@@ -299,7 +310,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
     let _level = Level::enter(py)?;
     let state = state_of(module)?;
     let silent = is_empty(&state, intern!(py, "_load_state_dict_pre_hooks"));
-    if silent && loading.walk.inherits(module, &state)?.load {
+    if silent && loading.walk.inherits(module, &state, &[intern!(py, "_load_from_state_dict")])?.load {
         load_own(loading, module, &state, given, prefix)?;
     } else {
         // A copy: hooks and classes may write into it, the caller's metadata stays as it is.

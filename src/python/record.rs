@@ -78,7 +78,7 @@ struct Recorder {
 }
 
 fn address(tensor: &Tensor) -> usize {
-    std::sync::Arc::as_ptr(tensor.meta()) as usize
+    tensor.meta().address()
 }
 
 /// The exception for what cannot be recorded, with the line of the program's code that asked for it.

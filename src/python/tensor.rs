@@ -1,6 +1,6 @@
 //! `rustnn.Tensor`: the header cell, identity, number slots and properties. Ops come from the registry (see `call`).
 
-use crate::detach::detached;
+use crate::detach;
 use crate::error::IntoPy;
 use crate::record;
 use crate::types::{self, PyDType, PyDevice};
@@ -158,20 +158,84 @@ const TRAILER_BYTES: usize = 2 * size_of::<*mut ffi::PyObject>();
 /// at once (a tenth of a small op's time); it gets one when an attribute is set.
 #[inline(always)]
 fn fresh<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
-    let Some(&offset) = OFFSET.get(py) else { return first(py, tensor) };
-    // SAFETY: the type is `Tensor` itself, whose objects hold a `PyTensor` at `offset` (as measured on one) and behind it, as
-    // `OFFSET` asserts, two pointers for which null, what the allocator wrote, is the empty state. No Python code runs between
-    // the allocation and the write.
+    fresh_made(py, || tensor)
+}
+
+/// As [`fresh`], of a tensor that is made inside the object. `make` may not run Python code.
+#[inline(always)]
+fn fresh_made<'py>(py: Python<'py>, make: impl FnOnce() -> Tensor) -> PyResult<Bound<'py, PyAny>> {
+    let Some(&offset) = OFFSET.get(py) else { return first(py, make()) };
+    let Some(object) = blank(py) else { return Err(PyErr::fetch(py)) };
+    let content = at(&object, offset);
+    // SAFETY: the object is blank, and no Python code has run since.
     unsafe {
-        let object = ffi::PyType_GenericAlloc(plain_class(py), 0);
-        if object.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        let content = object.cast::<u8>().add(offset).cast::<PyTensor>();
-        tensor.meta().host().store(content.cast(), Release);
-        content.write(PyTensor::new(tensor));
-        Ok(Bound::from_owned_ptr(py, object))
+        content.write(PyTensor::new(make()));
+        (*(*content).header.get()).meta().host().store(content.cast(), Release);
     }
+    Ok(object)
+}
+
+/// A new object around the same memory, without history.
+pub fn detached<'py>(py: Python<'py>, tensor: &PyTensor) -> PyResult<Bound<'py, PyAny>> {
+    fresh_made(py, || tensor.with(py, Tensor::detach))
+}
+
+/// A new plain object that is yet to be written, before any Python code runs; None where memory ran out, which Python has noted.
+#[inline(always)]
+fn blank<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: the type is `Tensor` itself, whose objects hold a `PyTensor` at `OFFSET` (as measured on one), for which zeros, what
+    // the allocator wrote, are one that is not all there (see `Made`), and behind it, as `OFFSET` asserts, two pointers for which
+    // null is the empty state.
+    unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyType_GenericAlloc(plain_class(py), 0)) }
+}
+
+/// The content of an object.
+#[inline(always)]
+fn at(object: &Bound<PyAny>, offset: usize) -> *mut PyTensor {
+    object.as_ptr().cast::<u8>().wrapping_add(offset).cast()
+}
+
+/// The object of what a row makes of two tensors, put together inside the object.
+#[inline(always)]
+fn paired<'py>(py: Python<'py>, a: &PyTensor, b: &PyTensor, row: &'static Row, scalars: &[Scalar]) -> PyResult<Bound<'py, PyAny>> {
+    let Some(&offset) = OFFSET.get(py) else {
+        return first(py, a.with(py, |x| b.with(py, |y| row::call(row, &[x.into(), y.into()], scalars))).py()?);
+    };
+    // Before the headers are borrowed: an allocation may start a collection, and that runs Python code.
+    let Some(object) = blank(py) else { return Err(PyErr::fetch(py)) };
+    let content = at(&object, offset);
+    let mut blank = true;
+    let done = a.with(py, |x| {
+        b.with(py, |y| {
+            let inputs = [x.into(), y.into()];
+            // SAFETY: the object is blank until the one write here, before which no Python code runs.
+            row::call_plain(row, &inputs, scalars, |new| unsafe {
+                blank = false;
+                new.meta().host().store(content.cast(), Release);
+                content.write(PyTensor::new(new.tensor()));
+                &*(*content).header.get()
+            })
+        })
+    });
+    let done = match done {
+        Some(Ok(())) => return Ok(object),
+        Some(Err(error)) => Err(*error),
+        None => {
+            // Of other calls hooks may learn, which are Python code: nothing is borrowed.
+            let (x, y) = (a.get(py), b.get(py));
+            row::call(row, &[(&x).into(), (&y).into()], scalars).map(|out| {
+                blank = false;
+                out.meta().host().store(content.cast(), Release);
+                // SAFETY: as above, since the object is nobody's yet.
+                unsafe { content.write(PyTensor::new(out)) };
+            })
+        }
+    };
+    if blank {
+        // SAFETY: as above. To be dropped the object must be all there.
+        a.with(py, |x| unsafe { content.write(PyTensor::new(x.clone())) });
+    }
+    done.map(|()| object).py()
 }
 
 /// The first object of all.
@@ -270,16 +334,12 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
         return Ok(result);
     }
     // The common case: both are tensors, nothing is cloned.
-    if let Ok(b) = b.cast::<PyTensor>() {
-        let out = a.get().with(py, |x| {
-            b.get().with(py, |y| (x.numel().max(y.numel()) <= DETACH_ELEMENTS).then(|| row::call(row, &[x.into(), y.into()], scalars)))
-        });
-        match out {
-            // No object can stand for a tensor that is a moment old.
-            Some(Ok(out)) => return fresh(py, out),
-            Some(Err(error)) => return Err(crate::error::to_python(error)),
-            None => {}
-        }
+    // SAFETY: the class was just compared.
+    let kin = if both { Some(unsafe { b.cast_unchecked::<PyTensor>() }) } else { b.cast::<PyTensor>().ok() };
+    if let Some(b) = kin
+        && a.get().with(py, Tensor::numel).max(b.get().with(py, Tensor::numel)) <= DETACH_ELEMENTS
+    {
+        return paired(py, a.get(), b.get(), row, scalars);
     }
     let mut held = None;
     let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
@@ -287,7 +347,7 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
     let out = if x.numel() <= DETACH_ELEMENTS {
         row::call(row, &[(&x).into(), other], scalars)
     } else {
-        detached(py, || row::call(row, &[(&x).into(), other], scalars))
+        detach::detached(py, || row::call(row, &[(&x).into(), other], scalars))
     };
     wrap(py, out.py()?)
 }
@@ -304,7 +364,7 @@ fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static
     let mut held = None;
     let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     let x = a.get().get(py);
-    wrap(py, detached(py, || row::call(row, &[other, (&x).into()], scalars)).py()?)
+    wrap(py, detach::detached(py, || row::call(row, &[other, (&x).into()], scalars)).py()?)
 }
 
 fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<()> {
@@ -318,7 +378,7 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
     }
     let x = a.get().get(py);
     let run = || row::call_inplace(row, &x, &[other], scalars);
-    if x.numel() <= DETACH_ELEMENTS { run().py() } else { detached(py, run).py() }
+    if x.numel() <= DETACH_ELEMENTS { run().py() } else { detach::detached(py, run).py() }
 }
 
 const ONE: &[Scalar] = &[Scalar::Int(1)];
@@ -394,7 +454,7 @@ impl PyTensor {
 
     /// How many hold this tensor: the object, views and saved tensors, a gradient's owner.
     fn _use_count(&self, py: Python<'_>) -> usize {
-        self.with(py, |t| std::sync::Arc::strong_count(t.meta()))
+        self.with(py, |t| t.meta().strong_count())
     }
 
     /// Whether a graph would add up gradients in this leaf.
@@ -985,7 +1045,7 @@ impl PyTensor {
     }
 
     #[getter]
-    fn output_nr(&self, py: Python<'_>) -> u32 {
+    fn output_nr(&self, py: Python<'_>) -> usize {
         let t = self.get(py);
         if t.grad_fn().is_some() { t.output_number() } else { 0 }
     }
@@ -1140,5 +1200,17 @@ pub fn _size_getitem(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// `torch.Size`.
 pub fn size(py: Python<'_>, sizes: impl ExactSizeIterator<Item = i64>) -> PyResult<Bound<'_, PyAny>> {
-    size_class(py)?.call1((PyTuple::new(py, sizes)?,))
+    let class = size_class(py)?;
+    // SAFETY: the class is a subclass of tuple without fields, made as `tuple.__new__` makes one; its own `__new__`, which only
+    // looks whether all are integers, would take three times as long. Each place is filled once, while nobody else has the tuple.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(class.as_ptr().cast(), sizes.len() as ffi::Py_ssize_t))?;
+        for (i, size) in sizes.enumerate() {
+            let size = size.into_pyobject(py)?.into_ptr();
+            if ffi::PyTuple_SetItem(made.as_ptr(), i as ffi::Py_ssize_t, size) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+        }
+        Ok(made)
+    }
 }

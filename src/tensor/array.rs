@@ -18,17 +18,61 @@ pub struct Array {
 }
 
 impl Clone for Array {
-    #[inline]
+    // Into its place at once: what is copied twice in a row waits for itself.
+    #[inline(always)]
     fn clone(&self) -> Self {
+        if !self.shape.spilled() && !self.strides.spilled() {
+            std::mem::forget(self.storage.clone());
+            // SAFETY: inline vectors of plain values own nothing, and the storage's new reference has just been counted, so that
+            // the bits are another array: copied whole, from where they have long been.
+            return unsafe { std::ptr::read(self) };
+        }
+        self.clone_of_high_rank()
+    }
+}
+
+impl Array {
+    #[cold]
+    #[inline(never)]
+    fn clone_of_high_rank(&self) -> Self {
         Array {
             storage: self.storage.clone(),
             dtype: self.dtype,
             row_major: self.row_major,
-            shape: duplicate(&self.shape),
-            strides: duplicate(&self.strides),
+            shape: self.shape.clone(),
+            strides: self.strides.clone(),
             offset: self.offset,
             numel: self.numel,
         }
+    }
+}
+
+/// What a fresh array of another's geometry consists of, to be put together where it stays: an [`Array`] is large, and moving one
+/// that has just been written field by field stalls the processor (see [`Counted::filled`](crate::Counted::filled)).
+#[derive(Debug)]
+pub struct Twin<'a> {
+    storage: Storage,
+    dtype: DType,
+    like: &'a Array,
+}
+
+impl Twin<'_> {
+    #[inline(always)]
+    pub fn array(self) -> Array {
+        let Twin { storage, dtype, like } = self;
+        let (shape, strides) = (duplicate(&like.shape), duplicate(&like.strides));
+        Array { storage, dtype, row_major: true, shape, strides, offset: 0, numel: like.numel }
+    }
+
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Address of the first element.
+    #[inline]
+    pub fn ptr(&self) -> *mut u8 {
+        self.storage.ptr()
     }
 }
 
@@ -98,11 +142,10 @@ impl Array {
 
     /// A fresh array of this one's geometry, which is row-major (see [`Array::is_row_major`]), with arbitrary contents.
     #[inline]
-    pub fn empty_like(&self, dtype: DType) -> Result<Array> {
+    pub fn twin(&self, dtype: DType) -> Result<Twin<'_>> {
         debug_assert!(self.is_row_major());
         let storage = Storage::uninit(self.numel * dtype.size_bytes(), self.device())?;
-        let (shape, strides) = (duplicate(&self.shape), duplicate(&self.strides));
-        Ok(Array { storage, dtype, row_major: true, shape, strides, offset: 0, numel: self.numel })
+        Ok(Twin { storage, dtype, like: self })
     }
 
     pub fn from_slice<T: Element>(data: &[T], shape: &[usize]) -> Result<Array> {

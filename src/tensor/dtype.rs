@@ -45,6 +45,7 @@ impl DType {
         [F32, F64, F16, BF16, I8, I16, I32, I64, U8, Bool, U16, U32, U64, C64, C128, F8E4M3FN, F8E5M2, F8E4M3FNUZ, F8E5M2FNUZ, C32];
 
     /// Width of one element.
+    #[inline]
     pub const fn size_bytes(self) -> usize {
         match self {
             I8 | U8 | Bool | F8E4M3FN | F8E5M2 | F8E4M3FNUZ | F8E5M2FNUZ => 1,
@@ -55,6 +56,7 @@ impl DType {
         }
     }
 
+    #[inline]
     pub const fn kind(self) -> Kind {
         match self {
             Bool => Kind::Bool,
@@ -73,6 +75,7 @@ impl DType {
     }
 
     /// Integer or bool.
+    #[inline]
     pub const fn is_integral(self) -> bool {
         matches!(self.kind(), Kind::Integer | Kind::Bool)
     }
@@ -82,6 +85,7 @@ impl DType {
     }
 
     /// Only these can require gradients.
+    #[inline]
     pub const fn is_differentiable(self) -> bool {
         matches!(self.kind(), Kind::Float | Kind::Complex)
     }

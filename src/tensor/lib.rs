@@ -7,12 +7,13 @@ pub mod dtype;
 pub mod error;
 pub mod objects;
 pub mod shape;
+pub mod shared;
 pub mod storage;
 
-pub use array::{Array, Overlap};
+pub use array::{Array, Overlap, Twin};
 pub use device::{Backend, Device, DeviceBuffer};
 pub use dtype::{DType, Element, Kind};
 pub use error::{Error, Result};
-pub use objects::arc_filled;
 pub use shape::{Shape, Strides};
+pub use shared::{Counted, Shared};
 pub use storage::Storage;

@@ -5,24 +5,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
-use std::sync::Arc;
-
-/// An `Arc` whose value is made where it stays: `blank` best of constants alone, `fill` writes the rest. (`Arc::new` takes a value
-/// ready made on the stack. What has just been written there field by field is copied in wider pieces, for which the processor
-/// waits until the fields have left its buffers: a tenth of a small op's time for each such object.)
-#[inline(always)]
-pub fn arc_filled<T>(blank: impl FnOnce() -> T, fill: impl FnOnce(&mut T)) -> Arc<T> {
-    let uninit = Arc::<T>::new_uninit();
-    let value = Arc::as_ptr(&uninit).cast::<T>().cast_mut();
-    // SAFETY: nobody else has the fresh `Arc`; where `blank` unwinds, memory without a value is freed.
-    let arc = unsafe {
-        value.write(blank());
-        uninit.assume_init()
-    };
-    // SAFETY: still nobody else has it, and the reference ends with the call.
-    fill(unsafe { &mut *value });
-    arc
-}
 
 /// Sizes up to this come from the lists.
 const LARGEST_BYTES: usize = 512;

@@ -4,7 +4,7 @@ use super::stencil::{Format, Region, Stencil};
 use super::{GRAIN, REGION_BYTES};
 use crate::gemm::tile::{Machine, OffsetColumns, Real, Spill, StridedRows, Task, lanes, load, multiply, panel, splat, store};
 use crate::gemm::{Scratch, Shared};
-use crate::parallel::par_for;
+use crate::parallel::{num_threads, par_for};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -66,8 +66,8 @@ struct Goal<'a, T> {
     pixels: *const Place,
     step: usize,
     places: &'a [Place],
-    /// Whether the vectors lie in one piece.
-    straight: [bool; 4],
+    /// Whether the lanes in use of each vector lie next to each other.
+    pieces: [bool; 4],
 }
 
 impl<T: Real> Task for &Correlation<'_, T> {
@@ -86,17 +86,27 @@ impl<T: Real> Task for &Correlation<'_, T> {
         let gather = columns < vector || waste * job.rows > columns * (job.rows + GATHER);
         // A unit of work: whole images while they are small, else bands of planes or rows; several groups while they are small.
         let row_work = job.rows * depth.max(1) * columns;
-        let most_work = (4 * GRAIN).max(row_work * planes * rows / 32 * job.batch * job.groups);
+        let total_work = row_work * planes * rows * job.batch * job.groups;
+        let threads = if total_work < 2 * GRAIN { 1 } else { num_threads() };
         let row_bytes = stencil.channels * size_of::<T>();
-        let fits = |planes: usize, rows: usize| {
-            stencil.region(planes, rows).channel * row_bytes <= REGION_BYTES && planes * rows * row_work <= most_work
-        };
+        let fits = |planes: usize, rows: usize| stencil.region(planes, rows).channel * row_bytes <= REGION_BYTES;
         let most = |total: usize, fits: &dyn Fn(usize) -> bool| (1..=total).rev().find(|&size| fits(size)).unwrap_or(1);
         // Few pixels are not divided: they are gathered with those of other images.
         let [band_planes, band_rows] = if gather && planes * rows * columns <= PIXELS {
             [planes, rows]
         } else {
-            let band_rows = rows.div_ceil(rows.div_ceil(most(rows, &|size| fits(1, size))));
+            let bands = Bands {
+                rows,
+                columns,
+                vector,
+                halo: stencil.region(1, 1).rows() - 1,
+                taps: stencil.taps.len().max(1),
+                channels: job.rows,
+                others: job.batch * job.groups * planes,
+                threads,
+                gather,
+            };
+            let band_rows = bands.best(most(rows, &|size| fits(1, size)));
             [if band_rows == rows { most(planes, &|size| fits(size, rows)) } else { 1 }, band_rows]
         };
         let whole = band_rows == rows && band_planes == planes;
@@ -108,13 +118,13 @@ impl<T: Real> Task for &Correlation<'_, T> {
             true => (GRAIN / work).clamp(1, room).min(job.batch),
             false => 1,
         };
+        let images = job.batch.div_ceil(job.batch.div_ceil(images));
         let image_units = job.batch.div_ceil(images);
         let groups = if image_units == 1 || images > 1 || !whole { 1 } else { (GRAIN / work).clamp(1, job.groups) };
         let group_units = job.groups.div_ceil(groups);
         let bands = [planes.div_ceil(band_planes), rows.div_ceil(band_rows)];
         let units = image_units * group_units * bands[0] * bands[1];
-        // Few units: divide the output channels too.
-        let splits = if units >= 16 { 1 } else { (16 / units).min(work * images / GRAIN).min(job.rows / 48).max(1) };
+        let splits = split(units, threads, job.rows, if gather { GATHER + 2 } else { 2 });
         let layout = Layout::new(job, region, [images, band_planes, band_rows], vector, gather);
         par_for(units * splits, &|unit| {
             simd.vectorize(
@@ -199,6 +209,57 @@ impl Layout {
 
 /// What gathering an element costs, in multiply-adds (measured).
 const GATHER: usize = 8;
+/// What copying an element with its padding costs.
+const COPY: usize = 16;
+
+/// Into how many parts the `rows` of output channels are divided besides the `units` of image, for threads to have equal shares:
+/// each part copies and gathers the whole unit for itself, at the cost of `again` channels. Each output is computed the same way
+/// whatever the parts and bands, so that they may depend on the number of threads.
+fn split(units: usize, threads: usize, rows: usize, again: usize) -> usize {
+    let cost = |parts: usize| (units * parts).div_ceil(threads) * (rows.div_ceil(parts) + again);
+    let most = (4 * threads).div_ceil(units).min(rows / 24).max(1);
+    // Of equals the first, with the fewest parts.
+    (1..=most).min_by_key(|&parts| cost(parts)).unwrap_or(1)
+}
+
+/// An image that is to be cut into bands of rows.
+struct Bands {
+    rows: usize,
+    columns: usize,
+    vector: usize,
+    /// Rows that a band sees beyond its own.
+    halo: usize,
+    taps: usize,
+    /// Output channels.
+    channels: usize,
+    /// Bands of the same rows: of other images, groups, planes.
+    others: usize,
+    threads: usize,
+    gather: bool,
+}
+
+impl Bands {
+    /// The rows of a band, at most `most`, for which threads are done soonest.
+    fn best(&self, most: usize) -> usize {
+        let cost = |size: usize| {
+            let units = self.rows.div_ceil(size) * self.others;
+            let again = if self.gather { GATHER } else { 0 };
+            let parts = split(units, self.threads, self.channels, again + 2);
+            let lanes = match self.gather {
+                true => (size * self.columns).next_multiple_of(self.vector),
+                false => size * self.columns.next_multiple_of(self.vector),
+            };
+            let one = lanes * self.taps * (self.channels.div_ceil(parts) + again) + (size + self.halo) * self.columns * COPY;
+            // Many units even themselves out.
+            let each = (units * parts).div_ceil(self.threads);
+            if each > 8 { one * units * parts / self.threads } else { one * each }
+        };
+        let even = |bands: usize| self.rows.div_ceil(bands);
+        let fewest = self.rows.div_ceil(most);
+        // Of equals the first, with the fewest bands.
+        (fewest..=self.rows.min(fewest + 4 * self.threads + 8)).map(even).min_by_key(|&size| cost(size)).unwrap_or(most)
+    }
+}
 
 impl<T: Real> Correlation<'_, T> {
     /// Channels of the block's part of the source, padded; a vector more can be read.
@@ -235,7 +296,7 @@ impl<T: Real> Correlation<'_, T> {
     }
 
     /// The bias of a panel, and its outputs.
-    fn goal<'a>(&self, origin: usize, group: usize, rows: &Range<usize>, places: &'a [Place], straight: [bool; 4]) -> Goal<'a, T> {
+    fn goal<'a>(&self, origin: usize, group: usize, rows: &Range<usize>, places: &'a [Place], pieces: [bool; 4]) -> Goal<'a, T> {
         Goal {
             bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(group * self.rows + rows.start) },
             add: false,
@@ -243,7 +304,7 @@ impl<T: Real> Correlation<'_, T> {
             pixels: std::ptr::null(),
             step: self.out_strides[2],
             places,
-            straight,
+            pieces,
         }
     }
 
@@ -265,7 +326,7 @@ impl<T: Real> Correlation<'_, T> {
         let places = layout.places(block);
         let total_panels = self.rows.div_ceil(S::ROWS);
         let origin = self.origin(block);
-        let straight = [step == 1 && self.format.direct; 4];
+        let pieces = [step == 1; 4];
         // As many panels of weights at a time as leave room in the level-2 cache.
         let panel_group = ((96 << 10) / (S::ROWS * depth.max(1) * size_of::<T>())).max(1);
         let mut start = block.panels.start;
@@ -280,7 +341,7 @@ impl<T: Real> Correlation<'_, T> {
                 for at in start..end {
                     let rows = panel(self.rows, total_panels, at);
                     let a = self.panel_weights(block.group, &rows, depth, 0);
-                    let goal = self.goal(origin, block.group, &rows, places, straight);
+                    let goal = self.goal(origin, block.group, &rows, places, pieces);
                     // SAFETY: every place sees the whole stencil inside of the copy; its outputs belong to this block.
                     unsafe { self.tile(simd, rows.len(), depth, a, b, &goal) };
                 }
@@ -334,18 +395,17 @@ impl<T: Real> Correlation<'_, T> {
                     let from = packed.cast_const().wrapping_add(tile * tile_len);
                     let two = pixels.len() > vector;
                     let mut pair = [pixels[0]; 2];
-                    let mut straight = [false; 4];
+                    let mut pieces = [false; 4];
                     for (at, part) in pixels.chunks(vector).enumerate() {
                         pair[at] = Place { count: part.len() as u32, ..part[0] };
-                        let piece = part.len() == vector && part[vector - 1].target - part[0].target == vector as isize - 1;
-                        straight[at] = piece && step == 1 && self.format.direct;
+                        pieces[at] = step == 1 && part[part.len() - 1].target - part[0].target == part.len() as isize - 1;
                     }
                     let vectors = [from, from.wrapping_add(vector), from, from];
                     let b = OffsetColumns { vectors, offsets: tables.cast_const().wrapping_add(if two { depth_step } else { 0 }) };
                     for at in start..block.panels.end.min(start + panel_group) {
                         let rows = panel(self.rows, total_panels, at);
                         let a = self.panel_weights(block.group, &rows, depth, first);
-                        let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], straight);
+                        let goal = self.goal(origin, block.group, &rows, &pair[..1 + two as usize], pieces);
                         // SAFETY: the panels are packed; the outputs of these pixels belong to this block.
                         unsafe { self.tile(simd, rows.len(), here, a, b, &Goal { add: first > 0, pixels: pixels.as_ptr(), ..goal }) };
                     }
@@ -397,9 +457,9 @@ impl<T: Real> Correlation<'_, T> {
     /// All outputs and the bias are accessible.
     #[inline(always)]
     unsafe fn write<S: Machine, const H: usize, const V: usize>(&self, simd: S, sums: [[T::Lanes<S>; V]; H], goal: &Goal<T>) {
-        if goal.straight[..V].iter().all(|&straight| straight) {
+        if self.format.direct && (0..V).all(|part| goal.pieces[part] && goal.places[part].count as usize == lanes::<S, T>()) {
             for row in 0..H {
-                // SAFETY: the caller vouches; straight vectors are of the computing type and lie in one piece.
+                // SAFETY: the caller vouches; whole vectors of the computing type lie in one piece each.
                 unsafe {
                     let line = goal.out.cast::<T>().add(row * self.out_channel);
                     let bias = if goal.bias.is_null() { T::ZERO } else { *goal.bias.add(row) };
@@ -427,8 +487,17 @@ impl<T: Real> Correlation<'_, T> {
             unsafe {
                 let bias = if goal.bias.is_null() { T::ZERO } else { *goal.bias.add(row) };
                 for (part, place) in goal.places.iter().enumerate() {
-                    let sums = sums.add((row * goal.places.len() + part) * vector);
-                    for lane in 0..place.count as usize {
+                    let (sums, count) = (sums.add((row * goal.places.len() + part) * vector), place.count as usize);
+                    if goal.pieces[part] && self.format.direct {
+                        let to = out.wrapping_offset(place.target * bytes as isize).cast::<T>();
+                        if goal.add {
+                            (0..count).for_each(|lane| *to.add(lane) += *sums.add(lane));
+                        } else {
+                            (0..count).for_each(|lane| *to.add(lane) = *sums.add(lane) + bias);
+                        }
+                        continue;
+                    }
+                    for lane in 0..count {
                         let target = if goal.pixels.is_null() {
                             place.target + (lane * goal.step) as isize
                         } else {

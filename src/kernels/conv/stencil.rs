@@ -39,6 +39,12 @@ pub(super) struct Region {
     pub channel: usize,
 }
 
+impl Region {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
 impl Stencil {
     pub(super) fn new(channels: usize, source: [usize; 3], taps: Vec<[isize; 3]>, step: [usize; 3], grid: [usize; 3]) -> Stencil {
         let low = std::array::from_fn(|d| taps.iter().map(|tap| tap[d]).min().unwrap_or(0));

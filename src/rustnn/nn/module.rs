@@ -179,7 +179,7 @@ pub trait Module: Send + Sync {
         let mut out = Vec::new();
         walk(&|visit| self.members(visit), "", &mut |path, part| {
             if let Part::Parameter(p) = part
-                && seen.insert(std::sync::Arc::as_ptr(p.as_op().meta()) as usize)
+                && seen.insert(p.as_op().meta().address())
             {
                 out.push((path, p.clone()));
             }
@@ -396,7 +396,7 @@ struct Move<'a> {
 
 impl Move<'_> {
     fn replace(&mut self, tensor: &mut Tensor) -> Result<()> {
-        let key = std::sync::Arc::as_ptr(tensor.as_op().meta()) as usize;
+        let key = tensor.as_op().meta().address();
         let new = match self.moved.get(&key) {
             Some(new) => new.clone(),
             None => (self.to)(&tensor.detach())?,

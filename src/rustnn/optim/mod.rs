@@ -100,7 +100,7 @@ fn parameters_of<O, S>(groups: &[Group<O, S>]) -> Vec<&Parameter> {
 fn refuse_repeats<O, S>(groups: &[Group<O, S>]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     for p in parameters_of(groups) {
-        if !seen.insert(std::sync::Arc::as_ptr(p.as_op().meta()) as usize) {
+        if !seen.insert(p.as_op().meta().address()) {
             return Err(Error::value("some parameters appear in more than one parameter group"));
         }
     }
