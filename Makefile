@@ -31,7 +31,7 @@ DRIVER := $(VENV)/.vulkan-driver
 export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
 
-.PHONY: help setup build train test examples parity programs lint check stubs docs bench bench-rust
+.PHONY: help setup build wheel train test examples parity programs lint check stubs docs bench bench-rust
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ help: ## Lists the targets.
 setup: $(TOOLS) $(DRIVER) ## Makes .venv with the tools that building and testing need; as root, a Vulkan driver for the GPU tests.
 
 build: $(MODULE) ## Builds the extension in release mode and installs the package into .venv, editable.
+
+wheel: $(MODULE) ## Builds the wheel to publish into DIST, by default dist/.
+	$(VENV)/bin/maturin build --release --quiet --compression-level 9 --out $(or $(DIST),dist)
 
 train: $(MODULE) ## Trains a CNN on the handwritten digits; DEVICE=gpu picks a device, ARGS="--epochs 5" adds options.
 	$(PYTHON) examples/train_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
