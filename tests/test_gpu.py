@@ -703,3 +703,44 @@ def test_threads_train_side_by_side() -> None:
         w.requires_grad_()
         (x @ w).tanh().sum().backward()
         assert (grads[k] - w.grad).abs().max().item() < 1e-4
+
+
+def test_functions_near_zero_are_right_to_a_relative_error() -> None:
+    x = rustnn.cat([rustnn.logspace(-20, -0.1, 200), -rustnn.logspace(-20, -0.1, 200)])
+    for name in ("log1p", "expm1", "tanh", "sinh", "asinh", "atanh"):
+        expected, actual = getattr(x, name)(), getattr(x.to("gpu"), name)().cpu()
+        worst = ((actual - expected) / expected).abs().max().item()
+        assert worst < 2e-5, (name, worst)
+    below = rustnn.linspace(-20.0, -5.0, 64)
+    for function in (F.softplus, F.mish):
+        expected, actual = function(below), function(below.to("gpu")).cpu()
+        assert ((actual - expected) / expected).abs().max().item() < 2e-5
+
+
+def test_remainders_are_exact() -> None:
+    k = rustnn.arange(1.0, 4001.0)
+    divisors = (0.1, 3.0, -2.5, 1e-3, 6.2831853)
+    for a in (k, k * 0.1, -k * 1e4, k * 1e30, k * 1e-42):
+        for b in divisors:
+            g = a.to("gpu")
+            assert rustnn.equal(rustnn.fmod(g, b).cpu(), rustnn.fmod(a, b)), b
+            assert rustnn.equal((g % b).cpu(), a % b), b
+    assert rustnn.equal((k.to("gpu") // 0.1).cpu(), k // 0.1)
+    odd = rustnn.tensor([0.0, -0.0, float("inf"), float("nan"), 1.0, -1.0])
+    for b in (2.0, 0.0, float("inf"), float("nan")):
+        expected, actual = rustnn.fmod(odd, b), rustnn.fmod(odd.to("gpu"), b).cpu()
+        assert rustnn.equal(actual.isnan(), expected.isnan()) and rustnn.equal(
+            actual.nan_to_num().copysign(actual), expected.nan_to_num().copysign(expected)
+        ), b
+
+
+def test_a_gradient_of_another_device_is_refused() -> None:
+    w = rustnn.ones(2, requires_grad=True, device="gpu")
+    with pytest.raises(RuntimeError, match="same device"):
+        w.exp().backward(rustnn.ones(2))
+    hooked = w * 2
+    w.register_hook(lambda grad: grad.cpu())
+    with pytest.raises(RuntimeError, match="invalid gradient at index 0 - expected device"):
+        hooked.sum().backward()
+    with pytest.raises(RuntimeError, match="indices should be either on cpu"):
+        w.detach()[rustnn.tensor([0], device="meta")]

@@ -39,16 +39,9 @@ WITHOUT_VALUES = {"empty", "empty_like", "new_empty", "empty_strided"}
 LARGEST, LEAST = 1e4, 2.0**-126
 
 
-# Formulas that carry NaN by a product with 0, which a driver may take for 0.
-WITHOUT_NAN = {"softshrink"}
-
-
 def counts(line: Op, inputs: list, shape: tuple) -> np.ndarray:
     """Where the inputs of an elementwise op are numbers that WGSL promises something about."""
     mask = np.ones(shape, dtype=bool)
-    if line.name in WITHOUT_NAN:
-        for x in inputs:
-            mask &= np.broadcast_to(np.isfinite(numbers(x)), shape)
     for x in inputs:
         if x.is_floating_point():
             size = np.abs(numbers(x))

@@ -1,16 +1,31 @@
 //! Functions that formulas call where WGSL has no operator: divisions by PyTorch's rules, and 64-bit integers as two words, the
 //! low one first.
 
-/// Divisions of f32: `fmod` is exact while the quotient has at most 24 bits.
+/// Divisions of f32. `fmod` divides the significands bit by bit, which is exact whatever a device makes of `/` and `fma`.
 pub const F32: &str = "
 fn f32_fmod(a: f32, b: f32) -> f32 {
-    if ((bitcast<u32>(b) & 0x7fffffffu) == 0x7f800000u && (bitcast<u32>(a) & 0x7fffffffu) < 0x7f800000u) { return a; }
-    let q = trunc(a / b);
-    var r = fma(-q, b, a);
-    if (abs(r) >= abs(b) && b != 0.0) { r = r - sign(r) * abs(b); }
-    if (r != 0.0 && ((r < 0.0) != (a < 0.0))) { r = r + select(-abs(b), abs(b), a >= 0.0); }
-    if (r == 0.0) { return bitcast<f32>((bitcast<u32>(r) & 0x7fffffffu) | (bitcast<u32>(a) & 0x80000000u)); }
-    return r;
+    let sign = bitcast<u32>(a) & 0x80000000u;
+    let x = bitcast<u32>(a) & 0x7fffffffu;
+    let y = bitcast<u32>(b) & 0x7fffffffu;
+    if (y == 0u || y > 0x7f800000u || x >= 0x7f800000u) { return bitcast<f32>(sign | 0x7fc00000u); }
+    if (x < y) { return a; }
+    var ex = i32(x >> 23u);
+    var ey = i32(y >> 23u);
+    var mx = (x & 0x7fffffu) | 0x800000u;
+    var my = (y & 0x7fffffu) | 0x800000u;
+    if (ex == 0) { let up = countLeadingZeros(x) - 8u; mx = x << up; ex = 1 - i32(up); }
+    if (ey == 0) { let up = countLeadingZeros(y) - 8u; my = y << up; ey = 1 - i32(up); }
+    for (; ex > ey; ex--) {
+        if (mx >= my) { mx -= my; }
+        mx <<= 1u;
+    }
+    if (mx >= my) { mx -= my; }
+    if (mx == 0u) { return bitcast<f32>(sign); }
+    let up = countLeadingZeros(mx) - 8u;
+    mx <<= up;
+    ex -= i32(up);
+    if (ex > 0) { return bitcast<f32>(sign | (u32(ex) << 23u) | (mx & 0x7fffffu)); }
+    return bitcast<f32>(sign | (mx >> u32(1 - ex)));
 }
 fn f32_remainder(a: f32, b: f32) -> f32 {
     let r = f32_fmod(a, b);

@@ -244,6 +244,8 @@ pub fn fill(out: &Array, value: Scalar) -> Result<()> {
         DType::I8 | DType::U8 => put!((value.to_i64() as u8).to_ne_bytes()),
         DType::I16 | DType::U16 => put!((value.to_i64() as u16).to_ne_bytes()),
         DType::I32 | DType::U32 => put!((value.to_i64() as u32).to_ne_bytes()),
+        // Beyond an i64's range: `as` saturates at the u64's.
+        DType::U64 if matches!(value, Scalar::Float(f) if f >= i64::MAX as f64) => put!((value.to_f64() as u64).to_ne_bytes()),
         DType::I64 | DType::U64 => put!(value.to_i64().to_ne_bytes()),
         DType::Bool => put!([value.to_bool() as u8]),
         DType::C32 => put!(f16::from_f64(value.to_f64()).to_ne_bytes()),

@@ -393,18 +393,25 @@ mod compose {
         coefficients[1..].iter().fold(x.lit(coefficients[0]), |p, &c| p.mul_add(x, x.lit(c)))
     }
 
-    /// Kahan's trick: the errors of exp and ln cancel.
+    /// Taylor's series near 0, elsewhere Kahan's trick: the errors of exp and ln cancel. (A shader's ln near 1 is right to an absolute
+    /// error only.)
     pub fn expm1<V: Value>(x: V) -> V {
         let (one, u) = (x.lit(1.0), x.exp());
         let y = (u - one) * (x / u.ln());
         let y = V::select(x.abs().gt(x.lit(16.0)), u - one, y);
-        V::select(u.eq(one), x, y)
+        // 1 / 13!, …, 1 / 1!
+        let series: [f64; 13] = std::array::from_fn(|k| 1.0 / (1..=13 - k).map(|n| n as f64).product::<f64>());
+        V::select(x.abs().lt(x.lit(0.5)), x * polynomial(x, &series), y)
     }
 
+    /// Near 0 by `2 atanh(x / (x + 2))`, elsewhere as `expm1`.
     pub fn log1p<V: Value>(x: V) -> V {
         let (one, u) = (x.lit(1.0), x + x.lit(1.0));
         let y = V::select(x.abs().gt(x.lit(1e8)), u.ln(), u.ln() * (x / (u - one)));
-        V::select(u.eq(one), x, V::select(u.eq(x.lit(0.0)), x.lit(f64::NEG_INFINITY), y))
+        let y = V::select(u.eq(x.lit(0.0)), x.lit(f64::NEG_INFINITY), y);
+        let s = x / (x + x.lit(2.0));
+        let series: [f64; 9] = std::array::from_fn(|k| 2.0 / (17 - 2 * k) as f64);
+        V::select(x.abs().lt(x.lit(0.3)), s * polynomial(s * s, &series), y)
     }
 
     pub fn log10<V: Value>(x: V) -> V {

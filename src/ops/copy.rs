@@ -289,12 +289,31 @@ fn each_once(array: &Array) -> Array {
     once
 }
 
+/// Whether a number lies in a dtype's range. Negative whole numbers wrap round in unsigned dtypes, as in PyTorch; halves and complex
+/// dtypes take infinity for what is too large.
+fn can_hold(dtype: DType, value: Scalar) -> bool {
+    let (low, high) = match dtype {
+        DType::I8 => (i8::MIN as i128, i8::MAX as i128),
+        DType::I16 => (i16::MIN as i128, i16::MAX as i128),
+        DType::I32 => (i32::MIN as i128, i32::MAX as i128),
+        DType::I64 => (i64::MIN as i128, i64::MAX as i128),
+        DType::U8 => (0, u8::MAX as i128),
+        DType::U16 => (0, u16::MAX as i128),
+        DType::U32 => (0, u32::MAX as i128),
+        DType::U64 => (0, u64::MAX as i128),
+        DType::F32 => return !matches!(value, Scalar::Float(f) if f.is_finite() && f.abs() > f32::MAX as f64),
+        _ => return true,
+    };
+    match value {
+        Scalar::Bool(_) => true,
+        Scalar::Int(i) if low == 0 => i.unsigned_abs() as i128 <= high,
+        Scalar::Int(i) => (low..=high).contains(&(i as i128)),
+        Scalar::Float(f) => f >= low as f64 && f <= high as f64,
+    }
+}
+
 pub fn fill_(target: &Tensor, value: Scalar) -> Result<()> {
-    if let Scalar::Float(f) = value
-        && target.dtype().is_integral()
-        && target.dtype() != DType::Bool
-        && !f.is_finite()
-    {
+    if !can_hold(target.dtype(), value) {
         bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(target.dtype()));
     }
     overwrite_as(target, &each_once(target.array()), "FillBackward0", |array| fill_array(array, value))

@@ -18,7 +18,7 @@ fn places(index: &Tensor, weight: &Tensor) -> Result<Indices> {
          checking arguments for embedding)",
         crate::names::legacy_type(index.dtype())
     );
-    match Indices::new(index.array(), weight.shape()[0], false)? {
+    match Indices::new(index.array(), weight.array(), weight.shape()[0], false)? {
         Ok(places) => Ok(places),
         Err(_) => bail!(Index, "index out of range in self"),
     }
@@ -42,7 +42,7 @@ pub fn embedding(index: &Tensor, weight: &Tensor, padding: Option<i64>, by_frequ
 fn embedding_backward(dy: &Tensor, index: &Tensor, rows: usize, padding: Option<i64>, by_frequency: bool) -> Result<Tensor> {
     let columns = dy.shape()[dy.rank() - 1];
     let out = Array::empty(&[rows, columns], dy.dtype(), dy.device())?;
-    let Ok(places) = Indices::new(index.array(), rows, false)? else { bail!(Index, "index out of range in self") };
+    let Ok(places) = Indices::new(index.array(), dy.array(), rows, false)? else { bail!(Index, "index out of range in self") };
     indexing::embedding_backward(&crate::copy::contiguous_array(dy.array())?, &places, padding, by_frequency, &out)?;
     attach(out, &[dy], || {
         Formula::one("EmbeddingDenseBackwardBackward0", &[index], move |ddy, saved| {

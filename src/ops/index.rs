@@ -111,7 +111,7 @@ impl Plan {
             .zip(&self.tensors)
             .map(|(&d, t)| {
                 let size = x.shape()[d];
-                match Indices::new(t.array(), size, true)? {
+                match Indices::new(t.array(), x.array(), size, true)? {
                     Ok(indices) => Ok(indices.expand(&self.index_shape)),
                     Err(i) => bail!(Index, "index {i} is out of bounds for dimension {d} with size {size}"),
                 }
@@ -280,7 +280,7 @@ pub fn index_select(x: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
         "index_select(): Index to scalar can have only 1 value, got {} value(s)",
         index.numel()
     );
-    let places = Indices::new(&as_vector(index.array()), size_at(x, d), false)?;
+    let places = Indices::new(&as_vector(index.array()), x.array(), size_at(x, d), false)?;
     let Ok(places) = places else { bail!(Index, "index out of range in self") };
     let mut shape = x.shape_owned();
     if x.rank() > 0 {
@@ -317,7 +317,7 @@ pub fn gather(x: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
                 x.shape()
             );
         }
-        let places = inside(&list, from.shape()[d], d)?;
+        let places = inside(&list, &from, from.shape()[d], d)?;
         indexing::gather(&from, d, &places, &as_vector(&out))?;
     }
     attach(out, &[x], || {
@@ -326,8 +326,8 @@ pub fn gather(x: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
     })
 }
 
-fn inside(index: &Array, size: usize, dim: usize) -> Result<Indices> {
-    match Indices::new(index, size, false)? {
+fn inside(index: &Array, of: &Array, size: usize, dim: usize) -> Result<Indices> {
+    match Indices::new(index, of, size, false)? {
         Ok(places) => Ok(places),
         Err(i) => bail!(Runtime, "index {i} is out of bounds for dimension {dim} with size {size}"),
     }
@@ -367,7 +367,7 @@ fn scatter_places(x: &Tensor, dim: i64, index: &Tensor, src: Option<&Tensor>) ->
             );
         }
     }
-    inside(&list, to.shape()[d], d).map(|places| (d, Some(places)))
+    inside(&list, &to, to.shape()[d], d).map(|places| (d, Some(places)))
 }
 
 /// The part of `src` that an index of `shape` reaches: its gradient is zero elsewhere.
@@ -622,7 +622,7 @@ pub fn index_add(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, source: &
         index.numel(),
         size_at(source, d)
     );
-    let places = inside(&as_vector(index.array()), size_at(x, d), d)?;
+    let places = inside(&as_vector(index.array()), x.array(), size_at(x, d), d)?;
     if in_place {
         check_apart(x.array(), &[source.array(), index.array()])?;
     }
@@ -697,7 +697,7 @@ pub fn index_copy(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, source: 
         size_at(source, d)
     );
     let size = size_at(x, d);
-    let places = match Indices::new(&as_vector(index.array()), size, false)? {
+    let places = match Indices::new(&as_vector(index.array()), x.array(), size, false)? {
         Ok(places) => places,
         Err(i) => bail!(Index, "index_copy_(): index {i} is out of bounds for dimension {d} with size {size}"),
     };
@@ -724,7 +724,7 @@ pub fn index_fill(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value: S
     ensure!(index.rank() <= 1, Runtime, "Index has to be a vector/scalar");
     let d = wrap_dim(dim, x.rank())?;
     let size = size_at(x, d);
-    let places = match Indices::new(&as_vector(index.array()), size, true)? {
+    let places = match Indices::new(&as_vector(index.array()), x.array(), size, true)? {
         Ok(places) => places,
         Err(i) => bail!(Index, "index {i} is out of bounds for dimension {d} with size {size}"),
     };
@@ -981,7 +981,7 @@ pub fn one_hot(index: &Tensor, classes: i64) -> Result<Tensor> {
     shape.push(classes);
     rustnn_tensor::shape::checked_numel(&shape).ok_or_else(Error::size_overflow)?;
     let out = Array::empty(&shape, DType::I64, index.device())?;
-    indexing::one_hot(&inside(index.array(), classes, 0)?, &out)?;
+    indexing::one_hot(&inside(index.array(), index.array(), classes, 0)?, &out)?;
     Ok(Tensor::from_array(out))
 }
 

@@ -424,7 +424,7 @@ crate::rows! { y dy;
         range [-2.0..2.0];
     /// `x` moved toward 0 by lambd, 0 between.
     SOFTSHRINK "softshrink" (input; lambd = Some(0.5)) float {
-            V::select(input.gt(lambd), input - lambd, V::select(input.lt(-lambd), input + lambd, input * input.lit(0.0))) }
+            V::select(input.gt(lambd), input - lambd, V::select(input.lt(-lambd), input + lambd, V::select(input.is_nan(), input, input * input.lit(0.0)))) }
         grad [(V::select(input.ge(-lambd) & input.le(lambd), dy.lit(0.0), dy))];
         range [-2.0..2.0];
     /// `max(0, min(1, x / 6 + 1 / 2))`.

@@ -238,7 +238,7 @@ pub fn searchsorted(sequence: &Tensor, values: &Tensor, right: bool, sorter: Opt
                 "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {}",
                 sorter.dtype().scalar_name()
             );
-            match Indices::new(&copy::contiguous_array(sorter.array())?, sequence.shape()[lead], false)? {
+            match Indices::new(&copy::contiguous_array(sorter.array())?, sequence.array(), sequence.shape()[lead], false)? {
                 Ok(indices) => Some(indices),
                 Err(_) => bail!(Runtime, "torch.searchsorted(): sorter index out of range"),
             }

@@ -209,6 +209,14 @@ impl Backward<Tensor> for Accumulate {
                 leaf.shape()
             );
         }
+        if grad.device() != leaf.device() {
+            bail!(
+                Runtime,
+                "Function AccumulateGrad returned an invalid gradient at index 0 - expected device {} but got {}",
+                leaf.device(),
+                grad.device()
+            );
+        }
         let adding = self.adding.lock().unwrap_or_else(|e| e.into_inner());
         let replaced = match leaf.grad() {
             None => {
@@ -671,6 +679,14 @@ pub fn run_backward(
                         "Mismatch in shape: grad_output[{i}] has a shape of {} and output[{i}] has a shape of {}.",
                         crate::views::size_text(seed.shape()),
                         crate::views::size_text(root.shape())
+                    );
+                }
+                if seed.device() != root.device() {
+                    bail!(
+                        Runtime,
+                        "Expected all tensors to be on the same device, but grad_output[{i}] is on {} and output[{i}] on {}",
+                        seed.device(),
+                        root.device()
                     );
                 }
                 // Backward formulas count on gradients of the output's dtype.

@@ -1,10 +1,11 @@
 //! Gradients: what is recorded, and how gradients are asked for.
 
 use crate::{Result, Tensor};
-use rustnn_ops::mode::{self, Guard, Mode};
+use rustnn_ops::mode::{self, Mode};
 use rustnn_ops::tape::{Request, run_backward};
+use std::cell::Cell;
 
-/// Stops recording on this thread until it is dropped.
+/// Stops recording on this thread until it is dropped; of several, until the last one is.
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {
@@ -19,14 +20,31 @@ use rustnn_ops::tape::{Request, run_backward};
 #[must_use = "recording goes on as soon as the guard is dropped"]
 #[derive(Debug)]
 pub struct NoGrad {
-    _guard: Guard,
     // Modes belong to the thread.
     _here: std::marker::PhantomData<*const ()>,
 }
 
+thread_local! {
+    /// How many [`NoGrad`]s live, and what the first of them is to put back: they may end in any order.
+    static LIVING: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+}
+
+impl Drop for NoGrad {
+    fn drop(&mut self) {
+        let (living, before) = LIVING.get();
+        LIVING.set((living - 1, before));
+        if living == 1 {
+            mode::set(Mode::GradOff, before);
+        }
+    }
+}
+
 /// See [`NoGrad`].
 pub fn no_grad() -> NoGrad {
-    NoGrad { _guard: Guard::new(Mode::GradOff, true), _here: std::marker::PhantomData }
+    let (living, before) = LIVING.get();
+    let before = if living == 0 { mode::set(Mode::GradOff, true) } else { before };
+    LIVING.set((living + 1, before));
+    NoGrad { _here: std::marker::PhantomData }
 }
 
 /// Whether ops on this thread are recorded now.

@@ -236,8 +236,9 @@ pub fn read(source: impl Into<Source>) -> Result<Value> {
     if source.len_bytes() >= 9 {
         source.read_at(0, &mut head)?;
     }
-    // Length of a JSON text, then the text.
-    if head[8] == b'{' && !head.starts_with(b"PK") && head[0] != 0x80 {
+    // Length of a JSON text, then the text: any first bytes, so that only a length that fits tells it from a pickle.
+    let length = u64::from_le_bytes(head[..8].try_into().expect("eight bytes"));
+    if head[8] == b'{' && (2..=source.len_bytes() - 8).contains(&length) {
         return read_safetensors(source).map(|(state, _)| state.into());
     }
     let mut options = files::Options::default();

@@ -10,7 +10,8 @@ use std::fmt;
 /// An array of numbers with its place on the tape. Clones are the same tensor: they share memory, gradient and history.
 ///
 /// Methods borrow and give new tensors; names ending in `_` write in place. Operators (`&a + &b`, `&a * 2.0`) are the methods
-/// of their names and give a [`Result`] too. Dimensions count from the end where negative; shapes broadcast as in PyTorch.
+/// of their names and give a [`Result`] too. Memory is shared between threads as it is, without a lock: while one thread writes
+/// in place, what others read of that memory is unspecified (never beyond it). Dimensions count from the end where negative; shapes broadcast as in PyTorch.
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {

@@ -184,6 +184,16 @@ fn cases() -> Vec<Case> {
         case("a dilation of 0", || {
             nn::Conv2d::with(1, 1, 2, ConvOptions { dilation: 0.into(), ..Default::default() })?.forward(&ones(&[1, 1, 3, 3]))
         }, ""),
+        case(
+            "a weight of too few dimensions, padded by reflection",
+            || {
+                let options = ConvOptions { padding: 1.into(), padding_mode: nn::PaddingMode::Reflect, ..Default::default() };
+                let mut conv = nn::Conv2d::with(1, 1, 3, options)?;
+                conv.weight = nn::Parameter::new(ones(&[3]))?;
+                conv.forward(&ones(&[1, 1, 5, 5]))
+            },
+            "expected a weight of 4 dimensions",
+        ),
         case("a kernel of 0", || nn::Conv2d::new(1, 1, 0)?.forward(&ones(&[1, 1, 3, 3])), ""),
         case("a kernel larger than memory", || nn::Conv2d::new(1, 1, usize::MAX), "overflow"),
         case("a stride out of range", || {
@@ -669,4 +679,21 @@ fn extreme_settings_return_too() {
         Ok(())
     });
     assert!(wrong.is_empty(), "panicked: {wrong:?}");
+}
+
+#[test]
+fn padding_at_the_ends_of_its_range_does_not_panic() {
+    let x = ones(&[1, 1, 5]);
+    for before in [i64::MIN, -i64::MAX, -5, i64::MAX - 5, i64::MAX] {
+        for after in [i64::MIN, -i64::MAX, -4, 0, i64::MAX - 5, i64::MAX] {
+            let sides = [[before, after]];
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let _ = nn::ReplicationPad1d::new(sides).forward(&x);
+                let _ = nn::ReflectionPad1d::new(sides).forward(&x);
+                let _ = nn::CircularPad1d::new(sides).forward(&x);
+                let _ = nn::ConstantPad1d::new(sides, 1.0).forward(&x);
+            }));
+            assert!(done.is_ok(), "{sides:?}");
+        }
+    }
 }

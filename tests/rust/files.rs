@@ -32,6 +32,18 @@ fn state() -> StateDict {
 }
 
 #[test]
+fn safetensors_files_are_known_by_any_length_of_their_header() {
+    let file = Temporary::new("lengths.safetensors");
+    // Headers are padded to eight bytes: among these are lengths that begin as a pickle does, and as a zip.
+    for length in (1..400).step_by(8) {
+        let mut state = StateDict::new();
+        state.insert("n".repeat(length), Tensor::ones([1]).unwrap()).unwrap();
+        io::save_state_dict(&file.0, &state).unwrap();
+        assert!(io::load_state_dict(&file.0).unwrap().len() == 1, "a name of {length} letters");
+    }
+}
+
+#[test]
 fn a_state_dict_goes_through_both_formats() {
     for name in ["there.pt", "there.safetensors"] {
         let file = Temporary::new(name);

@@ -205,3 +205,12 @@ fn shared_state() {
     assert!(autograd::is_enabled());
     assert_eq!(Tensor::ones([1]).unwrap().device(), rustnn::Device::Cpu);
 }
+
+#[test]
+fn guards_that_end_in_any_order_leave_recording_as_it_was() {
+    let (a, b) = (autograd::no_grad(), autograd::no_grad());
+    drop(a);
+    assert!(!autograd::is_enabled());
+    drop(b);
+    assert!(autograd::is_enabled());
+}

@@ -54,7 +54,8 @@ struct Served {
     limits: Limits,
 }
 
-/// Answers on `listener` until `stop` is done; then requests in flight are finished, and no new ones taken.
+/// Answers on `listener` until `stop` is done; then requests in flight are finished, and no new ones taken. Whoever has not sent
+/// a whole request by then has as long as a request may take.
 ///
 /// # Errors
 /// Those of the listener.
@@ -67,14 +68,24 @@ pub async fn serve(
     let (batcher, worker) = Batcher::start(program.clone(), &limits)?;
     let served = Arc::new(Served { program, batcher, closing: AtomicBool::new(false), limits });
     let closing = served.clone();
+    let last = limits.request;
+    let (told, closed) = tokio::sync::oneshot::channel::<()>();
     // An answer is one write: nothing is won by waiting for more.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, app(served))
-        .with_graceful_shutdown(async move {
-            stop.await;
-            closing.closing.store(true, Relaxed);
-        })
-        .await?;
+    let answering = axum::serve(listener, app(served)).with_graceful_shutdown(async move {
+        stop.await;
+        closing.closing.store(true, Relaxed);
+        drop(told);
+    });
+    let late = async {
+        drop(closed.await);
+        tokio::time::sleep(last).await;
+    };
+    tokio::select! {
+        done = answering => done?,
+        // Connections that are still open go with the runtime, and so does the worker with their requests.
+        () = late => return Ok(()),
+    }
     // The queue's last sender went with the router: the worker finishes what waits and ends.
     tokio::task::spawn_blocking(move || drop(worker.join())).await.map_err(std::io::Error::other)
 }

@@ -24,8 +24,17 @@ enum Inner {
 }
 
 impl Indices {
-    /// Copies integers of any type; `negative` ones count from the end if allowed. The inner error is the first one outside.
-    pub fn new(index: &Array, size: usize, negative: bool) -> Result<std::result::Result<Indices, i64>> {
+    /// Copies integers of any type, to index `of`; `negative` ones count from the end if allowed. The inner error is the first one
+    /// outside.
+    pub fn new(index: &Array, of: &Array, size: usize, negative: bool) -> Result<std::result::Result<Indices, i64>> {
+        // Where there are none, memory must not be asked for any.
+        if index.is_meta() && !of.is_meta() {
+            rustnn_tensor::bail!(
+                Runtime,
+                "indices should be either on cpu or on the same device as the indexed tensor ({}), but are on meta",
+                of.device()
+            );
+        }
         if place(&[Some(index)])? == Place::Host {
             return Ok(cpu::Indices::new(index, size, negative)?.map(|i| Indices(Inner::Host(i))));
         }

@@ -218,7 +218,12 @@ impl Graph {
     /// Takes out nodes whose results nobody uses, and constants that are then unused; renumbers what is left.
     pub fn prune(&mut self) {
         let (inputs, weights) = (self.inputs.len(), self.weights.len());
-        let count = self.nodes.iter().flat_map(|n| &n.outs).chain(&self.outputs).max().map_or(0, |&id| id + 1).max(inputs + weights);
+        let count = inputs + weights + self.nodes.iter().map(|n| n.outs.len()).sum::<usize>();
+        let args = self.nodes.iter().flat_map(|n| &n.args).flat_map(|(_, value)| value.ids());
+        // Tensors that nobody made: `Program::new` says so of the graph as it is.
+        if self.nodes.iter().flat_map(|n| &n.outs).chain(&self.outputs).copied().chain(args).any(|id| id >= count) {
+            return;
+        }
         let mut used = vec![false; count];
         self.outputs.iter().for_each(|&id| used[id] = true);
         let mut kept: Vec<Node> = Vec::with_capacity(self.nodes.len());

@@ -48,6 +48,8 @@ struct Step {
     kinds: Vec<Kind>,
     outs: SmallVec<[Id; 1]>,
     grad: bool,
+    /// Its result is memory as it was found, with the values of others: it is cleared.
+    blank: bool,
     /// What no later step needs.
     last_uses: SmallVec<[Id; 4]>,
 }
@@ -128,6 +130,10 @@ impl Plan {
         let mut steps = Vec::with_capacity(graph.nodes.len());
         for (n, node) in graph.nodes.iter().enumerate() {
             let wrong = |what: String| Error::value(format!("malformed program: call {n} of {:?}: {what}", node.op));
+            // What it grows by is memory as it was found.
+            if node.op.starts_with("resize") {
+                return Err(wrong("a program may not grow memory in place".into()));
+            }
             let Some(overloads) = schemas().get(&node.op) else { return Err(wrong("there is no such op".into())) };
             if let Some(id) = node.args.iter().flat_map(|(_, value)| value.ids()).find(|&id| id >= count) {
                 return Err(wrong(format!("it uses tensor {id}, which is not there yet")));
@@ -158,6 +164,7 @@ impl Plan {
                 kinds: schema.params.iter().map(|p| p.kind).collect(),
                 outs: node.outs.iter().copied().collect(),
                 grad: node.grad,
+                blank: node.op.contains("empty"),
                 last_uses: SmallVec::new(),
             });
         }
@@ -193,7 +200,7 @@ impl Program {
     ///
     /// # Errors
     /// If it cannot be read, is no program, is malformed, or of a newer version. Nothing in a file can do more harm than that:
-    /// every size and number is checked before it is used.
+    /// every size and number is checked before it is used, and memory that the program asks for is cleared.
     pub fn load(path: impl AsRef<Path>) -> Result<Program> {
         Program::new(file::read(&rustnn_io::load_safetensors(path.as_ref())?)?)
     }
@@ -358,6 +365,11 @@ impl Program {
         }
         let _guard = (!step.grad).then(no_grad);
         Ok(match step.run.call(&Args(&args))? {
+            Output::Tensor(t) if step.blank => {
+                let _guard = no_grad();
+                rustnn_ops::copy::zero_(&t)?;
+                smallvec::smallvec![t.into()]
+            }
             Output::Tensor(t) | Output::Written(t) => smallvec::smallvec![t.into()],
             Output::Tensors(all) | Output::Named(_, _, all) | Output::WrittenNamed(_, _, all) => {
                 all.into_iter().map(Tensor::from).collect()

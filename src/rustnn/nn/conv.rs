@@ -173,7 +173,9 @@ impl<const N: usize> Conv<N> {
     /// The padding before and after each dimension, the last one first.
     fn sides(&self) -> Result<[[i64; 2]; N]> {
         let mut sides = [[0; 2]; N];
-        let kernel = &self.weight.shape()[2..];
+        let shape = self.weight.shape();
+        let kernel = shape.get(2..).filter(|kernel| kernel.len() == N);
+        let kernel = kernel.ok_or_else(|| Error::value(format!("expected a weight of {} dimensions, but got shape {shape:?}", N + 2)))?;
         for (dim, side) in sides.iter_mut().rev().enumerate() {
             *side = match self.options.padding {
                 Padding::Zeros(each) => [signed(&each.0[dim..=dim])[0]; 2],

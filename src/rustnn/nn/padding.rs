@@ -79,18 +79,18 @@ fn places(len: i64, before: i64, after: i64, mode: PaddingMode) -> Result<Vec<i6
              size {len}"
         )));
     }
-    if mode == PaddingMode::Circular && most > len + before.min(0) + after.min(0) {
+    if mode == PaddingMode::Circular && most > len.saturating_add(before.min(0)).saturating_add(after.min(0)) {
         return Err(Error::value("Padding value causes wrapping around more than once."));
     }
     // What is cut off a circle does not come back on its other side.
-    let (first, last) = (-before.min(0), len - 1 + after.min(0));
-    let circle = last - first + 1;
+    let (first, last) = (before.min(0).saturating_neg(), (len - 1).saturating_add(after.min(0)));
+    let circle = last.saturating_sub(first).saturating_add(1).max(1);
     let first_place = before.saturating_neg();
     let count = out.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     listed((0..count).map(|i| {
-        let place = first_place + i as i64;
+        let place = first_place.saturating_add(i as i64);
         match mode {
-            PaddingMode::Circular => first + (place - first).rem_euclid(circle),
+            PaddingMode::Circular => first + place.saturating_sub(first).rem_euclid(circle),
             PaddingMode::Reflect => len - 1 - (len - 1 - place.abs()).abs(),
             PaddingMode::Replicate | PaddingMode::Constant(_) => place.clamp(0, len - 1),
         }

@@ -116,7 +116,7 @@ pub struct CosineAnnealing {
 
 impl Rule for CosineAnnealing {
     fn next(&self, t: u64, before: f64, start: f64) -> f64 {
-        if self.period == 0 {
+        if self.period == 0 || t == 0 {
             return before;
         }
         let period = self.period as f64;
@@ -146,6 +146,6 @@ impl Rule for Linear {
     }
 
     fn next(&self, t: u64, before: f64, start: f64) -> f64 {
-        if t > self.steps { before } else { start * (self.from + (self.to - self.from) * t as f64 / self.steps as f64) }
+        if t > self.steps || self.steps == 0 { before } else { start * (self.from + (self.to - self.from) * t as f64 / self.steps as f64) }
     }
 }
