@@ -351,11 +351,10 @@ macro_rules! composed {
 
 impl<'a> Value for Text<'a> {
     built_in!(
-        exp "exp", exp2 "exp2", ln "log", log2 "log2", sqrt "sqrt", rsqrt "inverseSqrt", sin "sin", cos "cos", tan "tan", sinh "sinh",
-        cosh "cosh", atanh "atanh", floor "floor", ceil "ceil",
-        round "round", trunc "trunc"
+        exp "exp", exp2 "exp2", ln "log", log2 "log2", sqrt "sqrt", rsqrt "inverseSqrt", sin "sin", cos "cos", tan "tan", floor "floor",
+        ceil "ceil", round "round", trunc "trunc"
     );
-    composed!(expm1, log1p, log10, tanh, asin, acos, asinh, acosh, erf, erfc, erfinv, lgamma, digamma);
+    composed!(expm1, log1p, log10, sinh, cosh, tanh, asin, acos, asinh, acosh, atanh, erf, erfc, erfinv, lgamma, digamma);
 
     fn atan(self) -> Self {
         Self::select(self.is_nan(), self, self.unary("atan"))
@@ -444,6 +443,31 @@ mod compose {
     pub fn acos<V: Value>(x: V) -> V {
         let one = x.lit(1.0);
         V::select(x.abs().gt(one), x.lit(f64::NAN), ((one - x) * (one + x)).sqrt().atan2(x))
+    }
+
+    /// Half of `exp a`, which itself may overflow.
+    fn half_exp<V: Value>(a: V) -> V {
+        let root = (a * a.lit(0.5)).exp();
+        root * a.lit(0.5) * root
+    }
+
+    pub fn sinh<V: Value>(x: V) -> V {
+        let a = x.abs();
+        let e = expm1(a);
+        let near = (e + e / (e + x.lit(1.0))) * x.lit(0.5);
+        V::select(a.gt(x.lit(16.0)), half_exp(a), near).copysign(x)
+    }
+
+    pub fn cosh<V: Value>(x: V) -> V {
+        let a = x.abs();
+        let u = a.exp();
+        V::select(a.gt(x.lit(16.0)), half_exp(a), (u + x.lit(1.0) / u) * x.lit(0.5))
+    }
+
+    pub fn atanh<V: Value>(x: V) -> V {
+        let (one, a) = (x.lit(1.0), x.abs());
+        let inside = (log1p((a + a) / (one - a)) * x.lit(0.5)).copysign(x);
+        V::select(a.gt(one), x.lit(f64::NAN), inside)
     }
 
     /// From 1e8 on `ln 2x`: the square of x may overflow.
@@ -557,6 +581,9 @@ mod compose {
             close("log10", log10, f64::log10, (0.01, 50.0), 1e-12);
             close("asin", asin, f64::asin, (-1.0, 1.0), 1e-12);
             close("acos", acos, f64::acos, (-1.0, 1.0), 1e-12);
+            close("sinh", sinh, f64::sinh, (-40.0, 40.0), 1e-12);
+            close("cosh", cosh, f64::cosh, (-40.0, 40.0), 1e-12);
+            close("atanh", atanh, f64::atanh, (-0.999, 0.999), 1e-12);
             close("asinh", asinh, |x| crate::special::asinh(x), (-50.0, 50.0), 1e-12);
             close("acosh", acosh, |x| crate::special::acosh(x), (1.0, 50.0), 1e-10);
             close("tanh", tanh, f64::tanh, (-12.0, 12.0), 1e-12);

@@ -314,7 +314,7 @@ fn can_hold(dtype: DType, value: Scalar) -> bool {
 
 pub fn fill_(target: &Tensor, value: Scalar) -> Result<()> {
     if !can_hold(target.dtype(), value) {
-        bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(target.dtype()));
+        bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(target.dtype()));
     }
     overwrite_as(target, &each_once(target.array()), "FillBackward0", |array| fill_array(array, value))
 }

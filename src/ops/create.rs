@@ -182,7 +182,7 @@ fn check_fits(value: Scalar, dtype: Option<DType>) -> Result<()> {
     let bits = 8 * dtype.size_bytes() as i32;
     let (low, high) =
         if dtype.is_signed() { (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)) } else { (-(2f64.powi(bits - 1)), 2f64.powi(bits)) };
-    ensure!(v >= low && v < high, Runtime, "value cannot be converted to type {} without overflow", crate::names::type_meta(dtype));
+    ensure!(v >= low && v < high, Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(dtype));
     Ok(())
 }
 

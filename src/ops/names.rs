@@ -7,6 +7,20 @@ pub fn legacy_type(dtype: DType) -> String {
     format!("{}Tensor", dtype.scalar_name())
 }
 
+/// As PyTorch names the type that a number does not fit into.
+pub fn number_type(dtype: DType) -> &'static str {
+    match dtype {
+        DType::I8 => "int8_t",
+        DType::I16 => "int16_t",
+        DType::I64 => "int64_t",
+        DType::U8 => "uint8_t",
+        DType::U16 => "uint16_t",
+        DType::U32 => "uint32_t",
+        DType::U64 => "uint64_t",
+        other => type_meta(other),
+    }
+}
+
 /// C++'s name, which some messages show.
 pub fn type_meta(dtype: DType) -> &'static str {
     match dtype {
