@@ -684,9 +684,9 @@ pub fn run_backward(
                 if seed.device() != root.device() {
                     bail!(
                         Runtime,
-                        "Expected all tensors to be on the same device, but grad_output[{i}] is on {} and output[{i}] on {}",
-                        seed.device(),
-                        root.device()
+                        "invalid gradient at index {i} - expected device {} but got {}",
+                        root.device(),
+                        seed.device()
                     );
                 }
                 // Backward formulas count on gradients of the output's dtype.
