@@ -65,10 +65,10 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let last = limits.request;
     let (batcher, worker) = Batcher::start(program.clone(), &limits)?;
     let served = Arc::new(Served { program, batcher, closing: AtomicBool::new(false), limits });
     let closing = served.clone();
-    let last = limits.request;
     let (told, closed) = tokio::sync::oneshot::channel::<()>();
     // An answer is one write: nothing is won by waiting for more.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));

@@ -279,3 +279,15 @@ fn closing_finishes_what_was_begun() {
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     closing.join().expect("it closes");
 }
+
+#[test]
+fn who_never_ends_a_request_does_not_keep_the_server() {
+    let server = Server::start(golden("mlp"), Limits { request: Duration::from_secs(1), ..Limits::default() });
+    let mut half = TcpStream::connect(server.address).unwrap();
+    half.write_all(b"POST /predict HTTP/1.1\r\nhost: x\r\n").unwrap();
+    assert_eq!(server.get("/health").0, 200);
+    let start = Instant::now();
+    server.close();
+    assert!(start.elapsed() < Duration::from_secs(8));
+    drop(half);
+}
