@@ -682,12 +682,7 @@ pub fn run_backward(
                     );
                 }
                 if seed.device() != root.device() {
-                    bail!(
-                        Runtime,
-                        "invalid gradient at index {i} - expected device {} but got {}",
-                        root.device(),
-                        seed.device()
-                    );
+                    bail!(Runtime, "invalid gradient at index {i} - expected device {} but got {}", root.device(), seed.device());
                 }
                 // Backward formulas count on gradients of the output's dtype.
                 if seed.dtype() == root.dtype() { seed } else { crate::copy::to_dtype(&seed, root.dtype())? }
