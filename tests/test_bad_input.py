@@ -318,5 +318,5 @@ def test_the_process_survives_the_whole_table_in_one_run() -> None:
 @pytest.mark.parametrize("call", ["x[i]", "x.scatter(0, i, 1.0)", "x.gather(0, i)", "x.index_select(0, i)"])
 def test_an_index_without_data_is_refused_where_pytorch_reads_what_is_not_there(call):
     names = {"x": rustnn.ones(3), "i": rustnn.tensor([0, 1], device="meta")}
-    with pytest.raises(RuntimeError, match="indices should be either on cpu or on the same device"):
+    with pytest.raises(RuntimeError, match="on the same device"):
         eval(call, names)

