@@ -1,5 +1,6 @@
 """The Python side of autograd: modes, backward and grad, custom functions, graph tools, checks, checkpointing."""
 
+import gc
 import math
 import warnings
 from functools import partial
@@ -448,6 +449,22 @@ def test_a_tensor_that_went_through_hooks_can_be_differentiated_twice(function):
             return function(x)
 
     assert gradgradcheck(hooked, leaf(0.5, 1.0))
+
+
+def test_a_saved_tensor_hook_meets_only_tensors_that_are_all_there():
+    shapes = []
+
+    def look(t):
+        shapes.extend(found.shape for found in gc.get_objects() if type(found) is rustnn.Tensor)
+        return t
+
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    with graph.saved_tensors_hooks(look, lambda t: t):
+        product = x * y
+        root = (x + y).exp()
+    assert len(shapes) > 6
+    (product + root).sum().backward()
+    assert x.grad.tolist() == (y + (x + y).exp()).tolist()
 
 
 def test_saved_tensor_hooks_can_be_forbidden():

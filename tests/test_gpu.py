@@ -740,7 +740,7 @@ def test_a_gradient_of_another_device_is_refused() -> None:
         w.exp().backward(rustnn.ones(2))
     hooked = w * 2
     w.register_hook(lambda grad: grad.cpu())
-    with pytest.raises(RuntimeError, match="expected device|same device"):
+    with pytest.raises(RuntimeError, match=r"expected device|same device"):
         hooked.sum().backward()
     with pytest.raises(RuntimeError, match="indices should be either on cpu"):
         w.detach()[rustnn.tensor([0], device="meta")]

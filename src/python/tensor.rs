@@ -217,25 +217,26 @@ fn paired<'py>(py: Python<'py>, a: &PyTensor, b: &PyTensor, row: &'static Row, s
             })
         })
     });
-    let done = match done {
-        Some(Ok(())) => return Ok(object),
-        Some(Err(error)) => Err(*error),
+    if blank {
+        // SAFETY: as above. The object must be all there to be dropped, and before hooks run, which may come upon it.
+        a.with(py, |x| unsafe { content.write(PyTensor::new(x.clone())) });
+    }
+    match done {
+        Some(Ok(())) => Ok(object),
+        Some(Err(error)) => Err(*error).py(),
         None => {
             // Of other calls hooks may learn, which are Python code: nothing is borrowed.
             let (x, y) = (a.get(py), b.get(py));
-            row::call(row, &[(&x).into(), (&y).into()], scalars).map(|out| {
-                blank = false;
-                out.meta().host().store(content.cast(), Release);
-                // SAFETY: as above, since the object is nobody's yet.
-                unsafe { content.write(PyTensor::new(out)) };
-            })
+            let out = row::call(row, &[(&x).into(), (&y).into()], scalars).py()?;
+            if let Some(object) = living(py, &out) {
+                return Ok(object);
+            }
+            out.meta().host().store(content.cast(), Release);
+            // SAFETY: the stand-in was written above.
+            unsafe { &*content }.set(py, out);
+            Ok(object)
         }
-    };
-    if blank {
-        // SAFETY: as above. To be dropped the object must be all there.
-        a.with(py, |x| unsafe { content.write(PyTensor::new(x.clone())) });
     }
-    done.map(|()| object).py()
 }
 
 /// The first object of all.
