@@ -508,3 +508,32 @@ def test_loading_is_silent():
         warnings.simplefilter("error")
         net = layer()
         net.load_state_dict(net.state_dict())
+
+
+def test_keys_that_were_put_together_before_are_those_of_the_model_at_hand():
+    def net(*names):
+        return nn.ModuleDict({name: nn.Linear(1, 1) for name in names})
+
+    first, second = net("a", "b", "c"), net("a", "x", "c")
+    for _ in range(2):
+        for model, names in ((first, "abc"), (second, "axc"), (first["a"], "")):
+            keys = [f"{name}.{part}" for name in names for part in ("weight", "bias")] or ["weight", "bias"]
+            assert list(model.state_dict()) == keys
+            assert list(model.state_dict(prefix="p.")) == [f"p.{key}" for key in keys]
+    first["d"] = nn.BatchNorm1d(1)
+    del first["a"]
+    assert list(first.state_dict())[:5] == ["b.weight", "b.bias", "c.weight", "c.bias", "d.weight"]
+
+
+def test_a_state_dict_that_a_module_asks_for_while_one_is_made_is_right_too():
+    class Nested(nn.Linear):
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+            inner = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)).state_dict()
+            destination[prefix + "inner"] = list(inner)
+
+    model = nn.Sequential(nn.Linear(1, 1), Nested(1, 1), nn.Linear(1, 1))
+    for _ in range(2):
+        state = model.state_dict()
+        assert list(state) == ["0.weight", "0.bias", "1.weight", "1.bias", "1.inner", "2.weight", "2.bias"]
+        assert state["1.inner"] == ["0.weight", "0.bias", "1.weight", "1.bias"]

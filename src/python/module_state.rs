@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 use rustnn_ops::mode;
 use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 /// Which of its two parts a class leaves to `Module`.
 #[derive(Clone, Copy)]
@@ -29,11 +30,11 @@ impl<'py> Walk<'py> {
     /// Asked once per class and walk: classes may be patched at any other time. `own` are the methods that matter here.
     fn inherits(&mut self, module: &Bound<'py, PyAny>, state: &Bound<'py, PyDict>, own: &[&Bound<'py, PyString>]) -> PyResult<Inherits> {
         let py = module.py();
-        let class = module.get_type();
-        let address = class.as_ptr() as usize;
+        let address = module.get_type_ptr() as usize;
         let found = match self.0.iter().find(|entry| entry.0 == address) {
             Some(entry) => entry.1,
             None => {
+                let class = module.get_type();
                 let base = classes(py)?.module.bind(py);
                 let same = |name: &Bound<'_, PyString>| -> PyResult<bool> { Ok(class.getattr(name)?.is(base.getattr(name)?)) };
                 let found = Inherits {
@@ -81,16 +82,61 @@ fn state_of<'py>(module: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     Ok(dict.cast_into()?)
 }
 
-/// A registry that is a dictionary, as all are unless somebody replaced it.
-fn registry<'py>(state: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    Ok(state.get_item(name)?.and_then(|found| found.cast_into::<PyDict>().ok()))
+/// Where `Module.__init__` puts what is looked for here: counted among the attributes of a module, the first being 0. Only a hint.
+#[derive(Clone, Copy)]
+enum Place {
+    Parameters = 1,
+    Buffers = 2,
+    NotPersistent = 3,
+    SavingHooks = 12,
+    SavingPreHooks = 13,
+    LoadingPreHooks = 14,
+    LoadingPostHooks = 15,
+    Modules = 16,
 }
 
-fn is_empty(state: &Bound<PyDict>, name: &Bound<PyString>) -> bool {
-    // SAFETY: attached; the borrowed registry is asked at once. No dictionary counts as one with something in it.
-    unsafe {
-        let found = ffi::PyDict_GetItemWithError(state.as_ptr(), name.as_ptr());
-        found.is_null() || ffi::PyDict_Check(found) != 0 && ffi::PyDict_Size(found) == 0
+impl Place {
+    #[inline(always)]
+    fn name(self, py: Python<'_>) -> &Bound<'_, PyString> {
+        match self {
+            Place::Parameters => intern!(py, "_parameters"),
+            Place::Buffers => intern!(py, "_buffers"),
+            Place::NotPersistent => intern!(py, "_non_persistent_buffers_set"),
+            Place::SavingHooks => intern!(py, "_state_dict_hooks"),
+            Place::SavingPreHooks => intern!(py, "_state_dict_pre_hooks"),
+            Place::LoadingPreHooks => intern!(py, "_load_state_dict_pre_hooks"),
+            Place::LoadingPostHooks => intern!(py, "_load_state_dict_post_hooks"),
+            Place::Modules => intern!(py, "_modules"),
+        }
+    }
+
+    /// What a module with the attributes `state` has there; borrowed, null where it has nothing.
+    #[inline]
+    fn get(self, state: &Bound<PyDict>) -> *mut ffi::PyObject {
+        let name = self.name(state.py());
+        let (mut position, mut key, mut value) = (self as isize, std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: attached, a live dictionary. A step from any position ends or gives an entry, which the key tells to be ours.
+        unsafe {
+            if ffi::PyDict_Next(state.as_ptr(), &mut position, &mut key, &mut value) != 0 && key == name.as_ptr() {
+                return value;
+            }
+            ffi::PyDict_GetItemWithError(state.as_ptr(), name.as_ptr())
+        }
+    }
+
+    /// The registry there that is a dictionary, as all are unless somebody replaced it.
+    fn registry<'py>(self, state: &Bound<'py, PyDict>) -> Option<Bound<'py, PyDict>> {
+        // SAFETY: attached; borrowed, and counted at once.
+        let found = unsafe { Bound::from_borrowed_ptr_or_opt(state.py(), self.get(state)) };
+        found.and_then(|found| found.cast_into().ok())
+    }
+
+    /// Whether there is a dictionary without entries.
+    #[inline]
+    fn is_empty(self, state: &Bound<PyDict>) -> bool {
+        let found = self.get(state);
+        // SAFETY: attached; the borrowed registry is asked at once.
+        unsafe { !found.is_null() && ffi::PyDict_Check(found) != 0 && ffi::PyDict_Size(found) == 0 }
     }
 }
 
@@ -105,21 +151,31 @@ fn entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Entries<'py>> {
 
 fn all_entries<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Entries<'py>> {
     let mut out = Entries::with_capacity(dict.len());
+    for_each(dict, |key, value| {
+        out.push((key.clone(), value.clone()));
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Runs `f` on every key and value. Where `f` lets other code run that changes the dictionary, it may miss entries.
+fn for_each<'py>(dict: &Bound<'py, PyDict>, mut f: impl FnMut(&Bound<'py, PyAny>, &Bound<'py, PyAny>) -> PyResult<()>) -> PyResult<()> {
     if !dict.is_exact_instance_of::<PyDict>() {
         // An OrderedDict's order is not that of its table.
         for item in dict.call_method0(intern!(dict.py(), "items"))?.try_iter()? {
-            out.push(item?.extract()?);
+            let (key, value): (Bound<PyAny>, Bound<PyAny>) = item?.extract()?;
+            f(&key, &value)?;
         }
-        return Ok(out);
+        return Ok(());
     }
     let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: attached; no other code runs between the steps; borrowed entries are counted at once.
+    // SAFETY: attached; what a step gives is borrowed, and counted at once. A step is safe after any change of the dictionary.
     unsafe {
         while ffi::PyDict_Next(dict.as_ptr(), &mut position, &mut key, &mut value) != 0 {
-            out.push((Bound::from_borrowed_ptr(dict.py(), key), Bound::from_borrowed_ptr(dict.py(), value)));
+            f(&Bound::from_borrowed_ptr(dict.py(), key), &Bound::from_borrowed_ptr(dict.py(), value))?;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn text<'a>(name: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
@@ -144,9 +200,14 @@ impl Drop for Level {
 }
 
 /// A tensor whose class has no behaviour of its own: `Tensor` or `Parameter`.
+#[inline]
 fn plain<'a, 'py>(value: &'a Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) -> Option<&'a Bound<'py, PyTensor>> {
-    let class = value.get_type();
-    if class.is(parameter) || class.is(value.py().get_type::<PyTensor>()) { value.cast::<PyTensor>().ok() } else { None }
+    let class = value.get_type_ptr();
+    if class == parameter.as_type_ptr() || class == crate::tensor::plain_class(value.py()) {
+        // SAFETY: `Tensor`, or `Parameter`, which is a class of tensors.
+        return Some(unsafe { value.cast_unchecked() });
+    }
+    None
 }
 
 fn detached<'py>(value: &Bound<'py, PyAny>, parameter: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
@@ -163,6 +224,7 @@ struct Saving<'py> {
     keep: bool,
     parameter: Bound<'py, PyType>,
     walk: Walk<'py>,
+    keys: Option<Keys>,
 }
 
 /// The methods that an object of its own would save itself with.
@@ -183,15 +245,89 @@ pub fn _module_state_dict<'py>(
     let metadata = destination.getattr_opt(intern!(py, "_metadata"))?;
     let parameter = classes(py)?.parameter.bind(py).clone();
     let keep = keep_vars.is_truthy()?;
-    let mut saving =
-        Saving { destination: destination.clone(), metadata, keep_vars: keep_vars.clone(), keep, parameter, walk: Walk::default() };
+    let mut saving = Saving {
+        destination: destination.clone(),
+        metadata,
+        keep_vars: keep_vars.clone(),
+        keep,
+        parameter,
+        walk: Walk::default(),
+        keys: None,
+    };
     let state = state_of(module)?;
     if !saving.walk.inherits(module, &state, &saving_methods(py))?.save {
         return Ok(false);
     }
     let path = PyString::new(py, last_cut(prefix.to_str()?));
+    saving.keys = Keys::take();
     save(&mut saving, module, &state, prefix, &path)?;
     Ok(true)
+}
+
+/// What the last walk put together, one after the other. A model is saved again and again, and so are its twins: the keys need not
+/// be made, hashed and freed each time.
+struct Keys {
+    last: Vec<Key>,
+    next: usize,
+}
+
+struct Key {
+    first: Py<PyString>,
+    second: Py<PyAny>,
+    joined: Py<PyString>,
+}
+
+/// Absent while a walk has it.
+static KEYS: Mutex<Option<Keys>> = Mutex::new(Some(Keys { last: Vec::new(), next: 0 }));
+
+impl Keys {
+    /// Characters of a key, and keys, worth keeping: what is kept is never more than a few MB.
+    const LONGEST: usize = 256;
+    const MOST: usize = 1 << 14;
+
+    /// For one walk. One inside of another (or beside it, or in a child of a process that forked meanwhile) goes without.
+    fn take() -> Option<Keys> {
+        KEYS.try_lock().ok()?.take()
+    }
+
+    fn joined<'py>(&mut self, first: &Bound<'py, PyString>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        let py = first.py();
+        let next = self.next;
+        if let Some(key) = self.last.get(next)
+            && key.first.is(first)
+            && key.second.is(second)
+        {
+            self.next += 1;
+            return Ok(key.joined.bind(py).clone());
+        }
+        let joined = joined(first, second)?;
+        if next < Keys::MOST && joined.len()? <= Keys::LONGEST && second.is_exact_instance_of::<PyString>() {
+            let key = Key { first: first.clone().unbind(), second: second.clone().unbind(), joined: joined.clone().unbind() };
+            self.last.truncate(next);
+            self.last.push(key);
+            self.next += 1;
+        }
+        Ok(joined)
+    }
+}
+
+impl Saving<'_> {
+    fn joined<'py>(&mut self, first: &Bound<'py, PyString>, second: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+        match &mut self.keys {
+            Some(keys) => keys.joined(first, second),
+            None => joined(first, second),
+        }
+    }
+}
+
+impl Drop for Saving<'_> {
+    fn drop(&mut self) {
+        if let (Some(mut keys), Ok(mut place)) = (self.keys.take(), KEYS.try_lock()) {
+            keys.last.truncate(keys.next);
+            keys.next = 0;
+            *place = Some(keys);
+        }
+    }
 }
 
 /// Two strings in one.
@@ -214,36 +350,27 @@ fn save<'py>(
     if let Some(metadata) = &saving.metadata {
         metadata.set_item(path, saving.walk.metadata(module, state)?)?;
     }
-    let put = |saving: &Saving<'py>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>| -> PyResult<()> {
-        let value = if saving.keep { value.clone() } else { detached(value, &saving.parameter)? };
-        saving.destination.set_item(joined(prefix, name)?, value)
-    };
-    if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
-        for (name, value) in entries(&parameters)? {
-            put(saving, &name, &value)?;
-        }
+    if let Some(parameters) = Place::Parameters.registry(state) {
+        save_tensors(saving, &parameters, None, prefix)?;
     }
-    if !is_empty(state, intern!(py, "_buffers"))
-        && let Some(buffers) = registry(state, intern!(py, "_buffers"))?
+    if !Place::Buffers.is_empty(state)
+        && let Some(buffers) = Place::Buffers.registry(state)
     {
-        let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
-        for (name, value) in entries(&buffers)? {
-            if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
-                put(saving, &name, &value)?;
-            }
-        }
+        // SAFETY: attached; borrowed, and counted at once.
+        let left_out = unsafe { Bound::from_borrowed_ptr_or_opt(py, Place::NotPersistent.get(state)) };
+        save_tensors(saving, &buffers, left_out.as_ref(), prefix)?;
     }
-    if is_empty(state, intern!(py, "_modules")) {
+    if Place::Modules.is_empty(state) {
         return Ok(());
     }
-    let Some(modules) = registry(state, intern!(py, "_modules"))? else { return Ok(()) };
+    let Some(modules) = Place::Modules.registry(state) else { return Ok(()) };
     let methods = saving_methods(py);
     for (name, child) in entries(&modules)? {
-        let path = joined(prefix, &name)?;
-        let inner = joined(&path, intern!(py, "."))?;
+        let path = saving.joined(prefix, &name)?;
+        let inner = saving.joined(&path, intern!(py, "."))?;
         let below = state_of(&child)?;
         let inherits = saving.walk.inherits(&child, &below, &methods)?;
-        let silent = is_empty(&below, intern!(py, "_state_dict_hooks")) && is_empty(&below, intern!(py, "_state_dict_pre_hooks"));
+        let silent = Place::SavingHooks.is_empty(&below) && Place::SavingPreHooks.is_empty(&below);
         if inherits.state_dict && inherits.save && silent {
             save(saving, &child, &below, &inner, &path)?;
         } else {
@@ -255,6 +382,24 @@ fn save<'py>(
         }
     }
     Ok(())
+}
+
+/// The tensors of one registry, those named in `left_out` aside.
+fn save_tensors<'py>(
+    saving: &mut Saving<'py>,
+    tensors: &Bound<'py, PyDict>,
+    left_out: Option<&Bound<'py, PyAny>>,
+    prefix: &Bound<'py, PyString>,
+) -> PyResult<()> {
+    let put = |saving: &mut Saving<'py>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>| -> PyResult<()> {
+        if value.is_none() || left_out.is_some_and(|names| names.contains(name).unwrap_or(false)) {
+            return Ok(());
+        }
+        let key = saving.joined(prefix, name)?;
+        let value = if saving.keep { value.clone() } else { detached(value, &saving.parameter)? };
+        saving.destination.set_item(key, value)
+    };
+    for_each(tensors, |name, value| put(saving, name, value))
 }
 
 /// `prefix[:-1]`, by characters.
@@ -309,7 +454,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
     let py = module.py();
     let _level = Level::enter(py)?;
     let state = state_of(module)?;
-    let silent = is_empty(&state, intern!(py, "_load_state_dict_pre_hooks"));
+    let silent = Place::LoadingPreHooks.is_empty(&state);
     if silent && loading.walk.inherits(module, &state, &[intern!(py, "_load_from_state_dict")])?.load {
         load_own(loading, module, &state, given, prefix)?;
     } else {
@@ -330,7 +475,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
         module.call_method1(intern!(py, "_load_from_state_dict"), lists)?;
     }
     // Read now: loading may have changed them.
-    let modules = registry(&state, intern!(py, "_modules"))?;
+    let modules = Place::Modules.registry(&state);
     let children = modules.as_ref().map(entries).transpose()?.unwrap_or_default();
     if !children.is_empty() {
         // One pass over the entries for all children. Grouped now, not before: a pre-hook above may have renamed keys.
@@ -362,7 +507,7 @@ fn load<'py>(loading: &mut Loading<'py>, module: &Bound<'py, PyAny>, given: &Bou
             load(loading, &child, &group, &format!("{prefix}{name}."))?;
         }
     }
-    if let Some(hooks) = registry(&state, intern!(py, "_load_state_dict_post_hooks"))?.filter(|hooks| !hooks.is_empty()) {
+    if let Some(hooks) = Place::LoadingPostHooks.registry(&state).filter(|hooks| !hooks.is_empty()) {
         for hook in hooks.call_method0(intern!(py, "values"))?.try_iter()?.collect::<PyResult<Vec<_>>>()? {
             if !hook.call1((module, &loading.keys))?.is_none() {
                 return Err(PyAssertionError::new_err(
@@ -393,11 +538,11 @@ fn load_own<'py>(
 ) -> PyResult<()> {
     let py = module.py();
     let mut own = Entries::new();
-    if let Some(parameters) = registry(state, intern!(py, "_parameters"))? {
+    if let Some(parameters) = Place::Parameters.registry(state) {
         own = entries(&parameters)?;
     }
-    if let Some(buffers) = registry(state, intern!(py, "_buffers"))?.filter(|buffers| !buffers.is_empty()) {
-        let left_out = state.get_item(intern!(py, "_non_persistent_buffers_set"))?;
+    if let Some(buffers) = Place::Buffers.registry(state).filter(|buffers| !buffers.is_empty()) {
+        let left_out = state.get_item(Place::NotPersistent.name(py))?;
         for (name, value) in entries(&buffers)? {
             if left_out.as_ref().is_none_or(|names| !names.contains(&name).unwrap_or(false)) {
                 own.push((name, value));
@@ -418,7 +563,7 @@ fn load_own<'py>(
             }
         }
     }
-    let modules = registry(state, intern!(py, "_modules"))?;
+    let modules = Place::Modules.registry(state);
     let extra = format!("{prefix}_extra_state");
     if given.contains(&extra)? {
         loading.unexpected.append(&extra)?;
