@@ -639,6 +639,8 @@ def unravel_index(indices, shape):
     """Indices into a flat array as indices into one of a shape, one tensor for each dimension."""
     if indices.is_floating_point() or indices.dtype is _core.bool:
         raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if not isinstance(shape, (int, tuple, list)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     for size in shape:
         if not isinstance(size, int):
@@ -753,7 +755,6 @@ def nextafter(input, other, *, out=None):
         raise NotImplementedError(f"\"nextafter\" not implemented for '{_kind(dtype)}'")
     whole = {2: _core.int16, 4: _core.int32, 8: _core.int64}[dtype.itemsize]
     x, y = broadcast_tensors(input.detach().to(dtype), other.detach().to(dtype))
-    x = x.contiguous()
     # Floats of one sign are ordered as their bits are.
     away = _core.where((y > x) == (x > 0), 1, -1).to(whole)
     smallest = _core.tensor(1, dtype=whole, device=x.device).view(dtype)

@@ -107,7 +107,7 @@ pub fn flip(x: &Tensor, dims: &[i64]) -> Result<Tensor> {
             strides[d] = -strides[d];
         }
     }
-    let out = Array::empty(x.shape(), x.dtype(), x.device())?;
+    let out = copy::like(a, x.dtype())?;
     copy::copy_array(&a.with_geometry(a.shape().into(), strides, offset as usize), &out)?;
     attach(out, &[x], || {
         let dims: SmallVec<[i64; 5]> = dims.into();
@@ -126,7 +126,7 @@ pub fn roll(x: &Tensor, shifts: &[i64], dims: &[i64]) -> Result<Tensor> {
     let mut out = x.array().clone();
     for (&shift, &dim) in shifts.iter().zip(dims) {
         let d = wrap_dim(dim, x.rank())?;
-        let next = Array::empty(x.shape(), x.dtype(), x.device())?;
+        let next = copy::like(x.array(), x.dtype())?;
         if x.rank() == 0 || x.numel() == 0 {
             copy::copy_array(&out, &next)?;
         } else {

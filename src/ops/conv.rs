@@ -2,7 +2,7 @@
 //! family: each is linear in two operands, and the gradients of each are the other two. So one payload serves them all,
 //! to any order.
 
-use crate::copy::contiguous_array;
+use crate::copy::{contiguous_array, in_channels_last, is_channels_last};
 use crate::device::layers;
 use crate::matmul::{SavedSet, saved_if};
 use crate::registry::{Args, Output};
@@ -30,6 +30,8 @@ struct Sizes {
     x: Shape,
     w: Shape,
     y: Shape,
+    /// Images or weight had their channels innermost: so have the result and the gradients.
+    channels_last: bool,
 }
 
 fn run(product: Product, sizes: &Sizes, a: &Array, b: &Array, bias: Option<&Array>) -> Result<Array> {
@@ -39,13 +41,14 @@ fn run(product: Product, sizes: &Sizes, a: &Array, b: &Array, bias: Option<&Arra
         Product::Weight => &sizes.w,
     };
     let out = Array::empty(shape, a.dtype(), a.device())?;
+    let channels_last = sizes.channels_last || is_channels_last(a) || is_channels_last(b);
     let (a, b) = (contiguous_array(a)?, contiguous_array(b)?);
     match product {
         Product::Forward => layers::conv_forward(&sizes.kernel, &a, &b, bias, &out)?,
         Product::Input => layers::conv_backward_input(&sizes.kernel, &a, &b, bias, &out)?,
         Product::Weight => layers::conv_backward_weight(&sizes.kernel, &a, &b, &out)?,
     }
-    Ok(out)
+    in_channels_last(out, channels_last)
 }
 
 fn call(product: Product, sizes: &Sizes, a: &Tensor, b: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -57,7 +60,8 @@ fn call(product: Product, sizes: &Sizes, a: &Tensor, b: &Tensor, bias: Option<&T
         return Ok(Tensor::from_array(out));
     }
     let saved = SavedSet::new([saved_if(b.requires_grad(), a)?, saved_if(a.requires_grad(), b)?]);
-    Ok(record(out, &inputs, ConvBackward { product, sizes: sizes.clone(), saved }))
+    let channels_last = sizes.channels_last || is_channels_last(a.array()) || is_channels_last(b.array());
+    Ok(record(out, &inputs, ConvBackward { product, sizes: Sizes { channels_last, ..sizes.clone() }, saved }))
 }
 
 struct ConvBackward {
@@ -283,7 +287,7 @@ pub fn conv(
         dilation: three(&dilation),
         output: three(&y[2..]),
     };
-    let sizes = Sizes { kernel: shape, x: x.shape_owned(), w: w.shape_owned(), y };
+    let sizes = Sizes { kernel: shape, x: x.shape_owned(), w: w.shape_owned(), y, channels_last: false };
     call(Product::Forward, &sizes, x, w, bias)
 }
 
@@ -362,7 +366,7 @@ pub fn conv_transpose(
         dilation: three(&dilation),
         output: three(&x.shape()[2..]),
     };
-    let sizes = Sizes { kernel: shape, x: big, w: w.shape_owned(), y: x.shape_owned() };
+    let sizes = Sizes { kernel: shape, x: big, w: w.shape_owned(), y: x.shape_owned(), channels_last: false };
     call(Product::Input, &sizes, x, w, bias)
 }
 

@@ -26,6 +26,14 @@ pub fn like(array: &Array, dtype: DType) -> Result<Array> {
     Ok(out)
 }
 
+/// A fresh array with the same elements, in the order of dimensions of `model` where that one is dense, else row-major.
+pub fn clone_laid_out_as(array: &Array, model: &Array) -> Result<Array> {
+    let out =
+        if crate::row::is_dense(model) { like(model, array.dtype())? } else { Array::empty(array.shape(), array.dtype(), array.device())? };
+    arrays::copy(array, &out)?;
+    Ok(out)
+}
+
 /// A copy on another device; the array itself where it is there.
 pub fn array_on(array: &Array, device: Device) -> Result<Array> {
     if array.device() == device {
@@ -38,6 +46,47 @@ pub fn array_on(array: &Array, device: Device) -> Result<Array> {
     }
     arrays::copy(array, &out)?;
     Ok(out)
+}
+
+/// Whether the channels (dimension 1) of images or volumes lie innermost, as PyTorch reads it from the strides: results of
+/// convolutions, pools and norms keep that. Where sizes of 1 leave it open, they do not.
+pub fn is_channels_last(array: &Array) -> bool {
+    let (shape, strides, rank) = (array.shape(), array.strides(), array.rank());
+    if !(rank == 4 || rank == 5) || strides[1] == 0 {
+        return false;
+    }
+    let mut least = 0;
+    for d in std::iter::once(1).chain((2..rank).rev()).chain([0]) {
+        if shape[d] == 0 || strides[d] < least || (d == 0 && least == strides[1]) {
+            return false;
+        }
+        least = strides[d] * shape[d].max(1) as isize;
+    }
+    true
+}
+
+/// `out`, a fresh row-major array, laid out with its channels innermost if `wanted`.
+pub fn in_channels_last(out: Array, wanted: bool) -> Result<Array> {
+    if !wanted {
+        return Ok(out);
+    }
+    let shape = out.shape();
+    let there: Shape = std::iter::once(0).chain(2..shape.len()).chain([1]).map(|d| shape[d]).collect();
+    let last = Array::empty(&there, out.dtype(), out.device())?;
+    let back: SmallVec<[usize; 5]> = [0, shape.len() - 1].into_iter().chain(1..shape.len() - 1).collect();
+    let last = crate::views::permute_array(&last, &back);
+    arrays::copy(&out, &last)?;
+    Ok(last)
+}
+
+/// `out`, a fresh row-major array, in the order of dimensions of `model`, an array of its shape.
+pub fn in_order_of(out: Array, model: &Array) -> Result<Array> {
+    if model.is_contiguous() || !crate::row::is_dense(model) {
+        return Ok(out);
+    }
+    let ordered = like(model, out.dtype())?;
+    arrays::copy(&out, &ordered)?;
+    Ok(ordered)
 }
 
 pub fn contiguous_array(array: &Array) -> Result<Array> {

@@ -1,5 +1,6 @@
 //! Tensors put together: `cat` and `stack`.
 
+use crate::copy::is_channels_last;
 use crate::registry::into_out;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
@@ -85,7 +86,11 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     }
     let mut shape: Shape = first.shape().into();
     shape[d] = total;
-    let out = Array::empty(&shape, dtype, first.device())?;
+    let mut joined = tensors.iter().filter(|t| !(skipped(t) && first.rank() != 1));
+    let out = crate::copy::in_channels_last(
+        Array::empty(&shape, dtype, first.device())?,
+        is_channels_last(first.array()) && joined.all(|t| is_channels_last(t.array())),
+    )?;
     let mut start = 0;
     let mut parts = Vec::with_capacity(tensors.len());
     for t in tensors {

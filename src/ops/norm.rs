@@ -1,7 +1,7 @@
 //! Batch, layer, group, instance and RMS normalisation: fused kernels forwards and backwards; a gradient that is itself to
 //! be differentiated runs the same formula as recorded ops.
 
-use crate::copy::{cast_array, contiguous_array};
+use crate::copy::{cast_array, contiguous_array, in_channels_last, in_order_of, is_channels_last};
 use crate::device::layers;
 use crate::matmul::SavedSet;
 use crate::reduce;
@@ -246,6 +246,12 @@ impl NormBackward {
                 _ => Ok(None),
             }
         };
+        let dx = match (dx, &self.kind) {
+            (None, _) => None,
+            (dx, Kind::Layer { .. }) => dx,
+            (Some(dx), Kind::Rms { .. }) => Some(in_order_of(dx, x.array())?),
+            (Some(dx), _) => Some(in_channels_last(dx, is_channels_last(x.array()))?),
+        };
         Ok(smallvec![dx.map(Tensor::from_array), back(dw, weight)?, back(db, bias)?])
     }
 }
@@ -335,6 +341,8 @@ fn row_norm(x: &Tensor, shape: &[i64], weight: Option<&Tensor>, bias: Option<&Te
     let (w, b) = (parameter(weight, x)?, parameter(bias, x)?);
     layers::row_norm(&contiguous_array(x.array())?, n, w.as_ref(), b.as_ref(), eps, &out, mean.as_ref(), &rstd)?;
     let kind = if centred { Kind::Layer { n, eps } } else { Kind::Rms { n, eps } };
+    // PyTorch composes this one of elementwise ops, which keep the order of dimensions.
+    let out = if centred { out } else { in_order_of(out, x.array())? };
     finish(x, weight, bias, out, kind, mean, rstd)
 }
 
@@ -370,6 +378,7 @@ pub fn group_norm(x: &Tensor, groups: i64, weight: Option<&Tensor>, bias: Option
     let (mean, rstd) = (Array::empty(&shape, stats, x.device())?, Array::empty(&shape, stats, x.device())?);
     let (w, b) = (parameter(weight, x)?, parameter(bias, x)?);
     layers::group_norm(&contiguous_array(x.array())?, groups as usize, w.as_ref(), b.as_ref(), eps, &out, &mean, &rstd)?;
+    let out = in_channels_last(out, is_channels_last(x.array()))?;
     finish(x, weight, bias, out, Kind::Group { groups: groups as usize, eps }, Some(mean), rstd)
 }
 
@@ -431,6 +440,7 @@ pub fn batch_norm(
                 t.bump_version();
             }
         }
+        let out = in_channels_last(out, is_channels_last(x.array()))?;
         return finish(x, weight, bias, out, Kind::BatchTrain { eps }, Some(mean), rstd);
     }
     let (Some(mean), Some(var)) = (running.mean, running.var) else { bail!(Runtime, "running_mean must be defined in evaluation mode") };
@@ -442,6 +452,7 @@ pub fn batch_norm(
         Ok(rsqrt_plus(&var, eps)?.array().clone())
     })?;
     layers::batch_norm_apply(&dense, &mean, &rstd, w.as_ref(), b.as_ref(), &out)?;
+    let out = in_channels_last(out, is_channels_last(x.array()))?;
     finish(x, weight, bias, out, Kind::BatchEval, Some(mean), rstd)
 }
 

@@ -1,7 +1,7 @@
 //! Pooling. Forward and backward of an average are a pair of linear maps, each the other's gradient; those of a maximum are
 //! picking elements by index and putting them back.
 
-use crate::copy::contiguous_array;
+use crate::copy::{contiguous_array, in_channels_last, is_channels_last};
 use crate::device::layers;
 use crate::registry::{Args, Output};
 use crate::tape::record;
@@ -33,6 +33,8 @@ struct Linear {
     planes: usize,
     input: Shape,
     output: Shape,
+    /// Results have their channels innermost, as the input has them.
+    channels_last: bool,
     name: &'static str,
 }
 
@@ -47,11 +49,35 @@ impl Linear {
             (Map::Adaptive(sizes), false) => layers::adaptive_avg_pool(sizes, self.planes, &x, &out)?,
             (Map::Adaptive(sizes), true) => layers::adaptive_avg_pool_backward(sizes, self.planes, &x, &out)?,
             (Map::Pick { indices, input, output }, true) => {
-                layers::max_pool_backward(self.planes, *input, *output, &x, indices.array(), &out)?
+                layers::max_pool_backward(self.planes, *input, *output, &x, &contiguous_array(indices.array())?, &out)?
             }
-            (Map::Pick { indices, input, output }, false) => layers::pick(self.planes, *input, *output, &x, indices.array(), &out)?,
+            (Map::Pick { indices, input, output }, false) => {
+                layers::pick(self.planes, *input, *output, &x, &contiguous_array(indices.array())?, &out)?
+            }
         }
-        Ok(out)
+        in_channels_last(out, self.channels_last)
+    }
+}
+
+impl Linear {
+    /// PyTorch pools to nothing, but has no gradient of that.
+    fn check_gradient(&self, g: &Tensor) -> Result<()> {
+        let op = match self.name {
+            "AdaptiveAvgPool2DBackward0" => "adaptive_avg_pool2d_backward",
+            "AdaptiveAvgPool3DBackward0" => "adaptive_avg_pool3d_backward",
+            name if name == MAX_NAMES[1] => "adaptive_max_pool2d_backward",
+            name if name == MAX_NAMES[2] => "adaptive_max_pool3d_backward",
+            _ => return Ok(()),
+        };
+        for d in 1..g.rank() {
+            ensure!(
+                g.shape()[d] > 0,
+                Runtime,
+                "{op}(): Expected grad_output to have non-zero size for non-batch dimensions, but grad_output has sizes {:?} with dimension {d} being empty",
+                g.shape()
+            );
+        }
+        Ok(())
     }
 }
 
@@ -78,6 +104,7 @@ impl Backward<Tensor> for LinearBackward {
 
     fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(g) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
+        self.map.check_gradient(&g)?;
         if let Map::Pick { indices, .. } = &self.map.map {
             // They are the caller's too, who may have written them since.
             crate::saved::check_version(indices, 0, indices)?;
@@ -225,21 +252,24 @@ pub fn max_pool(x: &Tensor, n: usize, pooling: &Pooling, keep: bool) -> Result<P
     let out = Array::empty(&shape, x.dtype(), x.device())?;
     let indices = if keep || record { Some(Array::empty(&shape, DType::I64, x.device())?) } else { None };
     layers::max_pool(&window, planes(x, n), &dense, &out, indices.as_ref())?;
-    finish_max(x, n, out, indices, shape, keep)
+    finish_max(x, n, out, indices, shape, keep, true)
 }
 
 /// A pooled tensor, and the places of the greatest if asked for.
 pub type Pooled = (Tensor, Option<Tensor>);
 
-fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool) -> Result<Pooled> {
+fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool, keeps: bool) -> Result<Pooled> {
+    let channels_last = keeps && x.rank() == n + 2 && is_channels_last(x.array());
+    let out = in_channels_last(out, channels_last)?;
     let Some(indices) = indices else { return Ok((Tensor::from_array(out), None)) };
-    let indices = Tensor::from_array(indices);
+    let indices = Tensor::from_array(in_channels_last(indices, channels_last && keep)?);
     let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
     let map = Linear {
         map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
         planes: planes(x, n),
         input: x.shape_owned(),
         output: shape,
+        channels_last,
         name: MAX_NAMES[n - 1],
     };
     let y = linear(x, &map, false, Some(out))?;
@@ -269,6 +299,8 @@ pub fn avg_pool(x: &Tensor, n: usize, pooling: &Pooling, with_padding: bool, fix
         planes: planes(x, n),
         input: x.shape_owned(),
         output: shape,
+        // PyTorch's average over volumes is row-major.
+        channels_last: n == 2 && x.rank() == 4 && is_channels_last(x.array()),
         name: AVERAGE_NAMES[n - 1],
     };
     linear(x, &map, false, None)
@@ -310,7 +342,10 @@ pub fn adaptive_avg_pool(x: &Tensor, size: &[i64], n: usize) -> Result<Tensor> {
     refuse_integers(x, &op)?;
     let (sizes, shape) = adaptive(x, size, n, &op)?;
     let name = ["AdaptiveAvgPool1DBackward0", "AdaptiveAvgPool2DBackward0", "AdaptiveAvgPool3DBackward0"][n - 1];
-    let map = Linear { map: Map::Adaptive(sizes), planes: planes(x, n), input: x.shape_owned(), output: shape, name };
+    // As PyTorch's, over volumes only where it is a mean.
+    let keeps = n == 2 || sizes.output == [1; 3];
+    let channels_last = keeps && x.rank() == n + 2 && is_channels_last(x.array());
+    let map = Linear { map: Map::Adaptive(sizes), planes: planes(x, n), input: x.shape_owned(), output: shape, channels_last, name };
     linear(x, &map, false, None)
 }
 
@@ -324,7 +359,7 @@ pub fn adaptive_max_pool(x: &Tensor, size: &[i64], n: usize, keep: bool) -> Resu
     let out = Array::empty(&shape, x.dtype(), x.device())?;
     let indices = Array::empty(&shape, DType::I64, x.device())?;
     layers::adaptive_max_pool(&sizes, planes(x, n), &dense, &out, &indices)?;
-    finish_max(x, n, out, Some(indices), shape, keep)
+    finish_max(x, n, out, Some(indices), shape, keep, n == 2)
 }
 
 fn max_called(a: &Args, n: usize) -> Result<Output> {

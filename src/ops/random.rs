@@ -299,6 +299,7 @@ impl Backward<Tensor> for DropoutBackward {
 fn masked(x: &Tensor, stream: Stream, p: f64) -> Result<Tensor> {
     let out = Array::empty(x.shape(), x.dtype(), x.device())?;
     layers::dropout(&contiguous_array(x.array())?, stream, p, &out)?;
+    let out = crate::copy::in_order_of(out, x.array())?;
     if !needs_grad(&[x]) {
         return Ok(Tensor::from_array(out));
     }

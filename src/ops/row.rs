@@ -284,14 +284,57 @@ fn join_device(device: Option<Device>, t: &Tensor) -> Result<Device> {
     }
 }
 
-/// The strides of a fresh result: those of the first input of its shape, if that one is dense in another order of
-/// dimensions; else row-major.
+/// The strides of a fresh result if it is not row-major: those of the first input of its shape if that one is dense, else the
+/// dimensions in the inputs' order of strides, where an earlier input counts first.
 fn result_strides(shape: &[usize], inputs: &[Operand]) -> Option<Strides> {
-    let first = inputs.iter().filter_map(|o| o.tensor()).find(|t| t.shape() == shape && t.rank() > 1)?;
-    if first.is_contiguous() || !is_dense(first.array()) {
+    let tensors = || inputs.iter().filter_map(|o| o.tensor());
+    if shape.len() < 2 || tensors().all(|t| t.is_contiguous()) {
         return None;
     }
-    Some(first.strides().into())
+    if let Some(first) = tensors().find(|t| t.shape() == shape).filter(|t| is_dense(t.array())) {
+        return (!first.is_contiguous()).then(|| first.strides().into());
+    }
+    let strides: SmallVec<[Strides; 3]> = tensors().map(|t| t.array().strides_as(shape)).collect();
+    let further_out = |a: usize, b: usize| {
+        for own in &strides {
+            let (x, y) = (own[a].abs(), own[b].abs());
+            if x == 0 || y == 0 {
+                continue; // broadcast: the next input decides
+            }
+            if x != y {
+                return x.cmp(&y);
+            }
+            if shape[a] > shape[b] {
+                return std::cmp::Ordering::Greater;
+            }
+        }
+        std::cmp::Ordering::Equal
+    };
+    // From the innermost to the outermost; no total order, so the insertions are PyTorch's.
+    let mut order: SmallVec<[usize; 6]> = (0..shape.len()).rev().collect();
+    for i in 1..order.len() {
+        let mut at = i;
+        for before in (0..i).rev() {
+            match further_out(order[before], order[at]) {
+                std::cmp::Ordering::Greater => {
+                    order.swap(before, at);
+                    at = before;
+                }
+                std::cmp::Ordering::Less => break,
+                std::cmp::Ordering::Equal => {}
+            }
+        }
+    }
+    if order.iter().rev().copied().eq(0..shape.len()) {
+        return None;
+    }
+    let mut out: Strides = smallvec::smallvec![0; shape.len()];
+    let mut next = 1isize;
+    for &d in &order {
+        out[d] = next;
+        next *= shape[d].max(1) as isize;
+    }
+    Some(out)
 }
 
 /// Whether the elements fill a piece of memory without gaps, in any order of dimensions.
@@ -763,6 +806,81 @@ impl Backward<Tensor> for RowBackward {
 
     fn as_any(&self) -> &dyn std::any::Any {
         self
+    }
+}
+
+/// A value that a node keeps.
+pub enum Kept {
+    Number(Scalar),
+    Tensor(Tensor),
+}
+
+/// Looking at what a node keeps, and replacing it, by PyTorch's names: `self`, `other`, `exponent`, `result`.
+impl RowBackward {
+    /// Whether a tensor or number of this name is kept.
+    pub fn keeps(&self, name: &str) -> bool {
+        match self.saved.as_ref().zip(self.place_of(name)) {
+            // While a hook unpacks them nobody can look.
+            Some((saves, place)) => match saves.0.try_lock() {
+                Ok(list) => list.as_ref().is_none_or(|list| list.iter().any(|(i, _)| *i == place)),
+                Err(_) => true,
+            },
+            None => self.row.scalars.iter().any(|(own, _)| *own == name),
+        }
+    }
+
+    /// The value of a name, for which [`keeps`](RowBackward::keeps) is true.
+    pub fn kept(&self, name: &str, context: &Context<Tensor>) -> Result<Kept> {
+        if let Some(i) = self.row.scalars.iter().position(|(own, _)| *own == name) {
+            return Ok(Kept::Number(self.scalars[i]));
+        }
+        self.with_saved(name, |saved| match saved {
+            Saved::Scalar(s) => Ok(Kept::Number(*s)),
+            other => other.unpack(context).map(Kept::Tensor),
+        })
+    }
+
+    /// Gives a kept tensor to `hooks`, and keeps what they make of it.
+    pub fn hook_kept(&self, name: &str, hooks: &dyn crate::saved::SavedHooks) -> Result<()> {
+        // The hook runs outside of the lock: it may look at this node.
+        let (tensor, edge, output) = self.with_saved(name, |saved| match saved {
+            Saved::Input { held, .. } => Ok((held.tensor().clone(), held.tensor().edge(), None)),
+            Saved::Output { array, counter, slot, .. } => {
+                Ok((Tensor::from_array(array.clone()).with_counter(counter.clone()), None, Some(*slot)))
+            }
+            Saved::Hooked { .. } => bail!(
+                Runtime,
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."
+            ),
+            Saved::Scalar(_) | Saved::Nothing => bail!(
+                Runtime,
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph are freed when \
+                 you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second \
+                 time or if you need to access saved variables after calling backward."
+            ),
+        })?;
+        let packed = hooks.pack(&tensor)?;
+        self.with_saved(name, |saved| {
+            *saved = Saved::Hooked { packed, edge, output };
+            Ok(())
+        })
+    }
+
+    fn place_of(&self, name: &str) -> Option<u8> {
+        let own = if name == "self" { "input" } else { name };
+        let place = if name == "result" { Some(self.row.inputs.len()) } else { self.row.inputs.iter().position(|input| *input == own) };
+        place.map(|place| place as u8)
+    }
+
+    fn with_saved<R>(&self, name: &str, f: impl FnOnce(&mut Saved) -> Result<R>) -> Result<R> {
+        let missing = || Error::Runtime(format!("{} keeps no {name}", self.name()));
+        let (saves, place) = self.saved.as_ref().zip(self.place_of(name)).ok_or_else(missing)?;
+        // A hook that unpacks a value of this node may ask for it again.
+        let Ok(mut list) = saves.0.try_lock() else { bail!(Runtime, "what {} keeps is being unpacked", self.name()) };
+        match list.as_mut() {
+            Some(list) => f(&mut list.iter_mut().find(|(i, _)| *i == place).ok_or_else(missing)?.1),
+            None => f(&mut Saved::Nothing),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Order and counts: `sort`, `topk`, `unique`, `searchsorted`, `bincount`, `histc`.
 
-use crate::copy;
+use crate::copy::{self, in_order_of};
 use crate::device::indexing::{self, Distinct, Indices};
 use crate::extremes::{chosen, line, lines, named, outputs, unlines};
 use crate::formula::as_vector;
@@ -21,8 +21,9 @@ pub fn sort(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor)> 
     let from = lines(x.array(), d)?;
     let (values, indices) = (Array::empty(from.shape(), x.dtype(), x.device())?, Array::empty(from.shape(), DType::I64, x.device())?);
     indexing::sort(descending, &from, Some(&values), Some(&indices))?;
-    let indices = Tensor::from_array(unlines(&indices, d, x.rank())?);
-    Ok((chosen(x, unlines(&values, d, x.rank())?, &indices, d, true, "SortBackward0")?, indices))
+    let as_input = |lines: &Array| in_order_of(unlines(lines, d, x.rank())?, x.array());
+    let indices = Tensor::from_array(as_input(&indices)?);
+    Ok((chosen(x, as_input(&values)?, &indices, d, true, "SortBackward0")?, indices))
 }
 
 /// The places that sort a dimension.
@@ -31,7 +32,7 @@ pub fn argsort(x: &Tensor, dim: i64, descending: bool) -> Result<Tensor> {
     let from = lines(x.array(), d)?;
     let indices = Array::empty(from.shape(), DType::I64, x.device())?;
     indexing::sort(descending, &from, None, Some(&indices))?;
-    unlines(&indices, d, x.rank()).map(Tensor::from_array)
+    in_order_of(unlines(&indices, d, x.rank())?, x.array()).map(Tensor::from_array)
 }
 
 /// The `k` greatest (or least) of a dimension in order, and their places.
@@ -364,9 +365,9 @@ fn pair(name: &'static str, x: &Tensor, (values, indices): (Tensor, Tensor), out
 }
 
 crate::ops! {
-    "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False, *, Tensor[]? out=None)" Both "Sorted along a dimension (always stably), and the places the elements came from." =>
+    "sort(Tensor self, int dim=-1, bool descending=False, bool? stable=False, *, Tensor[]? out=None)" Both "Sorted along a dimension (always stably), and the places the elements came from." =>
         |a| pair("sort", a.tensor(0)?, sort(a.tensor(0)?, a.int(1)?, a.bool(2)?)?, outputs(a, 4)?)?;
-    "argsort(Tensor self, int dim=-1, bool descending=False, bool stable=False)" Both "The places that sort a dimension (always stably)." =>
+    "argsort(Tensor self, int dim=-1, bool descending=False, bool? stable=False)" Both "The places that sort a dimension (always stably)." =>
         |a| argsort(a.tensor(0)?, a.int(1)?, a.bool(2)?)?;
     "msort(Tensor self, *, Tensor? out=None)" Both "Sorted along the first dimension." =>
         |a| into_out("msort", &[a.tensor(0)?], || Ok(sort(a.tensor(0)?, 0, false)?.0), a.opt_tensor(1)?)?;

@@ -193,6 +193,11 @@ impl Accumulate {
     }
 }
 
+/// Whether a gradient is laid out as its leaf wants it: as the leaf itself where that is dense, else row-major.
+fn lies_as(grad: &Tensor, leaf: &Tensor) -> bool {
+    if leaf.is_contiguous() || !crate::row::is_dense(leaf.array()) { grad.is_contiguous() } else { grad.strides() == leaf.strides() }
+}
+
 impl Backward<Tensor> for Accumulate {
     fn name(&self) -> String {
         "AccumulateGrad".into()
@@ -223,10 +228,10 @@ impl Backward<Tensor> for Accumulate {
                 // The gradient becomes the user's to write into: it must be nobody else's memory, and dense.
                 let own = if context.create_graph {
                     grad
-                } else if grad.is_contiguous() && grad.is_sole_owner_of_memory() && !grad.requires_grad() {
+                } else if lies_as(&grad, &leaf) && grad.is_sole_owner_of_memory() && !grad.requires_grad() {
                     grad
                 } else {
-                    crate::clone(&grad.detach())?
+                    Tensor::from_array(crate::copy::clone_laid_out_as(grad.array(), leaf.array())?)
                 };
                 leaf.replace_grad(Some(own))
             }
@@ -307,7 +312,9 @@ impl Backward<Tensor> for CopySlices {
 /// The elements `view` of a gradient shaped as `base`: a copy, recorded if gradients are on.
 fn as_strided_in(grad: &Tensor, base: &Geometry, view: &Geometry) -> Result<Tensor> {
     let array = mode::no_grad(|| -> Result<Array> {
-        let (buffer, low) = spread(Some(grad), base, grad.dtype(), grad.device())?;
+        let low = base.extent().0.min(view.extent().0);
+        let buffer = gathered(grad, base, low, base.extent().1.max(view.extent().1))?;
+        let buffer = shared_out(buffer, base, low)?;
         crate::copy::clone_array(&buffer.as_strided(&view.shape, &view.strides, view.offset - low)?)
     })?;
     Ok(if mode::grad_enabled() && grad.requires_grad() {
@@ -373,13 +380,7 @@ fn write_slice(grad: &Tensor, base: &Geometry, view: &Geometry) -> Result<Tensor
     let array = mode::no_grad(|| -> Result<Array> {
         let low = base.extent().0.min(view.extent().0);
         let high = base.extent().1.max(view.extent().1);
-        let buffer = Array::zeros(&[high + 1 - low], grad.dtype(), grad.device())?;
-        let part = buffer.as_strided(&view.shape, &view.strides, view.offset - low)?;
-        if part.has_internal_overlap() || !is_injective(view) {
-            crate::copy::add_overlapping(grad.array(), &part)?;
-        } else {
-            crate::copy::copy_array(grad.array(), &part)?;
-        }
+        let buffer = shared_out(gathered(grad, view, low, high)?, base, low)?;
         crate::copy::clone_array(&buffer.as_strided(&base.shape, &base.strides, base.offset - low)?)
     })?;
     Ok(if mode::grad_enabled() && grad.requires_grad() {
@@ -387,6 +388,31 @@ fn write_slice(grad: &Tensor, base: &Geometry, view: &Geometry) -> Result<Tensor
     } else {
         Tensor::from_array(array)
     })
+}
+
+/// A buffer for the places `low..=high` of a storage with `grad` added at those of `at`.
+fn gathered(grad: &Tensor, at: &Geometry, low: usize, high: usize) -> Result<Array> {
+    let buffer = Array::zeros(&[high + 1 - low], grad.dtype(), grad.device())?;
+    let part = buffer.as_strided(&at.shape, &at.strides, at.offset - low)?;
+    if is_injective(at) {
+        crate::copy::copy_array(grad.array(), &part)?;
+    } else {
+        crate::copy::add_overlapping(grad.array(), &part)?;
+    }
+    Ok(buffer)
+}
+
+/// A gradient of storage whose places several indices of `base` reach: each of those indices gets an equal share.
+fn shared_out(buffer: Array, base: &Geometry, low: usize) -> Result<Array> {
+    if is_injective(base) {
+        return Ok(buffer);
+    }
+    let ones = crate::create::full_array(&base.shape, 1i64.into(), buffer.dtype(), buffer.device())?;
+    let counts = Array::zeros(buffer.shape(), buffer.dtype(), buffer.device())?;
+    crate::copy::add_overlapping(&ones, &counts.as_strided(&base.shape, &base.strides, base.offset - low)?)?;
+    let (buffer, counts) = (Tensor::from_array(buffer), Tensor::from_array(counts));
+    let counts = crate::row::call(&crate::rows::MAXIMUM, &[(&counts).into(), crate::row::Operand::Scalar(1i64.into())], &[])?;
+    Ok(crate::row::call(&crate::rows::DIV, &[(&buffer).into(), (&counts).into()], &[])?.array().clone())
 }
 
 /// Whether no two indices reach one element, for certain: each stride exceeds the reach of all smaller ones.

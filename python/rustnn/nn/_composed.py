@@ -49,6 +49,17 @@ def _check_rank(name, input) -> None:
         )
 
 
+_CHANNELS_LAST = {4: _core.channels_last, 5: _core.channels_last_3d}
+
+
+def _in_format_of(x, model):
+    """``x`` with its channels innermost where ``model`` has them so."""
+    last = _CHANNELS_LAST.get(model.dim())
+    if last is None or model.is_contiguous() or not model.is_contiguous(memory_format=last):
+        return x
+    return x.contiguous(memory_format=last)
+
+
 def pixel_shuffle(input, upscale_factor):
     """(*, C r², H, W) to (*, C, H r, W r); see ``rustnn.nn.PixelShuffle``."""
     r = upscale_factor
@@ -62,11 +73,12 @@ def pixel_shuffle(input, upscale_factor):
             f"but input.size(-3)={channels} is not divisible by {r * r}"
         )
     out = channels // (r * r)
-    return (
+    shuffled = (
         input.reshape(math.prod(lead), out, r, r, height, width)
         .permute(0, 1, 4, 2, 5, 3)
         .reshape(*lead, out, height * r, width * r)
     )
+    return _in_format_of(shuffled, input)
 
 
 def pixel_unshuffle(input, downscale_factor):
@@ -83,11 +95,12 @@ def pixel_unshuffle(input, downscale_factor):
                 f"not divisible by {r}"
             )
     height, width = height // r, width // r
-    return (
+    shuffled = (
         input.reshape(math.prod(lead), channels, height, r, width, r)
         .permute(0, 1, 3, 5, 2, 4)
         .reshape(*lead, channels * r * r, height, width)
     )
+    return _in_format_of(shuffled, input)
 
 
 def channel_shuffle(input, groups):
@@ -102,7 +115,7 @@ def channel_shuffle(input, groups):
             f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
         )
     split = input.reshape(batch, groups, channels // groups, math.prod(rest))
-    return split.transpose(1, 2).reshape(batch, channels, *rest)
+    return _in_format_of(split.transpose(1, 2).reshape(batch, channels, *rest), input)
 
 
 native_channel_shuffle = channel_shuffle
@@ -193,7 +206,9 @@ def pad(input, pad, mode="constant", value=None):
         else:
             index = [length - 1 - abs(length - 1 - abs(place)) for place in places]
         x = x.index_select(dim, _core.tensor(index, dtype=_core.int64, device=x.device))
-    return x.clone() if x is input else x
+    if x is input:
+        return x.clone()
+    return x if mode == "circular" else _in_format_of(x, input)
 
 
 def _pad_constant(input, sides, value):
@@ -209,6 +224,7 @@ def _pad_constant(input, sides, value):
         x = x.narrow(dim, max(-before, 0), kept)
         inner[dim] = slice(max(before, 0), max(before, 0) + kept)
     result = input.new_full(shape, bool(value) if input.dtype == _core.bool else value)
+    result = _in_format_of(result, input)
     result[tuple(inner)] = x
     return result
 
@@ -820,7 +836,7 @@ def _interpolate(input, output_size, mode, align_corners, scales, antialias):
     if x.dtype != dtype:
         # Cubic weights overshoot: rounded values of pixels keep to 0..255.
         x = (x.round().clamp(0, 255) if dtype == _core.uint8 else x).to(dtype)
-    return x.contiguous()
+    return _in_format_of(x.contiguous(), input)
 
 
 _ALIGN_CORNERS_WARNING = (

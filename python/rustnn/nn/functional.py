@@ -662,7 +662,8 @@ def _max_unpool(input, indices, output_size):
             f"{'x'.join(map(str, output_size))})"
         )
     flat = _core.zeros(*lead, total, dtype=input.dtype, device=input.device)
-    return flat.scatter(-1, flat_indices, input.flatten(len(lead))).reshape(*lead, *output_size)
+    out = flat.scatter(-1, flat_indices, input.flatten(len(lead))).reshape(*lead, *output_size)
+    return _composed._in_format_of(out, input) if spatial == 2 else out
 
 
 def _unpool(input, indices, kernel_size, stride, padding, output_size, as_tuple):
