@@ -1,6 +1,8 @@
 """The names of PyTorch's native module that programs use though they are not its interface. Every other name raises
 AttributeError."""
 
+import weakref
+
 from . import _core
 from ._size import Size
 from ._tensor import _FunctionOff as DisableTorchFunctionSubclass
@@ -55,6 +57,57 @@ class _ExcludeDispatchKeyGuard:
 
     def __exit__(self, *exception):
         return False
+
+
+# What PyTorch was built with: linear algebra is here, the libraries are not.
+has_lapack = True
+has_mkl = has_openmp = _has_mkldnn = _has_mkl = _has_cuda = False
+
+_len_torch_function_stack = _core._len_torch_function_stack
+_get_function_stack_at = _core._get_function_stack_at
+_push_on_torch_function_stack = _core._push_on_torch_function_stack
+_pop_torch_function_stack = _core._pop_torch_function_stack
+_disabled_torch_function_impl = _core._disabled_torch_function_impl
+is_grad_enabled, is_inference_mode_enabled = _core.is_grad_enabled, _core.is_inference_mode_enabled
+_set_grad_enabled = _core._set_grad_enabled
+_current_graph_task_id = _core._current_graph_task_id
+_will_engine_execute_node = _core._will_engine_execute_node
+
+
+class _WeakTensorRef:
+    """A reference to a tensor that does not keep it."""
+
+    def __init__(self, tensor):
+        self._reference = weakref.ref(tensor)
+
+    def expired(self):
+        """Whether it is gone."""
+        return self._reference() is None
+
+
+class _autograd:
+    """What the module ``torch._C._autograd`` has."""
+
+    SavedTensor = _core.SavedTensor
+    _push_saved_tensors_default_hooks = staticmethod(_core._push_saved_tensors_default_hooks)
+    _pop_saved_tensors_default_hooks = staticmethod(_core._pop_saved_tensors_default_hooks)
+    _saved_tensors_hooks_enable = staticmethod(_core._saved_tensors_hooks_enable)
+    _saved_tensors_hooks_disable = staticmethod(_core._saved_tensors_hooks_disable)
+    _saved_tensors_hooks_get_disabled_error_message = staticmethod(
+        _core._saved_tensors_hooks_get_disabled_error_message
+    )
+
+    @staticmethod
+    def _saved_tensors_hooks_is_enabled():
+        """Whether no ``disable_saved_tensors_hooks`` is on."""
+        return _core._saved_tensors_hooks_get_disabled_error_message() is None
+
+
+def _is_torch_function_enabled():
+    """Whether no ``DisableTorchFunctionSubclass`` is on."""
+    before = _core._set_torch_function_off(False)
+    _core._set_torch_function_off(before)
+    return not before
 
 
 def _get_tracing_state():

@@ -33,28 +33,15 @@ class Generator:
     def seed(self) -> Any:
         """A seed from the system, which is set and returned."""
     def set_state(self, state: Any) -> Any: ...
-class Node:
-    """A node of the graph, as `grad_fn` shows it."""
-    def __new__(cls) -> Self: ...
-    @property
-    def metadata(self) -> Any: ...
-    @metadata.setter
-    def metadata(self, value: Any) -> None: ...
-    def name(self) -> Any: ...
-    @property
-    def next_functions(self) -> Any: ...
-    @next_functions.setter
-    def next_functions(self, value: Any) -> None: ...
-    def register_hook(self, hook: Any) -> Any:
-        """`hook(grad_inputs, grad_outputs)` after the node ran; what it returns replaces the former."""
-    def register_prehook(self, hook: Any) -> Any:
-        """`hook(grad_outputs)` before the node runs; what it returns replaces them."""
-    @property
-    def variable(self) -> Any: ...
-    @variable.setter
-    def variable(self, value: Any) -> None: ...
+from rustnn.autograd.graph import Node as Node
 class OutOfMemoryError(RuntimeError, MemoryError):
     """Memory could not be had."""
+@final
+class SavedTensor:
+    """The place of a tensor that a node saved."""
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def register_hooks(self, pack_hook: Any, unpack_hook: Any) -> Any:
+        """Keeps what `pack_hook` makes of the tensor in its place, and gives that to `unpack_hook` when the tensor is needed."""
 from rustnn._size import Size as Size
 class Tensor:
     """A tensor as Python sees it. Its identity is the `Meta` of the Rust tensor: while this object lives, every conversion of that tensor returns it."""
@@ -273,7 +260,7 @@ class Tensor:
         """Place of the first greatest element."""
     def argmin(self, dim: _int | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Place of the first least element."""
-    def argsort(self, dim: _int = -1, descending: _bool = False, stable: _bool = False) -> Tensor:
+    def argsort(self, dim: _int = -1, descending: _bool = False, stable: _bool | None = False) -> Tensor:
         """The places that sort a dimension (always stably)."""
     def argwhere(self) -> Tensor:
         """Coordinates of the elements that are not zero, one row each."""
@@ -995,8 +982,11 @@ class Tensor:
         """See :func:`rustnn.nanquantile`."""
     def nansum(self, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
         """Sum, NaN counted as 0."""
+    @overload
     def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
         """`length` indices of a dimension from `start` on."""
+    @overload
+    def narrow(self, dim: _int, start: Tensor, length: _int) -> Tensor: ...
     @property
     def nbytes(self) -> Any: ...
     @nbytes.setter
@@ -1275,7 +1265,7 @@ class Tensor:
         """`x / (1 + |x|)`."""
     def solve(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.solve`."""
-    def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool | None = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Sorted along a dimension (always stably), and the places the elements came from."""
     @overload
     def split(self, split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
@@ -1542,6 +1532,7 @@ def _get_autocast() -> Any:
 def _get_bytes(source: Any) -> Any:
     """The bytes of a tensor of bytes."""
 def _get_default_device() -> Any: ...
+def _get_function_stack_at(level: Any) -> Any: ...
 def _gpu_buffer_copy(index: Any, bytes: Any) -> Any:
     """Records the driver's own copy of so many bytes."""
 def _gpu_counts(index: Any) -> Any:
@@ -1575,6 +1566,7 @@ def _is_recording() -> Any:
     """Whether calls are recorded on this thread: checks of values are then left to the ops."""
 def _is_unread(tensor: Any) -> Any:
     """Whether a tensor's numbers are not looked at now: calls are recorded, or it lies where reading waits. Checks are left to the ops."""
+def _len_torch_function_stack() -> Any: ...
 def _linear_activation(input: Tensor, weight: Tensor, bias: Tensor | None, activation: _str) -> Tensor:
     """A linear map and an activation in one step."""
 def _living_nodes() -> Any:
@@ -1602,8 +1594,10 @@ def _op_schemas() -> Any:
 def _open_safetensors(source: Any, mapped: Any = ...) -> Any:
     """Opens a safetensors file, mapped or to be read, or its bytes."""
 def _pop_saved_tensors_default_hooks() -> Any: ...
+def _pop_torch_function_stack() -> Any: ...
 def _program(recordings: Any, symbols: Any, points: Any) -> Any:
     """One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording."""
+def _push_on_torch_function_stack(mode: Any) -> Any: ...
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
 def _queue_callback(callback: Any) -> Any:
     """Has the run that this thread is in call a function, without arguments, when it is over."""
@@ -1757,7 +1751,7 @@ def argmax(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, ou
     """Place of the first greatest element."""
 def argmin(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """Place of the first least element."""
-def argsort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = False) -> Tensor:
+def argsort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool | None = False) -> Tensor:
     """The places that sort a dimension (always stably)."""
 def argwhere(input: Tensor) -> Tensor:
     """Coordinates of the elements that are not zero, one row each."""
@@ -2402,8 +2396,11 @@ def nanmedian(input: Tensor) -> Tensor:
 def nanmedian(input: Tensor, dim: _int, keepdim: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]: ...
 def nansum(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Tensor | None = None) -> Tensor:
     """Sum, NaN counted as 0."""
+@overload
 def narrow(input: Tensor, dim: _int, start: _int, length: _int) -> Tensor:
     """`length` indices of a dimension from `start` on."""
+@overload
+def narrow(input: Tensor, dim: _int, start: Tensor, length: _int) -> Tensor: ...
 def ne(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """Whether unequal."""
 def ne_(input: Tensor, other: Tensor | _Number) -> Tensor:
@@ -2615,7 +2612,7 @@ def softsign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`x / (1 + |x|)`."""
 def softsign_(input: Tensor) -> Tensor:
     """`x / (1 + |x|)`."""
-def sort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+def sort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool | None = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Sorted along a dimension (always stably), and the places the elements came from."""
 sparse_coo: Any
 @overload

@@ -3,6 +3,8 @@
 A class with a class method ``__torch_function__(cls, func, types, args=(), kwargs=None)`` is asked in place of any
 function that one of its objects is given to."""
 
+import warnings
+from contextlib import contextmanager
 from functools import cache, wraps
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 
@@ -11,6 +13,7 @@ from ._core import Tensor
 from ._tensor import _disabled_torch_function_impl, _torch_function
 
 __all__ = [
+    "BaseTorchFunctionMode",
     "TorchFunctionMode",
     "get_default_nowrap_functions",
     "get_ignored_functions",
@@ -45,18 +48,18 @@ def _is_plain(cls):
 
 
 def has_torch_function(relevant_args):
-    """Whether one of some arguments has a ``__torch_function__`` of its own."""
-    return any(map(_overrides, relevant_args))
+    """Whether one of some arguments has a ``__torch_function__`` of its own, or a mode is on."""
+    return _core._len_torch_function_stack() > 0 or any(map(_overrides, relevant_args))
 
 
 def has_torch_function_unary(arg):
     """:func:`has_torch_function` of one argument."""
-    return _overrides(arg)
+    return has_torch_function((arg,))
 
 
 def has_torch_function_variadic(*args):
     """:func:`has_torch_function` of the arguments."""
-    return any(map(_overrides, args))
+    return has_torch_function(args)
 
 
 def handle_torch_function(public_api, relevant_args, *args, **kwargs):
@@ -75,6 +78,11 @@ def handle_torch_function(public_api, relevant_args, *args, **kwargs):
             continue
         place = next((i for i, other in enumerate(found) if issubclass(cls, other)), len(found))
         found.insert(place, cls)
+    if _core._len_torch_function_stack():
+        with _pop_mode_temporarily() as mode:
+            result = mode.__torch_function__(public_api, tuple(found), args, kwargs)
+        if result is not NotImplemented:
+            return result
     for cls in found:
         result = cls.__torch_function__(public_api, tuple(found), args, kwargs)
         if result is not NotImplemented:
@@ -173,18 +181,69 @@ def is_tensor_method_or_property(func):
 
 
 class TorchFunctionMode:
-    """A context in which every function is asked first: not here.
+    """A context in which every function of the package asks this object first.
 
-    Raises: NotImplementedError when entered.
+    A subclass has a method ``__torch_function__(self, func, types, args=(), kwargs=None)``; what it returns is the
+    call's result, NotImplemented leaves the call to the arguments. While it runs the mode is off, the ones around it
+    are on. Asked are the native functions, the methods and operators; functions that are written in Python ask by those
+    they call.
+
+    Example:
+        >>> class Names(rustnn.overrides.TorchFunctionMode):
+        ...     def __torch_function__(self, func, types, args=(), kwargs=None):
+        ...         print(func.__name__)
+        ...         return func(*args, **(kwargs or {}))
+        >>> with Names():
+        ...     x = rustnn.ones(2) + 1
+        ones
+        add
     """
+
+    inner = None  # PyTorch's name for the mode around this one
+
+    def __init__(self):
+        pass
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         raise NotImplementedError
 
     def __enter__(self):
-        raise NotImplementedError(
-            "overrides.TorchFunctionMode: rustnn calls no mode before its functions; use a subclass"
-        )
+        _core._push_on_torch_function_stack(self)
+        return self
 
     def __exit__(self, *exception):
-        return False
+        _core._pop_torch_function_stack()
+
+    @classmethod
+    def push(cls, *args, **kwargs):
+        """The mode itself; deprecated in PyTorch, too."""
+        warnings.warn("`Mode.push()` is no longer necessary and can be replaced with just `with Mode()`", stacklevel=2)
+        return cls(*args, **kwargs)
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that runs the function."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **({} if kwargs is None else kwargs))
+
+
+def _get_current_function_mode():
+    """The innermost mode, or None."""
+    depth = _core._len_torch_function_stack()
+    return _core._get_function_stack_at(depth - 1) if depth else None
+
+
+def _get_current_function_mode_stack():
+    """All modes, the innermost last."""
+    return [_core._get_function_stack_at(level) for level in range(_core._len_torch_function_stack())]
+
+
+@contextmanager
+def _pop_mode_temporarily():
+    """Inside, the innermost mode is off."""
+    mode = _core._pop_torch_function_stack()
+    try:
+        yield mode
+    finally:
+        _core._push_on_torch_function_stack(mode)

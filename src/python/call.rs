@@ -222,12 +222,64 @@ pub fn set_function_markers(py: Python<'_>, disabled: Py<PyAny>, default: Py<PyA
 thread_local! {
     /// `DisableTorchFunctionSubclass` is on.
     pub static FUNCTION_OFF: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// The `TorchFunctionMode`s that this thread has entered, the innermost last.
+    static MODES: std::cell::RefCell<Vec<Py<PyAny>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// How many modes all threads have entered: none, nearly always, so that calls look no further.
+static MODES_ENTERED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Whether this thread is in a `TorchFunctionMode`.
+#[inline]
+pub fn in_mode() -> bool {
+    MODES_ENTERED.load(std::sync::atomic::Ordering::Relaxed) > 0 && MODES.with_borrow(|modes| !modes.is_empty())
+}
+
+#[pyfunction]
+fn _push_on_torch_function_stack(mode: Py<PyAny>) {
+    MODES_ENTERED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    MODES.with_borrow_mut(|modes| modes.push(mode));
+}
+
+#[pyfunction]
+fn _pop_torch_function_stack() -> PyResult<Py<PyAny>> {
+    let mode = MODES.with_borrow_mut(Vec::pop).ok_or_else(|| PyRuntimeError::new_err("there is no TorchFunctionMode to leave"))?;
+    MODES_ENTERED.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    Ok(mode)
+}
+
+#[pyfunction]
+fn _len_torch_function_stack() -> usize {
+    MODES.with_borrow(Vec::len)
+}
+
+#[pyfunction]
+fn _get_function_stack_at(py: Python<'_>, level: usize) -> PyResult<Py<PyAny>> {
+    MODES
+        .with_borrow(|modes| modes.get(level).map(|mode| mode.clone_ref(py)))
+        .ok_or_else(|| PyRuntimeError::new_err(format!("there is no TorchFunctionMode at level {level}")))
+}
+
+/// What the innermost mode makes of a call, which it sees from outside of itself; None where it leaves it to the arguments.
+#[cold]
+fn asked_of_mode<'py>(
+    py: Python<'py>,
+    function: &Bound<'py, PyAny>,
+    classes: &Bound<'py, PyTuple>,
+    args: &Bound<'py, PyTuple>,
+    named: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let mode = _pop_torch_function_stack()?;
+    let result = mode.bind(py).call_method1("__torch_function__", (function, classes, args, named));
+    _push_on_torch_function_stack(mode);
+    let result = result?;
+    Ok((!result.is(py.NotImplemented().bind(py))).then_some(result))
 }
 
 /// The result of a `__torch_function__` of one of the arguments, if their classes have such.
 pub fn overridden<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Option<Bound<'py, PyAny>>> {
     let plain = py.get_type::<PyTensor>();
-    if args.iter().all(|a| a.get_type_ptr() == plain.as_type_ptr() || !may_override(a)) {
+    if !in_mode() && args.iter().all(|a| a.get_type_ptr() == plain.as_type_ptr() || !may_override(a)) {
         return Ok(None);
     }
     override_with(py, name, args, &[])
@@ -264,7 +316,8 @@ fn override_with<'py>(
     args: &[Bound<'py, PyAny>],
     kwargs: &[(Bound<'py, PyString>, Bound<'py, PyAny>)],
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if FUNCTION_OFF.get() {
+    let moded = in_mode();
+    if FUNCTION_OFF.get() && !moded {
         return Ok(None);
     }
     let mut found: Vec<(Bound<PyAny>, Bound<PyType>)> = Vec::new();
@@ -305,7 +358,10 @@ fn override_with<'py>(
             }
         }
     }
-    if found.is_empty() {
+    if FUNCTION_OFF.get() {
+        found.clear();
+    }
+    if found.is_empty() && !moded {
         return Ok(None);
     }
     let function = function_object(py, name)?;
@@ -315,6 +371,12 @@ fn override_with<'py>(
         named.set_item(k, v)?;
     }
     let args = PyTuple::new(py, args)?;
+    if moded && let Some(result) = asked_of_mode(py, &function, &classes, &args, &named)? {
+        return Ok(Some(result));
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
     for (implementation, _) in &found {
         let result = implementation.call1((&function, &classes, &args, &named))?;
         if !result.is(py.NotImplemented().bind(py)) {
@@ -373,7 +435,9 @@ unsafe fn dispatch(
         v.get_type_ptr() != plain.as_type_ptr()
             && (may_override(v) || v.is_instance_of::<PyTuple>() || v.is_instance_of::<pyo3::types::PyList>())
     });
-    if possible && let Some(result) = override_with(py, &entry.name, &positional, &keywords)? {
+    if (possible || in_mode())
+        && let Some(result) = override_with(py, &entry.name, &positional, &keywords)?
+    {
         return Ok(result.into_ptr());
     }
     call(py, entry, &positional, &keywords).map(Bound::into_ptr)
@@ -543,5 +607,9 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     install(module)?;
     module.add_function(wrap_pyfunction!(_op_schemas, module)?)?;
     module.add_function(wrap_pyfunction!(_register_plain_class, module)?)?;
+    module.add_function(wrap_pyfunction!(_push_on_torch_function_stack, module)?)?;
+    module.add_function(wrap_pyfunction!(_pop_torch_function_stack, module)?)?;
+    module.add_function(wrap_pyfunction!(_len_torch_function_stack, module)?)?;
+    module.add_function(wrap_pyfunction!(_get_function_stack_at, module)?)?;
     module.add_function(wrap_pyfunction!(_op_names, module)?)
 }

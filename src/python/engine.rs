@@ -8,9 +8,10 @@ use pyo3::exceptions::*;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::{PyTraverseError, PyVisit};
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use rustnn_autograd::{Backward, Context, Edge, Grads, HookId, Hooks, Node, NodeRef};
 use rustnn_ops::mode::{self, Guard, Mode};
+use rustnn_ops::row::{Kept, RowBackward};
 use rustnn_ops::saved::{Packed, Saved, SavedHooks};
 use rustnn_ops::tape::{self, Request};
 use rustnn_ops::tensor::HookPlace;
@@ -233,6 +234,28 @@ impl PyNode {
         self.0.name()
     }
 
+    /// The gradients of the inputs, given those of the outputs: this node's step alone.
+    #[pyo3(signature = (*grads))]
+    fn __call__<'py>(slf: &Bound<'py, Self>, grads: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let node = &slf.get().0;
+        let outputs = node.payload.outputs();
+        if grads.len() != outputs {
+            return Err(PyTypeError::new_err(format!("expected {outputs} arguments, got {} instead", grads.len())));
+        }
+        let given = grads
+            .iter()
+            .enumerate()
+            .map(|(i, grad)| match cast_tensor(&grad) {
+                Some(t) => Ok(Some(t)),
+                None if grad.is_none() => Ok(None),
+                None => Err(PyTypeError::new_err(format!("argument {i} is not a Variable"))),
+            })
+            .collect::<PyResult<Grads<Tensor>>>()?;
+        let context = Context { node, create_graph: mode::grad_enabled(), keep_graph: true, wanted: u64::MAX };
+        let out = grads_tuple(slf.py(), &node.payload.backward(given, &context).py()?)?;
+        if out.len() == 1 { out.get_item(0) } else { Ok(out.into_any()) }
+    }
+
     #[getter]
     fn next_functions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let items = self
@@ -309,11 +332,26 @@ impl PyNode {
         self.0.payload.as_any().downcast_ref::<PyFunctionNode>().map(|f| f.context.bind(py).clone())
     }
 
-    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(f) = slf.get().0.payload.as_any().downcast_ref::<PyFunctionNode>() {
+    /// What the op saved, by PyTorch's names: `_saved_self` the value, `_raw_saved_self` a place that takes hooks. A custom
+    /// Function's node has what its context has.
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let node = &slf.get().0;
+        if let Some(f) = node.payload.as_any().downcast_ref::<PyFunctionNode>() {
             return f.context.bind(slf.py()).getattr(name);
         }
-        Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", slf.get().0.name())))
+        if let Some(row) = node.payload.as_any().downcast_ref::<RowBackward>() {
+            if let Some(value) = name.strip_prefix("_saved_").filter(|value| row.keeps(value)) {
+                let context = Context { node, create_graph: false, keep_graph: true, wanted: u64::MAX };
+                return match row.kept(value, &context).py()? {
+                    Kept::Number(s) => crate::tensor::number(slf.py(), s),
+                    Kept::Tensor(t) => wrap(slf.py(), t),
+                };
+            }
+            if let Some(value) = name.strip_prefix("_raw_saved_").filter(|value| row.keeps(value)) {
+                return Ok(Bound::new(slf.py(), SavedTensor { node: node.clone(), name: value.into() })?.into_any());
+            }
+        }
+        Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", node.name())))
     }
 }
 
@@ -877,6 +915,34 @@ fn set_anomaly_enabled(mode: bool, check_nan: bool) {
     CHECK_NAN.set(check_nan);
 }
 
+/// The place of a tensor that a node saved.
+#[pyclass(module = "torch._C._autograd", frozen)]
+struct SavedTensor {
+    node: NodeRef<Tensor>,
+    name: String,
+}
+
+#[pymethods]
+impl SavedTensor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<PyTuple>, _kwargs: Option<&Bound<PyDict>>) -> PyResult<SavedTensor> {
+        Err(PyRuntimeError::new_err(
+            "Trying to create a SavedTensor object from Python is forbidden. Custom functions should save tensors by calling \
+             ctx.save_for_backward().",
+        ))
+    }
+
+    /// Keeps what `pack_hook` makes of the tensor in its place, and gives that to `unpack_hook` when the tensor is needed.
+    fn register_hooks(&self, pack_hook: Py<PyAny>, unpack_hook: Py<PyAny>) -> PyResult<()> {
+        let hooks = PySavedHooks { pack: pack_hook, unpack: Arc::new(unpack_hook) };
+        match self.node.payload.as_any().downcast_ref::<RowBackward>() {
+            Some(row) => row.hook_kept(&self.name, &hooks).py(),
+            None => Err(PyRuntimeError::new_err("a saved tensor of a node that keeps none")),
+        }
+    }
+}
+
 /// Hooks of `saved_tensors_hooks`.
 struct PySavedHooks {
     pack: Py<PyAny>,
@@ -1062,6 +1128,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     let _ = tape::REPORT.set(report);
     module.add_class::<PyNode>()?;
     module.add_class::<TensorHandle>()?;
+    module.add_class::<SavedTensor>()?;
     module.add("_node_classes", PyDict::new(module.py()))?;
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };

@@ -264,6 +264,11 @@ pub fn wrap_as<'py>(class: &Bound<'py, PyType>, tensor: Tensor) -> PyResult<Boun
     if class.is(py.get_type::<PyTensor>()) {
         return wrap(py, tensor);
     }
+    if !class.is_subclass_of::<PyTensor>()? {
+        return Err(PyTypeError::new_err(
+            "Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make sure your class inherits from Tensor.",
+        ));
+    }
     PENDING.set(Some(tensor));
     let made = py.get_type::<PyTensor>().getattr("__new__").and_then(|new| new.call1((class,)));
     PENDING.set(None);
@@ -331,7 +336,9 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
     }
     let plain = plain_class(py);
     let both = a.get_type_ptr() == plain && b.get_type_ptr() == plain;
-    if !both && let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])? {
+    if (!both || crate::call::in_mode())
+        && let Some(result) = crate::call::overridden(py, row.name, &[a.as_any().clone(), b.clone()])?
+    {
         return Ok(result);
     }
     // The common case: both are tensors, nothing is cloned.
@@ -370,6 +377,9 @@ fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static
 
 fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &[Scalar]) -> PyResult<()> {
     let py = a.py();
+    if crate::call::in_mode() && crate::call::overridden(py, &format!("{}_", public(row)), &[a.as_any().clone(), b.clone()])?.is_some() {
+        return Ok(());
+    }
     let mut held = None;
     let Some(other) = operand(b, &mut held) else {
         return Err(PyTypeError::new_err(format!("unsupported operand type: '{}'", crate::schema::type_name(b))));
@@ -985,8 +995,8 @@ impl PyTensor {
     }
 
     #[setter(grad)]
-    fn put_grad(&self, py: Python<'_>, grad: Option<&Bound<PyAny>>) -> PyResult<()> {
-        let grad = match grad {
+    fn put_grad(&self, py: Python<'_>, given: Option<&Bound<PyAny>>) -> PyResult<()> {
+        let grad = match given {
             None => None,
             Some(g) => Some(cast_tensor(g).ok_or_else(|| {
                 PyTypeError::new_err(format!(
@@ -995,12 +1005,23 @@ impl PyTensor {
                 ))
             })?),
         };
+        // An object that its class made, not an op, is known from here on: it is the gradient that is read later.
+        if let Some(Ok(object)) = given.map(|g| g.cast::<PyTensor>())
+            && object.get().with(py, |t| t.meta().host().load(Relaxed).is_null())
+        {
+            settle(object);
+        }
         self.get(py).set_grad(grad).py()
     }
 
     #[deleter(grad)]
     fn delete_grad(&self, py: Python<'_>) {
         self.get(py).set_grad_unchecked(None);
+    }
+
+    #[deleter(data)]
+    fn delete_data(&self) -> PyResult<()> {
+        Err(PyRuntimeError::new_err("Deleting tensor data is not allowed. Delete tensor instead!"))
     }
 
     #[getter(data)]

@@ -21,7 +21,25 @@ __all__ = [
 ]
 
 Tensor = _core.Tensor
-Node = _core.Node
+
+
+class _Nodes(type):
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, _core.Node)
+
+    def __subclasscheck__(cls, subclass):
+        return issubclass(subclass, _core.Node)
+
+
+class Node(metaclass=_Nodes):
+    """What ``grad_fn`` is: every node is an instance, though none inherits from this class.
+
+    A node has ``name()``, ``next_functions``, ``metadata``, ``register_hook(fn)`` and ``register_prehook(fn)``; called
+    with the gradients of its outputs, it returns those of its inputs.
+    """
+
+    def __init__(self):
+        raise TypeError("nodes are made by ops")
 
 
 class GradientEdge(namedtuple("GradientEdge", ("node", "output_nr", "ownership_token"), defaults=(None,))):
