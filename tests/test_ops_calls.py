@@ -147,9 +147,9 @@ def test_random_tensors_are_laid_out_like_their_models():
         assert drawn.stride() == x.stride() and len(drawn.unique()) > 4
 
 
-def test_resize_counts_as_a_change():
+def test_a_resize_to_another_shape_counts_as_a_change():
     x = rustnn.zeros(1)
-    assert x.resize_(1, 2)._version == 1 and x.resize_(1, 2)._version == 2
+    assert x.resize_(1, 2)._version == 1 and x.resize_(1, 2)._version == 1 and x.resize_(2)._version == 2
 
 
 def test_nextafter_steps_to_the_neighbour():

@@ -74,9 +74,11 @@ __getattr__, __dir__ = names_on_demand(
         "optim",
         "overrides",
         "profiler",
+        "quasirandom",
         "return_types",
         "safetensors",
         "serialization",
+        "signal",
         "special",
         "storage",
         "testing",
@@ -138,9 +140,22 @@ __getattr__, __dir__ = names_on_demand(
             """_dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial poisson""".split(),
             "samplers",
         ),
+        **dict.fromkeys(
+            """_add_relu _add_relu_ _debug_has_internal_overlap _log_softmax_backward_data _masked_softmax
+            _nnpack_available _shape_as_tensor _softmax_backward_data _weight_norm""".split(),
+            "_native_names",
+        ),
         "to_dlpack": "utils.dlpack",
     },
-    parts=("functional", "_matrix_functions", "settings", "storage", "tensor_types", "amp.autocast_mode"),
+    parts=(
+        "functional",
+        "_native_names",
+        "_matrix_functions",
+        "settings",
+        "storage",
+        "tensor_types",
+        "amp.autocast_mode",
+    ),
 )
 del names_on_demand
 
@@ -177,9 +192,11 @@ if TYPE_CHECKING:
         optim,
         overrides,
         profiler,
+        quasirandom,
         return_types,
         safetensors,
         serialization,
+        signal,
         special,
         storage,
         testing,
@@ -189,6 +206,7 @@ if TYPE_CHECKING:
         xpu,
     )
     from ._matrix_functions import *
+    from ._native_names import *
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .amp import GradScaler, autocast

@@ -146,7 +146,7 @@ def type_(self, dtype=None, non_blocking=False, **kwargs):
             if legacy == name:
                 return self.to(candidate)
         raise ValueError(f"invalid type: '{dtype}'")
-    return self.to(getattr(dtype, "dtype", dtype))
+    return self.to(_core.get_default_dtype() if dtype is Tensor else getattr(dtype, "dtype", dtype))
 
 
 _LEGACY = {
@@ -314,7 +314,8 @@ def map2_(self, x, y, callable):
 
 def _mapped(self, callable, *others):
     if self.requires_grad or any(other.requires_grad for other in others):
-        raise TypeError("Can't call map_() on a Variable that requires grad. Use var.detach().map_() instead.")
+        name = "map2_" if len(others) == 2 else "map_"
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead.")
     columns = [other.expand(self.shape).reshape(-1).tolist() for other in (self, *others)]
     flat = [callable(*values) for values in zip(*columns, strict=True)]
     return self.copy_(_core.tensor(flat, dtype=self.dtype).reshape(self.shape))
@@ -501,12 +502,14 @@ def resize_(self, *sizes, memory_format=None):
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    _core._increment_version(self)
     if tuple(sizes) == tuple(self.shape):
         return self
     if math.prod(sizes) * self.element_size() >= 2**63:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(sizes)}")
     strides, count = _contiguous_strides(sizes), math.prod(sizes)
+    if max(strides, default=0) >= 2**63:
+        raise RuntimeError("Stride calculation overflowed")
+    _core._increment_version(self)
     offset = self.storage_offset()
     room = self.untyped_storage().nbytes() // self.element_size() - offset
     source = self.data

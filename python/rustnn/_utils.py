@@ -23,6 +23,16 @@ _TYPED = frozenset(
 )
 
 
+def _element_size(dtype):
+    """How many bytes an element has.
+
+    Raises: RuntimeError for what is no dtype.
+    """
+    if not isinstance(dtype, _core.dtype):
+        raise RuntimeError(f"expected torch.dtype, but got {type(dtype)}")
+    return dtype.itemsize
+
+
 def _rebuild(storage, dtype, offset, size, stride, requires_grad, metadata):
     tensor = _core._tensor_over(storage.untyped()._bytes, dtype, offset, list(size), list(stride), bool(requires_grad))
     if metadata:

@@ -47,6 +47,21 @@ class UntypedStorage:
         _core._fill_bytes(storage._bytes, data)
         return storage
 
+    @classmethod
+    def from_file(cls, filename, shared=False, nbytes=0):
+        """A storage over a file that is mapped into memory.
+
+        Args:
+            shared: whether what is written is written to the file, which is made or grown where need be.
+            nbytes: how many bytes.
+        Raises: RuntimeError for a file that is too small, OSError for one that cannot be opened.
+        """
+        from ._native_names import from_file
+
+        storage = cls._over(_core._storage_bytes(from_file(filename, shared, nbytes, dtype=_core.uint8)))
+        storage.filename = str(filename)
+        return storage
+
     def _is_whole(self):
         return self._bytes.storage_offset() == 0 and self._bytes.numel() == self._bytes._storage()[1]
 
@@ -222,6 +237,18 @@ class TypedStorage:
         untyped = UntypedStorage.from_buffer(data)
         if byte_order not in ("native", sys.byteorder):
             untyped.byteswap(dtype)
+        return cls(wrap_storage=untyped, dtype=dtype)
+
+    @classmethod
+    def from_file(cls, filename, shared=False, size=0):
+        """A storage of ``size`` numbers over a file, see :meth:`UntypedStorage.from_file`.
+
+        Raises: RuntimeError for a class without a dtype.
+        """
+        dtype = cls.__dict__.get("dtype")
+        if dtype is None:
+            raise RuntimeError("from_file can only be called on derived classes")
+        untyped = UntypedStorage.from_file(filename, shared, size * dtype.itemsize)
         return cls(wrap_storage=untyped, dtype=dtype)
 
     @property

@@ -6,6 +6,7 @@ use crate::row::{Operand, Row, Scalar, call, call_inplace, call_out};
 use crate::rows;
 use crate::tensor::Tensor;
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
+use smallvec::SmallVec;
 
 /// Calls a row into a new tensor or into `out`.
 fn into(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: Option<&Tensor>) -> Result<Output> {
@@ -135,6 +136,9 @@ pub fn clamp(x: &Tensor, min: Option<Scalar>, max: Option<Scalar>, out: Option<&
 
 fn clamp_tensors(a: &Args, out: Option<&Tensor>) -> Result<Output> {
     let x = a.tensor(0)?;
+    // All three have a say in the dtype, not one pair after the other.
+    let operands: SmallVec<[Operand; 3]> = [Some(x), a.opt_tensor(1)?, a.opt_tensor(2)?].into_iter().flatten().map(Operand::from).collect();
+    let x = &crate::to_dtype(x, crate::row::result_type(&operands)?)?;
     let low = match a.opt_tensor(1)? {
         Some(min) => call(&rows::CLAMP_MIN_TENSOR, &[x.into(), min.into()], &[])?,
         None => x.clone(),

@@ -393,6 +393,12 @@ fn nearly_equal(size: i64, parts: i64) -> Result<Vec<i64>> {
     Ok(sizes)
 }
 
+/// What is left of `narrow` from a tensor: those that are whole numbers were read as such.
+fn narrow_from(start: &Tensor) -> Result<Tensor> {
+    let dtype = start.dtype().name();
+    bail!(Runtime, "start must be an 0-dim integral Tensor, but got one of dtype {dtype} and shape {:?}", start.shape())
+}
+
 pub fn unbind(x: &Tensor, dim: i64) -> Result<Vec<Tensor>> {
     ensure!(x.rank() > 0, Runtime, "Dimension specified as {dim} but tensor has no dimensions");
     let d = wrap_dim(dim, x.rank())?;
@@ -585,6 +591,8 @@ crate::ops! {
     "unflatten(Tensor self, int dim, int[] sizes)" Both "One dimension made several." => |a| unflatten(a.tensor(0)?, a.int(1)?, a.ints(2)?)?;
     "select(Tensor self, int dim, int index)" Both "One index of a dimension." => |a| select(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
     "narrow(Tensor self, int dim, int start, int length)" Both "`length` indices of a dimension from `start` on." => |a| narrow(a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?)?;
+    "narrow(Tensor self, int dim, Tensor start, int length)" Both "`length` indices of a dimension from `start` on, a whole number in a 0-dim tensor." =>
+        |a| narrow_from(a.tensor(2)?)?;
     "slice(Tensor self, int dim=0, int? start=None, int? end=None, int step=1)" Function "Python's slice of a dimension." =>
         |a| slice(a.tensor(0)?, a.int(1)?, a.opt_int(2)?, a.opt_int(3)?, a.int(4)?)?;
     "split(Tensor self, int split_size_or_sections, int dim=0)" Both "Pieces of a size along a dimension." => |a| split(a.tensor(0)?, a.int(1)?, a.int(2)?)?;

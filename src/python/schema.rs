@@ -149,12 +149,13 @@ fn is_int(object: &Bound<PyAny>) -> bool {
     int(object).is_some()
 }
 
-/// An int, or anything that stands for one: NumPy's ints, whole 0-dim tensors.
+/// An int, or anything that stands for one: NumPy's ints, whole 0-dim tensors; no bool.
 pub fn int(object: &Bound<PyAny>) -> Option<i64> {
     if object.is_exact_instance_of::<PyInt>() {
         return object.extract().ok();
     }
-    if object.is_instance_of::<PyFloat>() || object.is_instance_of::<PyTuple>() || object.is_instance_of::<PyString>() {
+    let not = object.is_instance_of::<PyBool>() || object.is_instance_of::<PyFloat>() || object.is_instance_of::<PyTuple>();
+    if not || object.is_instance_of::<PyString>() {
         return None;
     }
     if let Ok(tensor) = object.cast::<PyTensor>() {
@@ -258,18 +259,14 @@ fn convert(schema: &Schema, param: &Param, value: &Bound<PyAny>, position: Optio
             Err(_) => None,
         },
         Kind::Int => {
-            if value.is_instance_of::<PyBool>() {
-                value.extract::<bool>().ok().map(|b| Arg::Int(b as i64))
-            } else {
-                if value.is_instance_of::<PyInt>() && value.extract::<i64>().is_err() {
-                    return Err(Mismatch::Raised(PyValueError::new_err("Overflow when unpacking long long")));
-                }
-                int(value).map(Arg::Int)
+            if value.is_instance_of::<PyInt>() && value.extract::<i64>().is_err() {
+                return Err(Mismatch::Raised(PyValueError::new_err("Overflow when unpacking long long")));
             }
+            int(value).map(Arg::Int)
         }
         Kind::Ints { single, .. } => match int_list(value) {
             Some(list) => Some(Arg::Ints(list)),
-            None if single && !value.is_instance_of::<PyBool>() => int(value).map(|i| Arg::Ints(SmallVec::from_slice(&[i]))),
+            None if single => int(value).map(|i| Arg::Ints(SmallVec::from_slice(&[i]))),
             None => match value.cast::<PyTuple>().map(|t| t.to_list()).ok().or_else(|| value.cast::<PyList>().ok().cloned()) {
                 Some(list) => {
                     let at = list.iter().position(|i| int(&i).is_none()).unwrap_or(0);

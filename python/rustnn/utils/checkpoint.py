@@ -371,6 +371,25 @@ def _about(tensor):
     return {"shape": tensor.shape, "dtype": tensor.dtype, "device": tensor.device}
 
 
+def _infer_device_type(*args):
+    """The kind of device that the first tensor in nested arguments is on that is not on the CPU; else ``"cuda"``, as in
+    PyTorch, whose random states are saved then."""
+    from ._pytree import tree_leaves
+
+    kinds = [leaf.device.type for leaf in tree_leaves(args) if isinstance(leaf, _core.Tensor)]
+    kinds = list(dict.fromkeys(kind for kind in kinds if kind != "cpu"))
+    if len(kinds) > 1:
+        warnings.warn(
+            "Tensor arguments, excluding CPU tensors, are detected on at least two types of devices. Device state will "
+            "only be saved for devices of a single device type, and the remaining devices will be ignored. "
+            "Consequently, if any checkpointed functions involve randomness, this may result in incorrect gradients. "
+            f"(Note that if CUDA devices are among the devices detected, it will be prioritized; otherwise, the first "
+            f"device encountered will be selected.)\nDevice types: {sorted(kinds)} first device type: {kinds[0]}",
+            stacklevel=2,
+        )
+    return "cuda" if "cuda" in kinds or not kinds else kinds[0]
+
+
 def get_device_states(*args):
     """The devices of tensors that have random generators of their own, and their states: none."""
     return [], []
