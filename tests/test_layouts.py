@@ -90,3 +90,30 @@ def test_gradients_through_any_geometry_over_an_expanded_tensor_count_each_eleme
 
     z = rustnn.arange(1.0, 7.0, dtype=rustnn.float64).reshape(2, 3).requires_grad_()
     assert rustnn.autograd.gradcheck(through, (z,)) and rustnn.autograd.gradgradcheck(through, (z,))
+
+
+def test_a_volume_without_a_batch_keeps_its_channels_innermost_in_a_max_pool():
+    x = weight(1, 4, 6, 6, 6).to(memory_format=rustnn.channels_last_3d)[0].requires_grad_()
+    y, places = F.max_pool3d(x, 2, return_indices=True)
+    assert y.unsqueeze(0).is_contiguous(memory_format=rustnn.channels_last_3d) and places.stride() == y.stride()
+    z, others = F.max_pool3d(x.detach().contiguous(), 2, return_indices=True)
+    assert rustnn.equal(y, z) and rustnn.equal(places, others)
+    y.sum().backward()
+    assert x.grad.stride() == x.stride() and x.grad.sum().item() == y.numel()
+
+
+def test_expanding_by_dimensions_of_one_element_is_unsqueezing():
+    x = rustnn.arange(5)
+    assert x.expand(1, 1, 5).stride() == x.unsqueeze(0).unsqueeze(1).stride() == (5, 5, 1)
+    assert x.expand(1, 2, 5).stride() == (0, 0, 1) and x.expand(2, 1, 5).stride() == (0, 5, 1)
+
+
+def test_nothing_that_an_adaptive_pool_made_has_a_gradient():
+    for pool, shape in ((F.adaptive_avg_pool2d, (1, 2, 3, 3)), (F.adaptive_max_pool3d, (1, 2, 3, 3, 3))):
+        x = rustnn.ones(shape, requires_grad=True)
+        assert pool(x, 0).numel() == 0
+        with pytest.raises(RuntimeError, match="Expected grad_output to have non-zero size for non-batch dimensions"):
+            pool(x, 0).sum().backward()
+    x = rustnn.ones(1, 64, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"grad_output has sizes \[1, 1, 0\] with dimension 2 being empty"):
+        F.adaptive_avg_pool1d(x, 0).sum().backward()

@@ -8,7 +8,7 @@ use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::pool::{Adaptive, Divisor, Window};
-use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
+use rustnn_tensor::{Array, DType, Result, Shape, Strides, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
 /// One linear map and its transpose.
@@ -63,18 +63,22 @@ impl Linear {
     /// PyTorch pools to nothing, but has no gradient of that.
     fn check_gradient(&self, g: &Tensor) -> Result<()> {
         let op = match self.name {
-            "AdaptiveAvgPool2DBackward0" => "adaptive_avg_pool2d_backward",
+            "AdaptiveAvgPool1DBackward0" | "AdaptiveAvgPool2DBackward0" => "adaptive_avg_pool2d_backward",
             "AdaptiveAvgPool3DBackward0" => "adaptive_avg_pool3d_backward",
-            name if name == MAX_NAMES[1] => "adaptive_max_pool2d_backward",
+            name if name == MAX_NAMES[0] || name == MAX_NAMES[1] => "adaptive_max_pool2d_backward",
             name if name == MAX_NAMES[2] => "adaptive_max_pool3d_backward",
             _ => return Ok(()),
         };
-        for d in 1..g.rank() {
+        // Vectors are pooled as images of height 1.
+        let mut shape: Shape = g.shape().into();
+        if self.name == MAX_NAMES[0] || self.name.starts_with("AdaptiveAvgPool1D") {
+            shape.insert(g.rank() - 1, 1);
+        }
+        for d in 1..shape.len() {
             ensure!(
-                g.shape()[d] > 0,
+                shape[d] > 0,
                 Runtime,
-                "{op}(): Expected grad_output to have non-zero size for non-batch dimensions, but grad_output has sizes {:?} with dimension {d} being empty",
-                g.shape()
+                "{op}(): Expected grad_output to have non-zero size for non-batch dimensions, but grad_output has sizes {shape:?} with dimension {d} being empty"
             );
         }
         Ok(())
@@ -255,21 +259,40 @@ pub fn max_pool(x: &Tensor, n: usize, pooling: &Pooling, keep: bool) -> Result<P
     finish_max(x, n, out, indices, shape, keep, true)
 }
 
+/// An array with a dimension for the batch in front, if it has none.
+fn batched(a: &Array, n: usize) -> Array {
+    if a.rank() != n + 1 {
+        return a.clone();
+    }
+    let mut shape: Shape = smallvec![1];
+    shape.extend_from_slice(a.shape());
+    let mut strides: Strides = smallvec![(0..a.rank()).map(|d| a.strides()[d] * a.shape()[d] as isize).max().unwrap_or(1)];
+    strides.extend_from_slice(a.strides());
+    a.with_geometry(shape, strides, a.offset())
+}
+
 /// A pooled tensor, and the places of the greatest if asked for.
 pub type Pooled = (Tensor, Option<Tensor>);
 
 fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool, keeps: bool) -> Result<Pooled> {
-    let channels_last = keeps && x.rank() == n + 2 && is_channels_last(x.array());
-    let out = in_channels_last(out, channels_last)?;
+    // Of volumes also where there is but one, without a batch.
+    let channels_last = keeps && (x.rank() == n + 2 && is_channels_last(x.array()) || n == 3 && is_channels_last(&batched(x.array(), n)));
+    let laid_out = |a: Array, wanted: bool| -> Result<Array> {
+        let shape = a.shape().to_vec();
+        let last = in_channels_last(batched(&a, n), wanted)?;
+        let strides = last.strides()[last.rank() - shape.len()..].into();
+        Ok(last.with_geometry(shape.as_slice().into(), strides, last.offset()))
+    };
+    let out = laid_out(out, channels_last)?;
     let Some(indices) = indices else { return Ok((Tensor::from_array(out), None)) };
-    let indices = Tensor::from_array(in_channels_last(indices, channels_last && keep)?);
+    let indices = Tensor::from_array(laid_out(indices, channels_last && keep)?);
     let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
     let map = Linear {
         map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
         planes: planes(x, n),
         input: x.shape_owned(),
         output: shape,
-        channels_last,
+        channels_last: channels_last && x.rank() == n + 2,
         name: MAX_NAMES[n - 1],
     };
     let y = linear(x, &map, false, Some(out))?;

@@ -213,7 +213,11 @@ pub fn expand(x: &Tensor, size: &[i64]) -> Result<Tensor> {
 /// `x` broadcast to `shape`, which it must fit.
 pub fn expand_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     checked_numel(shape).ok_or_else(Error::size_overflow)?;
-    let strides = broadcast_strides(x.shape(), x.strides(), shape);
+    let mut strides = broadcast_strides(x.shape(), x.strides(), shape);
+    // New dimensions of one element step over what follows, as unsqueeze gives them.
+    for d in (0..shape.len() - x.rank()).rev().filter(|&d| shape[d] == 1) {
+        strides[d] = if d + 1 < shape.len() { strides[d + 1] * shape[d + 1] as isize } else { 1 };
+    }
     let array = x.array().with_geometry(shape.into(), strides, x.array().offset());
     Ok(x.make_view(array, ViewOp::Expand { from: x.shape_owned() }, "ExpandBackward0"))
 }

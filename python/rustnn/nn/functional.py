@@ -1469,3 +1469,16 @@ def multi_head_attention_forward(
         output = output.squeeze(1)
         attention = None if attention is None else attention.squeeze(0)
     return output, attention
+
+
+def __getattr__(name):
+    # What imports this module itself.
+    if name == "grad":
+        from . import grad
+
+        return grad
+    if name == "conv_tbc":
+        from ..functional import conv_tbc
+
+        return conv_tbc
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
