@@ -79,6 +79,7 @@ __getattr__, __dir__ = names_on_demand(
         "safetensors",
         "serialization",
         "signal",
+        "sparse",
         "special",
         "storage",
         "testing",
@@ -134,6 +135,14 @@ __getattr__, __dir__ = names_on_demand(
         "save": "serialization",
         "save_safetensors": "safetensors",
         "set_printoptions": "_tensor_str",
+        "smm": "_sparse",
+        "sparse_bsc_tensor": "sparse",
+        "sparse_bsr_tensor": "sparse",
+        "sparse_compressed_tensor": "sparse",
+        "sparse_coo_tensor": "_sparse",
+        "sparse_csc_tensor": "sparse",
+        "sparse_csr_tensor": "sparse",
+        "spmm": "_sparse",
         "summary": "_summary",
         **dict.fromkeys(("igamma", "igammac"), "special"),
         **dict.fromkeys(
@@ -197,6 +206,7 @@ if TYPE_CHECKING:
         safetensors,
         serialization,
         signal,
+        sparse,
         special,
         storage,
         testing,
@@ -207,6 +217,7 @@ if TYPE_CHECKING:
     )
     from ._matrix_functions import *
     from ._native_names import *
+    from ._sparse import smm, sparse_coo_tensor, spmm
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .amp import GradScaler, autocast

@@ -145,6 +145,8 @@ class Tensor:
     def _grad(self, value: Any) -> None: ...
     def _in_format(self, memory_format: Any | None = None) -> Tensor:
         """Dense in the order of the format."""
+    def _indices(self) -> Any:
+        """``_indices`` of a sparse tensor; raises for a strided one, which this is."""
     def _is_in_a_graph(self) -> Any:
         """Whether a graph would add up gradients in this leaf."""
     def _is_view(self) -> Any: ...
@@ -152,6 +154,8 @@ class Tensor:
         """The last two dimensions exchanged."""
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: Any = ..., *, dispatch_strides: Any = ..., dispatch_device: Any = ..., **_: Any) -> Any: ...
+    def _nnz(self) -> Any:
+        """``_nnz`` of a sparse tensor; raises for a strided one, which this is."""
     @property
     def _state_hooks(self) -> Any: ...
     def _storage(self) -> Any:
@@ -160,6 +164,8 @@ class Tensor:
         """Another device or dtype."""
     def _use_count(self) -> Any:
         """How many hold this tensor: the object, views and saved tensors, a gradient's owner."""
+    def _values(self) -> Any:
+        """``_values`` of a sparse tensor; raises for a strided one, which this is."""
     @property
     def _version(self) -> Any: ...
     @_version.setter
@@ -398,6 +404,10 @@ class Tensor:
     def clip_(self, min: Tensor | None = None, max: Tensor | None = None) -> Tensor: ...
     def clone(self, *, memory_format: Any | None = None) -> Tensor:
         """A copy with memory of its own."""
+    def coalesce(self) -> Any:
+        """``coalesce`` of a sparse tensor; raises for a strided one, which this is."""
+    def col_indices(self) -> Any:
+        """``col_indices`` of a sparse tensor; raises for a strided one, which this is."""
     def conj(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.conj`."""
     def conj_physical(self, *args: Any, **kwargs: Any) -> Any:
@@ -433,6 +443,8 @@ class Tensor:
         """The tensor on the CPU; itself if it is there."""
     def cross(self, other: Tensor | _Number, dim: _int | None = None) -> Tensor:
         """Vector products along a dimension of size 3."""
+    def crow_indices(self) -> Any:
+        """``crow_indices`` of a sparse tensor; raises for a strided one, which this is."""
     def cuda(self, device: Any = ..., non_blocking: Any = ..., memory_format: Any = ...) -> Any:
         """There is no CUDA here."""
     def cummax(self, dim: _int, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
@@ -456,6 +468,8 @@ class Tensor:
         """Degrees to radians."""
     def deg2rad_(self) -> Tensor:
         """Degrees to radians."""
+    def dense_dim(self) -> Any:
+        """How many dimensions are strided: all."""
     def det(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.det`."""
     def detach(self) -> Tensor:
@@ -690,12 +704,16 @@ class Tensor:
         """See :meth:`index_reduce`; the result replaces the values of this tensor."""
     def index_select(self, dim: _int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Rows of a dimension, in the order of an index."""
+    def indices(self) -> Any:
+        """``indices`` of a sparse tensor; raises for a strided one, which this is."""
     def inner(self, other: Tensor | _Number) -> Tensor:
         """Sums of products over the last dimensions."""
     def int(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int32."""
     def inverse(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.inverse`."""
+    def is_coalesced(self) -> Any:
+        """``is_coalesced`` of a sparse tensor; raises for a strided one, which this is."""
     def is_complex(self) -> _bool:
         """Whether the dtype is complex."""
     def is_conj(self, *args: Any, **kwargs: Any) -> Any:
@@ -752,6 +770,8 @@ class Tensor:
     def is_sparse(self) -> Any: ...
     @is_sparse.setter
     def is_sparse(self, value: Any) -> None: ...
+    @property
+    def is_sparse_csr(self) -> Any: ...
     @property
     def is_xla(self) -> Any: ...
     @property
@@ -1249,6 +1269,8 @@ class Tensor:
         """See :func:`rustnn.slice_scatter`."""
     def slogdet(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.slogdet`."""
+    def smm(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.smm`."""
     def softmax(self, dim: _int, dtype: _dtype | None = None) -> Tensor:
         """exp(x) divided by its sum along a dimension."""
     def softplus(self, beta: _Number = 1, threshold: _Number = 20, *, out: Tensor | None = None) -> Tensor:
@@ -1267,6 +1289,10 @@ class Tensor:
         """See :func:`rustnn.solve`."""
     def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool | None = False, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Sorted along a dimension (always stably), and the places the elements came from."""
+    def sparse_dim(self) -> Any:
+        """How many dimensions the places of a sparse tensor have: none, the tensor is strided."""
+    def sparse_mask(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.sparse_mask`."""
     @overload
     def split(self, split_size_or_sections: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """Pieces of a size along a dimension."""
@@ -1361,6 +1387,18 @@ class Tensor:
         """The tensor with another dtype or on another device; itself where nothing changes."""
     def to_dense(self, dtype: Any = ..., *, masked_grad: Any = ...) -> Any:
         """The tensor itself, which is dense, in another dtype if that is given."""
+    def to_sparse(self, sparse_dim: Any = ..., *, layout: Any = ..., blocksize: Any = ..., dense_dim: Any = ...) -> Any:
+        """The sparse tensor of what is not zero: see :func:`rustnn.sparse_coo_tensor`."""
+    def to_sparse_bsc(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises NotImplementedError: of the sparse layouts there is ``torch.sparse_coo`` only."""
+    def to_sparse_bsr(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises NotImplementedError: of the sparse layouts there is ``torch.sparse_coo`` only."""
+    def to_sparse_coo(self) -> Any:
+        """:meth:`to_sparse`."""
+    def to_sparse_csc(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises NotImplementedError: of the sparse layouts there is ``torch.sparse_coo`` only."""
+    def to_sparse_csr(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises NotImplementedError: of the sparse layouts there is ``torch.sparse_coo`` only."""
     def tolist(self) -> Any: ...
     def topk(self, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The k greatest or least of a dimension, in order, and their places."""
@@ -1414,6 +1452,8 @@ class Tensor:
         """The tensor itself in the shape that ``unsqueeze`` gives, over the same memory; gradients flow     through."""
     def untyped_storage(self) -> Any:
         """The storage behind the tensor: one object for all tensors over the same memory."""
+    def values(self) -> Any:
+        """``values`` of a sparse tensor; raises for a strided one, which this is."""
     @overload
     def var(self, unbiased: _bool = True) -> Tensor:
         """Variance of all elements."""

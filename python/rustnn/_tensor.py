@@ -431,6 +431,50 @@ def where(self, condition, other):
     return self._where(condition, other)
 
 
+def _refuse_dense(name, message):
+    def method(self):
+        raise NotImplementedError(message) if name.startswith("_") else RuntimeError(message)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``{name}`` of a sparse tensor; raises for a strided one, which this is."
+    return method
+
+
+def sparse_dim(self):
+    """How many dimensions the places of a sparse tensor have: none, the tensor is strided."""
+    return 0
+
+
+def dense_dim(self):
+    """How many dimensions are strided: all."""
+    return self.dim()
+
+
+def to_sparse(self, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=None):
+    """The sparse tensor of what is not zero: see :func:`rustnn.sparse_coo_tensor`.
+
+    Args:
+        sparse_dim: how many dimensions places have, all by default; the rest are in the values.
+    """
+    from . import _sparse
+
+    return _sparse.dense_to_sparse(self, sparse_dim, layout=layout, blocksize=blocksize, dense_dim=dense_dim)
+
+
+def to_sparse_coo(self):
+    """:meth:`to_sparse`."""
+    return self.to_sparse()
+
+
+def _refuse_layout(name):
+    def method(self, *args, **kwargs):
+        raise NotImplementedError(f"{name}: rustnn has the sparse layout torch.sparse_coo only; see to_sparse()")
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = "Raises NotImplementedError: of the sparse layouts there is ``torch.sparse_coo`` only."
+    return method
+
+
 def _of_module(module, name):
     def method(self, *args, **kwargs):
         function = getattr(__import__(f"{__package__}.{module}", fromlist=[name]), name)
@@ -595,6 +639,22 @@ _FUNCTIONS = {
         orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
     "samplers": "cauchy_ geometric_ log_normal_",
     "special": "igamma igammac",
+    "_sparse": "sparse_mask smm",
+}
+
+
+# What only sparse tensors have, and what PyTorch says of a strided one.
+_OF_SPARSE = {
+    "indices": "indices expected sparse coordinate tensor layout but got Strided",
+    "values": "values expected sparse tensor layout but got Strided",
+    "coalesce": "coalesce expected sparse coordinate tensor layout but got Strided",
+    "is_coalesced": "is_coalesced expected sparse coordinate tensor layout but got Strided",
+    "crow_indices": "crow_indices expected sparse row compressed tensor layout but got Strided",
+    "col_indices": "col_indices expected sparse row compressed tensor layout but got Strided",
+    **{
+        name: f"Could not run 'aten::{name}' with arguments from the 'CPU' backend: the tensor is not sparse"
+        for name in ("_indices", "_values", "_nnz")
+    },
 }
 
 
@@ -636,6 +696,12 @@ def install():
         renorm_,
         polygamma,
         as_strided_,
+        sparse_dim,
+        dense_dim,
+        to_sparse,
+        to_sparse_coo,
+        *map(_refuse_layout, ("to_sparse_csr", "to_sparse_csc", "to_sparse_bsr", "to_sparse_bsc")),
+        *(_refuse_dense(name, message) for name, message in _OF_SPARSE.items()),
         *map(
             _in_place_of,
             """addmm addbmm addmv addr baddbmm conj_physical gcd i0 igamma igammac index_reduce lcm ldexp nextafter
@@ -669,6 +735,7 @@ def install():
     Tensor.__array_priority__ = 1000
     Tensor.__array_wrap__ = _array_wrap
     Tensor.__torch_function__ = classmethod(_torch_function)
+    Tensor.is_sparse_csr = property(lambda self: False)
     Tensor.names = property(lambda self: (None,) * self.dim())
     Tensor.is_mps = Tensor.is_xpu = Tensor.is_xla = property(lambda self: False)
     Tensor._grad = property(lambda self: self.grad, lambda self, grad: setattr(self, "grad", grad))

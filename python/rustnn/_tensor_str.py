@@ -168,7 +168,14 @@ _STORED_ONLY = {
 }
 
 
-def _body(tensor, indent):
+def _tensor_str(tensor, indent):
+    """The numbers of a tensor between brackets; lines after the first begin ``indent`` columns in."""
+    if tensor.numel() == 0:
+        return "[]"
+    if tensor.is_meta:
+        return "..."
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if str(tensor.dtype)[6:] in _STORED_ONLY:
         return "..."
     summarize = tensor.numel() > _options.threshold
@@ -178,11 +185,13 @@ def _body(tensor, indent):
     return _nested(tensor, indent, summarize, formatter)
 
 
-def _with_suffixes(text, suffixes, indent):
+def _add_suffixes(text, suffixes, indent, force_newline=False):
+    """``text``, the suffixes behind it on as few lines as they fit on, and a bracket."""
     parts = [text]
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if last + len(suffix) + 2 > _options.linewidth:
+        if force_newline or last + len(suffix) + 2 > _options.linewidth:
+            force_newline = False
             parts.append(",\n" + " " * indent + suffix)
             last = indent + len(suffix)
         else:
@@ -221,10 +230,10 @@ def _text(plain, tensor, contents):
     else:
         if tensor.dtype not in default:
             suffixes.append(f"dtype={tensor.dtype}")
-        body = _body(plain, indent) if contents is None else contents
+        body = _tensor_str(plain, indent) if contents is None else contents
     node = tensor.grad_fn
     if node is not None:
         suffixes.append(f"grad_fn=<{node.name()}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    return _with_suffixes(prefix + body, suffixes, indent)
+    return _add_suffixes(prefix + body, suffixes, indent)

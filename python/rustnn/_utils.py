@@ -61,6 +61,19 @@ def _rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad):
     return tensor.requires_grad_() if requires_grad else tensor
 
 
+def _rebuild_sparse_tensor(layout, data):
+    """A sparse tensor of its indices, values, size and, in newer files, whether it is coalesced."""
+    from ._sparse import sparse_coo_tensor
+
+    if layout is not _core.sparse_coo:
+        raise NotImplementedError(f"rebuilding sparse tensor for layout {layout}: rustnn has torch.sparse_coo only")
+    if not isinstance(data, tuple) or len(data) not in (3, 4) or not all(isinstance(x, _core.Tensor) for x in data[:2]):
+        raise RuntimeError("rebuilding a sparse tensor: its indices, values and size are expected")
+    indices, values, size, *coalesced = data
+    coalesced = bool(coalesced and coalesced[0])
+    return sparse_coo_tensor(indices, values, size, check_invariants=True, is_coalesced=coalesced)
+
+
 def _rebuild_parameter(data, requires_grad, backward_hooks):
     """A parameter."""
     from .nn.parameter import Parameter
