@@ -1018,6 +1018,25 @@ for _name, _arguments in (("uniform", (0.0, 1.0)), ("normal_in_place", (0.0, 1.0
 for _name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"):
     drawn(_name, lambda t, x, p, train, name=_name: getattr(t, name)(x, p, train), S(F(2, 3, 4), 0.5, True), S(F(2, 3, 4), 0.0, True), S(F(2, 3, 4), 0.5, False), large=S(F(64, 64, 256), 0.5, True))
 
+# ---------------------------------------------------------------------------------------------------- complex numbers
+family("complex")
+
+
+def parts(name: str, call: Callable, *samples: Sample, **more: Any) -> None:
+    """An op on complex numbers that are made of real ones, or a result that is: the files hold real numbers."""
+    seen = lambda t, *args: (lambda z: t.view_as_real(z) if z.is_complex() else z)(call(t, *args))  # noqa: E731
+    op(name, seen, *samples, **{"dtypes": ("float64",), "named": False, "ulp": 8, "scale": "tensor", **more})
+
+
+_pairs = lambda *shape, **layout: F(*shape, 2, lo=0.3, hi=2.0, **layout)  # noqa: E731
+_two = (S(F(3, 4), F(3, 4)), S(F(3, 1), F(4)), S(F(), F()), S(F(0, 2), F(1)), S(F(3, 4, layout="transposed"), F(3, 4)))
+parts("complex", lambda t, re, im: t.complex(re, im), *_two, ulp=0, large=S(F(*LARGE), F(*LARGE)))
+_lengths = (S(_pairs(3), F(3, 2)), S(_pairs(3), F(2)), S(_pairs(2, layout="transposed"), F(2, 2)))
+parts("polar", lambda t, length, angle: t.polar(length, angle), *_lengths, large=S(F(*LARGE), F(*LARGE)))
+parts("view_as_complex", lambda t, x: t.view_as_complex(x) * 2, S(_pairs(3)), S(_pairs(0, 3)), S(_pairs()), ulp=0, large=S(_pairs(512, 1024)))
+for _name in ("view_as_real", "real", "imag", "conj", "conj_physical", "resolve_conj", "resolve_neg", "angle"):
+    parts(_name, lambda t, x, name=_name: getattr(t, name)(t.view_as_complex(x)) * 2, S(_pairs(3, 4)), S(_pairs(0, 3)), S(_pairs()), large=S(_pairs(512, 1024)))
+
 FAMILIES = tuple(dict.fromkeys(line.family for line in OPS.values()))
 
 # Other names of the same op, in PyTorch too; `name_` follows.

@@ -579,8 +579,10 @@ SINGULAR = [[1.0, 2.0], [2.0, 4.0]]
         (lambda A: linalg.svd(A, driver="gesvd"), RuntimeError, "only supported on CUDA inputs"),
         (lambda A: linalg.eigh(A, "x"), RuntimeError, "Expected UPLO argument to be 'L' or 'U', but got x"),
         (lambda A: linalg.qr(A, "full"), RuntimeError, "unrecognized mode 'full'"),
-        (lambda A: linalg.eig(A), NotImplementedError, "linalg.eig: .* complex"),
-        (lambda A: linalg.eigvals(A), NotImplementedError, "linalg.eigvals: .* complex"),
+        (lambda A: linalg.eig(A[:1]), RuntimeError, "linalg.eig: A must be batches of square matrices"),
+        (lambda A: linalg.eig(A.half()), NotImplementedError, "not implemented for 'Half'"),
+        (lambda A: linalg.eigvals(A / 0), RuntimeError, "torch.linalg.eigvals: input tensor should not contain infs"),
+        (lambda A: linalg.eigvals(A.long()), RuntimeError, "Unknown Complex ScalarType for Long"),
         (lambda A: linalg.lstsq(A, A, driver="gels"), linalg.LinAlgError, "does not have full rank"),
         (lambda A: linalg.lstsq(A, A, driver="x"), RuntimeError, r"should be one of \(gels, gelsy, gelsd, gelss\)"),
         (lambda A: linalg.inv(A[0]), RuntimeError, "linalg.inv: The input tensor A must have at least 2 dimensions"),
@@ -642,3 +644,18 @@ def test_single_precision_stays_single():
     results = [linalg.cholesky(A), *linalg.qr(A), *linalg.svd(A), *linalg.eigh(A), linalg.inv(A), linalg.det(A)]
     assert {result.dtype for result in results} == {rustnn.float32}
     assert rustnn.allclose(linalg.matrix_exp(linalg.pinv(A)), linalg.matrix_exp(linalg.inv(A)), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["float64", "complex128"])
+def test_eigenvectors_of_any_square_matrix_are_stretched(kind):
+    rustnn.manual_seed(3)
+    A = rustnn.randn(2, 4, 4, dtype=getattr(rustnn, kind))
+    L, V = linalg.eig(A)
+    assert L.dtype == V.dtype == rustnn.complex128
+    close(rustnn.view_as_real(A.to(L.dtype) @ V), rustnn.view_as_real(V * L.unsqueeze(-2)))
+    close(linalg.eigvals(A).sum(-1).real, A.diagonal(dim1=-2, dim2=-1).sum(-1).real)
+    A = A[0].requires_grad_()
+    assert gradcheck(lambda A: linalg.eigvals(A).abs().sum(), A) and gradcheck(lambda A: linalg.eig(A)[1].abs(), A)
+    assert gradgradcheck(lambda A: linalg.eigvals(A).abs().sum(), A)
+    with pytest.raises(RuntimeError, match="specified up to multiplication by"):
+        linalg.eig(A)[1].imag.sum().backward()

@@ -95,6 +95,7 @@ __getattr__, __dir__ = names_on_demand(
             _check_value _check_with""".split(),
             "_checks",
         ),
+        **dict.fromkeys(("istft", "stft"), "_spectrogram"),
         **dict.fromkeys(("matrix_exp", "matrix_power"), "linalg"),
         **dict.fromkeys(
             """bilinear channel_shuffle cosine_embedding_loss cosine_similarity ctc_loss embedding_bag
@@ -218,6 +219,7 @@ if TYPE_CHECKING:
     from ._matrix_functions import *
     from ._native_names import *
     from ._sparse import smm, sparse_coo_tensor, spmm
+    from ._spectrogram import istft, stft
     from ._summary import summary
     from ._tensor_str import set_printoptions
     from .amp import GradScaler, autocast

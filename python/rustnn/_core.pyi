@@ -64,6 +64,7 @@ class Tensor:
     def __array_wrap__(self, array: Any, context: Any = ..., return_scalar: Any = ...) -> Any:
         """What functions of NumPy return that take a tensor: a tensor."""
     def __bool__(self) -> _bool: ...
+    def __complex__(self) -> Any: ...
     def __contains__(self, item: Any, /) -> _bool: ...
     def __deepcopy__(self, memo: Any) -> Self: ...
     def __delitem__(self, key: Any, /) -> Any:
@@ -217,7 +218,7 @@ class Tensor:
     def addr_(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`addr`; the result replaces the values of this tensor."""
     def adjoint(self) -> Tensor:
-        """The last two dimensions exchanged (numbers here are real)."""
+        """The last two dimensions exchanged, conjugated."""
     def all(self, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Whether all elements, of all or along dimensions, are not zero."""
     def allclose(self, other: Tensor | _Number, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
@@ -228,8 +229,8 @@ class Tensor:
         """Least over dimensions; equal ones share the gradient."""
     def aminmax(self, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Least and greatest."""
-    def angle(self, *args: Any, **kwargs: Any) -> Any:
-        """See :func:`rustnn.angle`."""
+    def angle(self, *, out: Tensor | None = None) -> Tensor:
+        """The angle to the positive real axis; radians."""
     def any(self, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
         """Whether any element, of all or along dimensions, is not zero."""
     def apply_(self, callable: Any) -> Any:
@@ -354,10 +355,16 @@ class Tensor:
         """The tensor as torch.uint8."""
     def cauchy_(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.cauchy_`."""
+    def cdouble(self, memory_format: Any = ...) -> Any:
+        """The tensor as torch.complex128."""
     def ceil(self, *, out: Tensor | None = None) -> Tensor:
         """Smallest integer not below."""
     def ceil_(self) -> Tensor:
         """Rounds up in place."""
+    def cfloat(self, memory_format: Any = ...) -> Any:
+        """The tensor as torch.complex64."""
+    def chalf(self, memory_format: Any = ...) -> Any:
+        """The tensor as torch.complex32."""
     def char(self, memory_format: Any = ...) -> Any:
         """The tensor as torch.int8."""
     def cholesky(self, *args: Any, **kwargs: Any) -> Any:
@@ -408,12 +415,12 @@ class Tensor:
         """``coalesce`` of a sparse tensor; raises for a strided one, which this is."""
     def col_indices(self) -> Any:
         """``col_indices`` of a sparse tensor; raises for a strided one, which this is."""
-    def conj(self, *args: Any, **kwargs: Any) -> Any:
-        """See :func:`rustnn.conj`."""
-    def conj_physical(self, *args: Any, **kwargs: Any) -> Any:
-        """See :func:`rustnn.conj_physical`."""
-    def conj_physical_(self, *args: Any, **kwargs: Any) -> Any:
-        """See :meth:`conj_physical`; the result replaces the values of this tensor."""
+    def conj(self) -> Tensor:
+        """Complex conjugates; a real tensor itself."""
+    def conj_physical(self, *, out: Tensor | None = None) -> Tensor:
+        """Complex conjugates; a real tensor itself."""
+    def conj_physical_(self) -> Tensor:
+        """Complex conjugates, in place."""
     def contiguous(self, *, memory_format: Any | None = None) -> Tensor:
         """The tensor itself if it is dense in the order of the format, else a copy that is."""
     @overload
@@ -682,6 +689,8 @@ class Tensor:
         """See :meth:`igammac`; the result replaces the values of this tensor."""
     @property
     def imag(self) -> Any: ...
+    @imag.setter
+    def imag(self, value: Any) -> None: ...
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """Adds rows to the rows that an index names."""
     def index_add_(self, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1) -> Tensor:
@@ -790,6 +799,8 @@ class Tensor:
         """Whether +inf."""
     def isreal(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.isreal`."""
+    def istft(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.istft`."""
     def item(self) -> Any: ...
     @property
     def itemsize(self) -> Any: ...
@@ -1129,6 +1140,8 @@ class Tensor:
         """All dimensions made one."""
     @property
     def real(self) -> Any: ...
+    @real.setter
+    def real(self, value: Any) -> None: ...
     def reciprocal(self, *, out: Tensor | None = None) -> Tensor:
         """Reciprocal: `1 / input`."""
     def reciprocal_(self) -> Tensor:
@@ -1177,10 +1190,10 @@ class Tensor:
         """Another shape over the same memory; where that is too small, over new memory that begins with what was there."""
     def resize_as_(self, the_template: Any, *, memory_format: Any = ...) -> Any:
         """:meth:`resize_` to the shape of another tensor."""
-    def resolve_conj(self, *args: Any, **kwargs: Any) -> Any:
-        """See :func:`rustnn.resolve_conj`."""
-    def resolve_neg(self, *args: Any, **kwargs: Any) -> Any:
-        """See :func:`rustnn.resolve_neg`."""
+    def resolve_conj(self) -> Tensor:
+        """The tensor itself: conjugates are computed at once."""
+    def resolve_neg(self) -> Tensor:
+        """The tensor itself: negatives are computed at once."""
     def retain_grad(self) -> Any: ...
     @property
     def retains_grad(self) -> Any: ...
@@ -1231,7 +1244,7 @@ class Tensor:
     def set_(self, source: Any = ..., storage_offset: Any = ..., size: Any = ..., stride: Any = ...) -> Any:
         """Look at the memory of a tensor or storage, from an offset on, in a given shape; without a source at none."""
     def sgn(self, *, out: Tensor | None = None) -> Tensor:
-        """Sign: -1, 0 or 1."""
+        """Sign: -1, 0 or 1; of a complex number the one of magnitude 1 in its direction."""
     def sgn_(self) -> Tensor:
         """Sign, in place."""
     @property
@@ -1322,6 +1335,8 @@ class Tensor:
     def std(self, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False, out: Tensor | None = None) -> Tensor: ...
     @overload
     def std(self, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor: ...
+    def stft(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.stft`."""
     def storage(self) -> Any:
         """The storage behind the tensor, as numbers of its dtype."""
     def storage_offset(self) -> Any: ...
@@ -1467,6 +1482,10 @@ class Tensor:
         """The same memory in another shape, or read as another dtype."""
     def view_as(self, other: Tensor | _Number) -> Tensor:
         """A view in the shape of `other`."""
+    def view_as_complex(self) -> Tensor:
+        """Pairs of real numbers in the last dimension as complex ones: a view."""
+    def view_as_real(self) -> Tensor:
+        """Complex numbers as pairs of real ones in a new last dimension: a view."""
     def vsplit(self, *args: Any, **kwargs: Any) -> Any:
         """See :func:`rustnn.vsplit`."""
     def where(self, condition: Any, other: Any) -> Any:
@@ -1555,6 +1574,12 @@ def _disabled_torch_function_impl(func: Any, types: Any, args: Any = ..., kwargs
 def _einsum(equation: _str, operands: Sequence[Tensor]) -> Tensor:
     """Einstein's sum."""
 def _empty_cache() -> Any: ...
+def _fft_c2c(input: Tensor, dim: _IntList, norm: _str, forward: _bool) -> Tensor:
+    """The Fourier transform of complex numbers."""
+def _fft_c2r(input: Tensor, dim: _IntList, norm: _str, last_dim_size: _int) -> Tensor:
+    """The inverse Fourier transform of what real numbers have."""
+def _fft_r2c(input: Tensor, dim: _IntList, norm: _str, onesided: _bool) -> Tensor:
+    """The Fourier transform of real numbers."""
 def _fill_bytes(target: Any, bytes: Any) -> Any:
     """Writes bytes from the start of a storage on."""
 def _function_apply(cls: Any, ctx: Any, args: Any) -> Any:
@@ -1739,7 +1764,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """`beta * self + alpha * mat @ vec`."""
 def adjoint(input: Tensor) -> Tensor:
-    """The last two dimensions exchanged (numbers here are real)."""
+    """The last two dimensions exchanged, conjugated."""
 def all(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """Whether all elements, of all or along dimensions, are not zero."""
 def allclose(input: Tensor, other: Tensor | _Number, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> _bool:
@@ -1752,6 +1777,8 @@ def amin(input: Tensor, dim: _IntList | None = ..., keepdim: _bool = False, *, o
     """Least over dimensions; equal ones share the gradient."""
 def aminmax(input: Tensor, *, dim: _int | None = None, keepdim: _bool = False, out: Sequence[Tensor] | None = None) -> tuple[Tensor, Tensor]:
     """Least and greatest."""
+def angle(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle to the positive real axis; radians."""
 def any(input: Tensor, dim: _IntList | None = None, keepdim: _bool = False, *, out: Tensor | None = None) -> Tensor:
     """Whether any element, of all or along dimensions, is not zero."""
 @overload
@@ -1929,6 +1956,8 @@ def clip_(input: Tensor, min: _Number | None = None, max: _Number | None = None)
 def clip_(input: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Tensor: ...
 def clone(input: Tensor, *, memory_format: Any | None = None) -> Tensor:
     """A copy with memory of its own."""
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Complex numbers of their real and imaginary parts."""
 complex128: _dtype
 complex32: _dtype
 complex64: _dtype
@@ -1936,6 +1965,10 @@ def concat(tensors: Sequence[Tensor], dim: _int = 0, *, out: Tensor | None = Non
     """The tensors one behind the other along a dimension."""
 def concatenate(tensors: Sequence[Tensor], dim: _int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors one behind the other along a dimension."""
+def conj(input: Tensor) -> Tensor:
+    """Complex conjugates; a real tensor itself."""
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Complex conjugates; a real tensor itself."""
 contiguous_format: Any
 @overload
 def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _IntList = 1, padding: _IntList = 0, dilation: _IntList = 1, groups: _int = 1) -> Tensor:
@@ -2212,6 +2245,8 @@ def hypot(input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | Non
     """Length of the hypotenuse, `sqrt(a² + b²)`."""
 def hypot_(input: Tensor, other: Tensor | _Number) -> Tensor:
     """Length of the hypotenuse, `sqrt(a² + b²)`."""
+def imag(input: Tensor) -> Tensor:
+    """The imaginary parts: a view."""
 def index_add(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
     """Adds rows to the rows that an index names."""
 def index_copy(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -2485,6 +2520,8 @@ def permute(input: Tensor, dims: Sequence[_int]) -> Tensor:
     """The dimensions in another order."""
 @overload
 def permute(input: Tensor, *dims: _int) -> Tensor: ...
+def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Complex numbers of their magnitudes and angles, which are radians."""
 def positive(input: Tensor) -> Tensor:
     """The tensor itself."""
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
@@ -2532,6 +2569,8 @@ def randperm(n: _int, *, generator: Generator | None = None, out: Tensor | None 
     """A random order of the integers below n."""
 def ravel(input: Tensor) -> Tensor:
     """All dimensions made one."""
+def real(input: Tensor) -> Tensor:
+    """The real parts: a view; a real tensor itself."""
 def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Reciprocal: `1 / input`."""
 def reciprocal_(input: Tensor) -> Tensor:
@@ -2558,6 +2597,10 @@ def reshape(input: Tensor, shape: Sequence[_int]) -> Tensor:
     """The same elements in another shape; a view where that is possible."""
 @overload
 def reshape(input: Tensor, *shape: _int) -> Tensor: ...
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself: conjugates are computed at once."""
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself: negatives are computed at once."""
 def result_type(a: Any, b: Any) -> Any:
     """The operands' result dtype."""
 def rms_norm(input: Tensor, normalized_shape: _IntList, weight: Tensor | None = None, eps: _float | None = None) -> Tensor:
@@ -2606,7 +2649,7 @@ def set_num_threads(n: Any) -> Any: ...
 def set_rng_state(new_state: Any) -> Any:
     """Put the default generator where :func:`get_rng_state` found it."""
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Sign: -1, 0 or 1."""
+    """Sign: -1, 0 or 1; of a complex number the one of magnitude 1 in its direction."""
 def sgn_(input: Tensor) -> Tensor:
     """Sign, in place."""
 short: _dtype
@@ -2792,6 +2835,10 @@ def var_mean(input: Tensor, unbiased: _bool = True) -> tuple[Tensor, Tensor]:
 def var_mean(input: Tensor, dim: _IntList | None, unbiased: _bool = True, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
 @overload
 def var_mean(input: Tensor, dim: _IntList | None = None, *, correction: _Number | None = 1, keepdim: _bool = False) -> tuple[Tensor, Tensor]: ...
+def view_as_complex(input: Tensor) -> Tensor:
+    """Pairs of real numbers in the last dimension as complex ones: a view."""
+def view_as_real(input: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones in a new last dimension: a view."""
 @overload
 def where(condition: Tensor, input: Tensor | _Number, other: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
     """`input` where the condition holds, else `other`."""

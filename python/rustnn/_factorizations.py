@@ -268,6 +268,20 @@ def eigh(A, *, UPLO):
     return found[0].masked_fill(bad[..., None], nan), found[1].masked_fill(bad[..., None, None], nan)
 
 
+@_on_cpu
+def eig(A):
+    """(eigenvalues, eigenvectors as columns of length 1) of square matrices, complex."""
+    dtype = _core.complex128 if A.dtype in (_core.float64, _core.complex128) else _core.complex64
+    A = A.to(dtype) if not A.numel() else A
+    if not A.numel():
+        return A.new_zeros(A.shape[:-1]), A.clone()
+    _needs_numpy("eig")
+    found = _lapack("eig", A)
+    if found is None:
+        raise _not_converged("eig", A, "eigenvalues")
+    return found[0].to(dtype), found[1].to(dtype)
+
+
 def finite_or_raise(A):
     """Raise PyTorch's error of the singular value decomposition for the first matrix with NaN or infinity."""
     if not A.numel():

@@ -1,6 +1,7 @@
 """Parts of ``Tensor`` that run seldom and read better in Python: pickling, copying, NumPy, legacy methods."""
 
 import math
+import warnings
 from collections import OrderedDict
 
 from . import _core
@@ -93,7 +94,14 @@ def to(self, *args, **kwargs):
     device, dtype, copy = _parse_to(args, kwargs)
     if device is None and dtype is None and not copy:
         return self
+    _warn_of_parts(self, dtype)
     return self._to(device, dtype, copy)
+
+
+def _warn_of_parts(tensor, dtype):
+    """What PyTorch says where numbers lose their imaginary parts."""
+    if dtype is not None and not dtype.is_complex and dtype is not _core.bool and tensor.is_complex():
+        warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=3)
 
 
 def _parse_to(args, kwargs):
@@ -160,6 +168,9 @@ _LEGACY = {
     _core.int32: "IntTensor",
     _core.int64: "LongTensor",
     _core.bool: "BoolTensor",
+    _core.complex32: "ComplexHalfTensor",
+    _core.complex64: "ComplexFloatTensor",
+    _core.complex128: "ComplexDoubleTensor",
 }
 
 
@@ -169,6 +180,7 @@ def _legacy_name(dtype):
 
 def _cast(name, dtype):
     def cast(self, memory_format=None):
+        _warn_of_parts(self, dtype)
         return self if self.dtype is dtype else self._to(None, dtype)
 
     cast.__name__ = cast.__qualname__ = name
@@ -251,10 +263,14 @@ def new_empty_strided(self, size, stride, *, dtype=None, device=None, requires_g
     return _core.empty_strided(size, stride, dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
-def _imaginary_part(self):
-    if self.is_complex():
-        raise NotImplementedError("imag: rustnn has no arithmetic of complex numbers")
-    raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+def _part(name):
+    def get(self):
+        return getattr(_core, name)(self)
+
+    def put(self, value):
+        get(self).copy_(value if isinstance(value, Tensor) else _core.tensor(value))
+
+    return property(get, put, doc=f"The {name}inary parts: a view." if name == "imag" else "The real parts: a view.")
 
 
 def reversed_(self):
@@ -629,11 +645,12 @@ def module_load(self, other, assign=False):
 
 # Methods that are functions of a module's, on the tensor.
 _FUNCTIONS = {
-    "functional": """addbmm addr angle as_strided_scatter conj conj_physical corrcoef cov diagonal_scatter diff dist
+    "functional": """addbmm addr as_strided_scatter corrcoef cov diagonal_scatter diff dist
         dsplit float_power frexp gcd histogram hsplit i0 index_reduce isreal is_conj is_neg is_nonzero
         is_same_size kron lcm ldexp logaddexp2
-        mvlgamma nanquantile nextafter quantile renorm resolve_conj resolve_neg select_scatter slice_scatter
+        mvlgamma nanquantile nextafter quantile renorm select_scatter slice_scatter
         unsafe_chunk unsafe_split vdot vsplit""",
+    "_spectrogram": "istft stft",
     "linalg": "matrix_exp matrix_power",
     "_matrix_functions": """cholesky cholesky_inverse cholesky_solve det eig geqrf inverse logdet lstsq lu lu_solve
         orgqr ormqr pinverse qr slogdet solve svd symeig triangular_solve""",
@@ -704,7 +721,7 @@ def install():
         *(_refuse_dense(name, message) for name, message in _OF_SPARSE.items()),
         *map(
             _in_place_of,
-            """addmm addbmm addmv addr baddbmm conj_physical gcd i0 igamma igammac index_reduce lcm ldexp nextafter
+            """addmm addbmm addmv addr baddbmm gcd i0 igamma igammac index_reduce lcm ldexp nextafter
             mvlgamma polygamma""".split(),
         ),
         *map(_reshape_in_place, ("unsqueeze", "squeeze", "transpose", "t", "swapaxes", "swapdims")),
@@ -715,15 +732,17 @@ def install():
             setattr(Tensor, name, _of_module(module, name))
     Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor.__reversed__ = reversed_
-    Tensor.real = property(lambda self: self)
-    Tensor.imag = property(_imaginary_part)
-    Tensor.mH = property(lambda self: self.mT)
+    Tensor.real, Tensor.imag = _part("real"), _part("imag")
+    Tensor.mH = property(lambda self: self.mT.conj(), doc="The last two dimensions exchanged, conjugated.")
     Tensor.type = type_
     for name, dtype in {
         "float": _core.float32,
         "double": _core.float64,
         "half": _core.float16,
         "bfloat16": _core.bfloat16,
+        "chalf": _core.complex32,
+        "cfloat": _core.complex64,
+        "cdouble": _core.complex128,
         "int": _core.int32,
         "long": _core.int64,
         "short": _core.int16,

@@ -110,6 +110,19 @@ class _Formatter:
         return self.text(value).rjust(self.width)
 
 
+class _ComplexFormatter:
+    """A width and notation for all real parts, and others for all imaginary ones."""
+
+    def __init__(self, values):
+        self.real = _Formatter([value.real for value in values], True)
+        self.imag = _Formatter([value.imag for value in values], True)
+        self.width = self.real.width + self.imag.width + 1
+
+    def __call__(self, value):
+        imag = (self.imag(value.imag) + "j").lstrip()
+        return self.real(value.real) + (imag if imag[0] in "+-" else "+" + imag)
+
+
 def _edges(tensor):
     """What a summary shows of a tensor, as one tensor."""
     if tensor.dim() == 0:
@@ -162,9 +175,6 @@ _STORED_ONLY = {
     "float8_e5m2",
     "float8_e4m3fnuz",
     "float8_e5m2fnuz",
-    "complex32",
-    "complex64",
-    "complex128",
 }
 
 
@@ -180,6 +190,9 @@ def _tensor_str(tensor, indent):
         return "..."
     summarize = tensor.numel() > _options.threshold
     seen = _edges(tensor) if summarize else tensor
+    if tensor.is_complex():
+        formatter = _ComplexFormatter(seen.reshape(-1).tolist())
+        return _nested(tensor, indent, summarize, formatter)
     values = seen.reshape(-1).tolist()
     formatter = _Formatter(values, tensor.dtype.is_floating_point)
     return _nested(tensor, indent, summarize, formatter)
@@ -215,7 +228,8 @@ def _text(plain, tensor, contents):
     suffixes = []
     if tensor.device.type != "cpu":
         suffixes.append(f"device='{tensor.device}'")
-    default = (_core.get_default_dtype(), _core.int64, _core.bool)
+    own = _core.complex128 if _core.get_default_dtype() == _core.float64 else _core.complex64
+    default = (_core.get_default_dtype(), own, _core.int64, _core.bool)
     if tensor.is_meta:
         suffixes.append(f"size={tuple(tensor.shape)}")
         if tensor.dtype != _core.get_default_dtype():

@@ -565,8 +565,8 @@ def kron(input, other, *, out=None):
 
 
 def vdot(input, other):
-    """The dot product of two vectors."""
-    return input.dot(other)
+    """The dot product of the conjugate of a vector and another one."""
+    return input.conj().dot(other)
 
 
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
@@ -615,24 +615,9 @@ def float_power(input, exponent):
     return _core.pow(input, exponent.double() if isinstance(exponent, Tensor) else float(exponent))
 
 
-def real(input):
-    """The tensor itself: complex numbers are not computed with."""
-    return input
-
-
-conj = resolve_conj = resolve_neg = conj_physical = real
-
-
 def isreal(input):
-    """Which elements are real: all."""
-    return _core.ones_like(input, dtype=_core.bool)
-
-
-def angle(input):
-    """0 for numbers that are not negative, π for negative ones, NaN for NaN."""
-    dtype = input.dtype if input.is_floating_point() else _core.get_default_dtype()
-    angles = _core.zeros_like(input, dtype=dtype).masked_fill(input < 0, 3.141592653589793)
-    return _core.where(input.isnan(), input, angles) if input.is_floating_point() else angles
+    """Which elements are real: those without an imaginary part."""
+    return input.imag == 0 if input.is_complex() else _core.ones_like(input, dtype=_core.bool)
 
 
 def unravel_index(indices, shape):
@@ -741,9 +726,9 @@ bartlett_window = _window("bartlett_window", lambda phase: 1 - (2 * phase - 1).a
 
 
 __all__ += """
-    addbmm addr angle asarray bartlett_window blackman_window combinations conj conj_physical corrcoef cov
+    addbmm addr asarray bartlett_window blackman_window combinations corrcoef cov
     cumulative_trapezoid diagonal_scatter diff dist dsplit float_power hamming_window hann_window hsplit is_nonzero isin
-    isreal kron nanquantile quantile real renorm resolve_conj resolve_neg row_stack scalar_tensor select_scatter
+    isreal kron nanquantile quantile renorm row_stack scalar_tensor select_scatter
     slice_scatter trapezoid trapz typename unravel_index vander vdot vsplit
 """.split()
 
@@ -976,7 +961,7 @@ def is_same_size(input, other):
 
 
 def is_conj(input):
-    """Whether the tensor stands for the conjugate of its memory: never."""
+    """Whether the tensor stands for the conjugate of its memory: never, conjugates are computed at once."""
     return False
 
 

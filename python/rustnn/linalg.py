@@ -4,8 +4,8 @@ A matrix is the last two dimensions; the ones before are batches, and those of s
 are written in the functions here, so that they have gradients themselves; source: Giles 2008, "An extended collection
 of matrix derivative results", and the papers named where a gradient stands.
 
-What needs eigenvalues or singular values needs NumPy, whose LAPACK finds them. Eigenvalues of matrices that are not
-symmetric are complex, and there are no complex tensors: :func:`eig` raises.
+What needs eigenvalues or singular values needs NumPy, whose LAPACK finds them. Of complex matrices there are
+:func:`eig` and :func:`eigvals`.
 """
 
 import math
@@ -856,22 +856,69 @@ def eigvalsh(input, UPLO="L", *, out=None):
     return _into("linalg_eigvalsh", _eigh("eigvalsh", input, UPLO)[0], out)
 
 
-def _no_complex(name, A):
-    _check_square(f"linalg.{name}", A)
-    raise NotImplementedError(
-        f"linalg.{name}: eigenvalues of a general matrix are complex, and rustnn has no complex tensors; for symmetric "
-        f"matrices use linalg.{'eigh' if name == 'eig' else 'eigvalsh'}"
-    )
+@_node("LinalgEigBackward0")
+class _Eig(_Differentiable):
+    @staticmethod
+    def forward(ctx, A):
+        L, V = factors.eig(A)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(L, V)
+        ctx.real = not A.is_complex()
+        return L, V
+
+    @staticmethod
+    def backward(ctx, dL, dV):
+        L, V = ctx.saved_tensors
+        if dL is None and dV is None:
+            return None
+        inner = 0
+        if dV is not None:
+            turned = V.mH @ dV
+            own = turned.diagonal(dim1=-2, dim2=-1)
+            # Eigenvectors are fixed but for their phases, on which no gradient may depend.
+            if not _core.allclose(own.imag, _core.zeros_like(own.imag), atol=1e-2, rtol=1e-2):
+                raise RuntimeError(
+                    "linalg_eig_backward: The eigenvectors in the complex case are specified up to multiplication by "
+                    "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined."
+                )
+            inner = (turned - (V.mH @ V) * own.real.unsqueeze(-2)) / _gaps(L).conj()
+        if dL is not None:
+            inner = inner + _core.diag_embed(dL)
+        dA = _solved(V.mH, inner @ V.mH)
+        return dA.real if ctx.real else dA
+
+
+def _solved(A, B):
+    """X with A X = B, all complex: as one system of real numbers twice as large."""
+    blocks = _core.cat([_core.cat([A.real, -A.imag], -1), _core.cat([A.imag, A.real], -1)], -2)
+    X = solve(blocks, _core.cat([B.real, B.imag], -2))
+    n = A.shape[-1]
+    return _core.complex(X[..., :n, :], X[..., n:, :])
+
+
+def _eig(name, A):
+    _check_square("linalg.eig", A)
+    if not (A.is_floating_point() or A.is_complex()):
+        raise RuntimeError(f"Unknown Complex ScalarType for {_kind(A.dtype)}")
+    if A.dtype not in (_core.float32, _core.float64, _core.complex64, _core.complex128):
+        raise NotImplementedError(f"\"linalg_eig_out_cpu\" not implemented for '{_kind(A.dtype)}'")
+    if not A.detach().isfinite().all():
+        raise RuntimeError(f"torch.linalg.{name}: input tensor should not contain infs or NaNs.")
+    return _Eig.apply(A)
 
 
 def eig(input, *, out=None):
-    """Raises NotImplementedError: there are no complex tensors."""
-    _no_complex("eig", input)
+    """(eigenvalues (*, n), eigenvectors (*, n, n) as columns of length 1) of a square matrix, complex; needs NumPy.
+
+    Eigenvectors are fixed but for their phases: a loss that depends on those raises in the backward.
+    """
+    return _named("linalg_eig", _eig("eig", input), out)
 
 
 def eigvals(input, *, out=None):
-    """Raises NotImplementedError: there are no complex tensors."""
-    _no_complex("eigvals", input)
+    """The eigenvalues (*, n) of a square matrix, complex; needs NumPy."""
+    L = _eig("eigvals", input)[0]
+    return L if out is None else _cast_into("torch.linalg.eigvals", L, out, "eigenvalues")
 
 
 @_node("LinalgSvdBackward0")
@@ -1139,7 +1186,8 @@ def vector_norm(input, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     if isinstance(ord, str):
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
     name = "linalg.vector_norm"
-    _check_float(name, input)
+    if not input.is_complex():
+        _check_float(name, input)
     if dtype is not None and dtype.is_floating_point and _core.promote_types(input.dtype, dtype) is not dtype:
         raise RuntimeError(
             f"{name}: the dtype of the input ({_kind(input.dtype)}) should be convertible without narrowing to the "

@@ -187,7 +187,7 @@ pub(crate) unsafe fn small<T: Copy>(src: *const T, dst: *mut T, dims: &[Dim<2>])
 /// The conversion of few elements (at most BLOCK): gather, convert once, scatter.
 unsafe fn small_cast<T: Copy>(bases: Bases, dims: &mut [Dim<2>], len: usize, cast: &Cast) {
     let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
-    let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+    let mut converted = [const { std::mem::MaybeUninit::<[u64; 2]>::uninit() }; BLOCK];
     let (src, dst) = (bases.src.get(), bases.dst.get());
     let targets: SmallVec<[isize; 8]> = dims.iter().map(|d| d.strides[DST]).collect();
     let mut dense = 1;
@@ -211,7 +211,8 @@ unsafe fn small_cast<T: Copy>(bases: Bases, dims: &mut [Dim<2>], len: usize, cas
             1 => small::<u8>(between, dst, dims),
             2 => small::<u16>(between.cast(), dst.cast(), dims),
             4 => small::<u32>(between.cast(), dst.cast(), dims),
-            _ => small::<u64>(between.cast(), dst.cast(), dims),
+            8 => small::<u64>(between.cast(), dst.cast(), dims),
+            _ => small::<[u64; 2]>(between.cast(), dst.cast(), dims),
         }
     }
 }
@@ -231,7 +232,7 @@ struct Bases {
 /// (same address, strides and width); any other overlap gives unspecified values.
 ///
 /// # Panics
-/// If `from != to` and one of them is complex or float8 (see [`can_convert`]).
+/// If [`can_convert`] says no.
 ///
 /// # Safety
 /// As for [`Src::new`] and [`Dst::new`]; both addresses are aligned for their dtypes; a bool holds 0 or 1.
@@ -258,12 +259,14 @@ pub unsafe fn copy(from: DType, src: *const u8, src_strides: &[isize], to: DType
             1 => run::<u8>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
             2 => run::<u16>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
             4 => run::<u32>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
-            _ => run::<u64>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
+            8 => run::<u64>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
+            _ => run::<[u64; 2]>(bases, &mut dims, len, Some(&cast), to.size_bytes()),
         }
     }
 }
 
-/// Whether [`copy`] converts between these dtypes: all that are neither complex nor float8, and each to itself.
+/// Whether [`copy`] converts between these dtypes: all but float8 and, in a build without them, complex ones; each to itself. A complex
+/// number becomes its real part.
 pub fn can_convert(from: DType, to: DType) -> bool {
     same_bits(from, to) || Cast::new(from, to).is_some()
 }
@@ -476,7 +479,7 @@ unsafe fn row<T: Copy>(
             None => strided(typed_src, src_stride, dst.cast::<T>(), dst_stride, n),
             Some(cast) => {
                 let mut gathered = [const { std::mem::MaybeUninit::<T>::uninit() }; BLOCK];
-                let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+                let mut converted = [const { std::mem::MaybeUninit::<[u64; 2]>::uninit() }; BLOCK];
                 let mut done = 0;
                 while done < n {
                     let m = BLOCK.min(n - done);
@@ -497,7 +500,8 @@ unsafe fn row<T: Copy>(
                             1 => strided(from, 1, there, dst_stride, m),
                             2 => strided(from.cast::<u16>(), 1, there.cast(), dst_stride, m),
                             4 => strided(from.cast::<u32>(), 1, there.cast(), dst_stride, m),
-                            _ => strided(from.cast::<u64>(), 1, there.cast(), dst_stride, m),
+                            8 => strided(from.cast::<u64>(), 1, there.cast(), dst_stride, m),
+                            _ => strided(from.cast::<[u64; 2]>(), 1, there.cast(), dst_stride, m),
                         }
                     }
                     done += m;
@@ -548,7 +552,7 @@ unsafe fn stream_put<T: Copy>(src: *const u8, dst: *mut u8, n: usize, cast: Opti
     // SAFETY: the caller's promise.
     unsafe {
         let Some(cast) = cast else { return stream_copy(src, dst, n * dst_width) };
-        let mut converted = [const { std::mem::MaybeUninit::<u64>::uninit() }; BLOCK];
+        let mut converted = [const { std::mem::MaybeUninit::<[u64; 2]>::uninit() }; BLOCK];
         let mut done = 0;
         while done < n {
             let m = BLOCK.min(n - done);
@@ -842,6 +846,11 @@ impl Cast {
     fn new(from: DType, to: DType) -> Option<Cast> {
         use DType::*;
         let half = |d: DType| matches!(d, F16 | BF16);
+        #[cfg(feature = "complex")]
+        if (from.is_complex() || to.is_complex()) && !half(from) && !half(to) {
+            let first = complex(from, to)?;
+            return Some(Cast { first, second: None, from_width: from.size_bytes(), to_width: to.size_bytes() });
+        }
         let (first, second) = if half(from) {
             (convert(from, F32)?, if to == F32 { None } else { Some(convert(F32, to)?) })
         } else if half(to) && from != F32 {
@@ -940,8 +949,72 @@ macro_rules! from_float {
     };
 }
 
+/// Of or to complex numbers: one loop at the baseline, for these are seldom hot and bound by memory.
+#[cfg(feature = "complex")]
+fn complex(from: DType, to: DType) -> Option<Convert> {
+    use DType::*;
+    macro_rules! each {
+        ($from:ty => $to:ty, |$x:ident| $value:expr) => {{
+            unsafe fn block(src: *const u8, dst: *mut u8, n: usize) {
+                let (src, dst) = (src.cast::<$from>(), dst.cast::<$to>());
+                for i in 0..n {
+                    // SAFETY: the caller's promise of `n` aligned elements on both sides.
+                    unsafe {
+                        let $x = src.add(i).read();
+                        dst.add(i).write($value);
+                    }
+                }
+            }
+            Some(block as Convert)
+        }};
+    }
+    macro_rules! to_complex {
+        ($($dtype:pat => $t:ty),*) => {
+            match (from, to) {
+                $(($dtype, C64) => each!($t => [f32; 2], |x| [x as f32, 0.0]),
+                ($dtype, C128) => each!($t => [f64; 2], |x| [x as f64, 0.0]),)*
+                _ => None,
+            }
+        };
+    }
+    macro_rules! to_real {
+        ($t:ty) => {
+            match to {
+                F32 => each!([$t; 2] => f32, |x| x[0] as f32),
+                F64 => each!([$t; 2] => f64, |x| x[0] as f64),
+                I8 | U8 => each!([$t; 2] => u8, |x| { let x = x[0]; truncate!(x: $t => i32) as u8 }),
+                I16 | U16 => each!([$t; 2] => u16, |x| { let x = x[0]; truncate!(x: $t => i32) as u16 }),
+                I32 => each!([$t; 2] => i32, |x| { let x = x[0]; truncate!(x: $t => i32) }),
+                U32 => each!([$t; 2] => u32, |x| { let x = x[0]; truncate!(x: $t => i64) as u32 }),
+                I64 | U64 => each!([$t; 2] => i64, |x| { let x = x[0]; truncate!(x: $t => i64) }),
+                Bool => each!([$t; 2] => u8, |x| (x[0] != 0.0 || x[1] != 0.0) as u8),
+                _ => None,
+            }
+        };
+    }
+    match (from, to) {
+        (C64, C128) => each!([f32; 2] => [f64; 2], |x| [x[0] as f64, x[1] as f64]),
+        (C128, C64) => each!([f64; 2] => [f32; 2], |x| [x[0] as f32, x[1] as f32]),
+        (C32, C64) => each!([f16; 2] => [f32; 2], |x| [x[0].to_f32(), x[1].to_f32()]),
+        (C32, C128) => each!([f16; 2] => [f64; 2], |x| [x[0].to_f64(), x[1].to_f64()]),
+        (C64, C32) => each!([f32; 2] => [f16; 2], |x| [f16::from_f32(x[0]), f16::from_f32(x[1])]),
+        (C128, C32) => each!([f64; 2] => [f16; 2], |x| [f16::from_f64(x[0]), f16::from_f64(x[1])]),
+        (F32, C32) => each!(f32 => [f16; 2], |x| [f16::from_f32(x), f16::ZERO]),
+        (C32, F32) => each!([f16; 2] => f32, |x| x[0].to_f32()),
+        (C64, _) => to_real!(f32),
+        (C128, _) => to_real!(f64),
+        _ => {
+            to_complex!(F32 => f32, F64 => f64, I8 => i8, I16 => i16, I32 => i32, I64 => i64, U8 | Bool => u8, U16 => u16, U32 => u32, U64 => u64)
+        }
+    }
+}
+
 fn convert(from: DType, to: DType) -> Option<Convert> {
     use DType::*;
+    #[cfg(feature = "complex")]
+    if from.is_complex() || to.is_complex() {
+        return complex(from, to);
+    }
     match (from, to) {
         (F32, F64) => each!(f32 => f64, |x| x as f64),
         (F64, F32) => each!(f64 => f32, |x| x as f32),
@@ -1205,12 +1278,28 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_plain_dtypes_converts_and_complex_does_not() {
+    fn every_pair_of_dtypes_converts_but_those_of_8_bit_floats() {
         for from in &DType::ALL[..13] {
             for to in &DType::ALL[..13] {
                 assert!(can_convert(*from, *to));
             }
         }
-        assert!(!can_convert(DType::F32, DType::C64) && !can_convert(DType::F8E5M2, DType::F32) && can_convert(DType::C64, DType::C64));
+        assert!(!can_convert(DType::F8E5M2, DType::F32) && can_convert(DType::C64, DType::C64));
+    }
+
+    #[cfg(feature = "complex")]
+    #[test]
+    fn complex_numbers_convert_by_their_real_parts() {
+        for dtype in &DType::ALL[..13] {
+            for complex in [DType::C64, DType::C128] {
+                assert!(can_convert(*dtype, complex) && can_convert(complex, *dtype));
+            }
+        }
+        let n = 700;
+        let values: Vec<[f64; 2]> = (0..n).map(|i| [i as f64 - 300.25, 0.5]).collect();
+        assert_eq!(cast::<_, f32>(DType::C128, DType::F32, &values), (0..n).map(|i| i as f32 - 300.25).collect::<Vec<_>>());
+        let longs: Vec<i64> = (0..n).collect();
+        assert_eq!(cast::<_, [f64; 2]>(DType::I64, DType::C128, &longs), (0..n).map(|i| [i as f64, 0.0]).collect::<Vec<_>>());
+        assert_eq!(cast::<_, u8>(DType::C128, DType::Bool, &[[0.0, 1.0], [0.0, 0.0], [f64::NAN, 0.0]]), [1, 0, 1]);
     }
 }

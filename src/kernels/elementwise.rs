@@ -3,6 +3,8 @@
 //!
 //! float16 and bfloat16 are computed in float32, block by block, and rounded once.
 
+#[cfg(feature = "complex")]
+use crate::complex::{Complex, Real};
 use crate::copy::{cast_row, streaming_bytes};
 use crate::lanes::Lanes;
 use crate::memory::is_contiguous;
@@ -75,6 +77,8 @@ type Block = unsafe fn(&Rows);
 pub struct Kernel {
     /// Indexed by dtype, up to bool; float16 and bfloat16 hold the function of float32.
     blocks: [Option<Block>; 10],
+    /// Those of complex64 and complex128.
+    complex: Option<[Block; 2]>,
     inputs: usize,
     scalars: usize,
     test: bool,
@@ -106,8 +110,21 @@ macro_rules! kernel {
         const { assert!(N <= MAX_INPUTS) };
         let mut blocks: [Option<Block>; 10] = [None; 10];
         $(blocks[DType::$dtype as usize] = Some($block as Block);)*
-        Kernel { blocks, inputs: N, scalars: S, test: $test, text: $text::<F, N, S> }
+        Kernel { blocks, complex: None, inputs: N, scalars: S, test: $test, text: $text::<F, N, S> }
     }};
+}
+
+/// Methods that add a formula's complex blocks, which a build without the feature leaves out.
+macro_rules! complex {
+    ($($(#[$doc:meta])* $name:ident $formula:ident: $block:ident;)*) => { $(
+        $(#[$doc])*
+        pub const fn $name<F: $formula<N, S>, const N: usize, const S: usize>(self) -> Kernel {
+            #[cfg(feature = "complex")]
+            return Kernel { complex: Some([$block::<F, f32, 4, N, S>, $block::<F, f64, 2, N, S>]), ..self };
+            #[cfg(not(feature = "complex"))]
+            self
+        }
+    )* };
 }
 
 impl Kernel {
@@ -186,10 +203,38 @@ impl Kernel {
         )
     }
 
+    complex! {
+        /// With the complex dtypes, as `number` made it of the same formula.
+        complex_number NumberFormula: number_complex;
+        /// As `float` made it.
+        complex_float FloatFormula: float_complex;
+        /// As `test` made it.
+        complex_test NumberTest: test_complex;
+        /// As `float_test` made it.
+        complex_float_test FloatTest: float_test_complex;
+        /// The gradient of a function of complex numbers, as `float` made it of its real formula: that is linear in the last
+        /// input, the result's gradient, of which PyTorch wants the product with the derivative's conjugate.
+        complex_gradient FloatFormula: gradient_complex;
+    }
+
     /// Whether the row computes in this dtype.
     #[inline]
     pub const fn supports(&self, dtype: DType) -> bool {
-        (dtype as usize) < self.blocks.len() && self.blocks[dtype as usize].is_some()
+        if (dtype as usize) < self.blocks.len() { self.blocks[dtype as usize].is_some() } else { self.complex_block(dtype).is_some() }
+    }
+
+    const fn complex_block(&self, dtype: DType) -> Option<Block> {
+        match (self.complex, dtype) {
+            (Some(blocks), DType::C64) => Some(blocks[0]),
+            (Some(blocks), DType::C128) => Some(blocks[1]),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn block(&self, dtype: DType) -> Block {
+        let block = if (dtype as usize) < self.blocks.len() { self.blocks[dtype as usize] } else { self.complex_block(dtype) };
+        block.expect("the kernel computes in this dtype")
     }
 
     /// The dtype of the results when computing in `dtype`.
@@ -309,6 +354,36 @@ unsafe fn bits<F: BitsFormula<N, S>, T: Compute + crate::value::Bits, const W: u
             |x, s| F::eval(x, s),
         )
     }
+}
+
+/// Blocks of complex numbers: arithmetic at the machine's level, functions, whose work is done elsewhere, at the baseline.
+#[cfg(feature = "complex")]
+macro_rules! complex_blocks {
+    ($($name:ident $formula:ident $result:ty, |$x:ident, $s:ident| $value:expr;)*) => { $(
+        unsafe fn $name<F: $formula<N, S>, T: Real, const W: usize, const N: usize, const S: usize>(rows: &Rows) {
+            // SAFETY: the caller's promise (see `Rows`).
+            unsafe { numbers::<Complex<T>, $result, W, N, S>(rows, #[inline(always)] |$x, $s| $value) }
+        }
+    )* };
+}
+#[cfg(feature = "complex")]
+complex_blocks! {
+    float_complex FloatFormula Complex<T>, |x, s| F::eval(x, s);
+    test_complex NumberTest bool, |x, s| F::eval(x, s);
+    float_test_complex FloatTest bool, |x, s| F::eval(x, s);
+    gradient_complex FloatFormula Complex<T>, |x, s| {
+        let mut x = x;
+        x[N - 1] = x[N - 1].conj();
+        F::eval(x, s).conj()
+    };
+}
+
+#[cfg(feature = "complex")]
+unsafe fn number_complex<F: NumberFormula<N, S>, T: Real, const W: usize, const N: usize, const S: usize>(rows: &Rows) {
+    // SAFETY: the caller's promise (see `Rows`).
+    crate::level::dispatch_lean!(_simd => unsafe {
+        numbers::<Complex<T>, Complex<T>, W, N, S>(rows, #[inline(always)] |x, s| F::eval(x, s))
+    })
 }
 
 /// # Safety
@@ -587,9 +662,18 @@ const fn computed_in(dtype: DType) -> DType {
 }
 
 /// One value of a compute dtype, as bytes.
-type Splat = [u64; 1];
+type Splat = [u64; 2];
 
-fn splat_bytes(scalar: Scalar, compute: DType) -> Splat {
+fn splat(scalar: Scalar, compute: DType) -> Splat {
+    match compute {
+        // The real part; the other one is 0.
+        DType::C64 => [splat_bytes(scalar, DType::F32), 0],
+        DType::C128 => [splat_bytes(scalar, DType::F64), 0],
+        real => [splat_bytes(scalar, real), 0],
+    }
+}
+
+fn splat_bytes(scalar: Scalar, compute: DType) -> u64 {
     let bits = match compute {
         DType::F32 => f32::from_scalar(scalar).to_bits() as u64,
         DType::F64 => f64::from_scalar(scalar).to_bits(),
@@ -602,7 +686,7 @@ fn splat_bytes(scalar: Scalar, compute: DType) -> Splat {
         _ => unreachable!("no arithmetic in {}", compute.name()),
     };
     // The value's bytes come first in memory on either kind of machine.
-    [if cfg!(target_endian = "big") { bits << (64 - 8 * compute.size_bytes()) } else { bits }]
+    if cfg!(target_endian = "big") { bits << (64 - 8 * compute.size_bytes()) } else { bits }
 }
 
 /// Runs `kernel` in `dtype` over the whole output.
@@ -612,7 +696,7 @@ fn splat_bytes(scalar: Scalar, compute: DType) -> Splat {
 pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar], out: DstBytes) {
     assert!(inputs.len() == kernel.inputs && scalars.len() >= kernel.scalars, "wrong number of inputs or scalars");
     let compute = computed_in(dtype);
-    let block = kernel.blocks[dtype as usize].expect("the kernel computes in this dtype");
+    let block = kernel.block(dtype);
     let mut len = 1;
     for &size in out.shape {
         len *= size;
@@ -641,7 +725,7 @@ pub fn run(kernel: &Kernel, dtype: DType, inputs: &[Operand], scalars: &[Scalar]
                     }
                 }
                 Source::Value(scalar) => {
-                    let value: *const Splat = values[k].write(splat_bytes(scalar, compute));
+                    let value: *const Splat = values[k].write(splat(scalar, compute));
                     rows.inputs[k].write(value.cast());
                     rows.splat |= 1 << k;
                 }
@@ -674,14 +758,14 @@ pub enum Plain {
 pub unsafe fn run_plain(kernel: &Kernel, dtype: DType, inputs: impl Iterator<Item = Plain>, scalars: &[Scalar], out: *mut u8, len: usize) {
     let block = kernel.blocks[dtype as usize].expect("the kernel computes in this dtype");
     let mut rows = Rows::single(out, len, scalars);
-    let mut values = [const { MaybeUninit::<Splat>::uninit() }; MAX_INPUTS];
+    let mut values = [const { MaybeUninit::<u64>::uninit() }; MAX_INPUTS];
     for (k, input) in inputs.take(MAX_INPUTS).enumerate() {
         match input {
             Plain::Elements(ptr) => {
                 rows.inputs[k].write(ptr);
             }
             Plain::Value(scalar) => {
-                let value: *const Splat = values[k].write(splat_bytes(scalar, dtype));
+                let value: *const u64 = values[k].write(splat_bytes(scalar, dtype));
                 rows.inputs[k].write(value.cast());
                 rows.splat |= 1 << k;
             }
@@ -774,6 +858,8 @@ struct Plan<'a> {
     out_dtype: DType,
     out_reach: Reach,
     len: usize,
+    /// Elements that fit a buffer.
+    block_len: usize,
     dims: SmallVec<[Dim; 6]>,
     /// Runs of the inner dimension are blocks of their own; else blocks cross it.
     rows: bool,
@@ -897,13 +983,13 @@ impl<'a> Plan<'a> {
         }
         let count = inputs.len();
         let tiled = bring_partner_inward(&mut dims, count);
-        let mut sources = [Input { ptr: std::ptr::null(), dtype: compute, value: [0], reach: Reach::Value }; MAX_INPUTS];
+        let mut sources = [Input { ptr: std::ptr::null(), dtype: compute, value: [0; 2], reach: Reach::Value }; MAX_INPUTS];
         for (k, (source, input)) in sources.iter_mut().zip(inputs).enumerate() {
             match input.0 {
                 Source::Tensor { ptr, dtype, .. } => {
-                    *source = Input { ptr, dtype, value: [0], reach: Reach::new(&dims, |dim| dim.inputs[k]) };
+                    *source = Input { ptr, dtype, value: [0; 2], reach: Reach::new(&dims, |dim| dim.inputs[k]) };
                 }
-                Source::Value(scalar) => source.value = splat_bytes(scalar, compute),
+                Source::Value(scalar) => source.value = splat(scalar, compute),
             }
         }
         let inner = dims[dims.len() - 1];
@@ -912,6 +998,7 @@ impl<'a> Plan<'a> {
         let aliased = sources.iter().any(|s| s.ptr == out.ptr.cast_const());
         // An output that is also an input comes into the caches anyway.
         let stream = !tiled && inner.out == 1 && inner.size * out_width >= 4096 && len * out_width >= streaming_bytes() && !aliased;
+        let widest = sources.iter().map(|s| s.dtype.size_bytes()).max().unwrap_or(0);
         let converts = |k: usize| sources[k].dtype != compute;
         let buffered = stream
             || inner.out != 1
@@ -930,6 +1017,7 @@ impl<'a> Plan<'a> {
             out_dtype: out.dtype,
             out_reach: Reach::new(&dims, |dim| dim.out),
             len,
+            block_len: if compute.size_bytes().max(out_width).max(widest) > 8 { BLOCK / 2 } else { BLOCK },
             rows,
             buffered,
             batched: rows && !buffered && dims.len() > 1 && (0..count).all(|k| sources[k].reach != Reach::Strided || !converts(k)),
@@ -977,7 +1065,7 @@ impl<'a> Plan<'a> {
                 n = n.min(inner.size - column);
             }
             if !self.rows || self.buffered {
-                n = n.min(BLOCK);
+                n = n.min(self.block_len);
             }
             // SAFETY: the caller's promise.
             unsafe { self.piece(&mut buffers, &walk, inner, i, column, n, 1) };
@@ -1004,12 +1092,13 @@ impl<'a> Plan<'a> {
         let walk = Walk::at(outer, i / bands);
         let first_row = i % bands * TILE_ROWS;
         let rows = TILE_ROWS.min(across.size - first_row);
-        for first in (0..along.size).step_by(BLOCK / TILE_ROWS) {
-            let columns = (BLOCK / TILE_ROWS).min(along.size - first);
+        let across_tile = self.block_len / TILE_ROWS;
+        for first in (0..along.size).step_by(across_tile) {
+            let columns = across_tile.min(along.size - first);
             let n = rows * columns;
             let at = |offset: isize, across: isize, along: isize| offset + first_row as isize * across + first as isize * along;
             let mut tile = Rows::single(buffers.out.ptr(), n, self.scalars);
-            // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+            // SAFETY: the caller's promise; a buffer holds `block_len` elements.
             unsafe {
                 for k in 0..self.count {
                     let input = &self.inputs[k];
@@ -1053,7 +1142,7 @@ impl<'a> Plan<'a> {
         if dtype == self.compute {
             return raw;
         }
-        // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+        // SAFETY: the caller's promise; a buffer holds `block_len` elements.
         unsafe {
             let buffer = buffers.inputs[k].ptr();
             cast_row(dtype, raw, self.compute, buffer, count);
@@ -1071,13 +1160,13 @@ impl<'a> Plan<'a> {
     /// `n` elements from element `i` on, which is `column` of the row at `walk`; of `count` rows if the plan is batched.
     ///
     /// # Safety
-    /// They exist; `n` is at most BLOCK where buffers are needed.
+    /// They exist; `n` is at most `block_len` where buffers are needed.
     #[inline]
     unsafe fn piece(&self, buffers: &mut Buffers, walk: &Walk, inner: &Dim, i: usize, column: usize, n: usize, count: usize) {
         let within = column + n <= inner.size;
         let mut rows = Rows::single(self.out, n, self.scalars);
         let mut steps = Steps { count, inputs: [0; MAX_INPUTS], out: 0 };
-        // SAFETY: the caller's promise; a buffer holds BLOCK elements of any dtype.
+        // SAFETY: the caller's promise; a buffer holds `block_len` elements.
         unsafe {
             for k in 0..self.count {
                 let input = &self.inputs[k];
@@ -1161,7 +1250,8 @@ unsafe fn move_tile(width: usize, rows: usize, columns: usize, from: (*const u8,
             1 => move_tile_elements::<u8>(rows, columns, from, to),
             2 => move_tile_elements::<u16>(rows, columns, from, to),
             4 => move_tile_elements::<u32>(rows, columns, from, to),
-            _ => move_tile_elements::<u64>(rows, columns, from, to),
+            8 => move_tile_elements::<u64>(rows, columns, from, to),
+            _ => move_tile_elements::<[u64; 2]>(rows, columns, from, to),
         }
     }
 }
@@ -1201,7 +1291,8 @@ unsafe fn gather(width: usize, ptr: *const u8, walk: &Walk, inner: &Dim, k: usiz
             1 => gather_elements::<u8>(ptr.cast(), walk, inner, k, column, n, to.cast()),
             2 => gather_elements::<u16>(ptr.cast(), walk, inner, k, column, n, to.cast()),
             4 => gather_elements::<u32>(ptr.cast(), walk, inner, k, column, n, to.cast()),
-            _ => gather_elements::<u64>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+            8 => gather_elements::<u64>(ptr.cast(), walk, inner, k, column, n, to.cast()),
+            _ => gather_elements::<[u64; 2]>(ptr.cast(), walk, inner, k, column, n, to.cast()),
         }
     }
 }
@@ -1233,7 +1324,8 @@ unsafe fn scatter(width: usize, from: *const u8, walk: &Walk, inner: &Dim, colum
             1 => scatter_elements::<u8>(from.cast(), walk, inner, column, n, out.cast()),
             2 => scatter_elements::<u16>(from.cast(), walk, inner, column, n, out.cast()),
             4 => scatter_elements::<u32>(from.cast(), walk, inner, column, n, out.cast()),
-            _ => scatter_elements::<u64>(from.cast(), walk, inner, column, n, out.cast()),
+            8 => scatter_elements::<u64>(from.cast(), walk, inner, column, n, out.cast()),
+            _ => scatter_elements::<[u64; 2]>(from.cast(), walk, inner, column, n, out.cast()),
         }
     }
 }

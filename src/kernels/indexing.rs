@@ -32,6 +32,18 @@ fn require_number(op: &str, dtype: DType) -> Result<()> {
     if is_number(dtype) { Ok(()) } else { Err(Error::not_implemented(op, dtype)) }
 }
 
+/// The real (0) or imaginary (1) parts of complex numbers.
+fn part(x: &Array, which: usize) -> Result<Array> {
+    let dtype = if x.dtype() == DType::C64 { DType::F32 } else { DType::F64 };
+    let strides: Strides = x.strides().iter().map(|s| 2 * s).collect();
+    Array::from_storage(x.storage().clone(), dtype, x.shape(), &strides, 2 * x.offset() + which)
+}
+
+/// Whether an update adds up complex numbers, which it does part by part.
+fn adds_parts(reduce: Reduce, x: &Array) -> bool {
+    reduce == Reduce::Add && matches!(x.dtype(), DType::C64 | DType::C128)
+}
+
 fn assert_writable(out: &Array) {
     assert!(!out.has_internal_overlap() && out.storage().is_writable(), "an array that cannot be written");
 }
@@ -158,6 +170,9 @@ pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Indices, valu
     if meta(&[target, values]) {
         return Ok(());
     }
+    if adds_parts(reduce, target) {
+        return (0..2).try_for_each(|i| scatter(reduce, &part(target, i)?, dim, index, &part(values, i)?));
+    }
     if reduce != Reduce::Assign {
         require_number("scatter", target.dtype())?;
     }
@@ -179,18 +194,24 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
     if meta(&[target, values]) {
         return Ok(());
     }
-    if reduce != Reduce::Assign {
-        require_number("index_add", target.dtype())?;
+    let (outer, size, mut inner) = split(target.shape(), dim);
+    let mut dtype = target.dtype();
+    if adds_parts(reduce, target) && alpha.is_none() {
+        // Rows of pairs add as rows of twice as many numbers.
+        (dtype, inner) = (if dtype == DType::C64 { DType::F32 } else { DType::F64 }, 2 * inner);
     }
-    let (outer, size, inner) = split(target.shape(), dim);
+    if reduce != Reduce::Assign {
+        require_number("index_add", dtype)?;
+    }
     assert!(target.is_contiguous() && values.is_contiguous() && values.dtype() == target.dtype());
-    assert!(values.numel() == outer * index.numel() * inner && index.size == size && !index.negative);
+    assert!(values.numel() * values.dtype().size_bytes() == outer * index.numel() * inner * dtype.size_bytes());
+    assert!(index.size == size && !index.negative);
     assert!(alpha.is_none_or(|a| a.dtype() == target.dtype() && a.numel() == 1));
     assert_writable(target);
     let alpha = alpha.map(|a| a.ptr().cast_const());
     let list = index.list()?;
     // SAFETY: the sizes have just been compared.
-    unsafe { kernels::index_update(target.dtype(), reduce, alpha, outer, size, inner, &list, None, values.ptr(), target.ptr()) };
+    unsafe { kernels::index_update(dtype, reduce, alpha, outer, size, inner, &list, None, values.ptr(), target.ptr()) };
     Ok(())
 }
 
@@ -253,6 +274,9 @@ pub fn index_get(x: &Array, dims: &[usize], indices: &[Indices], at: usize, out:
 pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Indices], at: usize, values: &Array) -> Result<()> {
     if meta(&[target, values]) || values.numel() == 0 {
         return Ok(());
+    }
+    if adds_parts(reduce, target) {
+        return (0..2).try_for_each(|i| index_put(reduce, &part(target, i)?, dims, indices, at, &part(values, i)?));
     }
     if reduce != Reduce::Assign {
         require_number("index_put", target.dtype())?;

@@ -1,9 +1,12 @@
 //! CPU loops on raw strided memory. Nothing here knows tensors, shapes rules or gradients: `ops` has checked everything.
 
 pub mod arrays;
+pub mod complex;
 pub mod conv;
 pub mod copy;
 pub mod elementwise;
+#[cfg(feature = "complex")]
+pub mod fourier;
 pub mod gemm;
 pub mod index;
 pub mod indexing;

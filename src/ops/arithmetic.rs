@@ -253,8 +253,9 @@ pub fn masked_fill(x: &Tensor, mask: &Tensor, value: Operand) -> Result<Tensor> 
     // A value that requires a gradient is chosen, not written.
     if let Operand::Tensor(v) = value
         && v.rank() == 0
-        && (v.requires_grad() || v.array().is_meta())
+        && (v.requires_grad() || v.array().is_meta() || v.dtype().is_complex())
     {
+        crate::copy::check_real(v, x.dtype())?;
         let v = crate::to_dtype(v, x.dtype())?;
         return call(&rows::WHERE, &[mask.into(), (&v).into(), x.into()], &[]);
     }
@@ -292,14 +293,14 @@ pub fn isclose(x: &Tensor, y: &Tensor, rtol: f64, atol: f64, equal_nan: bool) ->
         let or = |a: &Tensor, b: &Tensor| call(&rows::LOGICAL_OR, &[a.into(), b.into()], &[]);
         let and = |a: &Tensor, b: &Tensor| call(&rows::LOGICAL_AND, &[a.into(), b.into()], &[]);
         let mut close = call(&rows::EQ, &[x.into(), y.into()], &[])?;
-        if equal_nan && x.dtype().is_float() {
+        if equal_nan && (x.dtype().is_float() || x.dtype().is_complex()) {
             let nan = |t: &Tensor| call(&rows::ISNAN, &[t.into()], &[]);
             close = or(&close, &and(&nan(x)?, &nan(y)?)?)?;
         }
         if rtol == 0.0 && atol == 0.0 {
             return Ok(close);
         }
-        let wide = |t: &Tensor| if t.dtype().is_float() { Ok(t.clone()) } else { crate::to_dtype(t, DType::F64) };
+        let wide = |t: &Tensor| if !t.dtype().is_integral() { Ok(t.clone()) } else { crate::to_dtype(t, DType::F64) };
         let (x, y) = (wide(x)?, wide(y)?);
         let allowed = call(&rows::ABS, &[(&call(&rows::MUL, &[(&y).into(), rtol.into()], &[])?).into()], &[])?;
         let allowed = call(&rows::ADD, &[(&allowed).into(), atol.into()], &[Scalar::Int(1)])?;
@@ -337,8 +338,16 @@ crate::ops! {
         let inputs: Vec<&Tensor> = [x, e].iter().filter_map(|o| o.tensor()).collect();
         into_out("pow", &inputs, || pow(x, e), a.opt_tensor(2)?)?
     };
-    "sgn(Tensor self, *, Tensor? out=None)" Both "Sign: -1, 0 or 1." => |a| as_named(into(&rows::SIGN, &[a.operand(0)?], &[], a.opt_tensor(1)?)?, "SgnBackward0");
-    "sgn_(Tensor self)" Both "Sign, in place." => |a| { call_inplace(&rows::SIGN, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };
+    "sgn(Tensor self, *, Tensor? out=None)" Both "Sign: -1, 0 or 1; of a complex number the one of magnitude 1 in its direction." => |a| if a.tensor(0)?.dtype().is_complex() {
+        into_out("sgn", &[a.tensor(0)?], || crate::complex::sgn(a.tensor(0)?), a.opt_tensor(1)?)?
+    } else { as_named(into(&rows::SIGN, &[a.operand(0)?], &[], a.opt_tensor(1)?)?, "SgnBackward0")
+    };
+    "sgn_(Tensor self)" Both "Sign, in place." => |a| {
+        if a.tensor(0)?.dtype().is_complex() {
+            crate::copy::copy_(a.tensor(0)?, &crate::complex::sgn(a.tensor(0)?)?)?;
+            return Ok(written(a.tensor(0)?));
+        }
+        call_inplace(&rows::SIGN, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };
     "square(Tensor self, *, Tensor? out=None)" Both "Square, `self ** 2`." =>
         |a| into_out("square", &[a.tensor(0)?], || pow(a.operand(0)?, Operand::Scalar(Scalar::Int(2))), a.opt_tensor(1)?)?;
     "square_(Tensor self)" Both "Squares in place." => |a| { call_inplace(&rows::SQUARE, a.tensor(0)?, &[], &[])?; written(a.tensor(0)?) };
@@ -412,7 +421,8 @@ crate::ops! {
     "masked_fill_(Tensor self, Tensor mask, Operand value)" Method "`value` where the mask holds, in place." => |a| {
         let x = a.tensor(0)?;
         match a.operand(2)? {
-            Operand::Tensor(v) if v.requires_grad() => {
+            Operand::Tensor(v) if v.requires_grad() || v.dtype().is_complex() => {
+                crate::copy::check_real(v, x.dtype())?;
                 let v = crate::to_dtype(v, x.dtype())?;
                 let new = call(&rows::WHERE, &[a.operand(1)?, (&v).into(), x.into()], &[])?;
                 crate::copy::copy_(x, &new)?;

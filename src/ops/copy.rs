@@ -338,6 +338,14 @@ fn each_once(array: &Array) -> Array {
     once
 }
 
+/// Refuses a complex number for what is none.
+pub(crate) fn check_real(value: &Tensor, to: DType) -> Result<()> {
+    if value.dtype().is_complex() && !to.is_complex() {
+        bail!(Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(to));
+    }
+    Ok(())
+}
+
 /// Whether a number lies in a dtype's range. Negative whole numbers wrap round in unsigned dtypes, as in PyTorch; halves and complex
 /// dtypes take infinity for what is too large.
 fn can_hold(dtype: DType, value: Scalar) -> bool {
@@ -389,6 +397,7 @@ crate::ops! {
         match a.operand(1)? {
             crate::row::Operand::Scalar(s) => fill_(a.tensor(0)?, s)?,
             crate::row::Operand::Tensor(t) if t.rank() == 0 => {
+                check_real(t, a.tensor(0)?.dtype())?;
                 copy_(a.tensor(0)?, t)?;
                 crate::tape::named(a.tensor(0)?.clone(), "FillBackward1");
             }

@@ -53,6 +53,9 @@ pub fn full(shape: &[usize], value: Scalar, dtype: DType) -> Result<Tensor> {
 pub fn arange(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>, device: Device) -> Result<Tensor> {
     let all_int = [start, end, step].iter().all(|s| !matches!(s, Scalar::Float(_)));
     let dtype = dtype.unwrap_or(if all_int { DType::I64 } else { default_dtype() });
+    if dtype.is_complex() {
+        return Err(Error::not_implemented("arange_cpu", dtype));
+    }
     // Whole numbers are counted in whole steps from a whole start, as PyTorch does it.
     let whole = dtype == DType::I64 && [start, end, step].iter().all(|s| s.to_f64().is_finite());
     let (start, end, step) = if whole { (start.to_i64().into(), end.to_i64().into(), step.to_i64().into()) } else { (start, end, step) };
@@ -227,6 +230,10 @@ crate::ops! {
         };
     "full(int[] size, Scalar fill_value, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "One value everywhere." => |a| created(a, 2, |a| {
+            if let Some(value) = complex_value(a, 1)? {
+                let own = if default_dtype() == DType::F64 { DType::C128 } else { DType::C64 };
+                return complex_filled(filled(a, Scalar::Int(0), 3, Some(own))?, value);
+            }
             let value = a.scalar(1)?;
             check_fits(value, a.opt_dtype(3)?)?;
             filled(a, value, 3, Some(value_dtype(value)))
@@ -238,7 +245,10 @@ crate::ops! {
     "empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "Arbitrary contents, shaped like the input." => |a| filled_like(a, Scalar::Int(0), 1)?;
     "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
-        Function "One value everywhere, shaped like the input." => |a| filled_like(a, a.scalar(1)?, 2)?;
+        Function "One value everywhere, shaped like the input." => |a| match complex_value(a, 1)? {
+            Some(value) => complex_filled(filled_like(a, Scalar::Int(0), 2)?, value)?,
+            None => filled_like(a, a.scalar(1)?, 2)?,
+        };
     "new_zeros(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "Zeros of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(0), 2)?;
     "new_ones(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
@@ -246,7 +256,10 @@ crate::ops! {
     "new_empty(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "Arbitrary contents of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(0), 2)?;
     "new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Method "One value everywhere, dtype and device as here." => |a| new_filled(a, a.scalar(2)?, 3)?;
+        Method "One value everywhere, dtype and device as here." => |a| match complex_value(a, 2)? {
+            Some(value) => complex_filled(new_filled(a, Scalar::Int(0), 3)?, value)?,
+            None => new_filled(a, a.scalar(2)?, 3)?,
+        };
     "arange(Scalar end, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Numbers from 0 to `end`, which is not included." => |a| created_in_order(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), asked_dtype(a, 2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
     "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
@@ -255,6 +268,20 @@ crate::ops! {
         Function "Equally spaced numbers, both ends included." => |a| created_in_order(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "eye(int n, int? m=None, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), asked_dtype(a, 3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
+}
+
+/// A fill value that is a complex number.
+fn complex_value<'a>(a: &crate::registry::Args<'a>, at: usize) -> Result<Option<&'a Tensor>> {
+    Ok(match a.0.get(at) {
+        Some(crate::registry::Arg::Tensor(value)) => Some(value),
+        _ => None,
+    })
+}
+
+fn complex_filled(out: Tensor, value: &Tensor) -> Result<Tensor> {
+    copy::check_real(value, out.dtype())?;
+    copy::copy_array(value.array(), out.array())?;
+    Ok(out)
 }
 
 fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {

@@ -253,7 +253,11 @@ pub fn running_extreme(x: &Tensor, greatest: bool, dim: i64) -> Result<(Tensor, 
 fn scanned(x: &Tensor, kind: Scan, backwards: bool, d: usize) -> Result<Array> {
     let out = Array::empty(x.shape(), x.dtype(), x.device())?;
     if x.numel() > 0 {
-        indexing::scan(kind, backwards, &as_vector(x.array()), d, &as_vector(&out))?;
+        let (mut from, mut to) = (as_vector(x.array()), as_vector(&out));
+        if x.dtype().is_complex() && matches!(kind, Scan::Sum) {
+            (from, to) = (crate::complex::real_array(&from)?, crate::complex::real_array(&to)?);
+        }
+        indexing::scan(kind, backwards, &from, d, &to)?;
     }
     Ok(out)
 }

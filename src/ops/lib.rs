@@ -5,6 +5,7 @@ pub mod activation;
 pub mod alias;
 pub mod arithmetic;
 pub mod arrange;
+pub mod complex;
 pub mod conv;
 pub mod copy;
 pub mod create;
@@ -12,6 +13,8 @@ pub mod device;
 pub mod embedding;
 pub mod extremes;
 mod formula;
+#[cfg(feature = "complex")]
+pub mod fourier;
 pub mod index;
 pub mod join;
 pub mod loss;
@@ -65,6 +68,9 @@ type OpFile = &'static [(&'static str, registry::Place, &'static str, fn(&regist
 /// The ops of each file; a new file of ops adds its line here.
 pub(crate) static OP_FILES: &[OpFile] = &[
     moments::OPS,
+    complex::OPS,
+    #[cfg(feature = "complex")]
+    fourier::OPS,
     conv::OPS,
     join::OPS,
     loss::OPS,

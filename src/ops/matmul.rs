@@ -85,10 +85,10 @@ impl Backward<Tensor> for ProductBackward {
         let [a, b] = self.saved.unpack(context)?;
         let mut out: Grads<Tensor> = smallvec![None, None];
         if let (Some(b), true) = (b, context.wants(0)) {
-            out[0] = Some(product(&dy, &crate::transpose(&b, -2, -1)?, self.name)?);
+            out[0] = Some(product(&dy, &crate::transpose(&crate::complex::conj(&b)?, -2, -1)?, self.name)?);
         }
         if let (Some(a), true) = (a, context.wants(1)) {
-            out[1] = Some(product(&crate::transpose(&a, -2, -1)?, &dy, self.name)?);
+            out[1] = Some(product(&crate::transpose(&crate::complex::conj(&a)?, -2, -1)?, &dy, self.name)?);
         }
         Ok(out)
     }
@@ -108,12 +108,42 @@ fn product(a: &Tensor, b: &Tensor, name: &'static str) -> Result<Tensor> {
     let mut shape = a.shape_owned();
     shape[n - 1] = b.shape()[n - 1];
     let out = Array::empty(&shape, a.dtype(), a.device())?;
-    layers::matmul(a.array(), b.array(), None, &out)?;
+    if a.dtype().is_complex() {
+        complex_product(a.array(), b.array(), &out)?;
+    } else {
+        layers::matmul(a.array(), b.array(), None, &out)?;
+    }
     if !needs_grad(&[a, b]) {
         return Ok(Tensor::from_array(out));
     }
     let saved = SavedSet::new([saved_if(b.requires_grad(), a)?, saved_if(a.requires_grad(), b)?]);
     Ok(record(out, &[a, b], ProductBackward { name, saved }))
+}
+
+/// A product of complex matrices is one of real ones twice as wide and deep: rows of pairs times, for each number of `b`, its own
+/// row and the one of i times it. The result lies as it is to lie.
+fn complex_product(a: &Array, b: &Array, out: &Array) -> Result<()> {
+    use crate::complex::real_array;
+    use crate::views::select_array;
+    let merged = |x: &Array, at: usize| -> Result<Array> {
+        let mut shape: Shape = x.shape().into();
+        shape[at] *= shape.remove(at + 1);
+        x.view(&shape).ok_or_else(Error::size_overflow)
+    };
+    let (n, b) = (a.rank(), real_array(b)?);
+    let mut shape: Shape = b.shape().into();
+    shape.insert(n - 1, 2);
+    let twice = Array::empty(&shape, b.dtype(), b.device())?;
+    // Rows of pairs, and of pairs turned by a quarter.
+    let (plain, turned) = (select_array(&twice, n - 1, 0), select_array(&twice, n - 1, 1));
+    let part = |x: &Array, i: usize| select_array(x, n, i);
+    crate::copy::copy_array(&b, &plain)?;
+    crate::copy::copy_array(&part(&b, 0), &part(&turned, 1))?;
+    let negative = call(&rows::NEG, &[(&Tensor::from_array(part(&b, 1))).into()], &[])?;
+    crate::copy::copy_array(negative.array(), &part(&turned, 0))?;
+    let right = merged(&merged(&twice, n - 2)?, n - 1)?;
+    let left = merged(&real_array(&crate::copy::contiguous_array(a)?)?, n - 1)?;
+    layers::matmul(&left, &right, None, &merged(&real_array(out)?, n - 1)?)
 }
 
 pub fn mm(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -349,9 +379,9 @@ fn linear_with(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, activation: Option
     if activation.is_some() && !x.dtype().is_float() {
         return finished(linear(x, w, bias)?);
     }
-    if w.rank() == 1 || x.rank() == 0 {
+    if w.rank() == 1 || x.rank() == 0 || w.dtype().is_complex() {
         // PyTorch's rare form: a vector as weight gives a number per row.
-        let out = matmul(x, w)?;
+        let out = matmul(x, &if w.rank() == 2 { crate::transpose(w, 0, 1)? } else { w.clone() })?;
         return finished(match bias {
             Some(b) => crate::add(&out, b)?,
             None => out,

@@ -21,7 +21,7 @@ fn signed(dims: &[usize]) -> SmallVec<[i64; 5]> {
 
 fn float_only(x: &Tensor, op: &str) -> Result<()> {
     ensure!(
-        x.dtype().is_float(),
+        x.dtype().is_float() || x.dtype().is_complex(),
         Runtime,
         "{op}: input dtype should be either floating point or complex dtypes. Got {} instead.",
         x.dtype().scalar_name()
@@ -31,15 +31,16 @@ fn float_only(x: &Tensor, op: &str) -> Result<()> {
 
 /// Variance (its root if `root`), and the mean.
 pub fn variance(x: &Tensor, over: Option<&[i64]>, correction: f64, keep: bool, root: bool, op: &str) -> Result<(Tensor, Tensor)> {
-    ensure!(x.dtype().is_float(), Runtime, "std and var only support floating point and complex dtypes");
+    let complex = x.dtype().is_complex();
+    ensure!(x.dtype().is_float() || complex, Runtime, "std and var only support floating point and complex dtypes");
     let over = dims(over, x.rank())?;
     let shape = reduced(x.shape(), &over, keep);
-    if needs_grad(&[x]) {
+    if needs_grad(&[x]) || complex {
         let list = signed(&over);
         let n: usize = over.iter().map(|&d| x.shape()[d]).product();
         let mean = crate::reduce::mean(x, Some(&list), true, None)?;
         let centre = call(&rows::SUB, &[x.into(), (&mean).into()], &[Scalar::Int(1)])?;
-        let squares = sum(&call(&rows::SQUARE, &[(&centre).into()], &[])?, Some(&list), true, None)?;
+        let squares = sum(&crate::complex::square_magnitude(&centre)?, Some(&list), true, None)?;
         let var = call(&rows::DIV, &[(&squares).into(), Operand::Scalar(Scalar::Float((n as f64 - correction).max(0.0)))], &[])?;
         let out = if root { call(&rows::SQRT, &[(&var).into()], &[])? } else { var };
         let name = match op {
@@ -95,7 +96,30 @@ impl Backward<Tensor> for ProductBackward {
     }
 }
 
+/// The product of complex numbers over dimensions: halves multiplied until one is left.
+fn complex_product(x: &Tensor, over: &[usize], keep: bool) -> Result<Tensor> {
+    let mut out = x.clone();
+    for &d in over {
+        if out.shape()[d] == 0 {
+            let mut shape = out.shape_owned();
+            shape[d] = 1;
+            out = Tensor::from_array(crate::create::full_array(&shape, Scalar::Int(1), x.dtype(), x.device())?);
+        }
+        while out.shape()[d] > 1 {
+            let n = out.shape()[d] as i64;
+            let part = |start: i64, len: i64| crate::views::narrow(&out, d as i64, start, len);
+            let half = crate::mul(&part(0, n / 2)?, &part(n / 2, n / 2)?)?;
+            out = if n % 2 == 0 { half } else { crate::join::cat(&[half, part(n - 1, 1)?], d as i64)? };
+        }
+    }
+    let out = if std::ptr::eq(out.array().storage(), x.array().storage()) || over.is_empty() { crate::clone(&out)? } else { out };
+    Ok(named(crate::views::in_shape(&out, &reduced(x.shape(), over, keep))?, "ProdBackward0"))
+}
+
 fn product(x: &Tensor, over: &[usize], keep: bool) -> Result<Tensor> {
+    if x.dtype().is_complex() {
+        return complex_product(x, over, keep);
+    }
     let out = fold(Fold::Product, x.array(), over, keep, Finish::Plain, x.dtype())?;
     if !needs_grad(&[x]) {
         return Ok(Tensor::from_array(out));
@@ -163,6 +187,11 @@ impl Backward<Tensor> for NormBackward {
 /// `(Σ |x|^p)^(1/p)`; the greatest and least magnitude for p = ±inf, the number of non-zeros for p = 0.
 pub fn vector_norm(x: &Tensor, p: f64, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) -> Result<Tensor> {
     float_only(x, "linalg.vector_norm")?;
+    if x.dtype().is_complex() {
+        // A norm asks for magnitudes alone.
+        let norm = vector_norm(&crate::complex::abs(x)?, p, over, keep, dtype.map(crate::complex::real_dtype))?;
+        return Ok(named(norm, "LinalgVectorNormBackward0"));
+    }
     let x = &crate::to_dtype(x, dtype.unwrap_or(x.dtype()))?;
     let over = dims(over, x.rank())?;
     let plain =

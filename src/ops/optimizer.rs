@@ -68,8 +68,21 @@ fn pick<'a>(all: &[&'a Array], places: &[usize]) -> SmallVec<[&'a Array; 16]> {
     places.iter().map(|&i| all[i]).collect()
 }
 
+fn any_complex(params: &[Tensor]) -> bool {
+    params.iter().any(|p| p.dtype().is_complex())
+}
+
+/// The tensors with complex ones seen as pairs of real numbers, in which an optimizer steps.
+fn parts(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+    let part = |t: &Tensor| if t.dtype().is_complex() { crate::complex::view_as_real(t) } else { Ok(t.clone()) };
+    crate::mode::no_grad(|| tensors.iter().map(part).collect())
+}
+
 /// SGD; momentum buffers, where given, are one per parameter, `first` telling which have just been made.
 pub fn sgd(settings: &Sgd, params: &[Tensor], grads: &[Tensor], buffers: &[Tensor], first: &[bool]) -> Result<()> {
+    if any_complex(params) {
+        return sgd(settings, &parts(params)?, &parts(grads)?, &parts(buffers)?, first);
+    }
     let (p, g) = (Dense::new(params, params)?, Dense::new(grads, params)?);
     let b = Dense::new(buffers, params)?;
     let (pa, ga, ba) = (p.get(), g.get(), b.get());
@@ -92,6 +105,11 @@ pub fn adam(
     greatest: Option<&[Tensor]>,
     steps: &[Tensor],
 ) -> Result<()> {
+    if any_complex(params) {
+        let greatest = greatest.map(parts).transpose()?;
+        let (averages, squares) = (parts(averages)?, parts(squares)?);
+        return adam(settings, &parts(params)?, &parts(grads)?, &averages, &squares, greatest.as_deref(), steps);
+    }
     let mut counts: SmallVec<[f64; 16]> = SmallVec::new();
     for step in steps {
         let now = crate::read::item(step)?.to_f64() + 1.0;

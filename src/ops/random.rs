@@ -104,6 +104,16 @@ fn fill(law: Law, generator: Option<&Generator>, out: &Array) -> Result<()> {
         // Nothing is drawn, so the generator stays where it is.
         return Ok(());
     }
+    if out.dtype().is_complex() {
+        // Each part has half of the variance; the mean is the real part's.
+        let law = match law {
+            Law::Normal { std, .. } => Law::Normal { mean: 0.0, std: std * std::f64::consts::FRAC_1_SQRT_2 },
+            other => other,
+        };
+        let dense = Array::empty(out.shape(), out.dtype(), out.device())?;
+        fill(law, generator, &crate::complex::real_array(&dense)?)?;
+        return crate::copy::copy_array(&dense, out);
+    }
     let stream = stream(generator, out.numel());
     if out.is_contiguous() {
         return layers::fill_random(law, stream, out);
@@ -156,8 +166,21 @@ pub fn normal_(x: &Tensor, mean: f64, std: f64, generator: Option<&Generator>) -
 }
 
 fn write(x: &Tensor, name: &'static str, law: Law, generator: Option<&Generator>) -> Result<()> {
-    if !matches!(law, Law::Integers { .. } | Law::Bernoulli { .. }) {
-        floating(x.dtype(), name)?;
+    match law {
+        Law::Integers { .. } | Law::Bernoulli { .. } => {}
+        Law::Normal { mean, .. } => {
+            drawable(x.dtype(), name)?;
+            if x.dtype().is_complex() && mean != 0.0 {
+                return overwrite(x, name, |array| {
+                    fill(law, generator, array)?;
+                    let shifted =
+                        crate::row::call(&crate::rows::ADD, &[(&Tensor::from_array(array.clone())).into(), mean.into()], &[1i64.into()])?;
+                    crate::copy::copy_array(shifted.array(), array)
+                });
+            }
+        }
+        Law::Uniform { .. } => drawable(x.dtype(), name)?,
+        _ => floating(x.dtype(), name)?,
     }
     overwrite(x, name, |array| fill(law, generator, array))
 }
@@ -210,10 +233,15 @@ fn floating(dtype: DType, op: &str) -> Result<()> {
     if dtype.is_float() { Ok(()) } else { Err(rustnn_tensor::Error::not_implemented(op, dtype)) }
 }
 
+/// As [`floating`], complex dtypes too.
+fn drawable(dtype: DType, op: &str) -> Result<()> {
+    if matches!(dtype, DType::C64 | DType::C128) { Ok(()) } else { floating(dtype, op) }
+}
+
 fn drawn(a: &Args, law: Law, op: &str) -> Result<Output> {
     let make = || {
         let dtype = a.opt_dtype(3)?.unwrap_or_else(default_dtype);
-        floating(dtype, op)?;
+        drawable(dtype, op)?;
         let shape = crate::create::sizes(a.ints(0)?)?;
         let t = sample(law, a.generator(1)?, &shape, dtype, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
         t.set_requires_grad(a.bool(7)?)?;
@@ -225,7 +253,7 @@ fn drawn(a: &Args, law: Law, op: &str) -> Result<Output> {
 fn drawn_like(a: &Args, law: Law, op: &str) -> Result<Tensor> {
     let x = a.tensor(0)?;
     let dtype = a.opt_dtype(1)?.unwrap_or(x.dtype());
-    floating(dtype, op)?;
+    drawable(dtype, op)?;
     let t = laid_out_like(x, sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?);
     t.set_requires_grad(a.bool(5)?)?;
     Ok(t)

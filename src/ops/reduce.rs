@@ -37,8 +37,44 @@ pub fn reduced(shape: &[usize], dims: &[usize], keep: bool) -> Shape {
 /// Folds `x` over `dims`.
 pub fn fold(kind: Fold, x: &Array, dims: &[usize], keep: bool, finish: Finish, dtype: DType) -> Result<Array> {
     let out = Array::empty(&reduced(x.shape(), dims, keep), dtype, x.device())?;
-    arrays::reduce(kind, x, dims, finish, &out)?;
+    fold_into(kind, x, dims, finish, &out)?;
     Ok(out)
+}
+
+/// Folds `x` over `dims` into `out`; sums of complex numbers part by part.
+fn fold_into(kind: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array) -> Result<()> {
+    if x.dtype().is_complex() && matches!(kind, Fold::Sum) {
+        let (pairs, to) = (crate::complex::real_array(x)?, crate::complex::real_array(out)?);
+        let kept = x.rank() - dims.len();
+        if x.is_contiguous() && kept < x.rank() && dims.iter().all(|&d| d >= kept) {
+            return fold_pairs(&pairs, x.shape()[..kept].iter().product(), finish, &to);
+        }
+        return arrays::reduce(kind, &pairs, dims, finish, &to);
+    }
+    arrays::reduce(kind, x, dims, finish, out)
+}
+
+/// The sum of each row of pairs: first of pairs far apart, many beside each other, then of what is left.
+fn fold_pairs(x: &Array, rows: usize, finish: Finish, out: &Array) -> Result<()> {
+    const WIDE: usize = 32;
+    let len = x.numel() / 2 / rows.max(1);
+    let geometry = |shape: &[usize], strides: &[isize], at: usize| x.with_geometry(shape.into(), strides.into(), x.offset() + at);
+    let out = out.with_geometry(Shape::from_slice(&[rows, 2]), smallvec![2, 1], out.offset());
+    let (count, rest) = (len / WIDE, len % WIDE);
+    if rows == 0 || count < 4 {
+        return arrays::reduce(Fold::Sum, &geometry(&[rows, len, 2], &[2 * len as isize, 2, 1], 0), &[1], finish, &out);
+    }
+    let step = 2 * len as isize;
+    let wide =
+        fold(Fold::Sum, &geometry(&[rows, count, 2 * WIDE], &[step, 2 * WIDE as isize, 1], 0), &[1], false, Finish::Plain, x.dtype())?;
+    let last = Array::empty(&[rows, WIDE + rest, 2], x.dtype(), x.device())?;
+    let pairs = wide.view(&[rows, WIDE, 2]).ok_or_else(Error::size_overflow)?;
+    copy::copy_array(&pairs, &crate::views::narrow_array(&last, 1, 0, WIDE))?;
+    if rest > 0 {
+        let tail = geometry(&[rows, rest, 2], &[step, 2, 1], 2 * WIDE * count);
+        copy::copy_array(&tail, &crate::views::narrow_array(&last, 1, WIDE, rest))?;
+    }
+    arrays::reduce(Fold::Sum, &last, &[1], finish, &out)
 }
 
 /// Sums a gradient back to a shape that was broadcast.
@@ -54,12 +90,16 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
         return crate::views::reshape_to(&out, shape);
     }
     let out = Array::empty(shape, x.dtype(), x.device())?;
-    arrays::reduce(Fold::Sum, x.array(), &dims, Finish::Plain, &out)?;
+    fold_into(Fold::Sum, x.array(), &dims, Finish::Plain, &out)?;
     Ok(Tensor::from_array(out))
 }
 
 /// Whether an element is zero.
 pub fn any_zero(x: &Array) -> Result<bool> {
+    if x.dtype().is_complex() {
+        let some = call(&rows::NE, &[(&Tensor::from_array(x.clone())).into(), Scalar::Int(0).into()], &[])?;
+        return any_zero(some.array());
+    }
     let out = fold(Fold::All, x, &(0..x.rank()).collect::<Vec<_>>(), false, Finish::Plain, x.dtype())?;
     Ok(crate::read::scalar(&out)?.to_f64() == 0.0)
 }
@@ -145,7 +185,7 @@ pub fn sum(x: &Tensor, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) -
 
 pub fn mean(x: &Tensor, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) -> Result<Tensor> {
     let dtype = dtype.unwrap_or(x.dtype());
-    if !dtype.is_float() {
+    if !dtype.is_float() && !dtype.is_complex() {
         bail!(
             Runtime,
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {}",
@@ -245,6 +285,9 @@ pub fn extreme(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool, name: &
 fn truth(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool) -> Result<Tensor> {
     // PyTorch keeps uint8 for uint8.
     let dtype = if x.dtype() == DType::U8 { DType::U8 } else { DType::Bool };
+    if x.dtype().is_complex() {
+        return truth(&call(&rows::NE, &[(&x.detach()).into(), Scalar::Int(0).into()], &[])?, kind, over, keep);
+    }
     if over.is_some_and(<[i64]>::is_empty) {
         // Of these two alone, no dimensions means none rather than all.
         let holds = call(&rows::NE, &[(&x.detach()).into(), Scalar::Int(0).into()], &[])?;

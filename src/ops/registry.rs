@@ -17,6 +17,8 @@ pub enum Arg {
     Tensors(Vec<Tensor>),
     OptionalTensors(Vec<Option<Tensor>>),
     Scalar(Scalar),
+    /// A number, given by its parts; becomes a tensor of the precision of those beside it before the call.
+    Complex(f64, f64),
     Int(i64),
     Ints(SmallVec<[i64; 5]>),
     Float(f64),
@@ -99,6 +101,7 @@ impl<'a> Args<'a> {
             Some(Arg::Int(i)) => Ok(Scalar::Int(*i)),
             Some(Arg::Float(f)) => Ok(Scalar::Float(*f)),
             Some(Arg::Bool(b)) => Ok(Scalar::Bool(*b)),
+            Some(Arg::Tensor(t)) if t.dtype().is_complex() => bail!(Runtime, "argument {i}: a complex number is not supported here"),
             other => wrong(i, "number", other),
         }
     }

@@ -212,6 +212,8 @@ pub fn result_type(operands: &[Operand]) -> Result<DType> {
         }
     }
     let combine = |high: Option<DType>, low: Option<DType>| match (high, low) {
+        // A float keeps its precision beside a complex number.
+        (Some(h), Some(l)) if h.is_float() && l.is_complex() => promote(Some(h), Some(DType::C32)),
         (Some(h), Some(l)) if h.kind() < l.kind() || h == DType::Bool => promote(Some(h), Some(l)),
         (h, l) => Ok(h.or(l)),
     };
@@ -250,7 +252,7 @@ fn plan(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Plan> {
         compute = DType::F32;
     }
     if !row.kernel.supports(compute) {
-        return Err(Error::not_implemented(row.name, compute));
+        return Err(unsupported(row, compute));
     }
     let mut out: Option<Shape> = None;
     let mut device: Option<Device> = None;
@@ -269,6 +271,28 @@ fn plan(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Plan> {
         device = if follows { Some(t.device()) } else { Some(join_device(device, t)?) };
     }
     Ok(Plan { compute, result, shape: out.unwrap_or_default(), device: device.unwrap_or(Device::Cpu) })
+}
+
+#[cold]
+fn unsupported(row: &Row, compute: DType) -> Error {
+    if !compute.is_complex() {
+        return Error::not_implemented(row.name, compute);
+    }
+    match row.name.trim_start_matches('_') {
+        name @ ("maximum" | "minimum" | "fmax" | "fmin") => Error::Runtime(format!("{name} not implemented for complex tensors.")),
+        "abs" => Error::Runtime("In-place abs is not supported for complex tensors.".into()),
+        "heaviside" => Error::Runtime("heaviside is not yet implemented for complex tensors.".into()),
+        "sign" => Error::NotImplemented(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.".into(),
+        ),
+        "clamp" | "clamp_min" | "clamp_max" | "clamp_min_tensor" | "clamp_max_tensor" | "relu" => {
+            Error::NotImplemented("clamp is not supported for complex types".into())
+        }
+        name @ ("floor" | "ceil" | "trunc") => Error::NotImplemented(format!("{name} is not supported for complex inputs")),
+        name @ ("round" | "erf" | "erfc" | "erfinv") => Error::not_implemented(&format!("{name}_vml_cpu"), compute),
+        "floor_divide" => Error::not_implemented("div_floor_cpu", compute),
+        name => Error::not_implemented(&format!("{name}_cpu"), compute),
+    }
 }
 
 /// All tensors of a call lie on one device, but 0-dim CPU tensors go anywhere.
@@ -454,6 +478,9 @@ pub fn call(row: &'static Row, inputs: &[Operand], scalars: &[Scalar]) -> Result
             (Ok(()), None) => unreachable!("a call that was done has put its result down"),
         };
     }
+    if let Some(out) = crate::complex::instead(row, inputs)? {
+        return Ok(out);
+    }
     let plan = plan(row, inputs, scalars)?;
     let out = fresh(&plan, inputs)?;
     run(row, plan.compute, inputs, scalars, &out)?;
@@ -566,6 +593,17 @@ fn original_of(target: &Tensor) -> Result<Tensor> {
 
 /// Calls a row into `out`, which is resized to fit as PyTorch does.
 pub fn call_out(row: &'static Row, inputs: &[Operand], scalars: &[Scalar], out: &mut Tensor) -> Result<()> {
+    if let Some(result) = crate::complex::instead(row, inputs)? {
+        check_out_grad(row.name, inputs, out)?;
+        if !result.dtype().can_cast(out.dtype()) {
+            return Err(Error::result_cast(result.dtype(), out.dtype()));
+        }
+        resize_out(out, result.shape())?;
+        out.check_writable()?;
+        crate::copy::copy_array(result.array(), out.array())?;
+        out.bump_version();
+        return Ok(());
+    }
     let plan = plan(row, inputs, scalars)?;
     check_out_grad(row.name, inputs, out)?;
     if !plan.result.can_cast(out.dtype()) {
@@ -905,6 +943,23 @@ impl RowBackward {
             }
             _ => {}
         }
+        if cfg!(feature = "complex") && create_graph && dy.dtype().is_complex() {
+            // The product with the derivative's conjugate; the kernels see to it themselves.
+            let dtype = dy.dtype();
+            // Functions of negative numbers are complex ones here.
+            let wide: SmallVec<[Option<Tensor>; 5]> = known
+                .iter()
+                .map(|k| match k {
+                    Known::Tensor(t) if t.dtype().is_float() => crate::to_dtype(t, dtype).map(Some),
+                    _ => Ok(None),
+                })
+                .collect::<Result<_>>()?;
+            let conjugate = crate::complex::conj(dy)?;
+            let mut operands: SmallVec<[Operand; 6]> =
+                operands.iter().zip(&wide).map(|(operand, wide)| wide.as_ref().map_or(*operand, Operand::Tensor)).collect();
+            operands.push(Operand::Tensor(&conjugate));
+            return crate::complex::conj(&Recorder::run(gradient, &operands, &self.scalars, &conjugate)?);
+        }
         operands.push(Operand::Tensor(dy));
         if create_graph {
             return Recorder::run(gradient, &operands, &self.scalars, dy);
@@ -1150,6 +1205,26 @@ impl Recorder {
         Recorded { recorder: self, index: values.len() as u32 - 1 }
     }
 
+    /// As [`Recorder::call`] of a comparison: an order is that of real parts.
+    fn compare(&self, row: &'static Row, inputs: [Recorded; 2]) -> Recorded<'_> {
+        let ordered = !std::ptr::eq(row, &crate::rows::EQ) && !std::ptr::eq(row, &crate::rows::NE);
+        let real = |input: &Recorded| -> Result<Option<Tensor>> {
+            match &self.values.borrow()[input.index as usize] {
+                Known::Tensor(t) if ordered && t.dtype().is_complex() => crate::complex::real(t).map(Some),
+                _ => Ok(None),
+            }
+        };
+        let inputs = inputs.map(|input| match real(&input) {
+            Ok(Some(t)) => self.push(Known::Tensor(t)).index,
+            Ok(None) => input.index,
+            Err(error) => {
+                self.error.set(Some(error));
+                input.index
+            }
+        });
+        self.call(row, &inputs.map(|index| Recorded { recorder: self, index }))
+    }
+
     fn call(&self, row: &'static Row, inputs: &[Recorded]) -> Recorded<'_> {
         let result = {
             let values = self.values.borrow();
@@ -1213,7 +1288,7 @@ macro_rules! recorded_binary {
 }
 macro_rules! recorded_test {
     ($x:expr, $o:expr, $trait:ident, $f:ident, $row:ident) => {
-        $x.recorder.call(&crate::rows::$row, &[$x, $o])
+        $x.recorder.compare(&crate::rows::$row, [$x, $o])
     };
 }
 reading!(
@@ -1261,14 +1336,15 @@ impl std::ops::BitOr for Recorded<'_> {
 
 /// Makes the rows of the table. Grammar of a row:
 ///
-/// `/// doc  CONST name(inputs; scalar = default, …) rule { formula } grad (dx of input 0) none …; range [a..b, …];`
+/// `/// doc  CONST name(inputs; scalar = default, …) rule complex { formula } grad (dx of input 0) none …; range [a..b, …];`
 ///
+/// `complex` where the formula and its gradients hold for complex numbers too (an analytic function); a row is
 /// optionally followed by `as "Name"` (grad_fn) and `check function`.
 #[macro_export]
 macro_rules! rows {
     ($y:ident $dy:ident; $(
         $(#[doc = $doc:literal])*
-        $const:ident $name:literal ($($in:ident),*; $($s:ident = $default:expr),*) $rule:ident $f:block
+        $const:ident $name:literal ($($in:ident),*; $($s:ident = $default:expr),*) $rule:ident $($complex:ident)? $f:block
         $(grad [$($g:tt)+])? ;
         range [$($range:expr),*]
         $(as $backward:literal)?
@@ -1283,8 +1359,8 @@ macro_rules! rows {
                 rule: $crate::rows!(@rule $rule),
                 inputs: &[$(stringify!($in)),*],
                 scalars: &[$((stringify!($s), $default)),*],
-                kernel: $crate::rows!(@kernel $rule [$($in)*] [$($s)*] $f),
-                gradients: $crate::rows!(@gradients [$($in)*] [$($s)*] $y $dy $(, $($g)+)?),
+                kernel: $crate::rows!(@kernel $rule [$($complex)?] [$($in)*] [$($s)*] $f),
+                gradients: $crate::rows!(@gradients [$($complex)?] [$($in)*] [$($s)*] $y $dy $(, $($g)+)?),
                 backward_name: $crate::rows!(@optional $($backward)?),
                 uses: $crate::row::UsesCell::new(),
                 ranges: &[$($range),*],
@@ -1302,13 +1378,13 @@ macro_rules! rows {
     (@rule float_test) => { $crate::row::Rule::FloatTest };
     (@rule bits) => { $crate::row::Rule::Bits };
     (@rule select) => { $crate::row::Rule::Select };
-    (@kernel number $($rest:tt)*) => { $crate::rows!(@make number NumberFormula Number V $($rest)*) };
-    (@kernel select $($rest:tt)*) => { $crate::rows!(@make number NumberFormula Number V $($rest)*) };
-    (@kernel float $($rest:tt)*) => { $crate::rows!(@make float FloatFormula Value V $($rest)*) };
-    (@kernel bits $($rest:tt)*) => { $crate::rows!(@make bits BitsFormula Bits V $($rest)*) };
-    (@kernel test $($rest:tt)*) => { $crate::rows!(@make_test test NumberTest Number $($rest)*) };
-    (@kernel float_test $($rest:tt)*) => { $crate::rows!(@make_test float_test FloatTest Value $($rest)*) };
-    (@make $method:ident $trait:ident $bound:ident $v:ident [$($in:ident)*] [$($s:ident)*] $f:block) => {{
+    (@kernel number $($rest:tt)*) => { $crate::rows!(@make number complex_number NumberFormula Number V $($rest)*) };
+    (@kernel select $($rest:tt)*) => { $crate::rows!(@make number complex_number NumberFormula Number V $($rest)*) };
+    (@kernel float $($rest:tt)*) => { $crate::rows!(@make float complex_float FloatFormula Value V $($rest)*) };
+    (@kernel bits $($rest:tt)*) => { $crate::rows!(@make bits none BitsFormula Bits V $($rest)*) };
+    (@kernel test $($rest:tt)*) => { $crate::rows!(@make_test test complex_test NumberTest Number $($rest)*) };
+    (@kernel float_test $($rest:tt)*) => { $crate::rows!(@make_test float_test complex_float_test FloatTest Value $($rest)*) };
+    (@make $method:ident $with:ident $trait:ident $bound:ident $v:ident $complex:tt [$($in:ident)*] [$($s:ident)*] $f:block) => {{
         const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() };
         const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
         #[derive(Clone, Copy)]
@@ -1318,9 +1394,9 @@ macro_rules! rows {
             #[allow(unused_variables)]
             fn eval<V: rustnn_kernels::value::$bound>([$($in),*]: [V; N], [$($s),*]: [V; S]) -> V { $f }
         }
-        rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>()
+        $crate::rows!(@complex $complex $with rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>(), Formula, N, S)
     }};
-    (@make_test $method:ident $trait:ident $bound:ident [$($in:ident)*] [$($s:ident)*] $f:block) => {{
+    (@make_test $method:ident $with:ident $trait:ident $bound:ident $complex:tt [$($in:ident)*] [$($s:ident)*] $f:block) => {{
         const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() };
         const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
         #[derive(Clone, Copy)]
@@ -1330,13 +1406,15 @@ macro_rules! rows {
             #[allow(unused_variables)]
             fn eval<V: rustnn_kernels::value::$bound>([$($in),*]: [V; N], [$($s),*]: [V; S]) -> V::Mask { $f }
         }
-        rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>()
+        $crate::rows!(@complex $complex $with rustnn_kernels::elementwise::Kernel::$method::<Formula, N, S>(), Formula, N, S)
     }};
-    (@gradients [$($in:ident)*] $s:tt $y:ident $dy:ident) => { &[$($crate::rows!(@none $in)),*] };
-    (@gradients $in:tt $s:tt $y:ident $dy:ident, $($g:tt)+) => { &[$($crate::rows!(@gradient $in $s $y $dy $g)),+] };
+    (@complex [] $with:ident $kernel:expr, $f:ty, $n:expr, $s:expr) => { $kernel };
+    (@complex [complex] $with:ident $kernel:expr, $f:ty, $n:expr, $s:expr) => { $kernel.$with::<$f, { $n }, { $s }>() };
+    (@gradients $complex:tt [$($in:ident)*] $s:tt $y:ident $dy:ident) => { &[$($crate::rows!(@none $in)),*] };
+    (@gradients $complex:tt $in:tt $s:tt $y:ident $dy:ident, $($g:tt)+) => { &[$($crate::rows!(@gradient $complex $in $s $y $dy $g)),+] };
     (@none $in:ident) => { None };
-    (@gradient $in:tt $s:tt $y:ident $dy:ident none) => { None };
-    (@gradient [$($in:ident)*] [$($s:ident)*] $y:ident $dy:ident ($f:expr)) => {{
+    (@gradient $complex:tt $in:tt $s:tt $y:ident $dy:ident none) => { None };
+    (@gradient $complex:tt [$($in:ident)*] [$($s:ident)*] $y:ident $dy:ident ($f:expr)) => {{
         const N: usize = { const NAMES: &[&str] = &[$(stringify!($in)),*]; NAMES.len() + 2 };
         const S: usize = { const NAMES: &[&str] = &[$(stringify!($s)),*]; NAMES.len() };
         #[derive(Clone, Copy)]
@@ -1355,7 +1433,7 @@ macro_rules! rows {
             read(x, s)
         }
         Some($crate::row::Gradient {
-            kernel: rustnn_kernels::elementwise::Kernel::float::<Formula, N, S>(),
+            kernel: $crate::rows!(@complex $complex complex_gradient rustnn_kernels::elementwise::Kernel::float::<Formula, N, S>(), Formula, N, S),
             recorded,
             probe: read::<$crate::row::Probe>,
         })

@@ -10,27 +10,27 @@ crate::rows! { y dy;
     // ---------------------------------------------------------------------------------------------------- arithmetic
 
     /// Sum: `input + alpha * other`.
-    ADD "add" (input, other; alpha = Some(1.0)) number { input + alpha * other }
+    ADD "add" (input, other; alpha = Some(1.0)) number complex { input + alpha * other }
         grad [(dy) (dy * alpha)];
         range [-2.0..2.0, -2.0..2.0] check alpha_fits;
 
     /// Difference: `input - alpha * other`.
-    SUB "sub" (input, other; alpha = Some(1.0)) number { input - alpha * other }
+    SUB "sub" (input, other; alpha = Some(1.0)) number complex { input - alpha * other }
         grad [(dy) (-dy * alpha)];
         range [-2.0..2.0, -2.0..2.0] check no_bool_difference;
 
     /// Difference with the operands exchanged: `other - alpha * input`.
-    RSUB "rsub" (input, other; alpha = Some(1.0)) number { other - alpha * input }
+    RSUB "rsub" (input, other; alpha = Some(1.0)) number complex { other - alpha * input }
         grad [(-dy * alpha) (dy)];
         range [-2.0..2.0, -2.0..2.0] check no_bool_difference;
 
     /// Product: `input * other`.
-    MUL "mul" (input, other;) number { input * other }
+    MUL "mul" (input, other;) number complex { input * other }
         grad [(dy * other) (dy * input)];
         range [-2.0..2.0, -2.0..2.0];
 
     /// Quotient: `input / other`, a float for integers too.
-    DIV "_div" (input, other;) float { input / other }
+    DIV "_div" (input, other;) float complex { input / other }
         grad [(dy / other) (-dy * (input / other) / other)];
         range [-2.0..2.0, 0.5..2.0];
 
@@ -63,7 +63,7 @@ crate::rows! { y dy;
         range [-5.0..5.0, 0.7..2.0] check no_zero_divisor;
 
     /// Negation: `-input`.
-    NEG "neg" (input;) number { -input }
+    NEG "neg" (input;) number complex { -input }
         grad [(-dy)];
         range [-2.0..2.0] check no_bool_negation;
 
@@ -78,28 +78,28 @@ crate::rows! { y dy;
         range [-2.0..2.0];
 
     /// Square: `input * input`.
-    SQUARE "_square" (input;) number { input * input }
+    SQUARE "_square" (input;) number complex { input * input }
         grad [(dy * (input.lit(2.0) * input))];
         range [-2.0..2.0] as "PowBackward0";
 
     /// Cube: `input ** 3`.
-    CUBE "_cube" (input;) number { input * input * input }
+    CUBE "_cube" (input;) number complex { input * input * input }
         grad [(dy * (input.lit(3.0) * (input * input)))];
         range [-2.0..2.0] as "PowBackward0";
 
     /// Reciprocal: `1 / input`.
-    RECIPROCAL "reciprocal" (input;) float { input.recip() }
+    RECIPROCAL "reciprocal" (input;) float complex { input.recip() }
         grad [(-dy * (y * y))];
         range [0.5..2.0];
 
     /// Power: `input ** exponent`.
-    POW "_pow" (input, exponent;) float { input.pow(exponent) }
+    POW "_pow" (input, exponent;) float complex { input.pow(exponent) }
         grad [(V::select(exponent.eq(exponent.lit(0.0)), dy.lit(0.0), dy * (exponent * input.pow(exponent - exponent.lit(1.0)))))
              (V::select(input.eq(input.lit(0.0)) & exponent.ge(exponent.lit(0.0)), dy.lit(0.0), dy * (y * input.ln())))];
         range [0.3..2.0, -2.0..2.0] as "PowBackward1";
 
     /// Power with a number as exponent.
-    POW_NUMBER "_pow_number" (input; exponent = None) float { input.pow(exponent) }
+    POW_NUMBER "_pow_number" (input; exponent = None) float complex { input.pow(exponent) }
         grad [(V::select(exponent.eq(exponent.lit(0.0)), dy.lit(0.0), dy * (exponent * input.pow(exponent - exponent.lit(1.0)))))];
         range [0.3..2.0] as "PowBackward0";
 
@@ -151,28 +151,28 @@ crate::rows! { y dy;
         range [-2.0..2.0, -1.0..1.0] as "ClampMaxBackward1";
 
     /// `input + value * tensor1 * tensor2`.
-    ADDCMUL "addcmul" (input, tensor1, tensor2; value = Some(1.0)) number { input + value * tensor1 * tensor2 }
+    ADDCMUL "addcmul" (input, tensor1, tensor2; value = Some(1.0)) number complex { input + value * tensor1 * tensor2 }
         grad [(dy) (dy * (tensor2 * value)) (dy * (tensor1 * value))];
         range [-2.0..2.0, -2.0..2.0, -2.0..2.0];
 
     /// `input + value * tensor1 / tensor2`.
-    ADDCDIV "addcdiv" (input, tensor1, tensor2; value = Some(1.0)) float { input + value * tensor1 / tensor2 }
+    ADDCDIV "addcdiv" (input, tensor1, tensor2; value = Some(1.0)) float complex { input + value * tensor1 / tensor2 }
         grad [(dy) (dy * (value / tensor2)) (-dy * (value * tensor1 / (tensor2 * tensor2)))];
         range [-2.0..2.0, -2.0..2.0, 0.5..2.0] check no_integer_division;
 
     /// Linear interpolation: `input + weight * (end - input)`.
-    LERP "_lerp" (input, end, weight;) float {
+    LERP "_lerp" (input, end, weight;) float complex {
             V::select(weight.abs().lt(weight.lit(0.5)), input + weight * (end - input), end - (end - input) * (weight.lit(1.0) - weight)) }
         grad [(dy * (weight.lit(1.0) - weight)) (dy * weight) (dy * (end - input))];
         range [-2.0..2.0, -2.0..2.0, 0.0..1.0] as "LerpBackward1";
 
     /// `input` where the condition holds, else `other`.
-    WHERE "where" (condition, input, other;) select { V::select(condition.ne(condition.lit(0.0)), input, other) }
+    WHERE "where" (condition, input, other;) select complex { V::select(condition.ne(condition.lit(0.0)), input, other) }
         grad [none (V::select(condition.ne(condition.lit(0.0)), dy, dy.lit(0.0))) (V::select(condition.ne(condition.lit(0.0)), dy.lit(0.0), dy))];
         range [0.0..1.0, -2.0..2.0, -2.0..2.0] check condition_is_bool;
 
     /// `value` where the mask holds, else `input`.
-    MASKED_FILL "masked_fill" (mask, input; value = None) select { V::select(mask.ne(mask.lit(0.0)), value, input) }
+    MASKED_FILL "masked_fill" (mask, input; value = None) select complex { V::select(mask.ne(mask.lit(0.0)), value, input) }
         grad [none (V::select(mask.ne(mask.lit(0.0)), dy.lit(0.0), dy))];
         range [0.0..1.0, -2.0..2.0] as "MaskedFillBackward0" check mask_is_bool;
 
@@ -197,23 +197,23 @@ crate::rows! { y dy;
     // ------------------------------------------------------------------------------ exponentials, logarithms and roots
 
     /// Exponential.
-    EXP "exp" (input;) float { input.exp() } grad [(dy * y)]; range [-2.0..2.0];
+    EXP "exp" (input;) float complex { input.exp() } grad [(dy * y)]; range [-2.0..2.0];
     /// `exp(x) - 1`, accurate near 0.
-    EXPM1 "expm1" (input;) float { input.expm1() } grad [(dy * (y + y.lit(1.0)))]; range [-2.0..2.0];
+    EXPM1 "expm1" (input;) float complex { input.expm1() } grad [(dy * (y + y.lit(1.0)))]; range [-2.0..2.0];
     /// `2 ** x`.
-    EXP2 "exp2" (input;) float { input.exp2() } grad [(dy * (y * y.lit(std::f64::consts::LN_2)))]; range [-2.0..2.0];
+    EXP2 "exp2" (input;) float complex { input.exp2() } grad [(dy * (y * y.lit(std::f64::consts::LN_2)))]; range [-2.0..2.0];
     /// Natural logarithm.
-    LOG "log" (input;) float { input.ln() } grad [(dy / input)]; range [0.2..3.0];
+    LOG "log" (input;) float complex { input.ln() } grad [(dy / input)]; range [0.2..3.0];
     /// `ln(1 + x)`, accurate near 0.
-    LOG1P "log1p" (input;) float { input.log1p() } grad [(dy / (input + input.lit(1.0)))]; range [-0.5..2.0];
+    LOG1P "log1p" (input;) float complex { input.log1p() } grad [(dy / (input + input.lit(1.0)))]; range [-0.5..2.0];
     /// Logarithm to base 2.
-    LOG2 "log2" (input;) float { input.log2() } grad [(dy / (input * input.lit(std::f64::consts::LN_2)))]; range [0.2..3.0];
+    LOG2 "log2" (input;) float complex { input.log2() } grad [(dy / (input * input.lit(std::f64::consts::LN_2)))]; range [0.2..3.0];
     /// Logarithm to base 10.
-    LOG10 "log10" (input;) float { input.log10() } grad [(dy / (input * input.lit(std::f64::consts::LN_10)))]; range [0.2..3.0];
+    LOG10 "log10" (input;) float complex { input.log10() } grad [(dy / (input * input.lit(std::f64::consts::LN_10)))]; range [0.2..3.0];
     /// Square root.
-    SQRT "sqrt" (input;) float { input.sqrt() } grad [(dy / (y + y))]; range [0.2..3.0];
+    SQRT "sqrt" (input;) float complex { input.sqrt() } grad [(dy / (y + y))]; range [0.2..3.0];
     /// `1 / sqrt(x)`.
-    RSQRT "rsqrt" (input;) float { input.rsqrt() } grad [(dy * (y.lit(-0.5) * (y * y * y)))]; range [0.2..3.0];
+    RSQRT "rsqrt" (input;) float complex { input.rsqrt() } grad [(dy * (y.lit(-0.5) * (y * y * y)))]; range [0.2..3.0];
     /// `ln(exp(a) + exp(b))`, without overflow.
     LOGADDEXP "logaddexp" (input, other;) float {
             V::select(input.eq(other), input + input.lit(std::f64::consts::LN_2),
@@ -237,35 +237,35 @@ crate::rows! { y dy;
     // -------------------------------------------------------------------------------------- trigonometry and relatives
 
     /// Sine; radians.
-    SIN "sin" (input;) float { input.sin() } grad [(dy * input.cos())]; range [-3.0..3.0];
+    SIN "sin" (input;) float complex { input.sin() } grad [(dy * input.cos())]; range [-3.0..3.0];
     /// Cosine; radians.
-    COS "cos" (input;) float { input.cos() } grad [(dy * -input.sin())]; range [-3.0..3.0];
+    COS "cos" (input;) float complex { input.cos() } grad [(dy * -input.sin())]; range [-3.0..3.0];
     /// Tangent; radians.
-    TAN "tan" (input;) float { input.tan() } grad [(dy * (y.lit(1.0) + y * y))]; range [-1.0..1.0];
+    TAN "tan" (input;) float complex { input.tan() } grad [(dy * (y.lit(1.0) + y * y))]; range [-1.0..1.0];
     /// Inverse sine; radians.
-    ASIN "asin" (input;) float { input.asin() } grad [(dy * (input.lit(1.0) - input * input).rsqrt())]; range [-0.9..0.9];
+    ASIN "asin" (input;) float complex { input.asin() } grad [(dy * (input.lit(1.0) - input * input).rsqrt())]; range [-0.9..0.9];
     /// Inverse cosine; radians.
-    ACOS "acos" (input;) float { input.acos() } grad [(dy * -((input.lit(1.0) - input * input).rsqrt()))]; range [-0.9..0.9];
+    ACOS "acos" (input;) float complex { input.acos() } grad [(dy * -((input.lit(1.0) - input * input).rsqrt()))]; range [-0.9..0.9];
     /// Inverse tangent; radians.
-    ATAN "atan" (input;) float { input.atan() } grad [(dy / (input * input + input.lit(1.0)))]; range [-2.0..2.0];
+    ATAN "atan" (input;) float complex { input.atan() } grad [(dy / (input * input + input.lit(1.0)))]; range [-2.0..2.0];
     /// Angle of the point (`other`, `input`); radians.
     ATAN2 "atan2" (input, other;) float { input.atan2(other) }
         grad [(dy * (other / (input * input + other * other))) (dy * -(input / (input * input + other * other)))];
         range [-2.0..2.0, 0.3..2.0];
     /// Hyperbolic sine.
-    SINH "sinh" (input;) float { input.sinh() } grad [(dy * input.cosh())]; range [-2.0..2.0];
+    SINH "sinh" (input;) float complex { input.sinh() } grad [(dy * input.cosh())]; range [-2.0..2.0];
     /// Hyperbolic cosine.
-    COSH "cosh" (input;) float { input.cosh() } grad [(dy * input.sinh())]; range [-2.0..2.0];
+    COSH "cosh" (input;) float complex { input.cosh() } grad [(dy * input.sinh())]; range [-2.0..2.0];
     /// Hyperbolic tangent.
-    TANH "tanh" (input;) float { input.tanh() } grad [(dy * (y.lit(1.0) - y * y))]; range [-2.0..2.0];
+    TANH "tanh" (input;) float complex { input.tanh() } grad [(dy * (y.lit(1.0) - y * y))]; range [-2.0..2.0];
     /// Inverse hyperbolic sine.
-    ASINH "asinh" (input;) float { input.asinh() } grad [(dy * (input * input + input.lit(1.0)).rsqrt())]; range [-2.0..2.0];
+    ASINH "asinh" (input;) float complex { input.asinh() } grad [(dy * (input * input + input.lit(1.0)).rsqrt())]; range [-2.0..2.0];
     /// Inverse hyperbolic cosine.
-    ACOSH "acosh" (input;) float { input.acosh() } grad [(dy * (input * input - input.lit(1.0)).rsqrt())]; range [1.2..3.0];
+    ACOSH "acosh" (input;) float complex { input.acosh() } grad [(dy * ((input - input.lit(1.0)).rsqrt() * (input + input.lit(1.0)).rsqrt()))]; range [1.2..3.0];
     /// Inverse hyperbolic tangent.
-    ATANH "atanh" (input;) float { input.atanh() } grad [(dy / (input.lit(1.0) - input * input))]; range [-0.9..0.9];
+    ATANH "atanh" (input;) float complex { input.atanh() } grad [(dy / (input.lit(1.0) - input * input))]; range [-0.9..0.9];
     /// `sin(πx) / (πx)`, 1 at 0.
-    SINC "sinc" (input;) float {
+    SINC "sinc" (input;) float complex {
             V::select(input.eq(input.lit(0.0)), input.lit(1.0),
                 (input * input.lit(std::f64::consts::PI)).sin() / (input * input.lit(std::f64::consts::PI))) }
         grad [(V::select(input.eq(input.lit(0.0)), dy.lit(0.0),
@@ -322,7 +322,7 @@ crate::rows! { y dy;
     // ------------------------------------------------------------------------------------------------------ activations
 
     /// Logistic function, `1 / (1 + exp(-x))`.
-    SIGMOID "sigmoid" (input;) float { input.sigmoid() } grad [(dy * (y * (y.lit(1.0) - y)))]; range [-6.0..6.0];
+    SIGMOID "sigmoid" (input;) float complex { input.sigmoid() } grad [(dy * (y * (y.lit(1.0) - y)))]; range [-6.0..6.0];
     /// What a gate lets through of a tanh: an LSTM's new memory and its output.
     GATED_TANH "_gated_tanh" (gate, input;) float { gate.sigmoid() * input.tanh() }
         grad [({ let open = gate.sigmoid(); dy * input.tanh() * (open * (open.lit(1.0) - open)) })
@@ -394,7 +394,7 @@ crate::rows! { y dy;
         })];
         range [-3.0..3.0] as "GeluBackward0";
     /// Sigmoid linear unit (swish), `x * sigmoid(x)`. Ramachandran et al. 2017, arXiv:1710.05941.
-    SILU "_silu" (input;) float { input / (input.lit(1.0) + (-input).exp()) }
+    SILU "_silu" (input;) float complex { input / (input.lit(1.0) + (-input).exp()) }
         grad [({ let s = input.sigmoid(); dy * (s * (input.lit(1.0) + input * (input.lit(1.0) - s))) })];
         range [-6.0..6.0];
     /// `x * tanh(softplus(x))`. Misra 2019, arXiv:1908.08681.
@@ -414,7 +414,7 @@ crate::rows! { y dy;
         grad [({ let d = input.lit(1.0) + input.abs(); dy / (d * d) })];
         range [-2.0..2.0] as "DivBackward0";
     /// `x - tanh(x)`.
-    TANHSHRINK "tanhshrink" (input;) float { input - input.tanh() }
+    TANHSHRINK "tanhshrink" (input;) float complex { input - input.tanh() }
         grad [({ let t = input.tanh(); dy * (t * t) })];
         range [-2.0..2.0] as "SubBackward0";
     /// `x` outside of [-lambd, lambd], else 0.
@@ -452,7 +452,7 @@ crate::rows! { y dy;
     // --------------------------------------------------------------------------------------------- losses, element by element
 
     /// `(input - target)²`.
-    SQUARED_ERROR "_squared_error" (input, target;) float { let d = input - target; d * d }
+    SQUARED_ERROR "_squared_error" (input, target;) float complex { let d = input - target; d * d }
         grad [(dy * (input - target) * dy.lit(2.0)) (dy * (target - input) * dy.lit(2.0))];
         range [-2.0..2.0, -2.0..2.0] as "MseLossBackward0";
     /// `|input - target|`.
@@ -496,9 +496,9 @@ crate::rows! { y dy;
     // ------------------------------------------------------------------------------------------------------- comparisons
 
     /// Whether equal.
-    EQ "eq" (input, other;) test { input.eq(other) }; range [-2.0..2.0, -2.0..2.0];
+    EQ "eq" (input, other;) test complex { input.eq(other) }; range [-2.0..2.0, -2.0..2.0];
     /// Whether unequal.
-    NE "ne" (input, other;) test { input.ne(other) }; range [-2.0..2.0, -2.0..2.0];
+    NE "ne" (input, other;) test complex { input.ne(other) }; range [-2.0..2.0, -2.0..2.0];
     /// Whether less.
     LT "lt" (input, other;) test { input.lt(other) }; range [-2.0..2.0, -2.0..2.0];
     /// Whether less or equal.
@@ -508,18 +508,18 @@ crate::rows! { y dy;
     /// Whether greater or equal.
     GE "ge" (input, other;) test { input.ge(other) }; range [-2.0..2.0, -2.0..2.0];
     /// Whether both are non-zero.
-    LOGICAL_AND "logical_and" (input, other;) test { input.ne(input.lit(0.0)) & other.ne(other.lit(0.0)) }; range [-1.0..1.0, -1.0..1.0];
+    LOGICAL_AND "logical_and" (input, other;) test complex { input.ne(input.lit(0.0)) & other.ne(other.lit(0.0)) }; range [-1.0..1.0, -1.0..1.0];
     /// Whether one is non-zero.
-    LOGICAL_OR "logical_or" (input, other;) test { input.ne(input.lit(0.0)) | other.ne(other.lit(0.0)) }; range [-1.0..1.0, -1.0..1.0];
+    LOGICAL_OR "logical_or" (input, other;) test complex { input.ne(input.lit(0.0)) | other.ne(other.lit(0.0)) }; range [-1.0..1.0, -1.0..1.0];
     /// Whether exactly one is non-zero.
-    LOGICAL_XOR "logical_xor" (input, other;) test {
+    LOGICAL_XOR "logical_xor" (input, other;) test complex {
         (input.ne(input.lit(0.0)) | other.ne(other.lit(0.0))) & !(input.ne(input.lit(0.0)) & other.ne(other.lit(0.0))) }; range [-1.0..1.0, -1.0..1.0];
     /// Whether zero.
-    LOGICAL_NOT "logical_not" (input;) test { input.eq(input.lit(0.0)) }; range [-1.0..1.0];
+    LOGICAL_NOT "logical_not" (input;) test complex { input.eq(input.lit(0.0)) }; range [-1.0..1.0];
     /// Whether NaN.
-    ISNAN "isnan" (input;) test { input.ne(input) }; range [-1.0..1.0];
+    ISNAN "isnan" (input;) test complex { input.ne(input) }; range [-1.0..1.0];
     /// Whether +inf or -inf.
-    ISINF "isinf" (input;) float_test { input.is_inf() }; range [-1.0..1.0];
+    ISINF "isinf" (input;) float_test complex { input.is_inf() }; range [-1.0..1.0];
     /// Whether neither infinite nor NaN.
     ISFINITE "isfinite" (input;) float_test { input.abs().lt(input.lit(f64::INFINITY)) }; range [-1.0..1.0];
     /// Whether +inf.

@@ -106,12 +106,42 @@ pub fn rebase_at(target: &Tensor, node: NodeRef<Tensor>, place: usize) {
     let mut edges: Edges<Tensor> = smallvec![base.edge()];
     // What went through an alias has a place of its own to return to.
     edges.extend(node.edges.iter().enumerate().filter(|(i, _)| view.aliased || *i != place).map(|(_, edge)| edge.clone()));
-    let (base_geometry, view_geometry) = (Geometry::of(base.array()), Geometry::of(target.array()));
-    let copy = CopySlices { base: base_geometry, view: view_geometry, inner: node, place, aliased: view.aliased };
+    let parts = Parts::of(base.array(), target.array());
+    let (base_geometry, view_geometry) = parts.geometries(base.array(), target.array());
+    let copy = CopySlices { base: base_geometry, view: view_geometry, parts, inner: node, place, aliased: view.aliased };
     base.set_written_edge(Edge { node: Node::new(edges, copy), slot: 0 });
     // The view's own edge is made anew from the base's.
     target.set_edge(Edge { node: Node::new(smallvec![base.edge()], AsStridedBackward::new(base.array(), target.array())), slot: 0 });
     target.set_view_version();
+}
+
+/// Whether a base and its view are to be seen as real numbers, since one of them is complex and the other is not.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    base: bool,
+    view: bool,
+}
+
+impl Parts {
+    fn of(base: &Array, view: &Array) -> Parts {
+        let (base, view) = (base.dtype().is_complex(), view.dtype().is_complex());
+        Parts { base: base && !view, view: view && !base }
+    }
+
+    fn geometries(self, base: &Array, view: &Array) -> (Geometry, Geometry) {
+        let of = |array: &Array, split: bool| if split { Geometry::of_parts(array) } else { Geometry::of(array) };
+        (of(base, self.base), of(view, self.view))
+    }
+}
+
+/// Complex numbers as pairs of real ones, if asked.
+fn split(x: Tensor, asked: bool) -> Result<Tensor> {
+    if asked { crate::complex::view_as_real(&x) } else { Ok(x) }
+}
+
+/// The way back.
+fn joined(x: Tensor, asked: bool) -> Result<Tensor> {
+    if asked { crate::complex::as_complex(&x) } else { Ok(x) }
 }
 
 /// A shape and strides over some memory.
@@ -125,6 +155,16 @@ pub struct Geometry {
 impl Geometry {
     pub fn of(array: &Array) -> Geometry {
         Geometry { shape: array.shape().into(), strides: array.strides().into(), offset: array.offset() }
+    }
+
+    /// That of the parts of complex numbers.
+    fn of_parts(array: &Array) -> Geometry {
+        let mut of = Geometry::of(array);
+        of.strides.iter_mut().for_each(|s| *s *= 2);
+        of.shape.push(2);
+        of.strides.push(1);
+        of.offset *= 2;
+        of
     }
 
     /// Lowest and highest element offset reached.
@@ -263,6 +303,7 @@ impl Backward<Tensor> for Accumulate {
 struct CopySlices {
     base: Geometry,
     view: Geometry,
+    parts: Parts,
     inner: NodeRef<Tensor>,
     /// Which of its edges led to what was there before.
     place: usize,
@@ -277,7 +318,8 @@ impl Backward<Tensor> for CopySlices {
 
     fn backward(&self, grads: Grads<Tensor>, context: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; context.node.edges.len()]) };
-        let slice = as_strided_in(&grad, &self.base, &self.view)?;
+        let grad = split(grad, self.parts.base)?;
+        let slice = joined(as_strided_in(&grad, &self.base, &self.view)?, self.parts.view)?;
         let wanted = if self.aliased {
             context.wanted >> 1 | 1 << 63
         } else if self.place == 0 {
@@ -290,12 +332,18 @@ impl Backward<Tensor> for CopySlices {
         let inner = Context { node: &self.inner, create_graph: context.create_graph, keep_graph: context.keep_graph, wanted };
         let mut out = self.inner.payload.backward(smallvec![Some(slice)], &inner)?;
         if self.aliased {
-            let rest = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, None)?) } else { None };
+            let rest =
+                if context.wants(0) { Some(joined(replace_in(&grad, &self.base, &self.view, None)?, self.parts.base)?) } else { None };
             out.insert(0, rest);
             return Ok(out);
         }
         let through = if self.place < out.len() { out.remove(self.place) } else { None };
-        let whole = if context.wants(0) { Some(replace_in(&grad, &self.base, &self.view, through.as_ref())?) } else { None };
+        let through = through.map(|part| split(part, self.parts.view)).transpose()?;
+        let whole = if context.wants(0) {
+            Some(joined(replace_in(&grad, &self.base, &self.view, through.as_ref())?, self.parts.base)?)
+        } else {
+            None
+        };
         out.insert(0, whole);
         Ok(out)
     }
@@ -478,11 +526,14 @@ impl Backward<Tensor> for ReplaceSlice {
 pub struct AsStridedBackward {
     base: Geometry,
     view: Geometry,
+    parts: Parts,
 }
 
 impl AsStridedBackward {
     pub fn new(base: &Array, view: &Array) -> AsStridedBackward {
-        AsStridedBackward { base: Geometry::of(base), view: Geometry::of(view) }
+        let parts = Parts::of(base, view);
+        let (base, view) = parts.geometries(base, view);
+        AsStridedBackward { base, view, parts }
     }
 }
 
@@ -493,7 +544,8 @@ impl Backward<Tensor> for AsStridedBackward {
 
     fn backward(&self, grads: Grads<Tensor>, _: &Context<Tensor>) -> Result<Grads<Tensor>> {
         let Some(grad) = grads.into_iter().next().flatten() else { return Ok(smallvec![None]) };
-        Ok(smallvec![Some(write_slice(&grad, &self.base, &self.view)?)])
+        let grad = split(grad, self.parts.view)?;
+        Ok(smallvec![Some(joined(write_slice(&grad, &self.base, &self.view)?, self.parts.base)?)])
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
@@ -534,6 +586,10 @@ pub enum ViewOp {
     },
     /// The same elements in the same shape.
     Alias,
+    /// Complex numbers as pairs of real ones.
+    AsReal,
+    /// Pairs of real numbers as complex ones.
+    AsComplex,
 }
 
 impl Tensor {
@@ -591,6 +647,8 @@ impl ViewOp {
             }
             ViewOp::Strided { base, view } => write_slice(grad, base, view),
             ViewOp::Alias => Ok(grad.clone()),
+            ViewOp::AsReal => crate::complex::as_complex(grad),
+            ViewOp::AsComplex => crate::complex::view_as_real(grad),
         }
     }
 
@@ -716,6 +774,13 @@ pub fn run_backward(
             None => {
                 if root.numel() != 1 {
                     bail!(Runtime, "grad can be implicitly created only for scalar outputs");
+                }
+                if root.dtype().is_complex() {
+                    bail!(
+                        Runtime,
+                        "grad can be implicitly created only for real scalar outputs but got {}",
+                        format_args!("torch.{}", root.dtype().name())
+                    );
                 }
                 crate::create::full_array(root.shape(), 1.0f64.into(), root.dtype(), root.device()).map(Tensor::from_array)?
             }

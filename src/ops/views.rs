@@ -580,7 +580,7 @@ crate::ops! {
     "t(Tensor self)" Both "The transpose of a matrix." => |a| t(a.tensor(0)?)?;
     "_T(Tensor self)" Method "All dimensions in reverse order." => |a| transposed(a.tensor(0)?, false)?;
     "_mT(Tensor self)" Method "The last two dimensions exchanged." => |a| transposed(a.tensor(0)?, true)?;
-    "adjoint(Tensor self)" Both "The last two dimensions exchanged (numbers here are real)." => |a| transposed(a.tensor(0)?, true)?;
+    "adjoint(Tensor self)" Both "The last two dimensions exchanged, conjugated." => |a| crate::complex::conj(&transposed(a.tensor(0)?, true)?)?;
     "expand(Tensor self, int[...] size, *, bool implicit=False)" Method "Sizes of 1 repeated without copying; -1 keeps a size." => |a| expand(a.tensor(0)?, a.ints(1)?)?;
     "expand_as(Tensor self, Tensor other)" Method "Expanded to the shape of `other`." => |a| {
         let shape: Vec<i64> = a.tensor(1)?.shape().iter().map(|&n| n as i64).collect();

@@ -107,6 +107,9 @@ fn call<'py>(
         values.clear();
         match read(schema, args, kwargs, &mut values) {
             Ok(()) => {
+                if values.iter().any(|value| matches!(value, Arg::Complex(..))) {
+                    crate::schema::resolve_complex(&mut values).map_err(to_python)?;
+                }
                 if let Some(half) = crate::autocast::dtype() {
                     crate::autocast::cast(&schema.name, half, &mut values)?;
                 }

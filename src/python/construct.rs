@@ -7,7 +7,7 @@ use crate::tensor::{PyTensor, cast_tensor, wrap};
 use crate::types::{PyDType, parse_device};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rustnn_ops::registry::Arg;
 use rustnn_ops::row::{Scalar, default_dtype};
 use rustnn_ops::{Tensor, views};
@@ -17,6 +17,8 @@ use rustnn_tensor::{Array, DType, Device, Shape, Storage, Strides};
 struct Gathered {
     shape: Shape,
     values: Vec<Scalar>,
+    /// The imaginary parts, up to the last number that has one.
+    imaginary: Vec<f64>,
     /// What the dtypes of all elements are promoted to.
     dtype: Option<DType>,
 }
@@ -58,6 +60,13 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
             return Ok(());
         }
         out.meet(t.dtype());
+        if t.dtype().is_complex() {
+            let (re, im) = t.complex_item().py()?;
+            leaf(out, depth, Scalar::Float(re))?;
+            out.imaginary.resize(out.values.len(), 0.0);
+            *out.imaginary.last_mut().expect("there is this number") = im;
+            return Ok(());
+        }
         leaf(out, depth, rustnn_ops::read::item(&t).py()?)?;
         return Ok(());
     }
@@ -77,6 +86,14 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
             _ => default_dtype(),
         }));
         return leaf(out, depth, s);
+    }
+    if let Some((re, im)) = crate::schema::complex(object) {
+        let own = if default_dtype() == DType::F64 { DType::C128 } else { DType::C64 };
+        out.meet(if object.is_exact_instance_of::<PyComplex>() { own } else { numpy_dtype(object).unwrap_or(own) });
+        leaf(out, depth, Scalar::Float(re))?;
+        out.imaginary.resize(out.values.len(), 0.0);
+        *out.imaginary.last_mut().expect("there is this number") = im;
+        return Ok(());
     }
     if is_sequence(object) {
         let n = object.len()?;
@@ -157,7 +174,7 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
         let t = rustnn_ops::to_dtype(&t, dtype.unwrap_or(t.dtype())).py()?;
         return rustnn_ops::to_device(&t, device.unwrap_or_else(rustnn_ops::default_device)).py();
     }
-    let mut gathered = Gathered { shape: Shape::new(), values: Vec::new(), dtype: None };
+    let mut gathered = Gathered { shape: Shape::new(), values: Vec::new(), imaginary: Vec::new(), dtype: None };
     gather(data, 0, &mut gathered)?;
     let dtype = dtype.or(gathered.dtype).unwrap_or_else(default_dtype);
     let array = pack(&gathered, dtype)?;
@@ -166,6 +183,17 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
 
 fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
     let values = &gathered.values;
+    if dtype.is_complex() {
+        let pairs: Vec<f64> =
+            values.iter().enumerate().flat_map(|(i, re)| [re.to_f64(), gathered.imaginary.get(i).copied().unwrap_or(0.0)]).collect();
+        let shape: Vec<usize> = gathered.shape.iter().copied().chain([2]).collect();
+        let pairs = Tensor::from_array(Array::from_slice(&pairs, &shape).py()?);
+        let wide = rustnn_ops::complex::view_as_complex(&pairs).py()?;
+        return rustnn_ops::copy::cast_array(wide.array(), dtype).py();
+    }
+    if !gathered.imaginary.is_empty() {
+        return Err(PyTypeError::new_err("must be real number, not complex"));
+    }
     if dtype.is_integral() {
         let width = dtype.size_bytes() as u32 * 8;
         for v in values {

@@ -1042,7 +1042,14 @@ fn _increment_version(tensor: &Bound<PyAny>) -> PyResult<()> {
 #[pyfunction]
 fn result_type<'py>(a: &Bound<'py, PyAny>, b: &Bound<'py, PyAny>) -> PyResult<Bound<'py, crate::types::PyDType>> {
     let mut operands = Vec::new();
-    let tensors = [cast_tensor(a), cast_tensor(b)];
+    let mut tensors = [cast_tensor(a), cast_tensor(b)];
+    for (object, tensor) in [a, b].into_iter().zip(&mut tensors) {
+        if tensor.is_none()
+            && let Some((re, im)) = crate::schema::complex(object)
+        {
+            *tensor = Some(rustnn_ops::complex::number(re, im, rustnn_tensor::DType::F32).py()?);
+        }
+    }
     for (object, tensor) in [a, b].into_iter().zip(&tensors) {
         operands.push(match tensor {
             Some(t) => Operand::Tensor(t),

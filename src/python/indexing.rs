@@ -276,6 +276,16 @@ pub fn set(slf: &Bound<PyTensor>, index: &Bound<PyAny>, value: &Bound<PyAny>) ->
         Some(t) => t,
         None => match crate::schema::scalar(value) {
             Some(s) => rustnn_ops::create::full_array(&[], s, x.dtype(), rustnn_tensor::Device::Cpu).map(Tensor::from_array).py()?,
+            None if let Some((re, im)) = crate::schema::complex(value) => {
+                let number = rustnn_ops::complex::number(re, im, x.dtype()).py()?;
+                if !x.dtype().is_complex() {
+                    return Err(pyo3::exceptions::PyRuntimeError::new_err(format!(
+                        "value cannot be converted to type {} without overflow",
+                        rustnn_ops::names::number_type(x.dtype())
+                    )));
+                }
+                number
+            }
             None if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() || value.hasattr("__array_interface__")? => {
                 crate::construct::tensor_of(value, Some(x.dtype()), None)?
             }

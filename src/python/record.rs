@@ -147,6 +147,7 @@ impl Recorder {
                     Value::Tensors(all.iter().map(|t| t.as_ref().map(|t| self.id_of(t)).transpose()).collect::<Result<_>>()?)
                 }
                 Arg::Scalar(scalar) => Value::of_scalar(*scalar),
+                Arg::Complex(..) => unreachable!("complex numbers become tensors before a call is recorded"),
                 Arg::Int(i) => Value::Int(Size::Known(*i)),
                 Arg::Ints(list) => Value::Ints(list.iter().map(|&i| Size::Known(i)).collect()),
                 Arg::Float(f) => Value::Float(*f),

@@ -4,10 +4,11 @@ use crate::tensor::{PyTensor, cast_tensor};
 use crate::types::{PyDType, PyGenerator, PyLayout, PyMemoryFormat, parse_device};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rustnn_ops::registry::Arg;
 use rustnn_ops::row::Scalar;
 use rustnn_ops::schema::{Kind, Param, Schema};
+use rustnn_tensor::DType;
 use smallvec::SmallVec;
 
 /// Why an overload did not take its arguments.
@@ -217,6 +218,45 @@ pub fn scalar(object: &Bound<PyAny>) -> Option<Scalar> {
     None
 }
 
+/// The parts of a complex number of Python or NumPy, or of a 0-dim tensor.
+pub fn complex(object: &Bound<PyAny>) -> Option<(f64, f64)> {
+    if let Ok(number) = object.cast::<PyComplex>() {
+        return Some((number.real(), number.imag()));
+    }
+    if let Ok(tensor) = object.cast::<PyTensor>() {
+        let t = tensor.get().get(object.py());
+        let readable = t.rank() == 0 && t.dtype().is_complex() && !t.requires_grad() && !t.array().is_meta() && !crate::record::on();
+        return if readable { rustnn_ops::complex::elements(t.array()).ok()?.first().copied() } else { None };
+    }
+    let module = object.get_type().getattr("__module__").ok()?;
+    if module.extract::<String>().is_ok_and(|m| m == "numpy") && !object.hasattr("__len__").unwrap_or(true) {
+        let item = object.call_method0("item").ok()?;
+        return item.cast::<PyComplex>().ok().map(|number| (number.real(), number.imag()));
+    }
+    None
+}
+
+fn complex_arg(object: &Bound<PyAny>) -> Option<Arg> {
+    complex(object).map(|(re, im)| Arg::Complex(re, im))
+}
+
+/// Turns complex numbers among the arguments into tensors, as precise as the tensors beside them.
+pub fn resolve_complex(values: &mut Values) -> rustnn_tensor::Result<()> {
+    let mut beside = None;
+    for value in values.iter() {
+        if let Arg::Tensor(t) = value {
+            let dtype = t.dtype();
+            beside = Some(if matches!(dtype, DType::F64 | DType::C128) { DType::F64 } else { beside.unwrap_or(dtype) });
+        }
+    }
+    for value in values.iter_mut() {
+        if let Arg::Complex(re, im) = *value {
+            *value = Arg::Tensor(rustnn_ops::complex::number(re, im, beside.unwrap_or(DType::C128))?);
+        }
+    }
+    Ok(())
+}
+
 fn expected(kind: Kind) -> &'static str {
     match kind {
         Kind::Tensor => "Tensor",
@@ -244,8 +284,8 @@ fn convert(schema: &Schema, param: &Param, value: &Bound<PyAny>, position: Optio
     }
     let got = match param.kind {
         Kind::Tensor => cast_tensor(value).map(Arg::Tensor),
-        Kind::Operand => cast_tensor(value).map(Arg::Tensor).or_else(|| scalar(value).map(Arg::Scalar)),
-        Kind::Scalar => scalar(value).map(Arg::Scalar),
+        Kind::Operand => cast_tensor(value).map(Arg::Tensor).or_else(|| scalar(value).map(Arg::Scalar)).or_else(|| complex_arg(value)),
+        Kind::Scalar => scalar(value).map(Arg::Scalar).or_else(|| complex_arg(value)),
         Kind::Tensors => tensors(value)?.map(Arg::Tensors),
         Kind::OptionalTensors => match value.try_iter() {
             Ok(items) => {

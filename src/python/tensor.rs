@@ -10,10 +10,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::{CompareOp, PyTraverseError, PyVisit};
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
+use pyo3::types::{PyBool, PyComplex, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
 use rustnn_ops::row::{self, Operand, Row, Scalar};
 use rustnn_ops::saved::Host;
 use rustnn_ops::{Tensor, rows};
+use rustnn_tensor::DType;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicPtr, Ordering::*};
 
@@ -69,13 +70,20 @@ impl PyTensor {
     }
 
     /// The only element, for Python's conversions.
-    fn only(&self, py: Python<'_>) -> PyResult<Scalar> {
+    fn only(&self, py: Python<'_>, target: &str) -> PyResult<Scalar> {
         let t = self.get(py);
         if t.numel() != 1 {
             return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
         }
         if record::on() {
             record::check_read(&t, "float() or int() of a tensor")?;
+        }
+        if t.dtype().is_complex() {
+            let (re, im) = t.complex_item().py()?;
+            if im != 0.0 {
+                return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {target} without overflow")));
+            }
+            return Ok(Scalar::Float(re));
         }
         rustnn_ops::read::item(&t).py()
     }
@@ -295,8 +303,8 @@ pub fn install_host() {
     });
 }
 
-/// What a number slot can compute with, or None for Python to try the other side.
-fn operand<'a>(object: &Bound<PyAny>, held: &'a mut Option<Tensor>) -> Option<Operand<'a>> {
+/// What a number slot can compute with beside a tensor of a dtype, or None for Python to try the other side.
+fn operand<'a>(object: &Bound<PyAny>, beside: DType, held: &'a mut Option<Tensor>) -> Option<Operand<'a>> {
     if let Ok(t) = object.cast::<PyTensor>() {
         *held = Some(t.get().get(object.py()));
         return held.as_ref().map(Operand::Tensor);
@@ -307,7 +315,12 @@ fn operand<'a>(object: &Bound<PyAny>, held: &'a mut Option<Tensor>) -> Option<Op
     if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_none() {
         return None;
     }
-    crate::schema::scalar(object).map(Operand::Scalar)
+    if let Some(scalar) = crate::schema::scalar(object) {
+        return Some(Operand::Scalar(scalar));
+    }
+    let (re, im) = crate::schema::complex(object)?;
+    *held = Some(rustnn_ops::complex::number(re, im, beside).ok()?);
+    held.as_ref().map(Operand::Tensor)
 }
 
 /// The right side of an in-place operator. What it cannot be makes the slot give NotImplemented, so that Python asks the other
@@ -319,7 +332,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for RightSide<'py> {
 
     fn extract(object: pyo3::Borrowed<'a, 'py, PyAny>) -> PyResult<RightSide<'py>> {
         let object = object.to_owned();
-        if object.is_instance_of::<PyTensor>() || operand(&object, &mut None).is_some() {
+        if object.is_instance_of::<PyTensor>() || operand(&object, DType::F32, &mut None).is_some() {
             return Ok(RightSide(object));
         }
         Err(PyTypeError::new_err("no operand"))
@@ -350,8 +363,8 @@ fn binary<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static Ro
         return paired(py, a.get(), b.get(), row, scalars);
     }
     let mut held = None;
-    let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     let x = a.get().get(py);
+    let Some(other) = operand(b, x.dtype(), &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     let out = if x.numel() <= DETACH_ELEMENTS {
         row::call(row, &[(&x).into(), other], scalars)
     } else {
@@ -370,8 +383,8 @@ fn reflected<'py>(a: &Bound<'py, PyTensor>, b: &Bound<'py, PyAny>, row: &'static
         return Ok(result);
     }
     let mut held = None;
-    let Some(other) = operand(b, &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     let x = a.get().get(py);
+    let Some(other) = operand(b, x.dtype(), &mut held) else { return Ok(py.NotImplemented().into_bound(py)) };
     wrap(py, detach::detached(py, || row::call(row, &[other, (&x).into()], scalars)).py()?)
 }
 
@@ -381,13 +394,13 @@ fn in_place(a: &Bound<PyTensor>, b: &Bound<PyAny>, row: &'static Row, scalars: &
         return Ok(());
     }
     let mut held = None;
-    let Some(other) = operand(b, &mut held) else {
+    let x = a.get().get(py);
+    let Some(other) = operand(b, x.dtype(), &mut held) else {
         return Err(PyTypeError::new_err(format!("unsupported operand type: '{}'", crate::schema::type_name(b))));
     };
     if record::on() {
         return op(py, &format!("{}_", public(row)), &[a.as_any().clone(), b.clone()]).map(drop);
     }
-    let x = a.get().get(py);
     let run = || row::call_inplace(row, &x, &[other], scalars);
     if x.numel() <= DETACH_ELEMENTS { run().py() } else { detach::detached(py, run).py() }
 }
@@ -403,7 +416,7 @@ fn public(row: &Row) -> &str {
 #[cold]
 fn recorded<'py>(py: Python<'py>, name: &str, args: [&Bound<'py, PyAny>; 2], other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let mut held = None;
-    if operand(other, &mut held).is_none() {
+    if operand(other, DType::F32, &mut held).is_none() {
         return Ok(py.NotImplemented().into_bound(py));
     }
     let args = args.map(Clone::clone);
@@ -611,7 +624,7 @@ impl PyTensor {
     }
     fn __pow__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>, _modulo: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let mut held = None;
-        if operand(other, &mut held).is_none() {
+        if operand(other, DType::F32, &mut held).is_none() {
             return Ok(slf.py().NotImplemented().into_bound(slf.py()));
         }
         op(slf.py(), "pow", &[slf.as_any().clone(), other.clone()])
@@ -622,7 +635,7 @@ impl PyTensor {
         _modulo: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut held = None;
-        if operand(other, &mut held).is_none() {
+        if operand(other, DType::F32, &mut held).is_none() {
             return Ok(slf.py().NotImplemented().into_bound(slf.py()));
         }
         op(slf.py(), "pow", &[other.clone(), slf.as_any().clone()])
@@ -670,6 +683,7 @@ impl PyTensor {
         }
         match t.numel() {
             0 => Err(PyRuntimeError::new_err("Boolean value of Tensor with no values is ambiguous")),
+            1 if t.dtype().is_complex() => t.complex_item().py().map(|(re, im)| re != 0.0 || im != 0.0),
             1 => Ok(rustnn_ops::read::item(&t).py()?.to_bool()),
             _ => Err(PyRuntimeError::new_err("Boolean value of Tensor with more than one value is ambiguous")),
         }
@@ -684,11 +698,20 @@ impl PyTensor {
     }
 
     fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
-        Ok(self.only(py)?.to_f64())
+        Ok(self.only(py, "double")?.to_f64())
+    }
+
+    fn __complex__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let t = self.get(py);
+        if t.dtype().is_complex() && t.numel() == 1 {
+            let (re, im) = t.complex_item().py()?;
+            return Ok(PyComplex::from_doubles(py, re, im).into_any());
+        }
+        Ok(PyComplex::from_doubles(py, self.only(py, "double")?.to_f64(), 0.0).into_any())
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match self.only(py)? {
+        match self.only(py, "int64_t")? {
             Scalar::Float(f) => f.into_pyobject(py)?.call_method0("__int__"),
             other => Ok(other.to_i64().into_pyobject(py)?.into_any()),
         }
@@ -707,7 +730,7 @@ impl PyTensor {
 
     fn __contains__(slf: &Bound<Self>, element: &Bound<PyAny>) -> PyResult<bool> {
         let mut held = None;
-        if operand(element, &mut held).is_none() {
+        if operand(element, DType::F32, &mut held).is_none() {
             return Err(PyRuntimeError::new_err(format!(
                 "Tensor.__contains__ only supports Tensor or scalar, but you passed in a {}.",
                 element.get_type()
@@ -760,6 +783,10 @@ impl PyTensor {
         if record::on() {
             record::check_read(&t, "item()")?;
         }
+        if t.dtype().is_complex() && t.numel() == 1 {
+            let (re, im) = t.complex_item().py()?;
+            return Ok(PyComplex::from_doubles(slf.py(), re, im).into_any());
+        }
         number(slf.py(), rustnn_ops::read::item(&t).py()?)
     }
 
@@ -768,8 +795,13 @@ impl PyTensor {
         if record::on() {
             record::check_read(&t, "tolist()")?;
         }
+        let py = slf.py();
+        if t.dtype().is_complex() {
+            let elements = rustnn_ops::complex::elements(t.array()).py()?;
+            return nested(&elements, t.shape(), &|&(re, im)| Ok(PyComplex::from_doubles(py, re, im).into_any()), py);
+        }
         let elements = rustnn_ops::read::elements(t.array()).py()?;
-        nested(slf.py(), &elements, t.shape())
+        nested(&elements, t.shape(), &|&element| number(py, element), py)
     }
 
     // Shape and dtype.
@@ -945,7 +977,8 @@ impl PyTensor {
                 "tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor.{cure}"
             )));
         }
-        op(slf.py(), "_T", &[slf.as_any().clone()])
+        let turned = op(slf.py(), "_T", &[slf.as_any().clone()])?;
+        if slf.get().with(slf.py(), |t| t.dtype().is_complex()) { op(slf.py(), "conj", &[turned]) } else { Ok(turned) }
     }
 
     // Autograd.
@@ -1153,12 +1186,17 @@ pub fn number<'py>(py: Python<'py>, scalar: Scalar) -> PyResult<Bound<'py, PyAny
     })
 }
 
-fn nested<'py>(py: Python<'py>, elements: &[Scalar], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
-    let Some((&n, rest)) = shape.split_first() else { return number(py, elements[0]) };
+fn nested<'py, T>(
+    elements: &[T],
+    shape: &[usize],
+    number: &dyn Fn(&T) -> PyResult<Bound<'py, PyAny>>,
+    py: Python<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Some((&n, rest)) = shape.split_first() else { return number(&elements[0]) };
     let step: usize = rest.iter().product();
     let list = PyList::empty(py);
     for i in 0..n {
-        list.append(nested(py, &elements[i * step..(i + 1) * step], rest)?)?;
+        list.append(nested(&elements[i * step..(i + 1) * step], rest, number, py)?)?;
     }
     Ok(list.into_any())
 }

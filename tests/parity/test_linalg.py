@@ -270,8 +270,6 @@ def outcome(library, call):
 
 # Where the two differ on purpose.
 DIFFERENT = {
-    "linalg.eig(": "there are no complex tensors",
-    "linalg.eigvals(": "there are no complex tensors",
     "ormqr(x.": "PyTorch leaves a space out",
     "lu_unpack(x[:1]": "PyTorch looks at as many pivots as there are rows",
     'linalg.lstsq(x,x,driver="gels"': "PyTorch solves what it finds to be of full rank by rounding",

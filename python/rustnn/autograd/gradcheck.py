@@ -66,6 +66,7 @@ def gradcheck(
     try:
         inputs = _as_tuple(inputs)
         _check_inputs(inputs)
+        func, inputs = _of_parts(func, inputs)
         if check_forward_ad:
             _check_tangents(func, inputs, eps, atol, rtol, fast_mode)
         if check_backward_ad:
@@ -192,6 +193,25 @@ def _check_inputs(inputs):
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
         )
+
+
+def _of_parts(func, inputs):
+    """The function and its inputs with complex tensors as pairs of real ones: a gradient is that of both parts."""
+    split = {number for number, item in enumerate(inputs) if _requires_grad(item) and item.is_complex()}
+
+    def of_parts(*parts):
+        items = (_core.view_as_complex(item) if number in split else item for number, item in enumerate(parts))
+        outputs = _as_tuple(func(*items))
+        return tuple(
+            _core.view_as_real(output) if isinstance(output, Tensor) and output.is_complex() else output
+            for output in outputs
+        )
+
+    parts = tuple(
+        _core.view_as_real(item.detach().clone()).requires_grad_() if number in split else item
+        for number, item in enumerate(inputs)
+    )
+    return of_parts, parts
 
 
 def _values(func, inputs):
@@ -419,6 +439,9 @@ def _check_undefined_gradients(func, inputs):
 
 
 def _random_gradient(output, with_gaps):
+    if output.is_complex():
+        parts = [_random_gradient(part, with_gaps).detach() for part in (output.real, output.imag)]
+        return _core.complex(*parts).requires_grad_()
     dtype = output.dtype if output.is_floating_point() else _core.float64
     shape = (*output.shape, 2) if with_gaps else tuple(output.shape)
     values = _core.rand(math.prod(shape), dtype=_core.float64).reshape(shape) * 2 - 1

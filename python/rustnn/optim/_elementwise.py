@@ -47,13 +47,32 @@ class ElementwiseOptimizer(Optimizer):
                 for p in group["params"]:
                     if p.grad is None:
                         continue
-                    p_state = self.state[p]
-                    if not p_state:
-                        if self._counts_steps:
-                            p_state["step"] = _core.tensor(0.0)
-                        self._begin(p, p_state, group)
-                    if self._counts_steps:
-                        p_state["step"] += 1
-                    grad = -p.grad if group.get("maximize") else p.grad
-                    self._update(p, grad, p_state, group, _to_scalar(group["lr"]))
+                    if p.is_complex():
+                        self._advance_parts(p, self.state[p], group)
+                    else:
+                        self._advance(p, self.state[p], group)
         return loss
+
+    def _advance(self, p, p_state, group):
+        if not p_state:
+            if self._counts_steps:
+                p_state["step"] = _core.tensor(0.0)
+            self._begin(p, p_state, group)
+        if self._counts_steps:
+            p_state["step"] += 1
+        grad = -p.grad if group.get("maximize") else p.grad
+        self._update(p, grad, p_state, group, _to_scalar(group["lr"]))
+
+    def _advance_parts(self, p, p_state, group):
+        """As :meth:`_advance`, of a complex parameter as pairs of real numbers; its state is complex too."""
+        parts = _core.view_as_real(p.detach())
+        parts.grad = _core.view_as_real(p.grad)
+        seen = {name: _core.view_as_real(value) if _is_complex(value) else value for name, value in p_state.items()}
+        self._advance(parts, seen, group)
+        for name, value in seen.items():
+            whole = isinstance(value, _core.Tensor) and value.shape == parts.shape
+            p_state[name] = _core.view_as_complex(value.detach()) if whole else value
+
+
+def _is_complex(value):
+    return isinstance(value, _core.Tensor) and value.is_complex()

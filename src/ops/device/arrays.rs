@@ -8,6 +8,7 @@ use rustnn_tensor::{Array, DType, Error, Result};
 use smallvec::SmallVec;
 
 pub use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
+pub use rustnn_kernels::complex::Map;
 
 /// Runs a row's kernel, computing in `compute`.
 #[inline]
@@ -113,6 +114,29 @@ pub fn fill(out: &Array, value: Scalar) -> Result<()> {
 /// `out = base ** exponent` of contiguous int64.
 pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<()> {
     door!([base, exponent] [out] arrays::integer_powers(base, exponent, out) gpu)
+}
+
+/// `out[i] = map(x[i])` over two contiguous arrays of as many elements.
+pub fn map_complex(map: Map, x: &Array, out: &Array) -> Result<()> {
+    door!([x] [out] complex::map(map, x, out))
+}
+
+/// Fourier transforms of the lines of a contiguous complex array along `dim`, in place, scaled.
+#[cfg(feature = "complex")]
+pub fn fourier(x: &Array, dim: usize, forward: bool, scale: f64) -> Result<()> {
+    door!([] [x] fourier::transform(x, dim, forward, scale))
+}
+
+/// The first half of the transforms of real lines, the last dimension of `x`.
+#[cfg(feature = "complex")]
+pub fn fourier_real_forward(x: &Array, out: &Array, scale: f64) -> Result<()> {
+    door!([x] [out] fourier::real_forward(x, out, scale))
+}
+
+/// Back to the real lines, the last dimension of `out`; `x` is overwritten.
+#[cfg(feature = "complex")]
+pub fn fourier_real_inverse(x: &Array, out: &Array, scale: f64) -> Result<()> {
+    door!([] [x, out] fourier::real_inverse(x, out, scale))
 }
 
 /// Folds `x` over `dims` into the contiguous `out`.
