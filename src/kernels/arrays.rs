@@ -132,18 +132,29 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
         }
     }
     let mut broadcast = strides.iter();
+    let mut elsewhere = None;
     let operands: SmallVec<[elementwise::Operand; 5]> = inputs
         .iter()
         .map(|input| match input {
             Operand::Scalar(s) => elementwise::Operand::value(*s),
+            Operand::Array(a) if !a.is_host() => {
+                elsewhere = Some(a.device());
+                elementwise::Operand::value(Scalar::Int(0))
+            }
             Operand::Array(a) => {
-                assert!(a.is_host(), "an operand without data");
                 let strides = if a.shape() == out.shape() { a.strides() } else { broadcast.next().expect("pushed above") };
                 // SAFETY: strides_as keeps within the array's geometry (see `src`).
                 unsafe { elementwise::Operand::tensor(a.ptr(), a.dtype(), strides) }
             }
         })
         .collect();
+    // Gradients that a program's own code makes may lie anywhere.
+    if let Some(device) = elsewhere {
+        return Err(Error::Runtime(format!(
+            "Expected all tensors to be on the same device, but found at least two devices, {device} and {}!",
+            out.device()
+        )));
+    }
     assert!(out.storage().is_writable(), "an array that cannot be written");
     // SAFETY: as in `dst`.
     let to = unsafe { DstBytes::new(out.ptr(), out.dtype(), out.shape(), out.strides()) };

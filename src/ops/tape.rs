@@ -765,6 +765,8 @@ pub fn run_backward(
                         crate::views::size_text(root.shape())
                     );
                 }
+                // PyTorch lets one without dimensions come from anywhere.
+                let seed = if seed.rank() == 0 { crate::to_device(&seed, root.device())? } else { seed };
                 if seed.device() != root.device() {
                     bail!(Runtime, "invalid gradient at index {i} - expected device {} but got {}", root.device(), seed.device());
                 }

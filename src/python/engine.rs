@@ -29,24 +29,26 @@ fn call_hook(hook: &Py<PyAny>, value: &Tensor) -> Result<Option<Tensor>> {
             return Ok(None);
         }
         match cast_tensor(&result) {
-            Some(t) => {
-                if t.shape() != value.shape() {
-                    return Err(PyRuntimeError::new_err(format!("hook '{}' has changed the size of value", hook_name(hook.bind(py)))));
-                }
-                if t.dtype() != value.dtype() {
-                    return Err(PyRuntimeError::new_err(format!(
-                        "hook '{}' has changed the type of value (was {} got {})",
-                        hook_name(hook.bind(py)),
-                        value.dtype().name(),
-                        t.dtype().name()
-                    )));
-                }
-                Ok(Some(t))
-            }
+            Some(t) => fits(hook.bind(py), value, &t).map(|()| Some(t)),
             None => Err(PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", crate::schema::type_name(&result)))),
         }
     })
     .map_err(from_python)
+}
+
+/// Whether what a hook gave may stand for the gradient it was given.
+fn fits(hook: &Bound<PyAny>, was: &Tensor, now: &Tensor) -> PyResult<()> {
+    let text = if now.dtype() != was.dtype() {
+        format!("has changed the type of value (was {} got {})", was.dtype().name(), now.dtype().name())
+    } else if now.device() != was.device() {
+        let (was, now) = (was.device(), now.device());
+        format!("has changed the type of value (was on {was} got one on {now}): expected device {was} but got {now}")
+    } else if now.shape() != was.shape() {
+        "has changed the size of value".into()
+    } else {
+        return Ok(());
+    };
+    Err(PyRuntimeError::new_err(format!("hook '{}' {text}", hook_name(hook))))
 }
 
 fn hook_name(hook: &Bound<PyAny>) -> String {
@@ -302,7 +304,7 @@ impl PyNode {
         let id = self.0.extra().hooks.add_post(Arc::new(move |out: &Grads<Tensor>, grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
                 let hook = cell.get().bind(py);
-                replaced(hook, &hook.call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?, out.len())
+                replaced(hook, &hook.call1((grads_tuple(py, out)?, grads_tuple(py, grads)?))?, out)
             })
             .map_err(from_python)
         }));
@@ -315,7 +317,7 @@ impl PyNode {
         let id = self.0.extra().hooks.add_pre(Arc::new(move |grads: &Grads<Tensor>| {
             Python::attach(|py| -> PyResult<Option<Grads<Tensor>>> {
                 let hook = cell.get().bind(py);
-                replaced(hook, &hook.call1((grads_tuple(py, grads)?,))?, grads.len())
+                replaced(hook, &hook.call1((grads_tuple(py, grads)?,))?, grads)
             })
             .map_err(from_python)
         }));
@@ -366,7 +368,7 @@ fn grads_tuple<'py>(py: Python<'py>, grads: &Grads<Tensor>) -> PyResult<Bound<'p
     PyTuple::new(py, items)
 }
 
-fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, wanted: usize) -> PyResult<Option<Grads<Tensor>>> {
+fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, before: &Grads<Tensor>) -> PyResult<Option<Grads<Tensor>>> {
     if result.is_none() {
         return Ok(None);
     }
@@ -376,6 +378,7 @@ fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, wanted: usize) -> PyResu
         Err(_) if cast_tensor(result).is_some() => vec![result.clone()],
         Err(_) => return Err(PyTypeError::new_err(format!("expected tuple, but hook returned '{}'", crate::schema::type_name(result)))),
     };
+    let wanted = before.len();
     if items.len() != wanted {
         let name = hook.getattr("__name__").map_or_else(|_| "<unknown>".into(), |name| name.to_string());
         return Err(PyRuntimeError::new_err(format!(
@@ -383,13 +386,18 @@ fn replaced(hook: &Bound<PyAny>, result: &Bound<PyAny>, wanted: usize) -> PyResu
             items.len()
         )));
     }
-    let grads = items.iter().map(|item| {
+    let grads = items.iter().zip(before).map(|(item, was)| {
         if item.is_none() {
             return Ok(None);
         }
-        cast_tensor(item)
-            .map(Some)
-            .ok_or_else(|| PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", crate::schema::type_name(item))))
+        let Some(now) = cast_tensor(item) else {
+            return Err(PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", crate::schema::type_name(item))));
+        };
+        match was {
+            Some(was) => fits(hook, was, &now)?,
+            None => return Err(PyRuntimeError::new_err("can't replace a None gradient with a non-None value")),
+        }
+        Ok(Some(now))
     });
     Ok(Some(grads.collect::<PyResult<_>>()?))
 }
@@ -469,7 +477,7 @@ struct PyFunctionNode {
     context: Py<PyAny>,
     saved: Py<SavedTensors>,
     /// One per argument: what is known of a tensor argument.
-    inputs: Vec<Option<(Shape, DType, bool)>>,
+    inputs: Vec<Option<(Shape, DType, Device, bool)>>,
     outputs: Vec<Option<(Shape, DType, Device)>>,
     materialize: bool,
 }
@@ -535,7 +543,7 @@ impl Backward<Tensor> for PyFunctionNode {
             .enumerate()
             .filter(|(_, (_, spec))| spec.is_some())
             .map(|(i, (grad, spec))| match (grad, spec) {
-                (Some(grad), Some((shape, dtype, true))) => fitted(&self.name, i, grad, shape, *dtype).map(Some),
+                (Some(grad), Some((shape, dtype, device, true))) => fitted(&self.name, i, grad, shape, *dtype, *device).map(Some),
                 _ => Ok(None),
             })
             .collect()
@@ -556,8 +564,8 @@ impl Backward<Tensor> for PyFunctionNode {
     }
 }
 
-/// A user's gradient summed and cast to what its input is.
-fn fitted(name: &str, i: usize, grad: Tensor, shape: &[usize], dtype: DType) -> Result<Tensor> {
+/// A user's gradient summed and cast to what its input is; one without dimensions comes from any device.
+fn fitted(name: &str, i: usize, grad: Tensor, shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
     let grad = if grad.shape() == shape {
         grad
     } else if grad.rank() >= shape.len() && rustnn_tensor::shape::broadcast(shape, grad.shape()).is_ok_and(|b| b.as_slice() == grad.shape())
@@ -570,7 +578,11 @@ fn fitted(name: &str, i: usize, grad: Tensor, shape: &[usize], dtype: DType) -> 
             grad.shape()
         )
     };
-    if grad.dtype() == dtype { Ok(grad) } else { rustnn_ops::to_dtype(&grad, dtype) }
+    let grad = if grad.dtype() == dtype { grad } else { rustnn_ops::to_dtype(&grad, dtype)? };
+    if grad.device() != device && grad.rank() > 0 {
+        bail!(Runtime, "Function {name} returned an invalid gradient at index {i} - expected device {device} but got {}", grad.device());
+    }
+    if grad.device() == device { Ok(grad) } else { rustnn_ops::to_device(&grad, device) }
 }
 
 impl Drop for PyFunctionNode {
@@ -712,7 +724,7 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
         name: cls.getattr("_backward_cls")?.getattr("__name__")?.extract()?,
         context: ctx.clone().unbind(),
         saved: saved.clone_ref(py),
-        inputs: tensors.iter().map(|t| t.as_ref().map(|t| (t.shape_owned(), t.dtype(), t.requires_grad()))).collect(),
+        inputs: tensors.iter().map(|t| t.as_ref().map(|t| (t.shape_owned(), t.dtype(), t.device(), t.requires_grad()))).collect(),
         outputs: outputs.iter().map(|t| t.as_ref().map(|t| (t.shape_owned(), t.dtype(), t.device()))).collect(),
         materialize: is_flag(ctx, "materialize_grads"),
     };
