@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SOURCES = EXAMPLES.parent / "src"
 # In f32, over some steps of training: what another order of sums may change.
 LOSS_TOLERANCE = 1e-3
 
@@ -137,6 +138,11 @@ BAD_INDICES = {
     "multi_margin_loss": lambda x, i: F.multi_margin_loss(x[:2], i),
     "max_unpool1d": lambda x, i: F.max_unpool1d(x[:1, :2], i.unsqueeze(0), 2, output_size=(4,)),
     "searchsorted": lambda x, i: rustnn.searchsorted(x[0, :2], x[0], sorter=i),
+    "put": lambda x, i: x.put(i + 11, x[0, :2]),
+    "index_reduce": lambda x, i: x.index_reduce(0, i, x[:2], "amax"),
+    "scatter of a slice": lambda x, i: x.index_put((i, i), x[0, :2], accumulate=True),
+    "max_unpool2d": lambda x, i: F.max_unpool2d(x[:1, :2].reshape(1, 1, 2), i.reshape(1, 1, 2) + 7, 2),
+    "nll_loss of images": lambda x, i: F.nll_loss(x[:1].reshape(1, 3, 1).expand(1, 3, 2), i.reshape(1, 2)),
     "ctc_loss": lambda x, i: F.ctc_loss(x.unsqueeze(1), i.unsqueeze(0), (4,), (2,)),
 }
 
@@ -734,13 +740,270 @@ def test_remainders_are_exact() -> None:
         ), b
 
 
-def test_a_gradient_of_another_device_is_refused() -> None:
-    w = rustnn.ones(2, requires_grad=True, device="gpu")
-    with pytest.raises(RuntimeError, match="expected device"):
-        w.exp().backward(rustnn.ones(2))
-    hooked = w * 2
-    w.register_hook(lambda grad: grad.cpu())
-    with pytest.raises(RuntimeError, match=r"expected device|same device"):
-        hooked.sum().backward()
+# What comes after the place where a gradient is exchanged: ops that take gradients as they come, fused kernels, views.
+AFTER = {
+    "exp": rustnn.exp,
+    "a sum of two": lambda x: x * 2 + x.sin(),
+    "softmax": lambda x: x.softmax(0),
+    "a product": lambda x: x.reshape(1, -1) @ rustnn.ones(4, 2, device=x.device),
+    "layer_norm": lambda x: F.layer_norm(x, (4,)),
+    "conv1d": lambda x: F.conv1d(x.reshape(1, 1, -1), rustnn.ones(1, 1, 2, device=x.device)),
+    "a view": lambda x: x[1:].reshape(1, 3),
+    "nothing": lambda x: x.view_as(x),
+}
+PAIRS = [("gpu", "cpu"), ("cpu", "gpu"), ("gpu", "meta"), ("cpu", "meta"), ("meta", "cpu")]
+
+
+@pytest.mark.parametrize(("own", "foreign"), PAIRS)
+@pytest.mark.parametrize("op", AFTER)
+def test_a_gradient_of_another_device_is_refused(op: str, own: str, foreign: str) -> None:
+    class Astray(rustnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            return rustnn.ones(grad.shape, device=foreign)
+
+    def leaf():
+        return rustnn.ones(4, device=own, requires_grad=True)
+
+    def elsewhere(grad):
+        return rustnn.ones(grad.shape, device=foreign)
+
+    name = f"expected device {own}(:0)? but got {foreign}(:0)?"
+    seed = rustnn.ones(AFTER[op](leaf()).shape, device=foreign)
+    with pytest.raises(RuntimeError, match=f"invalid gradient at index 0 - {name}"):
+        AFTER[op](leaf()).backward(seed)
+    with pytest.raises(RuntimeError, match=f"Function AstrayBackward returned an invalid gradient at index 0 - {name}"):
+        Astray.apply(AFTER[op](leaf())).sum().backward()
+    for x in (leaf(), leaf() * 1):
+        y = AFTER[op](x)
+        y.register_hook(elsewhere)
+        with pytest.raises(RuntimeError, match=f"hook 'elsewhere' has changed the type of value .*: {name}"):
+            y.sum().backward()
+        y = AFTER[op](x)
+        y.grad_fn.register_prehook(lambda grads: tuple(elsewhere(grad) for grad in grads))
+        with pytest.raises(RuntimeError, match=name):
+            y.sum().backward()
+        y = AFTER[op](x)
+        y.grad_fn.register_hook(lambda inputs, _: tuple(None if g is None else elsewhere(g) for g in inputs))
+        with pytest.raises(RuntimeError, match=name):
+            y.sum().backward()
+        x.register_hook(elsewhere)
+        with pytest.raises(RuntimeError, match=name):
+            AFTER[op](x).sum().backward()
+    assert (leaf() + 1).device.type == own
+
+
+def test_gradients_without_dimensions_come_from_the_cpu_too() -> None:
+    class Mean(rustnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 3
+
+        @staticmethod
+        def backward(ctx, grad):
+            return rustnn.tensor(3.0)
+
+    x = rustnn.tensor(2.0, device="gpu", requires_grad=True)
+    Mean.apply(x).backward(rustnn.tensor(1.0))
+    assert x.grad.device.type == "gpu" and x.grad.item() == 3.0
+
+
+def test_what_a_saved_tensor_becomes_may_not_lie_elsewhere() -> None:
+    for device in ("cpu", "meta"):
+        hooks = rustnn.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t, d=device: t.to(d))
+        for op in (rustnn.exp, lambda x: x.softmax(0), lambda x: F.layer_norm(x, (4,)), lambda x: x * x.detach()):
+            x = rustnn.ones(4, device="gpu", requires_grad=True)
+            with hooks:
+                y = op(x)
+            with pytest.raises(RuntimeError, match="same device"):
+                y.sum().backward()
+
+
+def test_indices_of_another_device_are_refused() -> None:
     with pytest.raises(RuntimeError, match="indices should be either on cpu"):
-        w.detach()[rustnn.tensor([0], device="meta")]
+        rustnn.ones(2, device="gpu")[rustnn.tensor([0], device="meta")]
+
+
+def test_wrong_offsets_of_bags_raise_at_the_next_read() -> None:
+    table, words = rustnn.ones(5, 3), rustnn.tensor([0, 1, 2, 3])
+    for offsets, text in [
+        ([1, 2], "offsets\\[0\\] has to be 0"),
+        ([-1, 2], "offsets\\[0\\] has to be 0"),
+        ([0, 3, 2], "offsets must not decrease"),
+        ([0, 5], "offsets\\[-1\\] can not be greater than input's length 4"),
+        ([0, 2**33], "offsets\\[-1\\] can not be greater than input's length 4"),
+        ([0, -(2**40), 2], "offsets must not decrease"),
+    ]:
+        for options in ({}, {"include_last_offset": True}, {"mode": "max"}, {"mode": "sum"}):
+            with pytest.raises(RuntimeError, match=text):
+                F.embedding_bag(words, table, rustnn.tensor(offsets), **options)
+            waits = rustnn.gpu._counts()[1]
+            out = F.embedding_bag(words.to("gpu"), table.to("gpu"), rustnn.tensor(offsets, device="gpu"), **options)
+            assert rustnn.gpu._counts()[1] == waits
+            with pytest.raises(RuntimeError, match=f"{text}.*found by an op on gpu:0"):
+                out.tolist()
+            # No number of another tensor: rows of ones, summed at most four times.
+            assert 0 <= out.min().item() and out.max().item() <= 4
+
+
+def test_counts_and_places_are_found_there_and_their_number_alone_is_read() -> None:
+    mask = rustnn.rand(3, 50, 7) > 0.6
+    x, words = rustnn.randn(3, 50, 7), rustnn.randint(0, 9, (200,))
+    repeats = rustnn.randint(0, 4, (50,))
+    calls = {
+        "nonzero": (lambda d: mask.to(d).nonzero(), 1),
+        "nonzero of floats": (lambda d: rustnn.nonzero((x * mask).to(d)), 1),
+        "argwhere": (lambda d: rustnn.argwhere(mask.to(d)), 1),
+        "masked_select": (lambda d: x.to(d)[mask.to(d)], 1),
+        "an empty mask": (lambda d: x.to(d)[rustnn.zeros_like(mask, device=d)], 1),
+        "masked_scatter": (lambda d: x.to(d).masked_scatter(mask.to(d), x.to(d)), 1),
+        "bincount": (lambda d: rustnn.bincount(words.to(d), minlength=20), 2),
+        "bincount by weights": (lambda d: rustnn.bincount(words.to(d), (words * 0.5).to(d)), 2),
+        "repeat_interleave": (lambda d: x.to(d).repeat_interleave(repeats.to(d), 1), 1),
+        "repeat_interleave of a known size": (
+            lambda d: x.to(d).repeat_interleave(repeats.to(d), 1, output_size=int(repeats.sum())), 0,
+        ),
+        "histc": (lambda d: rustnn.histc(x.to(d), 9), 2),
+        "histc of a range": (lambda d: rustnn.histc(x.to(d), 9, -1, 1), 0),
+    }  # fmt: skip
+    for name, (run, reads) in calls.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            waits = rustnn.gpu._counts()[1]
+            found = run("gpu")
+            assert rustnn.gpu._counts()[1] - waits == reads, name
+        assert found.device.type == "gpu" and found.dtype == run("cpu").dtype
+        assert found.tolist() == run("cpu").tolist(), name
+    with pytest.raises(RuntimeError, match="repeats can not be negative"):
+        x.to("gpu").repeat_interleave(-repeats.to("gpu"), 1)
+    for size in (3, 10**6):
+        out = x.to("gpu").repeat_interleave(repeats.to("gpu"), 1, output_size=size)
+        with pytest.raises(RuntimeError, match="allocated size does not match required size"):
+            out.tolist()
+    for bad in ([1, -1], [-(2**40)]):
+        with pytest.raises(RuntimeError, match="non-negative"):
+            rustnn.bincount(rustnn.tensor(bad, device="gpu"))
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(RuntimeError, match="is not finite"):
+            rustnn.histc(rustnn.tensor([1.0, bad], device="gpu"))
+
+
+def test_a_factorization_says_once_that_it_runs_on_the_cpu() -> None:
+    code = """
+        import warnings, rustnn
+        x = rustnn.eye(3, device="gpu") * 2
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                assert rustnn.linalg.cholesky(x).device.type == "gpu"
+            rustnn.linalg.svd(x)
+        texts = [str(w.message) for w in said]
+        assert len(texts) == 2 and all("has no GPU kernel: it runs on the CPU" in text for text in texts), texts
+        assert "cholesky of float32" in texts[0] and "svd of float32" in texts[1], texts
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_every_way_to_wait_is_counted() -> None:
+    x = rustnn.arange(6, device="gpu", dtype=rustnn.uint8)
+    for wait in (rustnn.gpu.synchronize, rustnn.gpu.empty_cache, x.sum().item, x.tolist, x.cpu, lambda: bool(x[1])):
+        waits = rustnn.gpu._counts()[1]
+        wait()
+        assert rustnn.gpu._counts()[1] == waits + 1
+    # One function waits, and counts; the other call of the driver's asks without waiting.
+    code = (SOURCES / "gpu" / "device.rs").read_text()
+    assert code.count("PollType::Wait") == 2 == code.count("PollType::wait") + 2
+    body = code[code.index("    fn wait(") :]
+    assert "self.waits.fetch_add(1, Relaxed);" in body[: body.index("PollType::Wait")]
+    assert "timeout: Some(std::time::Duration::ZERO)" in code[: code.index("    fn wait(")]
+
+
+def test_an_index_error_shows_all_digits_of_the_index() -> None:
+    table = rustnn.ones(4, 3, device="gpu")
+    for bad in (2**31, 2**40 + 3, -(2**40), 2**63 - 1, -(2**63), -1):
+        out = F.embedding(rustnn.tensor([0, bad], device="gpu"), table)
+        with pytest.raises(IndexError, match=f"index {bad} is out of bounds for dimension with size 4"):
+            out.tolist()
+        loss = F.cross_entropy(rustnn.zeros(1, 3, device="gpu"), rustnn.tensor([bad], device="gpu"))
+        with pytest.raises(IndexError, match=f"index {bad} is out of bounds for dimension with size 3"):
+            loss.item()
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "uint8", "int8", "int16", "bool", "int32", "int64"])
+def test_narrow_tables_are_read_where_they_lie(name: str) -> None:
+    dtype = getattr(rustnn, name)
+    table = (rustnn.rand(1 << 10, 64) * 2).to(dtype)
+    index = rustnn.randint(0, 1 << 10, (8,))
+    there, at = table.to("gpu"), index.to("gpu")
+    for run in (
+        lambda t, i: t.index_select(0, i),
+        lambda t, i: t[i],
+        lambda t, i: t[i, i % 64],
+        lambda t, i: t.gather(0, i.reshape(1, -1)),
+        lambda t, i: t.sum(),
+        lambda t, i: t.any(),
+        lambda t, i: t.argmax() if name != "bool" else t.all(),
+    ):
+        found, expected = run(there, at), run(table, index)
+        if name in ("float16", "bfloat16") and found.dim() == 0:
+            assert float(found) == pytest.approx(float(expected), rel=2e-2)
+        else:
+            assert found.tolist() == expected.tolist()
+
+
+def test_a_table_of_halves_is_not_widened_as_a_whole() -> None:
+    code = """
+        import rustnn
+        table = rustnn.ones(8192, 512, device="gpu", dtype=rustnn.half)
+        index = rustnn.tensor([3, 5], device="gpu")
+        before = rustnn.gpu.memory_allocated()
+        assert before >= 8 << 20
+        rustnn.nn.functional.embedding(index, table).sum().item()
+        table[index].sum().item(), table.gather(0, index.reshape(1, 2)).tolist(), table.sum().item()
+        table[index, index].tolist(), table.argmax().item(), table.any().item()
+        assert rustnn.gpu.max_memory_allocated() - before < 4 << 20
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=240)
+
+
+@pytest.mark.parametrize("rank", [9, 11])
+def test_tensors_of_many_dimensions_are_computed_there(rank: int) -> None:
+    x = rustnn.arange(3.0 * 2 ** (rank - 1)).reshape(3, *[2] * (rank - 1))
+    order = list(range(rank))[::-1]
+    turned, there = x.permute(order), x.to("gpu").permute(order)
+    index = (rustnn.arange(turned.numel()) % 2).reshape(turned.shape)
+    calls = [
+        lambda t, i: t + t.flip(0),
+        lambda t, i: (t + 1).contiguous(),
+        lambda t, i: t.cumsum(1),
+        lambda t, i: t.sum((0, 3, 5)),
+        lambda t, i: t.gather(2, i),
+        lambda t, i: t.scatter_add(2, i, t),
+        lambda t, i: t[i[(0,) * (rank - 1)]],
+        lambda t, i: t[:, i[(0,) * (rank - 1)], i[(0,) * (rank - 1)]],
+        lambda t, i: t.half().flip(1).permute(order).contiguous(),
+        lambda t, i: t.to(rustnn.uint8).permute(order) * 2,
+        lambda t, i: t.clone().mul_(2),
+        lambda t, i: (t > 4).nonzero(),
+    ]
+    for k, run in enumerate(calls):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = run(there, index.to("gpu"))
+        expected = run(turned, index)
+        assert found.device.type == "gpu" and found.shape == expected.shape
+        assert found.cpu().tolist() == expected.tolist(), k
+
+
+def test_floats_become_the_cpus_integers_in_range_and_out_of_it() -> None:
+    edges = [0.5, -0.9, 127.9, 128.0, 255.9, 256.0, 300.0, -1.0, -129.0, 32768.0, -32769.0, 2.0**24 + 1]
+    edges += [2.0**31 - 128, 2.0**31, -(2.0**31), -(2.0**31) - 256, 3e9, 2.0**32, 2.0**63, -(2.0**63), 1e30, -1e30]
+    for x in (rustnn.tensor(edges), rustnn.tensor([float("inf"), float("-inf"), float("nan")])):
+        for name in ("int8", "int16", "int32", "int64", "uint8", "bool"):
+            dtype = getattr(rustnn, name)
+            assert x.to("gpu").to(dtype).tolist() == x.to(dtype).tolist(), name
+            assert x.bfloat16().to("gpu").to(dtype).tolist() == x.bfloat16().to(dtype).tolist(), name

@@ -1674,8 +1674,8 @@ def _record_start(inputs: Any, weights: Any) -> Any:
     """Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor)."""
 def _record_stop() -> Any:
     """Ends the recording of this thread, if there is one, without a result; gives the exception for what could not be recorded."""
-def _refuse_where(bad: Tensor, text: _str) -> Tensor:
-    """A ValueError where an element is true; on a GPU at the next read."""
+def _refuse_where(bad: Tensor, text: _str, runtime: _bool = False) -> Tensor:
+    """A ValueError (or RuntimeError) where an element is true; on a GPU at the next read."""
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...
@@ -1717,6 +1717,8 @@ def _tensor_over(bytes: Any, dtype: Any, offset: Any, size: Any, stride: Any, re
     """A tensor over the memory of a tensor of bytes; offset and strides count elements."""
 def _vector_norm(input: Tensor, p: _float = 2, dim: _IntList | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
     """`(Σ |x|^p)^(1/p)` over dimensions."""
+def _warn_of_fallback(name: Any, tensor: Any) -> Any:
+    """Says once that a function of the Python package is computed on the CPU, on copies of what lies on a GPU."""
 def _will_engine_execute_node(node: Any) -> Any:
     """Whether the run that this thread is in goes through a node."""
 def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:

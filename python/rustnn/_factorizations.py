@@ -45,6 +45,8 @@ def _on_cpu(function):
     @wraps(function)
     def call(*matrices, **options):
         device = matrices[0].device
+        if device.type == "gpu":
+            _core._warn_of_fallback(f"linalg's {function.__name__}", matrices[0])
         with _core.no_grad():
             found = function(*(matrix.detach().cpu() for matrix in matrices), **options)
             if device.type == "cpu":

@@ -55,6 +55,23 @@ pub fn are_floats(arrays: &[Option<&Array>]) -> bool {
     arrays.iter().flatten().all(|a| is_float(a))
 }
 
+/// `a`, row by row.
+pub fn rows_of(a: &Array) -> Result<Array> {
+    if a.is_contiguous() {
+        return Ok(a.clone());
+    }
+    let out = Array::empty(a.shape(), a.dtype(), a.device())?;
+    copy_all(a, &out)?;
+    Ok(out)
+}
+
+fn copy_all(a: &Array, out: &Array) -> Result<()> {
+    if copy(a, out)? {
+        return Ok(());
+    }
+    rustnn_tensor::bail!(Runtime, "gpu: an array of {} dimensions cannot be copied", a.rank())
+}
+
 /// What a kernel reads of an array: row-major, f32 where it is a float.
 pub fn dense(a: &Array) -> Result<Array> {
     let dtype = if is_float(a) { DType::F32 } else { a.dtype() };
@@ -62,9 +79,7 @@ pub fn dense(a: &Array) -> Result<Array> {
         return Ok(a.clone());
     }
     let out = Array::empty(a.shape(), dtype, a.device())?;
-    if !copy(a, &out)? {
-        rustnn_tensor::bail!(Runtime, "gpu: an array of {} dimensions cannot be copied", a.rank());
-    }
+    copy_all(a, &out)?;
     Ok(out)
 }
 
@@ -92,10 +107,18 @@ impl Call {
     }
 
     pub fn read(&mut self, name: &'static str, a: &Array) -> Result<()> {
-        // Halves that lie row by row are widened as they are loaded.
-        let a = if a.is_contiguous() { a.clone() } else { dense(a)? };
+        // Halves are widened as they are loaded.
+        let a = rows_of(a)?;
         self.bindings.push(Binding::read(name, a.dtype()));
         self.arrays.push(a);
+        Ok(())
+    }
+
+    /// The same; integers are read as int64.
+    pub fn read_wide(&mut self, name: &'static str, a: &Array) -> Result<()> {
+        self.read(name, a)?;
+        self.bindings.last_mut().expect("just bound").wide = true;
+        self.mark(name, None);
         Ok(())
     }
 

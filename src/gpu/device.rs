@@ -17,10 +17,12 @@ const PARAMS_STEP_BYTES: usize = 256;
 /// What every adapter with immediates has room for.
 const MAX_IMMEDIATE_BYTES: u32 = 128;
 const PARAMS_BYTES: usize = 2 * FLUSH_AFTER * PARAMS_STEP_BYTES + MAX_PARAMS_BYTES;
-/// Submissions that may be under way before the next one waits for the oldest.
+/// Submissions that may be under way: the host gets no further ahead, but waits for the oldest.
 const MAX_UNDER_WAY: usize = 64;
 /// Bind groups kept; all are forgotten beyond.
 const MAX_BIND_GROUPS: usize = 4096;
+/// What kernels find wrong, before what is read.
+const FLAGS_BYTES: usize = 4 * fault::WORDS;
 /// Smallest buffer.
 const MIN_BUFFER_BYTES: u64 = 256;
 
@@ -110,6 +112,14 @@ fn checker() -> Arc<Gpu> {
         Arc::new(Gpu::over(device, queue, limits, CHECKER))
     };
     CHECKER_GPU.get_or_init(make).clone()
+}
+
+/// See [`watch_shaders`].
+static WATCH: OnceLock<fn(&str, &str)> = OnceLock::new();
+
+/// Shows every shader that the checker compiles, by its key and its text. For tests.
+pub fn watch_shaders(watch: fn(&str, &str)) {
+    let _ = WATCH.set(watch);
 }
 
 /// A device by its number.
@@ -324,8 +334,12 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let flags =
-            device.create_buffer(&wgpu::BufferDescriptor { label: Some("flags"), size: 16, usage: STORAGE, mapped_at_creation: false });
+        let flags = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("flags"),
+            size: FLAGS_BYTES as u64,
+            usage: STORAGE,
+            mapped_at_creation: false,
+        });
         let immediate_bytes = match device.features().contains(wgpu::Features::IMMEDIATES) {
             true => limits.max_immediate_size.min(MAX_IMMEDIATE_BYTES) as usize,
             false => 0,
@@ -500,19 +514,33 @@ impl Gpu {
         if let Some(profile) = &mut state.profile {
             self.read_times(profile, &index)?;
         }
-        if state.under_way.len() > MAX_UNDER_WAY
-            && let Some(oldest) = state.under_way.pop_front()
-        {
-            self.wait(Some(oldest))?;
-        } else {
-            // Takes back what has been done; does not wait.
-            let _ = self.device.poll(wgpu::PollType::Poll);
+        // Takes back what has been done; does not wait.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        if state.under_way.len() > MAX_UNDER_WAY {
+            while let Some(oldest) = state.under_way.pop_front() {
+                if self.is_done(&oldest) {
+                    continue;
+                }
+                if state.under_way.len() < MAX_UNDER_WAY {
+                    state.under_way.push_front(oldest);
+                } else {
+                    self.wait(Some(oldest))?;
+                }
+                break;
+            }
         }
         self.check()?;
         Ok(Some(index))
     }
 
+    fn is_done(&self, submission: &wgpu::SubmissionIndex) -> bool {
+        let now = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(std::time::Duration::ZERO) };
+        self.device.poll(now).is_ok()
+    }
+
+    /// The only way to wait: each is counted.
     fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.waits.fetch_add(1, Relaxed);
         match self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
             Ok(_) => self.check(),
             Err(error) => bail!(Runtime, "gpu:{}: {error}", self.index),
@@ -593,7 +621,6 @@ impl Gpu {
     pub fn synchronize(&self) -> Result<()> {
         self.check()?;
         self.flush(&mut self.lock())?;
-        self.waits.fetch_add(1, Relaxed);
         self.wait(None)
     }
 
@@ -629,7 +656,7 @@ impl Gpu {
         }
         let (start, end) = (offset & !3, (offset + to.len()).next_multiple_of(4));
         let len = (end - start) as u64;
-        let class = Gpu::class_bytes(len + 16);
+        let class = Gpu::class_bytes(len + FLAGS_BYTES as u64);
         let mut state = self.lock();
         let staging = match state.staging.get_mut(&class).and_then(Vec::pop) {
             Some(staging) => staging,
@@ -637,30 +664,29 @@ impl Gpu {
         };
         let flagged = self.flagged.swap(false, Relaxed);
         let encoder = self.encoder_outside_pass(&mut state);
-        encoder.copy_buffer_to_buffer(&raw.buffer, start as u64, &staging, 16, len);
+        encoder.copy_buffer_to_buffer(&raw.buffer, start as u64, &staging, FLAGS_BYTES as u64, len);
         if flagged {
-            encoder.copy_buffer_to_buffer(&self.flags.buffer, 0, &staging, 0, 16);
+            encoder.copy_buffer_to_buffer(&self.flags.buffer, 0, &staging, 0, FLAGS_BYTES as u64);
             encoder.clear_buffer(&self.flags.buffer, 0, None);
         }
         let index = self.flush(&mut state)?;
         drop(state);
         let mapped = Arc::new(AtomicBool::new(false));
         let note = mapped.clone();
-        staging.map_async(wgpu::MapMode::Read, 0..len + 16, move |result| note.store(result.is_ok(), Relaxed));
-        self.waits.fetch_add(1, Relaxed);
+        staging.map_async(wgpu::MapMode::Read, 0..len + FLAGS_BYTES as u64, move |result| note.store(result.is_ok(), Relaxed));
         self.wait(index)?;
         if !mapped.load(Relaxed) {
             bail!(Runtime, "gpu:{}: device memory could not be read", self.index);
         }
-        let mut bad = [0u32; 4];
+        let mut bad = [0u32; fault::WORDS];
         {
-            let Ok(view) = staging.get_mapped_range(0..len + 16) else {
+            let Ok(view) = staging.get_mapped_range(0..len + FLAGS_BYTES as u64) else {
                 bail!(Runtime, "gpu:{}: device memory could not be read", self.index)
             };
             if flagged {
-                bad = bytemuck::pod_read_unaligned(&view[..16]);
+                bad = bytemuck::pod_read_unaligned(&view[..FLAGS_BYTES]);
             }
-            let from = 16 + offset - start;
+            let from = FLAGS_BYTES + offset - start;
             to.copy_from_slice(&view[from..from + to.len()]);
         }
         staging.unmap();
@@ -807,6 +833,11 @@ impl Gpu {
             .clone();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let source = shader.wgsl(immediates);
+        if self.index == CHECKER
+            && let Some(watch) = WATCH.get()
+        {
+            watch(&shader.key, &source);
+        }
         // Checked shaders: indices outside of a buffer never reach other memory, whatever the kernel computes.
         let mut checks = if shader.unchecked { wgpu::ShaderRuntimeChecks::unchecked() } else { wgpu::ShaderRuntimeChecks::checked() };
         checks.force_loop_bounding = false;

@@ -7,7 +7,7 @@ use rustnn_kernels::arrays::Operand;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::text::{Kind, Lines, Text};
 use rustnn_kernels::value::Scalar;
-use rustnn_tensor::{Array, DType, Result, Strides};
+use rustnn_tensor::{Array, DType, Result, Shape, Strides};
 use smallvec::{SmallVec, smallvec};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn to_kind(from: DType, to: Kind, v: &str) -> String {
         ("f32", Kind::F32) => v.into(),
         ("f32", Kind::Bool) => format!("select(0, 1, !({v} == 0.0))"),
         ("f32", Kind::I64) => format!("i64_from_f32({v})"),
-        ("f32", _) => cut(format!("bitcast<i32>(i64_from_f32({v}).x)")),
+        ("f32", _) => cut(format!("i32_from_f32({v})")),
         ("i32", Kind::F32) => format!("f32({v})"),
         ("i32", Kind::I64) => format!("i64_of({v})"),
         ("i32", Kind::Bool) => format!("select(0, 1, {v} != 0)"),
@@ -155,7 +155,7 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
     strides.push(out.strides().into());
     let (sizes, strides) = merge(out.shape(), &strides);
     if sizes.len() > MAX_DIMS {
-        return Ok(false);
+        return launch_rows(formula, inputs, scalars, out);
     }
     let flat = sizes.len() <= 1 && strides.iter().all(|s| s.first().is_none_or(|&s| s == 1));
     let lanes = if narrow { 4 / out.dtype().size_bytes() } else { 1 };
@@ -291,6 +291,50 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
     Ok(true)
 }
 
+/// Over arrays whose dimensions are too many: copies that lie row by row.
+fn launch_rows(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<bool> {
+    let row_major = |array: &Array| -> Result<Array> {
+        let copy = Array::empty(out.shape(), array.dtype(), out.device())?;
+        let spread = array.with_geometry(out.shape().into(), array.strides_as(out.shape()), array.offset());
+        copy_in_parts(&spread, &copy)?;
+        Ok(copy)
+    };
+    let copies: SmallVec<[Option<Array>; 5]> = inputs
+        .iter()
+        .map(|input| match input {
+            Operand::Array(a) => row_major(a).map(Some),
+            Operand::Scalar(_) => Ok(None),
+        })
+        .collect::<Result<_>>()?;
+    let inputs: SmallVec<[Operand; 5]> =
+        inputs.iter().zip(&copies).map(|(input, copy)| copy.as_ref().map_or(*input, Operand::Array)).collect();
+    if out.is_contiguous() {
+        return launch(formula, &inputs, scalars, out);
+    }
+    let to = Array::empty(out.shape(), out.dtype(), out.device())?;
+    if !launch(formula, &inputs, scalars, &to)? {
+        return Ok(false);
+    }
+    copy_in_parts(&to, out)?;
+    Ok(true)
+}
+
+/// Copies bits between arrays of one shape and dtype, a slice of the shortest dimension at a time until there are few enough.
+fn copy_in_parts(from: &Array, to: &Array) -> Result<()> {
+    let (sizes, _) = merge(to.shape(), &[from.strides().into(), to.strides().into()]);
+    if sizes.len() <= MAX_DIMS {
+        return if copy(from, to)? { Ok(()) } else { rustnn_tensor::bail!(Runtime, "gpu: {} cannot be copied", from.dtype().name()) };
+    }
+    let shortest = (0..to.rank()).filter(|&d| to.shape()[d] > 1).min_by_key(|&d| to.shape()[d]).expect("more than eight");
+    let at = |array: &Array, k: usize| {
+        let mut shape: Shape = array.shape().into();
+        shape[shortest] = 1;
+        let offset = array.offset() as isize + k as isize * array.strides()[shortest];
+        array.with_geometry(shape, array.strides().into(), offset as usize)
+    };
+    (0..to.shape()[shortest]).try_for_each(|k| copy_in_parts(&at(from, k), &at(to, k)))
+}
+
 /// Runs a row's kernel, computing in `compute`; false where shaders cannot.
 pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<bool> {
     let Some(kind) = Kind::of(compute) else { return Ok(false) };
@@ -380,7 +424,8 @@ fn scatter_narrow(from: &Array, to: &Array) -> Result<bool> {
     let carrier = if from.dtype().size_bytes() == 1 { DType::U8 } else { DType::I16 };
     let (sizes, strides) = merge(to.shape(), &[to.strides().into()]);
     if sizes.len() > MAX_DIMS {
-        return Ok(false);
+        copy_in_parts(from, to)?;
+        return Ok(true);
     }
     let key = [b"scatter_narrow".as_slice(), &[carrier as u8, sizes.len() as u8]].concat();
     let mut params: SmallVec<[u32; 32]> = smallvec![from.offset() as u32, to.offset() as u32, to.numel() as u32];
@@ -396,8 +441,10 @@ fn scatter_narrow(from: &Array, to: &Array) -> Result<bool> {
             let _ = writeln!(body, "j += (rest % p.n{d}) * p.t{d};\nrest = rest / p.n{d};");
         }
         body += "out_set(j, x0(i));";
-        let bindings =
-            vec![Binding::read("x0", carrier), Binding { name: "out", dtype: carrier, writes: true, atomic: true, quads: false }];
+        let bindings = vec![
+            Binding::read("x0", carrier),
+            Binding { name: "out", dtype: carrier, writes: true, atomic: true, quads: false, wide: false },
+        ];
         Shader::new("scatter_narrow", bindings, &names.iter().map(String::as_str).collect::<Vec<_>>(), body)
     };
     let (source, target) = (on_gpu(from)?, on_gpu(to)?);

@@ -1,9 +1,12 @@
-//! What kernels find wrong with values that they alone see: a buffer of four words, read with the next download, becomes its error.
-//! The words: whether there is one, an index, the size it has to stay below, and the number of a message (0: it is the index).
+//! What kernels find wrong with values that they alone see: a buffer of five words, read with the next download, becomes its error.
+//! The words: whether there is one, an index (the low word first), the size it has to stay below, and the number of a message (0: it is the index).
 
 use crate::call::{Call, is_float};
 use rustnn_tensor::{Array, DType, Error, Result};
 use std::sync::{Mutex, MutexGuard};
+
+/// Words of the buffer.
+pub const WORDS: usize = 5;
 
 type Message = (fn(String) -> Error, String);
 
@@ -24,7 +27,7 @@ pub fn number(error: fn(String) -> Error, text: &str) -> usize {
 }
 
 /// The error of what was read from the buffer.
-pub fn error([raised, index, size, number]: [u32; 4], device: u16) -> Option<Error> {
+pub fn error([raised, low, high, size, number]: [u32; WORDS], device: u16) -> Option<Error> {
     if raised == 0 {
         return None;
     }
@@ -32,18 +35,22 @@ pub fn error([raised, index, size, number]: [u32; 4], device: u16) -> Option<Err
     let known = (number as usize).checked_sub(1).and_then(|at| messages().get(at).cloned());
     Some(match known {
         Some((error, text)) => error(format!("{text}: {found}")),
-        None => Error::Index(format!("index {} is out of bounds for dimension with size {size}: {found}", index as i32)),
+        None => {
+            let index = (u64::from(high) << 32 | u64::from(low)) as i64;
+            Error::Index(format!("index {index} is out of bounds for dimension with size {size}: {found}"))
+        }
     })
 }
 
 /// Functions of the kernels that report.
-pub const TEXT: &str = "fn flag(value: i32, size: u32) {
+pub const TEXT: &str = "fn flag(value: vec2<u32>, size: u32) {
     if (atomicMax(&flags_b[0], 1u) == 0u) {
-        atomicStore(&flags_b[1], bitcast<u32>(value));
-        atomicStore(&flags_b[2], size);
+        atomicStore(&flags_b[1], value.x);
+        atomicStore(&flags_b[2], value.y);
+        atomicStore(&flags_b[3], size);
     }
 }
-fn fault(number: u32) { if (atomicMax(&flags_b[0], 1u) == 0u) { atomicStore(&flags_b[3], number); } }
+fn fault(number: u32) { if (atomicMax(&flags_b[0], 1u) == 0u) { atomicStore(&flags_b[4], number); } }
 ";
 
 /// An error at the next read where an element of `bad` (bool) is true.

@@ -20,7 +20,7 @@ pub fn move_inside(array: &Array, size: usize, negative: bool) -> Result<()> {
         array.numel(),
         "",
         "var v = index(i);
-let given = bitcast<i32>(v.x);
+let given = v;
 if (NEGATIVE && i64_negative(v)) { v = i64_add(v, vec2<u32>(p.size, 0u)); }
 if (v.y != 0u || v.x >= p.size) {
     flag(given, p.size);
@@ -31,14 +31,24 @@ index_set(i, v);",
     Ok(())
 }
 
-/// The dtype under which elements are moved, f32 for narrow floats (exactly, there and back).
+/// `a` as a kernel moves its elements, bit by bit: integers of their width, narrow ones as they lie.
+fn source(a: &Array) -> Result<Option<Array>> {
+    let carrier = match a.dtype().size_bytes() {
+        1 => DType::U8,
+        2 => DType::I16,
+        4 => DType::I32,
+        8 => DType::I64,
+        _ => return Ok(None),
+    };
+    a.reinterpret(carrier).map(Some)
+}
+
+/// The same in words of their own, for kernels that write among them.
 fn moved(a: &Array) -> Result<Option<Array>> {
     Ok(match a.dtype().size_bytes() {
         4 => Some(dense(&a.reinterpret(DType::I32)?)?),
         8 => Some(dense(&a.reinterpret(DType::I64)?)?),
-        _ if is_float(a) => Some(dense(a)?),
         1 | 2 => {
-            // Bytes and 16-bit integers as i32.
             let number = if a.dtype().size_bytes() == 1 { DType::U8 } else { DType::I16 };
             let wide = Array::empty(a.shape(), DType::I32, a.device())?;
             if copy(&a.reinterpret(number)?, &wide)? { Some(wide) } else { None }
@@ -54,7 +64,6 @@ fn target_of(a: &Array) -> Result<Option<Array>> {
         8 if a.is_contiguous() => Some(a.reinterpret(DType::I64)?),
         4 => Some(Array::empty(a.shape(), DType::I32, a.device())?),
         8 => Some(Array::empty(a.shape(), DType::I64, a.device())?),
-        _ if is_float(a) => Some(Array::empty(a.shape(), DType::F32, a.device())?),
         1 | 2 => Some(Array::empty(a.shape(), DType::I32, a.device())?),
         _ => None,
     })
@@ -66,8 +75,8 @@ fn settle(from: &Array, a: &Array) -> Result<bool> {
     }
     match a.dtype().size_bytes() {
         8 | 4 => copy(from, &a.reinterpret(from.dtype())?),
-        1 if !is_float(a) => copy(from, &a.reinterpret(DType::U8)?),
-        2 if !is_float(a) => copy(from, &a.reinterpret(DType::I16)?),
+        1 => copy(from, &a.reinterpret(DType::U8)?),
+        2 => copy(from, &a.reinterpret(DType::I16)?),
         _ => copy(from, a),
     }
 }
@@ -81,7 +90,7 @@ fn split(shape: &[usize], dim: usize) -> (usize, usize, usize) {
 
 /// `out[.., k, ..] = x[.., index[k], ..]`.
 pub fn index_select(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool> {
-    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    let (Some(from), Some(to)) = (source(x)?, target_of(out)?) else { return Ok(false) };
     if out.numel() == 0 {
         return Ok(true);
     }
@@ -124,11 +133,11 @@ fn row_major(shape: &[usize]) -> Vec<usize> {
 }
 
 /// Ranks whose places fit into a dispatch's parameters.
-const MAX_RANK: usize = 6;
+const MAX_RANK: usize = 24;
 
 /// `out[i] = x[i with i[dim] = index[i]]`.
 pub fn gather(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool> {
-    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    let (Some(from), Some(to)) = (source(x)?, target_of(out)?) else { return Ok(false) };
     if out.numel() == 0 {
         return Ok(true);
     }
@@ -376,7 +385,7 @@ pub fn index_get(x: &Array, dims: &[usize], indices: &[Array], at: usize, out: &
     if out.numel() == 0 {
         return Ok(true);
     }
-    let (Some(from), Some(to)) = (moved(x)?, target_of(out)?) else { return Ok(false) };
+    let (Some(from), Some(to)) = (source(x)?, target_of(out)?) else { return Ok(false) };
     let Some(keys) = advanced_keys(x, dims, indices, at, out.shape())? else { return Ok(false) };
     let mut call = Call::new("index_get");
     call.read("x", &from)?;
@@ -395,4 +404,42 @@ pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Arra
     let Some((to, from)) = prepared(joins, target, values)? else { return Ok(false) };
     let Some(keys) = advanced_keys(target, dims, indices, at, values.shape())? else { return Ok(false) };
     Ok(write_sorted(reduce.into(), &to, &keys, values.numel(), 1, &from)? && brought_back(joins, &to, target)?)
+}
+
+/// Where running counts step up: place `k` is that of the element after which the count is `k + 1`.
+pub fn counted_places(counts: &Array, places: &Array) -> Result<bool> {
+    if places.numel() == 0 {
+        return Ok(true);
+    }
+    let mut call = Call::new("counted_places");
+    call.read("counts", counts)?;
+    call.write("places", places)?;
+    call.each(
+        counts.numel(),
+        "",
+        "let now = counts(i).x;
+var before = 0u;
+if (i > 0u) { before = counts(i - 1u).x; }
+if (now > before) { places_set(now - 1u, vec2<u32>(i, 0u)); }",
+    )
+}
+
+/// Row `k` of `out` is place `k` taken apart by the dimensions of `shape`.
+pub fn coordinates(places: &Array, shape: &[usize], out: &Array) -> Result<bool> {
+    if out.numel() == 0 {
+        return Ok(true);
+    }
+    if shape.len() > MAX_RANK {
+        return Ok(false);
+    }
+    let mut call = Call::new("coordinates");
+    call.read("at", places)?;
+    call.write("out", out)?;
+    call.key_number(shape.len());
+    let mut text = format!("let d = i % {0}u;\nvar rest = at(i / {0}u).x;\nvar own = 0u;\n", shape.len());
+    for d in (0..shape.len()).rev() {
+        call.number(format!("n{d}"), shape[d]);
+        text += &format!("if (d == {d}u) {{ own = rest % p.n{d}; }}\nrest = rest / p.n{d};\n");
+    }
+    call.each(out.numel(), "", &format!("{text}out_set(i, vec2<u32>(own, 0u));"))
 }

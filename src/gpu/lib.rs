@@ -22,10 +22,13 @@ mod softmax;
 mod sort;
 mod words;
 
-pub use device::{CHECKER, Gpu, device_count, device_name, gpu, register};
+pub use device::{CHECKER, Gpu, device_count, device_name, gpu, register, watch_shaders};
 pub use elementwise::{copy, elementwise, fill, integer_powers};
 pub use fault::{refuse_outside, refuse_where};
-pub use index::{embedding_backward, gather, index_get, index_put, index_select, index_update, move_inside, one_hot, scatter};
+pub use index::{
+    coordinates, counted_places, embedding_backward, gather, index_get, index_put, index_select, index_update, move_inside, one_hot,
+    scatter,
+};
 pub use matmul::{conv_backward_input, conv_backward_weight, conv_forward, matmul, matmul_activated};
 pub use norm::{
     batch_norm_apply, batch_norm_backward, batch_norm_train, group_norm, group_norm_backward, row_norm, row_norm_backward, update_running,

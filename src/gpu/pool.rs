@@ -88,7 +88,7 @@ pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array,
         "for (var k = 0u; k < p.input; k++) { dx_set(i * p.input + k, 0.0); }
 for (var k = 0u; k < p.output; k++) {
     let place = indices(i * p.output + k).x;
-    if (place < p.input) { dx_set(i * p.input + place, dx(i * p.input + place) + dy(i * p.output + k)); }
+    if (indices(i * p.output + k).y == 0u && place < p.input) { dx_set(i * p.input + place, dx(i * p.input + place) + dy(i * p.output + k)); }
 }",
     )
 }
@@ -106,7 +106,7 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
     call.each(
         planes * output,
         "",
-        "let place = indices(i).x;\nout_set(i, select(0.0, x((i / p.output) * p.input + min(place, p.input - 1u)), place < p.input));",
+        "let place = indices(i).x;\nout_set(i, select(0.0, x((i / p.output) * p.input + min(place, p.input - 1u)), indices(i).y == 0u && place < p.input));",
     )
 }
 

@@ -1,6 +1,6 @@
 //! Folds over dimensions, variances, extremes with their places. Every sum has one order, whatever runs beside it.
 
-use crate::call::{Call, WORKGROUP, dense, is_float};
+use crate::call::{Call, WORKGROUP, dense, is_float, rows_of};
 use crate::elementwise::copy;
 use rustnn_kernels::arrays::{Extreme, Finish, Fold};
 use rustnn_tensor::{Array, DType, Result, Shape, Strides};
@@ -17,19 +17,15 @@ pub(crate) fn wide(dtype: DType) -> Option<DType> {
     }
 }
 
-/// `x` in another dtype, row-major, with `dims` moved behind the others; and how many elements those have.
-fn gathered(x: &Array, dims: &[usize], dtype: DType) -> Result<Option<(Array, usize)>> {
+/// `x` row-major, with `dims` moved behind the others; and how many elements those have.
+fn gathered(x: &Array, dims: &[usize]) -> Result<(Array, usize)> {
     let kept = (0..x.rank()).filter(|d| !dims.contains(d));
     let order: Vec<usize> = kept.chain(dims.iter().copied()).collect();
     let shape: Shape = order.iter().map(|&d| x.shape()[d]).collect();
     let strides: Strides = order.iter().map(|&d| x.strides()[d]).collect();
     let view = x.with_geometry(shape.clone(), strides, x.offset());
     let len = dims.iter().map(|&d| x.shape()[d]).product();
-    if view.is_contiguous() && view.dtype() == dtype {
-        return Ok(Some((view, len)));
-    }
-    let out = Array::empty(&shape, dtype, x.device())?;
-    Ok(if copy(&view, &out)? { Some((out, len)) } else { None })
+    Ok((rows_of(&view)?, len))
 }
 
 /// Text of the start value, the step and the join of a fold in f32, then in int64.
@@ -85,7 +81,7 @@ fn fold_lines(fold: Fold, x: &Array, lines: &Lines, finish: Finish, out: &Array)
     let (start, step, join) = fold_text(fold, float);
     let value = if float { "f32" } else { "vec2<u32>" };
     let mut call = Call::new(&format!("reduce/{fold:?}"));
-    call.read("x", x)?;
+    call.read_wide("x", x)?;
     call.write("out", out)?;
     let (divisor, root) = match finish {
         Finish::Plain => (1.0, false),
@@ -189,11 +185,11 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
         return Ok(true);
     }
     let (rows, (outer, len, inner)) = match middle(x, dims) {
-        Some(sizes) if kind == DType::F32 || x.dtype() == kind => (x.clone(), sizes),
-        _ => match gathered(x, dims, kind)? {
-            Some((rows, len)) => (rows, (out.numel(), len, 1)),
-            None => return Ok(false),
-        },
+        Some(sizes) => (x.clone(), sizes),
+        None => {
+            let (rows, len) = gathered(x, dims)?;
+            (rows, (out.numel(), len, 1))
+        }
     };
     // Narrow results, and bool of floats, are converted at the end.
     let direct = out.dtype() == kind && out.is_contiguous();
@@ -218,7 +214,7 @@ pub fn variance(x: &Array, dims: &[usize], correction: f64, root: bool, out: &Ar
     if !is_float(x) || x.numel() == 0 {
         return Ok(false);
     }
-    let Some((rows, len)) = gathered(x, dims, DType::F32)? else { return Ok(false) };
+    let (rows, len) = gathered(x, dims)?;
     let mut call = Call::new("variance");
     call.flag("ROOT", root);
     call.read("x", &rows)?;
@@ -249,7 +245,7 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
         return Ok(false);
     }
     let dims: &[usize] = if x.rank() == 0 { &[] } else { &[dim] };
-    let Some((rows, len)) = gathered(x, dims, kind)? else { return Ok(false) };
+    let (rows, len) = gathered(x, dims)?;
     let float = kind == DType::F32;
     let greatest = extreme == Extreme::Max;
     let beats = match (float, greatest) {
@@ -261,7 +257,7 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
     let value = if float { "f32" } else { "vec2<u32>" };
     let nan = if float { "(bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u" } else { "false" };
     let mut call = Call::new(&format!("arg_extreme/{greatest}"));
-    call.read("x", &rows)?;
+    call.read_wide("x", &rows)?;
     let wide_values =
         values.map(|v| if v.dtype() == kind { Ok(v.clone()) } else { Array::empty(v.shape(), kind, v.device()) }).transpose()?;
     call.write("indices", indices)?;

@@ -1,7 +1,7 @@
 //! What is carried along a dimension: sums, products, extremes with their places, logarithms of sums of exponentials. Long lines
 //! have a workgroup each, which joins them in one order.
 
-use crate::call::{Call, WORKGROUP, dense, is_float};
+use crate::call::{Call, WORKGROUP, is_float};
 use crate::elementwise::copy;
 use crate::reduce::wide;
 use rustnn_kernels::indexing::Scan;
@@ -54,16 +54,6 @@ for (var base = 0u; base < p.len; base += 256u) {
     call.run(lines as u64, WORKGROUP, &items, body)
 }
 
-/// `x` row-major in the dtype that scans compute in.
-fn widened(x: &Array) -> Result<Option<Array>> {
-    let Some(compute) = wide(x.dtype()) else { return Ok(None) };
-    if x.dtype() == compute {
-        return dense(x).map(Some);
-    }
-    let to = Array::empty(x.shape(), compute, x.device())?;
-    Ok(if copy(x, &to)? { Some(to) } else { None })
-}
-
 /// The array that a scan writes, of its dtype.
 fn target(out: &Array, compute: DType) -> Result<Array> {
     if out.dtype() == compute { Ok(out.clone()) } else { Array::empty(out.shape(), compute, out.device()) }
@@ -78,8 +68,8 @@ pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> 
     if x.numel() == 0 {
         return Ok(true);
     }
-    let Some(from) = widened(x)? else { return Ok(false) };
-    let float = from.dtype() == DType::F32;
+    let Some(compute) = wide(x.dtype()) else { return Ok(false) };
+    let float = compute == DType::F32;
     let (nothing, join) = match (kind, float) {
         (Scan::Sum, true) => ("0.0", "a + b"),
         (Scan::Product, true) => ("1.0", "a * b"),
@@ -87,9 +77,9 @@ pub fn scan(kind: Scan, backwards: bool, x: &Array, dim: usize, out: &Array) -> 
         (Scan::Product, false) => ("vec2<u32>(1u, 0u)", "i64_mul(a, b)"),
     };
     let value = if float { "f32" } else { "vec2<u32>" };
-    let to = target(out, from.dtype())?;
+    let to = target(out, compute)?;
     let mut call = Call::new(&format!("scan/{kind:?}"));
-    call.read("x", &from)?;
+    call.read_wide("x", x)?;
     call.write("out", &to)?;
     let items = format!(
         "alias State = {value};
@@ -108,8 +98,8 @@ pub fn running_extremes(greatest: bool, x: &Array, dim: usize, values: &Array, i
     if x.numel() == 0 {
         return Ok(true);
     }
-    let Some(from) = widened(x)? else { return Ok(false) };
-    let float = from.dtype() == DType::F32;
+    let Some(compute) = wide(x.dtype()) else { return Ok(false) };
+    let float = compute == DType::F32;
     let value = if float { "f32" } else { "vec2<u32>" };
     let worse = match (float, greatest) {
         (true, true) => "b < a",
@@ -118,9 +108,9 @@ pub fn running_extremes(greatest: bool, x: &Array, dim: usize, values: &Array, i
         (false, false) => "i64_lt(a, b)",
     };
     let nan = if float { "(bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u" } else { "false" };
-    let to = target(values, from.dtype())?;
+    let to = target(values, compute)?;
     let mut call = Call::new(&format!("running_extremes/{greatest}"));
-    call.read("x", &from)?;
+    call.read_wide("x", x)?;
     call.write("values", &to)?;
     call.write("indices", indices)?;
     let items = format!(
@@ -151,9 +141,8 @@ pub fn running_log_sum_exp(backwards: bool, x: &Array, dim: usize, out: &Array) 
     if x.numel() == 0 {
         return Ok(true);
     }
-    let from = dense(x)?;
     let mut call = Call::new("running_log_sum_exp");
-    call.read("x", &from)?;
+    call.read("x", x)?;
     call.write("out", out)?;
     let items = "alias State = f32;
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }

@@ -16,15 +16,17 @@ pub struct Binding {
     pub atomic: bool,
     /// Floats that are loaded four at once.
     pub quads: bool,
+    /// Integers that are read as int64.
+    pub wide: bool,
 }
 
 impl Binding {
     pub fn read(name: &'static str, dtype: DType) -> Binding {
-        Binding { name, dtype, writes: false, atomic: false, quads: false }
+        Binding { name, dtype, writes: false, atomic: false, quads: false, wide: false }
     }
 
     pub fn write(name: &'static str, dtype: DType) -> Binding {
-        Binding { name, dtype, writes: true, atomic: false, quads: false }
+        Binding { name, dtype, writes: true, atomic: false, quads: false, wide: false }
     }
 }
 
@@ -140,18 +142,19 @@ impl Binding {
     fn declare(&self, slot: usize, out: &mut String) {
         let name = self.name;
         let access = if self.writes { "read_write" } else { "read" };
-        let plain = matches!(self.dtype, DType::F32 | DType::I32) && !self.atomic;
+        let widened = self.wide && value_type(self.dtype) == "i32";
+        let plain = matches!(self.dtype, DType::F32 | DType::I32) && !self.atomic && !widened;
         let element = match self.dtype {
             _ if self.atomic => "atomic<u32>",
             DType::F16 | DType::BF16 if self.quads => "vec2<u32>",
             _ if self.quads => "vec4<f32>",
             DType::F32 => "f32",
-            DType::I32 => "i32",
+            DType::I32 if !widened => "i32",
             d if d.size_bytes() == 8 => "vec2<u32>",
             _ => "u32",
         };
         let width = self.dtype.size_bytes();
-        let (raw, value) = (raw_type(self.dtype), value_type(self.dtype));
+        let (raw, value) = (raw_type(self.dtype), if widened { "vec2<u32>" } else { value_type(self.dtype) });
         let _ = writeln!(out, "@group(0) @binding({slot}) var<storage, {access}> {name}_b: array<{element}>;");
         if self.quads {
             let at = format!("{name}_b[(i + p.{name}_at) >> 2u]");
@@ -172,7 +175,10 @@ impl Binding {
             }
             return;
         }
-        let (decode, encode) = (decode(self.dtype), encode(self.dtype));
+        let (mut decode, encode) = (decode(self.dtype).to_owned(), encode(self.dtype));
+        if widened {
+            decode = format!("i64_of({decode})");
+        }
         if width >= 4 {
             let load = if self.atomic { format!("atomicLoad(&{name}_b[j])") } else { format!("{name}_b[j]") };
             let _ = writeln!(out, "fn {name}_raw(j: u32) -> {raw} {{ return {load}; }}");
@@ -231,7 +237,7 @@ impl Shader {
     /// A kernel that may meet bad indices, `flag(value, size)`, or other faults, `fault(number)`.
     pub fn flagged(mut self) -> Shader {
         self.flags = true;
-        self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true, quads: false });
+        self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true, quads: false, wide: false });
         self
     }
 

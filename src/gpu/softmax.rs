@@ -81,7 +81,7 @@ const CLASS: &str = "
 fn class_of(item: u32) -> i32 {
     let t = target_(item);
     if (t.x == p.ignore_l && t.y == p.ignore_h) { return -1; }
-    if (t.y != 0u || t.x >= p.len) { flag(bitcast<i32>(t.x), p.len); return 0; }
+    if (t.y != 0u || t.x >= p.len) { flag(t, p.len); return 0; }
     return i32(t.x);
 }
 ";

@@ -196,15 +196,14 @@ fn has_keys(dtype: DType) -> bool {
 
 /// Keys in whose order the elements are ordered: NaN greatest, zeros equal.
 fn keys_of(x: &Array, descending: bool) -> Result<Array> {
-    let x = dense(x)?;
     let dtype = if x.dtype() == DType::I64 { DType::I64 } else { DType::U32 };
     let keys = Array::empty(x.shape(), dtype, x.device())?;
     let mut call = Call::new("sort_key");
     call.flag("DESCENDING", descending);
-    call.read("x", &x)?;
+    call.read("x", x)?;
     call.write("keys", &keys)?;
     let key = match x.dtype() {
-        DType::F32 => {
+        DType::F32 | DType::F16 | DType::BF16 => {
             "var b = bitcast<u32>(x(i));
 if ((b & 0x7fffffffu) == 0u) { b = 0u; }
 var key = select(b | 0x80000000u, ~b, (b >> 31u) == 1u);
@@ -225,9 +224,8 @@ fn rows_of(x: &Array) -> (usize, usize) {
 /// Elements `from .. from + count` of each sorted row, and their places.
 fn take(x: &Array, sorted: &Sorted, from: usize, count: usize, values: Option<&Array>, indices: Option<&Array>) -> Result<bool> {
     let (rows, len) = rows_of(x);
-    let x = dense(x)?;
     let mut call = Call::new("sort_take");
-    call.read("x", &x)?;
+    call.read("x", x)?;
     call.read("order", &sorted.order)?;
     let value = crate::shader::value_type(x.dtype());
     call.write_or("values", values, value)?;

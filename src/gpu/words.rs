@@ -51,6 +51,11 @@ fn i32_trunc_div(a: i32, b: i32) -> i32 {
     if (b == -1) { return -a; }
     return a / b;
 }
+// Toward zero; out of range and NaN become the least number, as on the CPU.
+fn i32_from_f32(f: f32) -> i32 {
+    if (((bitcast<u32>(f) >> 23u) & 255u) >= 158u) { return bitcast<i32>(0x80000000u); }
+    return i32(f);
+}
 fn i32_fmod(a: i32, b: i32) -> i32 {
     if (b == 0 || b == -1) { return 0; }
     return a % b;

@@ -634,7 +634,7 @@ unsafe fn scaled_rows<T: Accumulate>(
 }
 
 /// Where the true elements of a contiguous mask lie: true elements before each block, and in all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MaskPlan {
     before: Vec<usize>,
     len: usize,

@@ -304,7 +304,7 @@ pub fn triangle(half: Half, diagonal: i64, x: &Array, out: &Array) -> Result<()>
 }
 
 /// A mask: a copy that nobody else sees, and where its true elements lie.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mask {
     array: Array,
     plan: kernels::MaskPlan,

@@ -5,6 +5,8 @@ use crate::device::indexing::{self, Half};
 use crate::formula::{Formula, attach, on_contiguous, update, zeros};
 use crate::index::index_select;
 use crate::registry::into_out;
+use crate::row::{Scalar, call};
+use crate::rows;
 use crate::tensor::Tensor;
 use crate::views;
 use rustnn_tensor::shape::{checked_numel, wrap_dim};
@@ -218,6 +220,9 @@ fn repeated_places(repeats: &Tensor, output_size: Option<i64>) -> Result<Tensor>
         let Some(n) = output_size else { bail!(NotImplemented, "repeat_interleave: output_size is needed for a meta tensor") };
         return Array::empty(&crate::create::sizes(&[n])?, DType::I64, Device::Meta).map(Tensor::from_array);
     }
+    if repeats.device().is_gpu() {
+        return repeated_places_on_device(repeats, output_size);
+    }
     let counts = indexing::integers(repeats.array())?;
     ensure!(counts.iter().all(|&n| n >= 0), Runtime, "repeats can not be negative");
     let total = counts.iter().try_fold(0i64, |sum, &n| sum.checked_add(n)).ok_or_else(Error::size_overflow)?;
@@ -227,6 +232,32 @@ fn repeated_places(repeats: &Tensor, output_size: Option<i64>) -> Result<Tensor>
     drop(room);
     let places: Vec<i64> = counts.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as i64, n as usize)).collect();
     crate::to_device(&Tensor::from_slice(&places, &[places.len()])?, repeats.device())
+}
+
+/// The same on a GPU, of which the sum alone is read, and not even that where the caller knows it.
+fn repeated_places_on_device(repeats: &Tensor, output_size: Option<i64>) -> Result<Tensor> {
+    let n = repeats.numel();
+    let counts = crate::contiguous(&crate::to_dtype(repeats, DType::I64)?)?;
+    let below = call(&rows::LT, &[(&counts).into(), Scalar::Int(0).into()], &[])?;
+    crate::reduce::refuse_where(below.array(), Error::Runtime, "repeats can not be negative")?;
+    let ends = Array::empty(&[n], DType::I64, repeats.device())?;
+    indexing::scan(indexing::Scan::Sum, false, counts.array(), 0, &ends)?;
+    let last = Tensor::from_array(ends.with_geometry([n.min(1)][..].into(), [1][..].into(), ends.offset() + n.saturating_sub(1)));
+    let total = match output_size {
+        Some(total) => {
+            let differs = call(&rows::NE, &[(&last).into(), Scalar::Int(total).into()], &[])?;
+            crate::reduce::refuse_where(differs.array(), Error::Runtime, "allocated size does not match required size")?;
+            total
+        }
+        None if n == 0 => 0,
+        None => crate::read::item(&last)?.to_i64(),
+    };
+    let out = Array::empty(&crate::create::sizes(&[total])?, DType::I64, repeats.device())?;
+    let each = crate::create::arange(Scalar::Int(0), Scalar::Int(total), Scalar::Int(1), Some(DType::I64), repeats.device())?;
+    indexing::searchsorted(true, &ends, None, each.array(), &out)?;
+    // Only sums that were refused leave a place behind the last one.
+    let inside = call(&rows::CLAMP, &[(&Tensor::from_array(out)).into()], &[Scalar::Int(0), Scalar::Int(n.max(1) as i64 - 1)])?;
+    Ok(inside)
 }
 
 /// Every element of a dimension repeated, one after the other; without `dim`, of the flattened tensor.

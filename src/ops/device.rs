@@ -88,7 +88,7 @@ pub(crate) enum Place {
 /// Where a kernel over these arrays runs: they must lie on one device.
 #[inline]
 pub(crate) fn place(arrays: &[Option<&Array>]) -> Result<Place> {
-    if arrays.iter().flatten().all(|a| !a.device().is_gpu()) { Ok(Place::Host) } else { on_one_device(arrays) }
+    if arrays.iter().flatten().all(|a| a.device() == Device::Cpu) { Ok(Place::Host) } else { on_one_device(arrays) }
 }
 
 #[cold]
@@ -96,7 +96,7 @@ fn on_one_device(arrays: &[Option<&Array>]) -> Result<Place> {
     let mut devices = arrays.iter().flatten().map(|a| a.device());
     let first = devices.next().unwrap_or(Device::Cpu);
     match devices.find(|d| *d != first) {
-        None => Ok(Place::Gpu),
+        None => Ok(if first.is_gpu() { Place::Gpu } else { Place::Host }),
         Some(other) => {
             let (first, other) = (first.to_string(), other.to_string());
             let (a, b) = if first <= other { (first, other) } else { (other, first) };
@@ -188,7 +188,7 @@ impl Host {
 }
 
 /// Says once for each kernel and dtype that it runs on the CPU.
-fn warn_once(kernel: &str, dtype: Option<DType>) {
+pub fn warn_once(kernel: &str, dtype: Option<DType>) {
     static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let name = match dtype {
         Some(dtype) => format!("{kernel} of {}", dtype.name()),

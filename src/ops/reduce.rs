@@ -313,8 +313,8 @@ fn truth_into(name: &str, a: &Args, fold: Fold) -> Result<Output> {
 }
 
 crate::ops! {
-    "_refuse_where(Tensor bad, str text)" Function "A ValueError where an element is true; on a GPU at the next read." => |a| {
-        refuse_where(a.tensor(0)?.array(), Error::Value, a.str(1)?)?;
+    "_refuse_where(Tensor bad, str text, bool runtime=False)" Function "A ValueError (or RuntimeError) where an element is true; on a GPU at the next read." => |a| {
+        refuse_where(a.tensor(0)?.array(), if a.bool(2)? { Error::Runtime } else { Error::Value }, a.str(1)?)?;
         a.tensor(0)?.clone()
     };
     "sum(Tensor self, *, ScalarType? dtype=None)" Both "Sum of all elements; integers are counted in int64." => |a| sum(a.tensor(0)?, None, false, a.opt_dtype(1)?)?;

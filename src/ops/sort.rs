@@ -280,15 +280,29 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, least: i64) -> Result<Tens
     known(x, "bincount")?;
     let wrong = "bincount only supports 1-d non-negative integral inputs.";
     ensure!(x.rank() == 1, Runtime, "{wrong}");
-    let all = indexing::integers(x.array())?;
-    ensure!(all.iter().all(|&i| i >= 0), Runtime, "{wrong}");
     if let Some(w) = weights {
         ensure!(w.shape() == x.shape(), Runtime, "weights should be 1-d and have the same length as input");
     }
-    let size = all.iter().max().map_or(0, |m| m.saturating_add(1)).max(least);
+    // On a GPU the extremes alone are read.
+    let there = x.device().is_gpu();
+    let all = if there { Vec::new() } else { indexing::integers(x.array())? };
+    let (low, high) = match there && x.numel() > 0 {
+        true => extremes_of(x).map(|(low, high)| (low.to_i64(), high.to_i64()))?,
+        false => (all.iter().copied().min().unwrap_or(0), all.iter().copied().max().unwrap_or(-1)),
+    };
+    ensure!(low >= 0, Runtime, "{wrong}");
+    let size = high.saturating_add(1).max(least);
     let dtype = weights.map_or(DType::I64, |w| if w.dtype() == DType::F32 { DType::F32 } else { DType::F64 });
     // The allocator refuses what a vector would abort on.
     let start = Tensor::from_array(Array::zeros(&crate::create::sizes(&[size])?, dtype, x.device())?);
+    if there {
+        let places = crate::to_dtype(x, DType::I64)?;
+        let added = match weights {
+            Some(weights) => crate::to_dtype(&weights.detach(), dtype)?,
+            None => crate::create::full_like(&places, Scalar::Int(1), dtype)?,
+        };
+        return index_add(&start, false, 0, &places, &added, Scalar::Int(1));
+    }
     let Some(weights) = weights else {
         let mut counts = zeroed(size as usize)?;
         all.iter().for_each(|&i| counts[i as usize] += 1);
@@ -296,6 +310,15 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, least: i64) -> Result<Tens
     };
     let added = crate::to_dtype(&weights.detach(), dtype)?;
     index_add(&start, false, 0, &list(&all)?, &added, Scalar::Int(1))
+}
+
+/// The least and the greatest element.
+fn extremes_of(x: &Tensor) -> Result<(Scalar, Scalar)> {
+    use crate::device::arrays::{Finish, Fold};
+    let all: Vec<usize> = (0..x.rank()).collect();
+    let found = [Fold::Min, Fold::Max].map(|kind| crate::reduce::fold(kind, x.array(), &all, false, Finish::Plain, x.dtype()));
+    let [low, high] = found;
+    Ok((crate::read::scalar(&low?)?, crate::read::scalar(&high?)?))
 }
 
 /// Counters, as many as a value or an argument says.
@@ -316,12 +339,13 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
     if x.array().is_meta() {
         return Ok(Tensor::from_array(out));
     }
-    if x.device().is_gpu() && min < max && min.is_finite() && max.is_finite() {
-        return histogram_on_device(x, bins, min, max);
-    }
-    let all: Vec<f64> = crate::read::elements(x.array())?.into_iter().map(Scalar::to_f64).collect();
+    let there = x.device().is_gpu();
+    let all: Vec<f64> = if there { Vec::new() } else { crate::read::elements(x.array())?.into_iter().map(Scalar::to_f64).collect() };
     let (mut low, mut high) = (min, max);
-    if low == high && !all.is_empty() {
+    if there && low == high && x.numel() > 0 {
+        let (least, most) = extremes_of(x)?;
+        (low, high) = (least.to_f64(), most.to_f64());
+    } else if low == high && !all.is_empty() {
         let nan = all.iter().any(|v| v.is_nan());
         low = if nan { f64::NAN } else { all.iter().copied().fold(f64::INFINITY, f64::min) };
         high = if nan { f64::NAN } else { all.iter().copied().fold(f64::NEG_INFINITY, f64::max) };
@@ -332,6 +356,9 @@ pub fn histc(x: &Tensor, bins: i64, min: f64, max: f64) -> Result<Tensor> {
     let text = |v: f64| if v.is_nan() { "nan".into() } else { format!("{v}") };
     ensure!(low.is_finite() && high.is_finite(), Runtime, "torch.histc: range of [{}, {}] is not finite", text(low), text(high));
     ensure!(low < high, Runtime, "torch.histc: max must be larger than min");
+    if there {
+        return histogram_on_device(x, bins, low, high);
+    }
     let mut counts = zeroed(bins as usize)?;
     for v in all.into_iter().filter(|v| *v >= low && *v <= high) {
         let place = if x.dtype() == DType::F64 {

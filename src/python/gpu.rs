@@ -53,6 +53,12 @@ fn _gpu_counts(py: Python<'_>, index: u16) -> PyResult<(u64, u64)> {
     py.detach(|| gpus::counts(index)).py()
 }
 
+/// Says once that a function of the Python package is computed on the CPU, on copies of what lies on a GPU.
+#[pyfunction]
+fn _warn_of_fallback(name: &str, tensor: &Bound<crate::tensor::PyTensor>) {
+    rustnn_ops::device::warn_once(name, Some(tensor.get().get(tensor.py()).dtype()));
+}
+
 /// Ends the device as a driver that gives up would. For tests.
 #[pyfunction]
 fn _gpu_lose(py: Python<'_>, index: u16) -> PyResult<()> {
@@ -91,6 +97,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_gpu_memory, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_empty_cache, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_counts, module)?)?;
+    module.add_function(wrap_pyfunction!(_warn_of_fallback, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_lose, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_start_profile, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_end_profile, module)?)?;

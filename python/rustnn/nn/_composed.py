@@ -536,7 +536,9 @@ def embedding_bag(
         if offsets.dim() != 1:
             raise ValueError("offsets has to be a 1D Tensor")
         if _core._is_unread(offsets):
-            # In ops alone; a wrong offset is an index out of range when the program runs.
+            # In ops alone; what is wrong is an index out of range in a program, and told at a device's next read.
+            if not _core._is_recording():
+                _refuse_offsets(offsets, input.numel())
             bag = _core.searchsorted(offsets, _core.arange(input.numel(), device=input.device), right=True) - 1
             bags = offsets.numel() - bool(include_last_offset)
         else:
@@ -597,6 +599,19 @@ def _check_bags(input, weight, per_sample_weights, padding_idx) -> None:
         if low < 0 or high >= count:
             bad = low if low < 0 else high
             raise RuntimeError(f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {bad}")
+
+
+def _refuse_offsets(offsets, total) -> None:
+    if offsets.numel():
+        for bad, text in [
+            (
+                offsets[:1] != 0,
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0",
+            ),
+            (offsets[1:] < offsets[:-1], "embedding_bag: offsets must not decrease"),
+            (offsets[-1:] > total, f"offsets[-1] can not be greater than input's length {total}"),
+        ]:
+            _core._refuse_where(bad, text, runtime=True)
 
 
 def _bag_of_each(offsets, input, include_last_offset):

@@ -1,4 +1,4 @@
-//! Every shader is built and validated by naga, on a device that needs no adapter and runs nothing.
+//! Every shader is built and validated by naga, on a device that needs no adapter and runs nothing, and translated for Metal and DX12.
 
 use rustnn_gpu as gpu;
 use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
@@ -12,8 +12,27 @@ use rustnn_tensor::{Array, DType, Device};
 
 const COMPUTED: [DType; 9] = [DType::F32, DType::F16, DType::BF16, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::Bool];
 
+/// Writes a shader in the languages of Metal and DX12, as wgpu does there.
+fn translate(key: &str, text: &str) {
+    use naga::back::{hlsl, msl, pipeline_constants::process_overrides};
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{key}: {}", e.emit_to_string(text)));
+    let info =
+        Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES).validate(&module).unwrap_or_else(|e| panic!("{key}: {e:?}"));
+    let (module, info) = process_overrides(&module, &info, None, &Default::default()).unwrap_or_else(|e| panic!("{key}: {e}"));
+    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let (metal, _) = msl::write_string(&module, &info, &options, &Default::default()).unwrap_or_else(|e| panic!("{key}, in MSL: {e}"));
+    assert!(metal.contains("kernel void"), "{key}: {metal}");
+    let options =
+        hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, immediates_target: Some(Default::default()), ..Default::default() };
+    let (mut direct, pipeline) = (String::new(), Default::default());
+    hlsl::Writer::new(&mut direct, &options, &pipeline).write(&module, &info, None).unwrap_or_else(|e| panic!("{key}, in HLSL: {e}"));
+    assert!(direct.contains("numthreads"), "{key}: {direct}");
+}
+
 fn array(shape: &[usize], dtype: DType) -> Array {
     gpu::register();
+    gpu::watch_shaders(translate);
     Array::empty(shape, dtype, Device::Gpu(gpu::CHECKER)).unwrap()
 }
 
@@ -275,6 +294,8 @@ fn indexing_is_valid_shaders() {
     for by_frequency in [false, true] {
         taken(gpu::embedding_backward(&f32s(&[5, 3]), &index, Some(1), by_frequency, &f32s(&[4, 3])));
     }
+    taken(gpu::counted_places(&index, &array(&[2], DType::I64)));
+    taken(gpu::coordinates(&index, &[2, 3, 4], &array(&[5, 3], DType::I64)));
     taken(gpu::one_hot(&index, 7, &array(&[5, 7], DType::I64)));
 }
 

@@ -277,29 +277,96 @@ pub fn integers(x: &Array) -> Result<Vec<i64>> {
 }
 
 /// A mask: a copy that nobody else sees, and where its true elements lie. How many there are decides shapes, so that a mask on
-/// a GPU is read: it waits.
+/// a GPU is counted there and their number read: it waits.
 #[derive(Debug)]
-pub struct Mask(cpu::Mask);
+pub struct Mask(Truth);
+
+#[derive(Debug)]
+enum Truth {
+    Host(cpu::Mask),
+    /// Where the true elements lie, counted through: int64 on a GPU.
+    #[cfg(feature = "gpu")]
+    Gpu {
+        places: Array,
+        shape: Shape,
+    },
+}
 
 impl Mask {
     /// The elements of `x` that are not zero.
     pub fn new(x: &Array) -> Result<Mask> {
-        let x = if place(&[Some(x)])? == Place::Host { x.clone() } else { super::download(x)? };
-        cpu::Mask::new(&x).map(Mask)
+        if place(&[Some(x)])? == Place::Host {
+            return cpu::Mask::new(x).map(|mask| Mask(Truth::Host(mask)));
+        }
+        #[cfg(feature = "gpu")]
+        if let Some(places) = Mask::found(x)? {
+            return Ok(Mask(Truth::Gpu { places, shape: x.shape().into() }));
+        }
+        let here = Host::new("nonzero", Some(x.dtype())).stage(x)?;
+        cpu::Mask::new(&here).map(|mask| Mask(Truth::Host(mask)))
+    }
+
+    /// The places of the true elements of an array on a GPU.
+    #[cfg(feature = "gpu")]
+    fn found(x: &Array) -> Result<Option<Array>> {
+        let n = x.numel();
+        if n == 0 {
+            return Array::empty(&[0], DType::I64, x.device()).map(Some);
+        }
+        let mask = Array::empty(x.shape(), DType::Bool, x.device())?;
+        super::arrays::copy(x, &mask)?;
+        let mask = mask.with_geometry([n][..].into(), [1][..].into(), mask.offset());
+        let counts = Array::empty(&[n], DType::I64, x.device())?;
+        if !rustnn_gpu::scan(Scan::Sum, false, &mask, 0, &counts)? {
+            return Ok(None);
+        }
+        let total = super::arrays::first(&counts.with_geometry(Default::default(), Default::default(), counts.offset() + n - 1))?;
+        let places = Array::empty(&[total.to_i64() as usize], DType::I64, x.device())?;
+        Ok(rustnn_gpu::counted_places(&counts, &places)?.then_some(places))
     }
 
     /// True elements in all.
     pub fn total(&self) -> usize {
-        self.0.total()
+        match &self.0 {
+            Truth::Host(mask) => mask.total(),
+            #[cfg(feature = "gpu")]
+            Truth::Gpu { places, .. } => places.numel(),
+        }
+    }
+
+    /// The same on the CPU: waits for a GPU.
+    fn on_host(&self) -> Result<std::borrow::Cow<'_, cpu::Mask>> {
+        match &self.0 {
+            Truth::Host(mask) => Ok(std::borrow::Cow::Borrowed(mask)),
+            #[cfg(feature = "gpu")]
+            Truth::Gpu { places, shape } => {
+                let flags = Array::zeros(shape, DType::Bool, Device::Cpu)?;
+                let here = super::download(places)?;
+                let Ok(at) = cpu::Indices::new(&here, flags.numel(), false)? else {
+                    rustnn_tensor::bail!(Runtime, "a mask has been written while it was read")
+                };
+                let ones = Array::empty(&[here.numel()], DType::Bool, Device::Cpu)?;
+                rustnn_kernels::arrays::fill(&ones, true.into())?;
+                let flat = flags.with_geometry([flags.numel()][..].into(), [1][..].into(), 0);
+                cpu::scatter(Reduce::Assign, &flat, 0, &at, &ones)?;
+                cpu::Mask::new(&flags).map(std::borrow::Cow::Owned)
+            }
+        }
     }
 
     /// Coordinates of the true elements, `total x rank`.
     pub fn nonzero(&self, out: &Array) -> Result<()> {
         if place(&[Some(out)])? == Place::Host {
-            return self.0.nonzero(out);
+            return self.on_host()?.nonzero(out);
+        }
+        #[cfg(feature = "gpu")]
+        if let Truth::Gpu { places, shape } = &self.0
+            && rustnn_gpu::coordinates(places, shape, out)?
+        {
+            return Ok(());
         }
         let here = Array::empty(out.shape(), out.dtype(), Device::Cpu)?;
-        self.0.nonzero(&here)?;
+        self.on_host()?.nonzero(&here)?;
         if here.numel() > 0 {
             buffer(out)?.upload(out.reach_bytes().start, rustnn_kernels::arrays::bytes(&here))?;
         }
@@ -309,7 +376,7 @@ impl Mask {
     /// The elements of contiguous `x`, shaped as the mask, where it is true.
     pub fn select(&self, x: &Array, out: &Array) -> Result<()> {
         if !on_gpu(&[x, out], &[])? {
-            return self.0.select(x, out);
+            return self.on_host()?.select(x, out);
         }
         #[cfg(feature = "gpu")]
         {
@@ -318,13 +385,13 @@ impl Mask {
                 return Ok(());
             }
         }
-        on_copies("masked_select", [x], [out], &[], |[x], [out], _| self.0.select(x, out))
+        on_copies("masked_select", [x], [out], &[], |[x], [out], _| self.on_host()?.select(x, out))
     }
 
     /// Successive elements of contiguous `values` to the true places of contiguous `target`.
     pub fn scatter(&self, values: &Array, target: &Array) -> Result<()> {
         if !on_gpu(&[values, target], &[])? {
-            return self.0.scatter(values, target);
+            return self.on_host()?.scatter(values, target);
         }
         #[cfg(feature = "gpu")]
         {
@@ -335,13 +402,17 @@ impl Mask {
                 return Ok(());
             }
         }
-        on_copies("masked_scatter", [values], [target], &[], |[values], [target], _| self.0.scatter(values, target))
+        on_copies("masked_scatter", [values], [target], &[], |[values], [target], _| self.on_host()?.scatter(values, target))
     }
 
     /// Where the true elements lie, counted through, as an int64 array on a GPU.
     #[cfg(feature = "gpu")]
     fn places(&self, device: Device) -> Result<Array> {
-        let here = self.0.places()?;
+        let mask = match &self.0 {
+            Truth::Gpu { places, .. } => return Ok(places.clone()),
+            Truth::Host(mask) => mask,
+        };
+        let here = mask.places()?;
         let there = Array::empty(here.shape(), DType::I64, device)?;
         super::upload(&here, &there)?;
         Ok(there)
