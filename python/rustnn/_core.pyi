@@ -1340,6 +1340,8 @@ class Tensor:
     def storage(self) -> Any:
         """The storage behind the tensor, as numbers of its dtype."""
     def storage_offset(self) -> Any: ...
+    def storage_type(self) -> Any:
+        """The class of the storages of the tensor's dtype."""
     def stride(self, dim: Any = ...) -> Any: ...
     def sub(self, other: Tensor | _Number, *, alpha: _Number = 1, out: Tensor | None = None) -> Tensor:
         """Difference: `input - alpha * other`."""

@@ -291,7 +291,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     if source is None:
         source = _core.empty(0, dtype=self.dtype, device=self.device)
     elif not isinstance(source, Tensor):
-        source = _over_storage(source, self.dtype)
+        source = source._as_numbers_of(self.dtype)
     if source.dtype is not self.dtype:
         raise RuntimeError(
             "Could not set tensor of type " + f"{source.dtype} to a tensor of type {self.dtype}".replace("torch.", "")
@@ -302,12 +302,6 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         source = source.as_strided(tuple(size), tuple(strides), storage_offset)
     self.data = source
     return self
-
-
-def _over_storage(storage, dtype):
-    memory = getattr(storage, "_untyped_storage", storage)._bytes
-    count = memory.numel() // dtype.itemsize
-    return _core._tensor_over(memory, dtype, 0, (count,), (1,))
 
 
 def _contiguous_strides(sizes):
@@ -440,6 +434,13 @@ def storage(self):
     from . import storage
 
     return storage.storage(self)
+
+
+def storage_type(self):
+    """The class of the storages of the tensor's dtype."""
+    from . import storage
+
+    return getattr(storage, storage._dtype_to_storage_type_map()[self.dtype])
 
 
 def where(self, condition, other):
@@ -696,6 +697,7 @@ def install():
         get_device,
         untyped_storage,
         storage,
+        storage_type,
         where,
         view,
         norm,

@@ -386,6 +386,14 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     parts = [part for part in (prepend, input, append) if part is not None]
     if any(part.dim() != input.dim() for part in parts):
         raise RuntimeError("diff expects prepend or append to be the same dimension as input")
+    d = dim % input.dim()
+    for part in parts:
+        for k, (size, own) in enumerate(zip(part.shape, input.shape, strict=True)):
+            if k != d and size != own:
+                raise RuntimeError(
+                    "diff expects the shape of tensor to prepend or append to match that of input except along the "
+                    f"differencing dimension; input.size({k}) = {own}, but got tensor.size({k}) = {size}"
+                )
     result = _core.cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, result.shape[dim])):
         count = result.shape[dim]

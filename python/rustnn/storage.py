@@ -62,6 +62,11 @@ class UntypedStorage:
         storage.filename = str(filename)
         return storage
 
+    def _as_numbers_of(self, dtype=None):
+        """The memory as a vector of numbers, int64 by default."""
+        dtype = _core.int64 if dtype is None else dtype
+        return _core._tensor_over(self._bytes, dtype, 0, (self.nbytes() // dtype.itemsize,), (1,))
+
     def _is_whole(self):
         return self._bytes.storage_offset() == 0 and self._bytes.numel() == self._bytes._storage()[1]
 
@@ -93,7 +98,11 @@ class UntypedStorage:
         """The address of the first byte."""
         return self._bytes.data_ptr()
 
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self.nbytes()
+
     def __getitem__(self, index):
+        _check_has_data(self)
         if isinstance(index, slice):
             if index.step not in (None, 1):
                 raise RuntimeError(f"Trying to slice with a step of {index.step}, but only a step of 1 is supported")
@@ -143,8 +152,10 @@ class UntypedStorage:
         self._bytes.copy_(self._bytes.reshape(-1, width).flip(1).reshape(-1))
 
     def resize_(self, size):
-        """Not here: a storage keeps its size."""
-        if size != self.nbytes():
+        """Another size, of a storage without data: all others keep theirs."""
+        if self.device.type == "meta":
+            self._bytes = _core.empty(size, dtype=_core.uint8, device="meta")
+        elif size != self.nbytes():
             raise NotImplementedError(f"a storage keeps its size of {self.nbytes()} bytes; make a new one of {size}")
         return self
 
@@ -180,6 +191,11 @@ class UntypedStorage:
     def __repr__(self):
         lines = "".join(f" {byte}\n" for byte in self.tolist())
         return f"{lines}[{type(self).__module__}.{type(self).__name__}(device={self.device}) of size {len(self)}]"
+
+
+def _check_has_data(storage):
+    if storage.device.type == "meta":
+        raise NotImplementedError("Not available for 'meta' device type")
 
 
 def _from_bytes(data):
@@ -285,6 +301,25 @@ class TypedStorage:
         self._numbers().copy_(source._numbers())
         return self
 
+    def _as_numbers_of(self, dtype=None):
+        """The memory as a vector of the storage's numbers.
+
+        Raises: RuntimeError for another dtype.
+        """
+        if dtype not in (None, self.dtype):
+            raise RuntimeError(
+                f"Expected a Storage of type {dtype} or an UntypedStorage, but got type {self.dtype} for argument 1 "
+                "'storage'"
+            )
+        return self._untyped_storage._as_numbers_of(self.dtype)
+
+    def resize_(self, size):
+        """Another number of numbers, see :meth:`UntypedStorage.resize_`."""
+        self._untyped_storage.resize_(size * self.dtype.itemsize)
+
+    def __sizeof__(self):
+        return object.__sizeof__(self) + self.nbytes()
+
     def _numbers(self):
         count = self._untyped_storage.nbytes() // self.dtype.itemsize
         return _core._tensor_over(self._untyped_storage._bytes, self.dtype, 0, [count], [1])
@@ -327,6 +362,7 @@ class TypedStorage:
         return self._untyped_storage.data_ptr()
 
     def __getitem__(self, index):
+        _check_has_data(self)
         if isinstance(index, slice):
             raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
         return self._numbers()[index].item()
@@ -398,6 +434,16 @@ def untyped_storage(self):
 def storage(self):
     """The storage behind the tensor, as numbers of its dtype."""
     return _typed(untyped_storage(self), self.dtype)
+
+
+def _dtype_to_storage_type_map():
+    """The names of the storages' classes by dtype."""
+    return {dtype: f"{kind}Storage" for dtype, kind in _KINDS.items()}
+
+
+def _storage_type_to_dtype_map():
+    """The dtypes by the names of the storages' classes."""
+    return {f"{kind}Storage": dtype for dtype, kind in _KINDS.items()}
 
 
 # The names that PyTorch's files give to the storages of each dtype.

@@ -129,6 +129,13 @@ fn call<'py>(
         && let Some((positional, number)) = number_first(&entry.name, args)
     {
         let kind = if positional.len() == 2 { "alpha" } else { "value" };
+        let text = format!(
+            "This overload of {name} is deprecated:\n\t{name}(Tensor input, Number {kind}, …)\nConsider using one of the following signatures \
+             instead:\n\t{}",
+            entry.overloads[0].text,
+            name = entry.name
+        );
+        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &CString::new(text)?, 1)?;
         return call(py, entry, &positional, &[(PyString::new(py, kind), number)]);
     }
     if failures.len() == 1 {

@@ -168,6 +168,14 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
         let t = rustnn_ops::clone(&t).py()?;
         return rustnn_ops::to_device(&t, device.unwrap_or(t.device())).py();
     }
+    let plain = data.is_instance_of::<PyList>() || data.is_instance_of::<PyFloat>() || data.is_instance_of::<PyInt>();
+    if !plain && data.hasattr("_as_numbers_of")? {
+        // A storage: its bytes are read as numbers of the dtype, not converted.
+        let dtype = dtype.map(|d| crate::types::dtype(data.py(), d)).transpose()?;
+        let t = cast_tensor(&data.call_method1("_as_numbers_of", (dtype,))?)
+            .ok_or_else(|| PyTypeError::new_err("_as_numbers_of() must return a Tensor"))?;
+        return rustnn_ops::to_device(&t, device.unwrap_or(t.device())).py();
+    }
     if data.hasattr("__array_interface__")? && !data.is_instance_of::<PyList>() {
         let shared = from_interface(data)?;
         let t = rustnn_ops::clone(&shared).py()?;
