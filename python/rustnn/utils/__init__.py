@@ -2,6 +2,16 @@
 
 from rustnn._lazy import names_on_demand
 
-__all__ = ["checkpoint", "data", "dlpack", "flop_counter", "hooks", "model_zoo", "tensorboard"]
+__all__ = [
+    "benchmark",
+    "checkpoint",
+    "collect_env",
+    "data",
+    "dlpack",
+    "flop_counter",
+    "hooks",
+    "model_zoo",
+    "tensorboard",
+]
 
 __getattr__, __dir__ = names_on_demand(__name__, modules=__all__, names={"swap_tensors": "_swap"})
