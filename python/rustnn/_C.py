@@ -110,6 +110,11 @@ def _is_torch_function_enabled():
     return not before
 
 
+def _get_default_device():
+    """The device of new tensors, as text."""
+    return str(_core._get_default_device())
+
+
 def _get_tracing_state():
     """The trace being recorded: none."""
     return

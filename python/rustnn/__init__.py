@@ -39,6 +39,8 @@ __getattr__, __dir__ = names_on_demand(
     __name__,
     modules=(
         "_C",
+        "_tensor_str",
+        "_utils",
         "_VF",
         "_dynamo",
         "__config__",

@@ -155,6 +155,8 @@ class Tensor:
         """The last two dimensions exchanged."""
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: Any = ..., *, dispatch_strides: Any = ..., dispatch_device: Any = ..., **_: Any) -> Any: ...
+    @staticmethod
+    def _make_wrapper_subclass(cls: Any, size: Any, *args: Any, **kwargs: Any) -> Any: ...
     def _nnz(self) -> Any:
         """``_nnz`` of a sparse tensor; raises for a strided one, which this is."""
     @property

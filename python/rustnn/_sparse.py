@@ -1261,7 +1261,8 @@ _INHERITED = """shape size dim ndim ndimension numel nelement dtype itemsize ele
     is_signed is_inference is_cuda is_quantized is_nested is_mps is_xpu is_xla is_mkldnn is_ipu is_vulkan is_sparse_csr
     names dense_to_sparse output_nr _version __len__ __hash__ __class__ __dict__ __new__ __init__ __doc__ __module__
     __weakref__ __getattribute__ __setattr__ __delattr__ __init_subclass__ __subclasshook__ __dir__ __sizeof__
-    __getstate__ __reduce__ __array_priority__ __torch_function__ _make_subclass as_subclass _backward_hooks _cdata
+    __getstate__ __reduce__ __array_priority__ __torch_function__ _make_subclass
+    _make_wrapper_subclass as_subclass _backward_hooks _cdata
     __match_args__ __annotations__ __firstlineno__ __static_attributes__ __class_getitem__ _is_param""".split()
 
 

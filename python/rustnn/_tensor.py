@@ -661,6 +661,16 @@ _FUNCTIONS = {
 }
 
 
+def _make_wrapper_subclass(cls, size, *args, **kwargs):
+    """Raises: a tensor without memory that ``__torch_dispatch__`` stands for cannot be made; see `_make_subclass`."""
+    if not hasattr(cls, "__torch_dispatch__"):
+        raise TypeError(f"{cls.__name__} must define __torch_dispatch__")
+    raise NotImplementedError(
+        f"_make_wrapper_subclass: rustnn calls no __torch_dispatch__ ({cls.__name__}); define __torch_function__ and "
+        "use _make_subclass"
+    )
+
+
 # What only sparse tensors have, and what PyTorch says of a strided one.
 _OF_SPARSE = {
     "indices": "indices expected sparse coordinate tensor layout but got Strided",
@@ -733,6 +743,7 @@ def install():
         for name in names.split():
             setattr(Tensor, name, _of_module(module, name))
     Tensor._make_subclass = staticmethod(_make_subclass)
+    Tensor._make_wrapper_subclass = staticmethod(_make_wrapper_subclass)
     Tensor.__reversed__ = reversed_
     Tensor.real, Tensor.imag = _part("real"), _part("imag")
     Tensor.mH = property(lambda self: self.mT.conj(), doc="The last two dimensions exchanged, conjugated.")

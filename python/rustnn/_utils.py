@@ -135,3 +135,40 @@ def _reduce_tensor(self, protocol):
     if type(self) is _core.Tensor and not state:
         return function, arguments
     return _rebuild_from_type_v2, (function, type(self), arguments, state)
+
+
+# ---- many tensors as one ---------------------------------------------------------------------------------------------
+
+
+def _flatten_dense_tensors(tensors):
+    """The elements of all tensors, one behind another; of a single contiguous tensor, a view."""
+    tensors = list(tensors)
+    if len(tensors) == 1:
+        return tensors[0].contiguous().view(-1)
+    return _core.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _unflatten_dense_tensors(flat, tensors):
+    """Views of ``flat`` in the shapes of ``tensors``, one behind another."""
+    views, at = [], 0
+    for tensor in tensors:
+        count = tensor.numel()
+        part = flat.narrow(0, at, count) if count else _core.empty(0, dtype=flat.dtype, device=flat.device)
+        views.append(part.view(tensor.shape))
+        at += count
+    return tuple(views)
+
+
+def _take_tensors(tensors, size_limit):
+    """Lists of tensors of one type, each of ``size_limit`` bytes at most or a single tensor."""
+    waiting = {}
+    for tensor in tensors:
+        kind, size = tensor.type(), tensor.numel() * tensor.element_size()
+        group, total = waiting.get(kind, ([], 0))
+        if group and total + size > size_limit:
+            yield group
+            group, total = [], 0
+        group.append(tensor)
+        waiting[kind] = group, total + size
+    for group, _ in waiting.values():
+        yield group

@@ -119,6 +119,13 @@ class StorageType:
         self.dtype = dtype
 
 
+def normalize_storage_type(storage_type):
+    """The class of storages that has the name of another, such as CUDA's."""
+    import rustnn
+
+    return getattr(rustnn, storage_type.__name__)
+
+
 def _find_global(module, name):
     """Our object for a name in a file, which is PyTorch's name for it.
 

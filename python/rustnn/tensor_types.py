@@ -4,7 +4,7 @@ from . import _core
 from ._core import Tensor
 from ._tensor import _LEGACY
 
-__all__ = ["set_default_tensor_type", *_LEGACY.values()]
+__all__ = ["TensorType", "set_default_tensor_type", *_LEGACY.values()]
 
 
 class tensortype(type):
@@ -41,6 +41,21 @@ def _type(name, dtype):
 
 
 globals().update({name: _type(name, dtype) for dtype, name in _LEGACY.items()})
+
+
+class TensorType:
+    """PyTorch's type of tensors in graphs of TorchScript, as annotations name it."""
+
+    @staticmethod
+    def get():
+        """The one type."""
+        return _TENSOR_TYPE
+
+    def __repr__(self):
+        return "Tensor"
+
+
+_TENSOR_TYPE = TensorType()
 
 
 def set_default_tensor_type(t):

@@ -34,7 +34,9 @@ Tensor = _core.Tensor
 
 
 # Used rarely, imported when they are.
-__getattr__, __dir__ = names_on_demand(__name__, modules=("forward_ad", "functional", "profiler"))
+__getattr__, __dir__ = names_on_demand(
+    __name__, modules=("forward_ad", "functional", "profiler"), names={"ProfilerActivity": "profiler"}
+)
 
 
 def _as_tuple(value):

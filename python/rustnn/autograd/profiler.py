@@ -1,9 +1,9 @@
 """The older form of ``rustnn.profiler``."""
 
-from ..profiler import EventList, FunctionEventAvg, record_function
+from ..profiler import EventList, FunctionEventAvg, ProfilerActivity, record_function
 from ..profiler import profile as _profile
 
-__all__ = ["EventList", "FunctionEventAvg", "profile", "record_function"]
+__all__ = ["EventList", "FunctionEventAvg", "ProfilerActivity", "profile", "record_function"]
 
 
 class profile(_profile):

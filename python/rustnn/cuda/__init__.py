@@ -6,7 +6,8 @@ GPUs are reached as ``rustnn.device("gpu")`` instead: see :mod:`rustnn.gpu`.
 from .. import _core
 
 __all__ = """
-    CUDAGraph Event Stream can_device_access_peer current_device current_stream default_stream device device_count
+    CUDAGraph Event Stream can_device_access_peer cudart current_device current_stream default_stream device
+    device_count
     device_of empty_cache get_arch_list get_device_capability get_device_name get_device_properties get_rng_state
     get_rng_state_all graph init initial_seed ipc_collect is_available is_bf16_supported is_current_stream_capturing
     is_initialized manual_seed manual_seed_all max_memory_allocated max_memory_reserved mem_get_info memory_allocated
@@ -110,7 +111,7 @@ def set_rng_state_all(new_states):
 
 
 for _name in """
-    can_device_access_peer current_device current_stream default_stream get_device_capability get_device_name
+    can_device_access_peer cudart current_device current_stream default_stream get_device_capability get_device_name
     get_device_properties get_rng_state init initial_seed mem_get_info memory_summary set_device
     set_per_process_memory_fraction set_rng_state synchronize utilization
 """.split():
@@ -188,10 +189,10 @@ def set_stream(stream):
 
 def __getattr__(name):
     # amp needs no import of its own; the types of CUDA are named, but make no tensors.
-    if name == "amp":
+    if name in ("amp", "nccl"):
         import importlib
 
-        return importlib.import_module(".amp", __name__)
+        return importlib.import_module(f".{name}", __name__)
     if name.endswith("Tensor"):
         from .._tensor import _LEGACY
 

@@ -159,3 +159,42 @@ def __getattr__(name):
 
     globals().update(ScriptModule=ScriptModule, RecursiveScriptModule=RecursiveScriptModule)
     return globals()[name]
+
+
+class _Structure:
+    """How :func:`_flatten` found tensors nested."""
+
+    def __init__(self, description):
+        self._description = description
+
+    def __repr__(self):
+        return f"IODescriptor({self._description})"
+
+
+def _flatten(value):
+    """(the tensors in nested tuples, lists and dictionaries, in order; how they were nested).
+
+    Raises: RuntimeError for anything else in them.
+    """
+    import builtins
+
+    from .. import _core
+
+    found = []
+
+    def walk(part):
+        if type(part) is tuple or type(part) is list:
+            return type(part)(map(walk, part))
+        if type(part) is dict:
+            return {key: walk(inner) for key, inner in part.items()}
+        if not builtins.isinstance(part, _core.Tensor):
+            raise RuntimeError(
+                "Only tuples, lists and Variables are supported as JIT inputs/outputs. Dictionaries and strings are "
+                "also accepted, but their usage is not recommended. Here, received an input of unsupported type: "
+                f"{type(part).__name__}"
+            )
+        found.append(part)
+        return "v"
+
+    structure = _Structure(walk(value))
+    return found, structure

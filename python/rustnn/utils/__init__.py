@@ -6,6 +6,7 @@ __all__ = [
     "benchmark",
     "checkpoint",
     "collect_env",
+    "cpp_extension",
     "data",
     "dlpack",
     "flop_counter",

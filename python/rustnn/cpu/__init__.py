@@ -24,3 +24,11 @@ def set_device(device):
 
 def synchronize(device=None):
     """Every op is complete when its call returns."""
+
+
+def __getattr__(name):
+    if name == "amp":
+        import importlib
+
+        return importlib.import_module(".amp", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
