@@ -570,3 +570,27 @@ def test_the_annealed_rate_of_swa_is_not_the_callers_tensor():
     rustnn.optim.swa_utils.SWALR(optimizer, swa_lr=rate)
     rate.mul_(0.5)
     assert float(optimizer.param_groups[0]["swa_lr"]) == pytest.approx(0.05)
+
+
+def test_sparse_adam_leaves_rows_without_a_gradient_and_their_moments_alone():
+    table = nn.Embedding(4, 2, sparse=True)
+    before = table.weight.detach().clone()
+    optimizer = rustnn.optim.SparseAdam(table.parameters(), lr=0.5)
+    for rows in ([1, 3], [3]):
+        optimizer.zero_grad()
+        (3 * table(rustnn.tensor(rows))).sum().backward()
+        optimizer.step()
+    moved = table.weight.detach() - before
+    # The first step of Adam is lr; the second, with one gradient twice, too.
+    rustnn.testing.assert_close(moved[3], rustnn.tensor([-1.0, -1.0]))
+    assert moved[0].tolist() == [0.0, 0.0] == moved[2].tolist() and moved[1].tolist() == pytest.approx([-0.5, -0.5])
+    state = optimizer.state[table.weight]
+    assert state["step"] == 2 and state["exp_avg"][1].tolist() == pytest.approx([0.3, 0.3])
+    assert state["exp_avg"][0].tolist() == [0.0, 0.0]
+    # A step without gradients, and of a tensor without dimensions.
+    point = nn.Parameter(rustnn.tensor(1.0))
+    optimizer = rustnn.optim.SparseAdam([point], lr=0.5, maximize=True)
+    optimizer.step()
+    point.grad = rustnn.tensor(2.0)
+    optimizer.step()
+    assert point.item() == pytest.approx(1.5)

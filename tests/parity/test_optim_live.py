@@ -158,7 +158,7 @@ def test_every_optimizer_is_compared() -> None:
     assert (kinds(rustnn) & kinds(torch)) - {kind for kind, _ in OPTIMIZERS} == {
         "LBFGS",  # below
         "Muon",  # below
-        "SparseAdam",  # takes sparse gradients only
+        "SparseAdam",  # below
     }
 
 
@@ -368,3 +368,24 @@ def test_swalr_sets_pytorchs_rates(strategy: str, epochs: int) -> None:
         return rates
 
     assert run(rustnn) == pytest.approx(run(torch), rel=1e-9)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_sparse_adam_trains_an_embedding_as_pytorchs(maximize):
+    found = []
+    for library in (torch, rustnn):
+        table = library.nn.Embedding(10, 3, padding_idx=2, sparse=True)
+        with library.no_grad():
+            table.weight.copy_(library.tensor(np.random.default_rng(0).standard_normal((10, 3))))
+        optimizer = library.optim.SparseAdam(list(table.parameters()), lr=0.1, maximize=maximize)
+        rows = np.random.default_rng(1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (table(library.tensor(rows.integers(0, 10, 6))) ** 3).sum().backward()
+            optimizer.step()
+        state = optimizer.state_dict()["state"][0]
+        found.append(
+            [table.weight.detach().numpy(), state["exp_avg"].numpy(), state["exp_avg_sq"].numpy(), state["step"]]
+        )
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
