@@ -70,7 +70,8 @@ print(interrupted(work), usable())
 
 
 def test_a_single_kernel_ends_not_only_the_loop_around_it():
-    # Nothing runs between the signal and the exception but the one product: two million million multiplications and additions.
+    # Nothing runs between the signal and the exception but the one product: two million million multiplications and
+    # additions.
     waited, ended, fine = run(
         START
         + """
