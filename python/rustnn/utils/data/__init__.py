@@ -1,5 +1,7 @@
 """Datasets, samplers and the loader, with PyTorch's names and arguments."""
 
+from rustnn._lazy import names_on_demand
+
 from .dataloader import DataLoader, _DatasetKind, default_collate, default_convert, get_worker_info
 from .dataset import (
     ChainDataset,
@@ -43,3 +45,10 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+# Used rarely, imported when they are.
+__getattr__, __dir__ = names_on_demand(
+    __name__,
+    modules=("datapipes",),
+    names=dict.fromkeys(("IterDataPipe", "MapDataPipe", "functional_datapipe"), "datapipes.datapipe"),
+)
