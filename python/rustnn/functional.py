@@ -254,6 +254,9 @@ def cartesian_prod(*tensors):
 
 def cdist(x1, x2, p=2.0, compute_mode=None):
     """Distances between all rows of ``x1`` and all rows of ``x2``."""
+    for number, x in enumerate((x1, x2), 1):
+        if x.is_complex():
+            raise RuntimeError(f"cdist only supports floating-point dtypes, X{number} got: {_kind(x.dtype)}")
     if x1.shape[-1:] != x2.shape[-1:]:
         raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
@@ -530,7 +533,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     else:
         scale = total - correction * (weights * aweights).sum() / total
     weighted = centred if weights is None else centred * weights
-    result = weighted.mm(centred.t()) / (scale.clamp(min=0) if isinstance(scale, Tensor) else max(scale, 0))
+    result = weighted.mm(centred.t().conj()) / (scale.clamp(min=0) if isinstance(scale, Tensor) else max(scale, 0))
     return result.squeeze()
 
 
@@ -539,8 +542,11 @@ def corrcoef(input):
     covariance = cov(input)
     if covariance.dim() == 0:
         return covariance / covariance
-    deviation = covariance.diagonal().sqrt()
-    return (covariance / deviation.unsqueeze(1) / deviation).clamp(-1, 1)
+    deviation = covariance.diagonal().real.sqrt()
+    result = covariance / deviation.unsqueeze(1) / deviation
+    if result.is_complex():
+        return _core.complex(result.real.clamp(-1, 1), result.imag.clamp(-1, 1))
+    return result.clamp(-1, 1)
 
 
 def vander(x, N=None, increasing=False):
@@ -618,9 +624,14 @@ row_stack = vstack
 
 
 def float_power(input, exponent):
-    """Powers, computed in float64."""
-    input = input.double() if isinstance(input, Tensor) else float(input)
-    return _core.pow(input, exponent.double() if isinstance(exponent, Tensor) else float(exponent))
+    """Powers, computed in float64, or in complex128 where one is complex."""
+
+    def wide(value):
+        if isinstance(value, Tensor):
+            return value.to(_core.complex128 if value.is_complex() else _core.float64)
+        return value if isinstance(value, complex) else float(value)
+
+    return _core.pow(wide(input), wide(exponent))
 
 
 def isreal(input):

@@ -157,6 +157,9 @@ REDUCTIONS = {
     "all": lambda t, x: x.all(),
     "trace": lambda t, x: x[:3, :3].trace(),
     "count_nonzero": lambda t, x: x.count_nonzero(),
+    "cov": lambda t, x: t.cov(x),
+    "corrcoef": lambda t, x: t.corrcoef(x),
+    "float_power": lambda t, x: t.float_power(x, 2),
 }
 
 
@@ -351,6 +354,8 @@ REFUSED = {
     "view_as_complex of odd rows": lambda t, z: t.view_as_complex(t.ones(9)[1:].as_strided((2, 2), (3, 1))),
     "view_as_complex at an odd place": lambda t, z: t.view_as_complex(t.ones(9).as_strided((2, 2), (2, 1), 1)),
     "backward of a complex sum": lambda t, z: z.clone().requires_grad_().sum().backward(),
+    "cdist": lambda t, z: t.cdist(z[None], z[None]),
+    "cosine_similarity": lambda t, z: t.nn.functional.cosine_similarity(z, z, 0),
     "integers that require gradients": lambda t, z: z.long().requires_grad_(),
 }
 

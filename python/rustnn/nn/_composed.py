@@ -364,7 +364,10 @@ def bilinear(input1, input2, weight, bias=None):
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """The cosine of the angle between vectors along ``dim``; see ``rustnn.nn.CosineSimilarity``."""
     common = _core.promote_types(x1.dtype, x2.dtype)
-    if not (common.is_floating_point or common.is_complex):
+    if common.is_complex:
+        kind = "ComplexDouble" if common is _core.complex128 else "ComplexFloat"
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {kind}")
+    if not common.is_floating_point:
         common = _core.get_default_dtype()
     x1, x2 = functional.broadcast_tensors(x1.to(common), x2.to(common))
     lengths = (x.norm(2, dim, keepdim=True).clamp_min(eps) for x in (x1, x2))
