@@ -223,6 +223,7 @@ def test_every_other_function_and_method_says_that_it_is_not_there():
         lambda: s.exp(), lambda: rustnn.exp(s), lambda: rustnn.Tensor.exp(s), lambda: s == s,
         lambda: s.view(6), lambda: s.mean(), lambda: rustnn.einsum("ij,kj", s, x), lambda: nn.functional.dropout(s),
         lambda: nn.LayerNorm(3)(s), lambda: nn.Conv1d(2, 2, 1)(s), lambda: rustnn.where(s, x, x), lambda: s[0:1],
+        lambda: rustnn.optim.SGD([sparse(requires_grad=True)], lr=0.1),
         lambda: x.mul_(s), lambda: s.tolist(), lambda: s.backward(), lambda: bool(s), lambda: 2 / s,
         lambda: s.to_sparse_csr(),
         lambda: rustnn.sparse_csr_tensor([0, 1], [0], [1.0]), lambda: x.to_sparse_csr(), lambda: s.to("meta"),

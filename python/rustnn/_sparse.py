@@ -696,8 +696,15 @@ def _on_values(name):
 
 
 # Functions that give zero for zero, so that what is not stored stays so.
-_ZERO_TO_ZERO = """abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor isinf isnan log1p neg positive rad2deg
+_ZERO_TO_ZERO = """abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor isinf isnan log1p positive rad2deg
     relu round sgn sign signbit sin sinh sqrt square tan tanh trunc""".split()
+
+
+def neg(self, *, out=None):
+    """Each value with the other sign."""
+    if out is not None:
+        raise _missing("neg.out")
+    return _like(self, -self._parts[1])
 
 
 def sum(self, dim=None, keepdim=False, *, dtype=None):
@@ -705,7 +712,7 @@ def sum(self, dim=None, keepdim=False, *, dtype=None):
     indices, values = self._parts
     if dtype is not None:
         values = values.to(dtype)
-    elif not values.is_floating_point():
+    elif not values.is_floating_point() and not values.is_complex():
         values = values.to(_core.int64)
     if dim is None or dim == () or dim == []:
         return values.sum()
@@ -1163,7 +1170,7 @@ def _text(x):
         indent = len("tensor(")
         suffixes = [f"device='{x.device}'"] if x.device.type != "cpu" else []
         suffixes += [f"size={tuple(x.shape)}", *([] if x.is_meta else [f"nnz={_nnz(x)}"])]
-        if x.dtype not in (_core.get_default_dtype(), _core.int64, _core.bool):
+        if x.dtype not in _tensor_str._unnamed():
             suffixes.append(f"dtype={x.dtype}")
         parts = []
         for name, part in (("indices", indices), ("values", values)):
@@ -1189,7 +1196,8 @@ _OPS = {
     op.__name__: op
     for op in (
         coalesce, is_coalesced, indices, values, _indices, _values, _nnz, sparse_dim, dense_dim, to_dense, to_sparse,
-        permute, transpose, t, unsqueeze, select, index_select, cat, stack, add, sub, mul, div, pow, sum, norm, softmax,
+        permute, transpose, t, unsqueeze, select, index_select, cat, stack, add, sub, mul,
+        neg, div, pow, sum, norm, softmax,
         log_softmax, mm, mv, bmm, matmul, linear, addmm, sparse_mask, to, type_as, clone, detach, detach_,
         requires_grad_, retain_grad, zeros_like, new_zeros, new_tensor, copy_, zero_, add_, sub_, is_same_size, numpy,
         reshape, contiguous, storage, item, stride,

@@ -219,6 +219,12 @@ def _str(tensor, *, tensor_contents=None):
         return _text(tensor.detach() if tensor.requires_grad else tensor, tensor, tensor_contents)
 
 
+def _unnamed():
+    """The dtypes that texts do not name: numbers of Python have them by default."""
+    own = _core.complex128 if _core.get_default_dtype() == _core.float64 else _core.complex64
+    return _core.get_default_dtype(), own, _core.int64, _core.bool
+
+
 def _text(plain, tensor, contents):
     name = "tensor"
     if type(tensor).__name__ not in ("Tensor", "Parameter", "Buffer"):
@@ -228,8 +234,7 @@ def _text(plain, tensor, contents):
     suffixes = []
     if tensor.device.type != "cpu":
         suffixes.append(f"device='{tensor.device}'")
-    own = _core.complex128 if _core.get_default_dtype() == _core.float64 else _core.complex64
-    default = (_core.get_default_dtype(), own, _core.int64, _core.bool)
+    default = _unnamed()
     if tensor.is_meta:
         suffixes.append(f"size={tuple(tensor.shape)}")
         if tensor.dtype != _core.get_default_dtype():

@@ -197,3 +197,26 @@ def test_files_go_there_and_back():
                 assert [x.is_coalesced() for x in loaded.values()] == [False, True]
                 assert all(x.dtype is getattr(load, dtype) for x in loaded.values())
                 assert loaded["second"].to_dense().tolist() == s.to_dense().tolist()
+
+
+OTHER_DTYPES = [
+    "c.sum()", "c.sum(0)", "c @ t.ones(3, 2, dtype=t.complex128)", "c * 2j", "c.abs()",
+    "t.ones(2, 3, dtype=t.complex128) + c",
+    "n.sum()", "n.sum(1)", "n.to(t.bool).sum()", "n / 2", "n * 1.5", "n.sqrt()",
+    "n @ t.ones(3, 1, dtype=t.int64)", "-n",
+    "n.half()", "n.bfloat16().coalesce()", "n.to(t.bool)", "t.tensor(2) * n", "t.zeros(3, 0).to_sparse()",
+    "t.sparse_coo_tensor(t.zeros(0, 2, dtype=t.int64), t.ones(2), ())", "t.tensor(3.0).to_sparse()",
+    "c.to(t.complex64)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", OTHER_DTYPES)
+def test_other_dtypes_and_edges_are_pytorchs(call):
+    found = []
+    for library in (rustnn, torch):
+        places = library.tensor([[0, 1, 1], [2, 0, 0]])
+        c = library.sparse_coo_tensor(places, library.tensor([1 + 2j, 3 - 1j, 2j], dtype=library.complex128), (2, 3))
+        n = library.sparse_coo_tensor(places, [1, 2, 3], (2, 3))
+        out = eval(call, {"t": library, "c": c, "n": n})
+        found.append((str(out), str(out.dtype), out.is_sparse))
+    assert found[0] == found[1]

@@ -321,7 +321,7 @@ class Optimizer:
         """Let the optimizer also train ``param_group["params"]`` with the options the dict holds.
 
         Raises: TypeError for what is no dict or no tensor; ValueError for non-leaf, unnamed among named, or repeated
-            parameters.
+            parameters; NotImplementedError for sparse ones.
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
@@ -346,6 +346,10 @@ class Optimizer:
                 )
             if not (self.defaults.get("differentiable") or parameter.is_leaf or parameter.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
+            if parameter.is_sparse:
+                raise NotImplementedError(
+                    f"{type(self).__name__}: sparse parameters are not trained; train the values that one is made of"
+                )
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
