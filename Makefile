@@ -64,6 +64,8 @@ programs: $(MODULE) $(LIBRARIES) ## Runs libraries written for PyTorch (torchvis
 lint: $(MODULE) check ## Checks format, clippy, ruff, types and the rules of the house.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check --quiet --lib --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --lib
 	$(VENV)/bin/ruff check $(PYTHON_CODE)
 	$(VENV)/bin/ruff format --check $(PYTHON_CODE)
 	$(PYTHON) -m mypy

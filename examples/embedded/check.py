@@ -10,10 +10,6 @@ HERE = Path(__file__).resolve().parent
 LARGEST_BYTES = 3_000_000
 FLAGS = "-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no"
 PT_INTERP = 3
-THREE = """
-0 0 7 15 13 1 0 0   0 8 13 6 15 4 0 0   0 2 1 13 13 0 0 0   0 0 2 15 11 1 0 0
-0 0 0 1 12 12 1 0   0 0 0 0 1 10 8 0    0 0 8 4 5 14 9 0    0 0 7 13 13 9 0 0
-"""
 
 
 def built() -> Path:
@@ -43,7 +39,7 @@ def main() -> None:
     def answer(text: str) -> subprocess.CompletedProcess:
         return subprocess.run([program], input=text, capture_output=True, text=True, env={}, timeout=60)
 
-    good = answer(THREE)
+    good = answer((HERE / "image.txt").read_text())
     assert good.returncode == 0 and good.stdout.startswith("3 ("), good
     for text, says in ("1 2 3", "got 3"), ("ink", "no brightness"), ("17 " * 64, "no brightness"), ("", "got 0"):
         bad = answer(text)

@@ -11,6 +11,7 @@ use syn::{Data, DeriveInput, Error, Fields, LitStr, Result, parse_macro_input, p
 ///
 /// - `#[module(skip)]` on a field of another type: it holds no parameters.
 /// - `#[module(rename = "name")]`: the field's name in state dicts.
+/// - `#[module(crate = path)]` on the struct: where `rustnn` is found, if it goes by another name.
 /// - `#[module(flatten)]` on a module: its members are called as if they were this struct's own.
 #[proc_macro_derive(Module, attributes(module))]
 pub fn derive_module(input: TokenStream) -> TokenStream {
@@ -28,13 +29,13 @@ struct Member {
 
 impl Member {
     /// The call of `function` for this field; at the field's type, where an error is looked for.
-    fn call(&self, function: &str, through: &Tokens) -> Tokens {
+    fn call(&self, function: &str, through: &Tokens, rustnn: &syn::Path) -> Tokens {
         let Member { place, name, kind, is_flat } = self;
         let (visit, members) = (format_ident!("visit{function}"), format_ident!("members{function}"));
         if *is_flat {
-            quote_spanned!(kind.span()=> ::rustnn::nn::Module::#members(#through self.#place, visit);)
+            quote_spanned!(kind.span()=> #rustnn::nn::Module::#members(#through self.#place, visit);)
         } else {
-            quote_spanned!(kind.span()=> ::rustnn::nn::Member::#visit(#through self.#place, #name, visit);)
+            quote_spanned!(kind.span()=> #rustnn::nn::Member::#visit(#through self.#place, #name, visit);)
         }
     }
 }
@@ -43,6 +44,7 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new_spanned(&input.ident, "Module can be derived for structs; implement it by hand for an enum"));
     };
+    let rustnn = crate_path(&input)?;
     let members = members(&data.fields)?;
     // A generic field is a member if its type is: the bounds say so.
     let generic: Vec<(syn::Type, bool)> = {
@@ -52,7 +54,7 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let bounds = input.generics.make_where_clause();
     for (kind, is_flat) in generic {
         let bound = if is_flat { quote!(Module) } else { quote!(Member) };
-        bounds.predicates.push(parse_quote!(#kind: ::rustnn::nn::#bound));
+        bounds.predicates.push(parse_quote!(#kind: #rustnn::nn::#bound));
     }
     let parameters: Vec<_> = input.generics.type_params().map(|p| p.ident.clone()).collect();
     let bounds = input.generics.make_where_clause();
@@ -62,26 +64,46 @@ fn expand(mut input: DeriveInput) -> Result<Tokens> {
     let (impl_generics, type_generics, bounds) = input.generics.split_for_impl();
     let ident = &input.ident;
     let class = ident.to_string();
-    let visit = members.iter().map(|m| m.call("", &quote!(&)));
-    let visit_mut = members.iter().map(|m| m.call("_mut", &quote!(&mut)));
+    let visit = members.iter().map(|m| m.call("", &quote!(&), &rustnn));
+    let visit_mut = members.iter().map(|m| m.call("_mut", &quote!(&mut), &rustnn));
     Ok(quote! {
         #[automatically_derived]
-        impl #impl_generics ::rustnn::nn::Module for #ident #type_generics #bounds {
+        impl #impl_generics #rustnn::nn::Module for #ident #type_generics #bounds {
             fn class_name(&self) -> &str {
                 #class
             }
 
-            fn members<'module>(&'module self, visit: &mut dyn FnMut(&str, ::rustnn::nn::Part<'module>)) {
+            fn members<'module>(&'module self, visit: &mut dyn FnMut(&str, #rustnn::nn::Part<'module>)) {
                 let _ = &visit;
                 #(#visit)*
             }
 
-            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, ::rustnn::nn::PartMut<'_>)) {
+            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, #rustnn::nn::PartMut<'_>)) {
                 let _ = &visit;
                 #(#visit_mut)*
             }
         }
     })
+}
+
+/// The path of the crate: `::rustnn`, or what `#[module(crate = …)]` says, with or without quotation marks.
+fn crate_path(input: &DeriveInput) -> Result<syn::Path> {
+    let mut path = parse_quote!(::rustnn);
+    for attribute in input.attrs.iter().filter(|a| a.path().is_ident("module")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("crate") {
+                return Err(meta.error("expected `crate = path`"));
+            }
+            let value = meta.value()?;
+            path = if value.peek(LitStr) {
+                value.parse::<LitStr>()?.parse_with(syn::Path::parse_mod_style)?
+            } else {
+                value.call(syn::Path::parse_mod_style)?
+            };
+            Ok(())
+        })?;
+    }
+    Ok(path)
 }
 
 fn members(fields: &Fields) -> Result<Vec<Member>> {

@@ -3,10 +3,21 @@
 use fearless_simd::Level;
 use std::sync::OnceLock;
 
+static LEVEL: OnceLock<Level> = OnceLock::new();
+
+/// What levels are called, the plainest first.
+pub const NAMES: [&str; 5] = ["fallback", "sse4.2", "avx2", "avx512", "neon"];
+
+/// Fixes the level; false: another one is in use. None: there is no such level here.
+pub fn choose(name: &str) -> Option<bool> {
+    let level = named(name)?;
+    LEVEL.get_or_init(|| level);
+    Some(level_name() == name)
+}
+
 /// The level that all kernels use: the machine's best, or the one that `RUSTNN_SIMD` names (`fallback`, `sse4.2`,
 /// `avx2`, `avx512`, `neon`) where the machine has it.
 pub fn level() -> Level {
-    static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
         let Ok(name) = std::env::var("RUSTNN_SIMD") else { return best() };
         named(&name).unwrap_or_else(best)

@@ -88,15 +88,30 @@ pub(crate) enum Place {
 /// Where a kernel over these arrays runs: they must lie on one device.
 #[inline]
 pub(crate) fn place(arrays: &[Option<&Array>]) -> Result<Place> {
-    if arrays.iter().flatten().all(|a| a.device() == Device::Cpu) { Ok(Place::Host) } else { on_one_device(arrays) }
+    if arrays.iter().flatten().all(|a| !a.device().is_gpu()) { Ok(Place::Host) } else { on_one_device(arrays.iter().flatten()) }
+}
+
+/// The same of a kernel that writes some of them, for which those that it reads must have data where these have.
+#[inline]
+pub(crate) fn place_of(read: &[Option<&Array>], written: &[Option<&Array>]) -> Result<Place> {
+    let mut all = read.iter().chain(written).flatten();
+    if all.all(|a| a.device() == Device::Cpu) { Ok(Place::Host) } else { place_elsewhere(read, written) }
 }
 
 #[cold]
-fn on_one_device(arrays: &[Option<&Array>]) -> Result<Place> {
-    let mut devices = arrays.iter().flatten().map(|a| a.device());
+fn place_elsewhere(read: &[Option<&Array>], written: &[Option<&Array>]) -> Result<Place> {
+    let all = || read.iter().chain(written).flatten();
+    let has_gpu = all().any(|a| a.device().is_gpu());
+    let misses = written.iter().flatten().any(|a| a.is_host()) && read.iter().flatten().any(|a| a.is_meta());
+    if has_gpu || misses { on_one_device(all()) } else { Ok(Place::Host) }
+}
+
+#[cold]
+fn on_one_device<'a, 'b: 'a>(arrays: impl Iterator<Item = &'a &'b Array>) -> Result<Place> {
+    let mut devices = arrays.map(|a| a.device());
     let first = devices.next().unwrap_or(Device::Cpu);
     match devices.find(|d| *d != first) {
-        None => Ok(if first.is_gpu() { Place::Gpu } else { Place::Host }),
+        None => Ok(Place::Gpu),
         Some(other) => {
             let (first, other) = (first.to_string(), other.to_string());
             let (a, b) = if first <= other { (first, other) } else { (other, first) };
@@ -259,13 +274,13 @@ impl Lend for Option<Array> {
 /// function of that name, which says whether it took the call.
 macro_rules! door {
     ([$($read:ident),*] [$($written:ident),*] $module:ident::$name:ident $arguments:tt $($gpu:ident)?) => {{
-        use $crate::device::{Host, Lend, Place, Stage, place};
-        let arrays = [$($read.array(),)* $($written.array()),*];
-        if place(&arrays)? == Place::Host {
+        use $crate::device::{Host, Lend, Place, Stage, place_of};
+        let (read, written) = ([$($read.array()),*], [$($written.array()),*]);
+        if place_of(&read, &written)? == Place::Host {
             return rustnn_kernels::$module::$name $arguments;
         }
         $($crate::device::door!(@$gpu $name $arguments);)?
-        let mut host = Host::new(stringify!($name), arrays.iter().flatten().next().map(|a| a.dtype()));
+        let mut host = Host::new(stringify!($name), read.iter().chain(&written).flatten().next().map(|a| a.dtype()));
         $(
             let kept = $read.stage(&mut host, false)?;
             let $read = kept.lend();

@@ -2,7 +2,17 @@
 
 use std::fmt::Write;
 
+pub use rustnn_io::Error as FileError;
+pub use rustnn_tensor::Error as TensorError;
+
 /// What went wrong. Texts are PyTorch's where it has one for the same fault.
+///
+/// ```
+/// use rustnn::{Error, FileError, Tensor, TensorError, io};
+/// let (a, b) = (Tensor::ones([2, 3]).unwrap(), Tensor::ones([4, 5]).unwrap());
+/// assert!(matches!(a.add(&b), Err(Error::Tensor(TensorError::Runtime(text))) if text.contains("must match")));
+/// assert!(matches!(io::load("no such file"), Err(Error::File(FileError::Io(_)))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -45,7 +55,7 @@ impl Mismatch {
 
 fn state_dict_text(class: &str, mismatch: &Mismatch) -> String {
     let mut text = format!("Error(s) in loading state_dict for {class}:");
-    for (kind, names) in [("Unexpected", &mismatch.unexpected), ("Missing", &mismatch.missing)] {
+    for (kind, names) in [("Missing", &mismatch.missing), ("Unexpected", &mismatch.unexpected)] {
         if !names.is_empty() {
             let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
             let _ = write!(text, "\n\t{kind} key(s) in state_dict: {}. ", quoted.join(", "));

@@ -34,15 +34,19 @@ pub mod gpu;
 #[doc = include_str!("../../docs/rust.md")]
 pub mod guide {}
 pub mod io;
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/export.md")]
+mod export_page {}
 pub mod memory;
 pub mod nn;
 #[cfg(feature = "train")]
 pub mod optim;
 pub mod random;
+pub mod simd;
 mod tensor;
 pub mod threads;
 
 pub use device::with_device;
-pub use error::{Error, Mismatch, Result};
+pub use error::{Error, FileError, Mismatch, Result, TensorError};
 pub use rustnn_tensor::{DType, Device, Element};
 pub use tensor::{Tensor, TensorOrNumber};

@@ -75,7 +75,7 @@ fn names_are_those_of_pytorchs_containers() {
          pair.1.weight named.a.weight any.1.weight any.1.bias any.1.running_mean any.1.running_var any.1.num_batches_tracked"
     );
     assert_eq!(names(net.named_children().into_iter().map(|(n, _)| n).collect()), "first blocks.0 blocks.1 pair.0 pair.1 named.a any");
-    assert!(net.named_modules().iter().any(|(name, module)| name == "any.1" && module.class_name() == "BatchNorm"));
+    assert!(net.named_modules().iter().any(|(name, module)| name == "any.1" && module.class_name() == "BatchNorm1d"));
     assert_eq!(net.named_buffers().len(), 7);
     assert_eq!(net.num_parameters(), 6 + 6 + 3 + 4);
     assert_eq!(net.width, 2);
@@ -119,7 +119,7 @@ fn what_does_not_fit_is_named_and_changes_nothing() {
     let text = refused(layer.load_state_dict(&state));
     assert_eq!(
         text,
-        "Error(s) in loading state_dict for Linear:\n\tUnexpected key(s) in state_dict: \"extra\". \n\tMissing key(s) in state_dict: \"bias\". "
+        "Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: \"bias\". \n\tUnexpected key(s) in state_dict: \"extra\". "
     );
     assert_eq!(floats(&layer.weight), before);
     let mismatch = layer.load_state_dict_partly(&state).unwrap();
@@ -191,4 +191,94 @@ fn a_flattened_modules_members_are_called_as_if_they_were_its_owners() {
     assert_eq!(run(&from), run(&from));
     from.to_dtype(DType::F64).unwrap();
     assert!(from.parameters().iter().all(|p| p.dtype() == DType::F64));
+}
+
+/// Another crate's name, and traits that are not rustnn's: the derive reaches these, and nothing else.
+mod renamed {
+    pub mod nn {
+        pub struct Part<'a>(pub std::marker::PhantomData<&'a ()>);
+        pub struct PartMut<'a>(pub std::marker::PhantomData<&'a ()>);
+
+        pub trait Module {
+            fn class_name(&self) -> &str;
+            fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>));
+            fn members_mut(&mut self, visit: &mut dyn FnMut(&str, PartMut<'_>));
+        }
+
+        pub trait Member {
+            fn visit<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Part<'a>));
+            fn visit_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, PartMut<'_>));
+        }
+
+        impl Member for u8 {
+            fn visit<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Part<'a>)) {
+                visit(name, Part(std::marker::PhantomData));
+            }
+            fn visit_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, PartMut<'_>)) {
+                visit(name, PartMut(std::marker::PhantomData));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_derive_finds_the_crate_under_another_name() {
+    #[derive(Module)]
+    #[module(crate = crate::modules::renamed)]
+    struct Plain<M> {
+        first: M,
+    }
+    #[derive(Module)]
+    #[module(crate = "crate::modules::renamed")]
+    struct Quoted {
+        first: u8,
+        second: u8,
+    }
+    assert_eq!(renamed::nn::Module::class_name(&Plain { first: 1u8 }), "Plain");
+    let mut names = Vec::new();
+    renamed::nn::Module::members(&Plain { first: 1u8 }, &mut |name, _| names.push(name.to_string()));
+    renamed::nn::Module::members_mut(&mut Quoted { first: 1, second: 2 }, &mut |name, _| names.push(name.to_string()));
+    assert_eq!(names, ["first", "first", "second"]);
+}
+
+#[test]
+fn errors_of_loading_name_the_layer_as_python_does() {
+    let foreign = StateDict::new();
+    let text = |module: &dyn Module| refused(module.load_state_dict(&foreign));
+    let named = |module: &dyn Module, class: &str| {
+        let text = text(module);
+        assert!(text.starts_with(&format!("Error(s) in loading state_dict for {class}:\n\tMissing key(s)")), "{text}");
+    };
+    named(&nn::Linear::new(1, 1).unwrap(), "Linear");
+    named(&nn::Conv1d::new(1, 1, 1).unwrap(), "Conv1d");
+    named(&nn::Conv2d::new(1, 1, 1).unwrap(), "Conv2d");
+    named(&nn::ConvTranspose3d::new(1, 1, 1).unwrap(), "ConvTranspose3d");
+    named(&nn::BatchNorm1d::new(1).unwrap(), "BatchNorm1d");
+    named(&nn::BatchNorm3d::new(1).unwrap(), "BatchNorm3d");
+    named(&nn::SyncBatchNorm::new(1).unwrap(), "SyncBatchNorm");
+    let options = nn::NormOptions { track_running_stats: true, ..Default::default() };
+    named(&nn::InstanceNorm2d::with(1, options).unwrap(), "InstanceNorm2d");
+    named(&nn::WeightNorm::new(nn::Conv2d::new(1, 1, 1).unwrap()).unwrap(), "ParametrizedConv2d");
+    named(&nn::SpectralNorm::new(nn::Linear::new(2, 2).unwrap()).unwrap(), "ParametrizedLinear");
+    let mut extra = StateDict::new();
+    extra.insert("weight", Tensor::ones([1]).unwrap()).unwrap();
+    let own = nn::Sequential::new().add(nn::PReLU::new(1, 0.25).unwrap());
+    assert_eq!(
+        refused(own.load_state_dict(&extra)),
+        "Error(s) in loading state_dict for Sequential:\n\tMissing key(s) in state_dict: \"0.weight\". \n\tUnexpected key(s) in state_dict: \
+         \"weight\". "
+    );
+}
+
+#[test]
+fn batch_norm_over_processes_is_batch_norm_in_one() {
+    let (sync, plain) = (nn::SyncBatchNorm::new(3).unwrap(), nn::BatchNorm2d::new(3).unwrap());
+    let x = Tensor::rand([4, 3, 5, 2]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(floats(&sync.forward(&x).unwrap()), floats(&plain.forward(&x).unwrap()));
+    }
+    let (a, b) = (sync.state_dict().unwrap(), plain.state_dict().unwrap());
+    assert!(a.iter().zip(b.iter()).all(|((m, s), (n, t))| m == n && floats(s) == floats(t)) && a.len() == b.len());
+    assert_eq!(sync.forward(&Tensor::rand([4, 3]).unwrap()).unwrap().shape(), [4, 3]);
+    assert!(refused(sync.forward(&Tensor::ones([3]).unwrap())).contains("at least 2D"));
 }

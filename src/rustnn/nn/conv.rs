@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::module::class_over;
 use super::parametrize::weight_and_bias;
 use super::{Forward, Member, Module, PaddingMode, Parameter, Part, PartMut, Weighted, init, pad};
 use crate::tensor::signed;
@@ -138,7 +139,8 @@ macro_rules! convolution {
     ($name:ident) => {
         impl<const N: usize> Module for $name<N> {
             fn class_name(&self) -> &str {
-                stringify!($name)
+                let name = stringify!($name);
+                class_over(N, [name, concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")])
             }
 
             fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {

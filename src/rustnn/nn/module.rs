@@ -12,7 +12,22 @@ pub use rustnn_derive::Module;
 pub struct Parameter(Tensor);
 
 impl Parameter {
-    /// The values of a tensor of floats, without its history.
+    /// A leaf over the memory of a tensor of floats, without its history: no copy is made, so that what is written to one of them
+    /// in place changes the other. Hand in a [`copy`](Tensor::copy) where that is not wanted. It requires gradients, whatever
+    /// the tensor did.
+    ///
+    /// ```
+    /// # fn main() -> rustnn::Result<()> {
+    /// use rustnn::{Tensor, nn::Parameter};
+    /// let values = Tensor::zeros([2])?;
+    /// let (shared, own) = (Parameter::new(values.clone())?, Parameter::new(values.copy()?)?);
+    /// assert!(shared.requires_grad() && !values.requires_grad());
+    /// values.copy_(&Tensor::ones([2])?)?;
+    /// assert_eq!(shared.to_vec::<f32>()?, [1.0, 1.0]);
+    /// assert_eq!(own.to_vec::<f32>()?, [0.0, 0.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If it has no floats.
@@ -303,6 +318,11 @@ pub trait Forward: Module {
     /// # Errors
     /// If shape or dtype do not fit.
     fn forward(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+/// Of a layer over `n` dimensions the class, as Python calls it: of any number, of one, two and three.
+pub(super) fn class_over(n: usize, names: [&'static str; 4]) -> &'static str {
+    names[if n > 3 { 0 } else { n }]
 }
 
 type Members<'f, 'a> = &'f dyn Fn(&mut dyn FnMut(&str, Part<'a>));

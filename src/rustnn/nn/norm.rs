@@ -1,5 +1,6 @@
 //! Normalisation.
 
+use super::module::class_over;
 use super::{Buffer, Forward, Member, Module, Parameter, Part, PartMut, Training, init};
 use crate::tensor::signed;
 use crate::{DType, Error, Result, Tensor};
@@ -206,6 +207,29 @@ impl ChannelNorm {
         self.training.is_on() || self.running_mean.is_none()
     }
 
+    /// Batch normalisation of (N, C, …).
+    fn over_batch(&self, x: &Tensor) -> Result<Tensor> {
+        let ChannelNorm { options, training, .. } = self;
+        let mut momentum = options.momentum.unwrap_or(0.0);
+        let moves = training.is_on() && options.track_running_stats;
+        if moves && let Some(count) = &self.num_batches_tracked {
+            count.add_(1, 1.0)?;
+            if options.momentum.is_none() {
+                momentum = 1.0 / count.item::<i64>()? as f64;
+            }
+        }
+        let own = self.by_input();
+        if own && x.numel() / self.channels.max(1) == 1 {
+            let sizes: Vec<String> = x.shape().iter().map(usize::to_string).collect();
+            let sizes = sizes.join(", ");
+            return Err(Error::value(format!(
+                "Expected more than 1 value per channel when training, got input size torch.Size([{sizes}])"
+            )));
+        }
+        let (weight, bias) = (op(&self.weight), op(&self.bias));
+        Ok(norm::batch_norm(x.as_op(), self.running(), weight, bias, own, momentum, options.eps)?.into())
+    }
+
     fn check_channels(&self, x: &Tensor, dim: usize) -> Result<()> {
         match x.shape().get(dim) {
             Some(&n) if n == self.channels => Ok(()),
@@ -266,7 +290,8 @@ macro_rules! channel_norm {
     ($name:ident) => {
         impl<const N: usize> Module for $name<N> {
             fn class_name(&self) -> &str {
-                stringify!($name)
+                let name = stringify!($name);
+                class_over(N, [name, concat!(stringify!($name), "1d"), concat!(stringify!($name), "2d"), concat!(stringify!($name), "3d")])
             }
 
             fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
@@ -285,25 +310,61 @@ channel_norm!(InstanceNorm);
 impl<const N: usize> Forward for BatchNorm<N> {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         expect_rank(x, if N == 1 { &[2, 3] } else { std::slice::from_ref(const { &(N + 2) }) })?;
-        let ChannelNorm { options, training, .. } = &self.0;
-        let mut momentum = options.momentum.unwrap_or(0.0);
-        let moves = training.is_on() && options.track_running_stats;
-        if moves && let Some(count) = &self.0.num_batches_tracked {
-            count.add_(1, 1.0)?;
-            if options.momentum.is_none() {
-                momentum = 1.0 / count.item::<i64>()? as f64;
-            }
+        self.0.over_batch(x)
+    }
+}
+
+/// [`BatchNorm`] of any number of dimensions, at least (N, C). Where PyTorch gathers the batch's statistics over processes, of which
+/// a Rust program has one, this is the layer for the states of such networks.
+///
+/// ```
+/// # fn main() -> rustnn::Result<()> {
+/// use rustnn::{Tensor, nn::{Forward, SyncBatchNorm}};
+/// let norm = SyncBatchNorm::new(3)?;
+/// assert_eq!(norm.forward(&Tensor::rand([2, 3, 4, 4])?)?.shape(), [2, 3, 4, 4]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct SyncBatchNorm(ChannelNorm);
+
+impl SyncBatchNorm {
+    /// PyTorch's settings.
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub fn new(channels: usize) -> Result<Self> {
+        Self::with(channels, NormOptions::BATCH)
+    }
+
+    /// Other settings.
+    ///
+    /// # Errors
+    /// If memory does not suffice.
+    pub fn with(channels: usize, options: NormOptions) -> Result<Self> {
+        Ok(SyncBatchNorm(ChannelNorm::new(channels, options)?))
+    }
+}
+
+impl Module for SyncBatchNorm {
+    fn class_name(&self) -> &str {
+        "SyncBatchNorm"
+    }
+
+    fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
+        self.0.visit(visit);
+    }
+
+    fn members_mut(&mut self, visit: &mut dyn FnMut(&str, PartMut<'_>)) {
+        self.0.visit_mut(visit);
+    }
+}
+
+impl Forward for SyncBatchNorm {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.rank() < 2 {
+            return Err(Error::value(format!("expected at least 2D input (got {}D input)", x.rank())));
         }
-        let own = self.0.by_input();
-        if own && x.numel() / self.0.channels.max(1) == 1 {
-            let sizes: Vec<String> = x.shape().iter().map(usize::to_string).collect();
-            let sizes = sizes.join(", ");
-            return Err(Error::value(format!(
-                "Expected more than 1 value per channel when training, got input size torch.Size([{sizes}])"
-            )));
-        }
-        let (weight, bias) = (op(&self.0.weight), op(&self.0.bias));
-        Ok(norm::batch_norm(x.as_op(), self.0.running(), weight, bias, own, momentum, options.eps)?.into())
+        self.0.over_batch(x)
     }
 }
 

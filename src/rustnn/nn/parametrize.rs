@@ -191,11 +191,25 @@ impl Vectors {
     }
 }
 
+/// What Python calls the class of a layer with a parametrization.
+fn parametrized_class(layer: &str) -> &'static str {
+    match layer {
+        "Linear" => "ParametrizedLinear",
+        "Conv1d" => "ParametrizedConv1d",
+        "Conv2d" => "ParametrizedConv2d",
+        "Conv3d" => "ParametrizedConv3d",
+        "ConvTranspose1d" => "ParametrizedConvTranspose1d",
+        "ConvTranspose2d" => "ParametrizedConvTranspose2d",
+        "ConvTranspose3d" => "ParametrizedConvTranspose3d",
+        _ => "Parametrized",
+    }
+}
+
 macro_rules! parametrized {
     ($name:ident $($training:ident)?) => {
         impl<L: Weighted> Module for $name<L> {
             fn class_name(&self) -> &str {
-                stringify!($name)
+                parametrized_class(self.layer.class_name())
             }
 
             fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Part<'a>)) {
