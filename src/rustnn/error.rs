@@ -11,7 +11,7 @@ pub use rustnn_tensor::Error as TensorError;
 /// use rustnn::{Error, FileError, Tensor, TensorError, io};
 /// let (a, b) = (Tensor::ones([2, 3]).unwrap(), Tensor::ones([4, 5]).unwrap());
 /// assert!(matches!(a.add(&b), Err(Error::Tensor(TensorError::Runtime(text))) if text.contains("must match")));
-/// assert!(matches!(io::load("no such file"), Err(Error::File(FileError::Io(_)))));
+/// assert!(matches!(io::load("no such file"), Err(Error::File(FileError::File { path, .. })) if path.ends_with("no such file")));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
