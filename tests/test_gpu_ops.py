@@ -104,7 +104,7 @@ def compare(what: str, found, expected, line: Op, ulp: float, inputs: tuple = ()
 
 @pytest.mark.parametrize("line", OPS.values(), ids=OPS.keys())
 def test_op_and_its_gradients_are_the_cpus(line: Op) -> None:
-    """And there it runs, without a wait, unless float64 takes part, which shaders do not have."""
+    """And there it runs, without a wait, unless float64 or complex numbers take part, which shaders do not have."""
     found = []
     for case in line.cases():
         with warnings.catch_warnings(record=True) as said:
@@ -113,9 +113,10 @@ def test_op_and_its_gradients_are_the_cpus(line: Op) -> None:
             waits = rustnn.gpu._counts()[1]
             actual, grads, _ = run(case, "gpu", line.differentiable)
             waits = rustnn.gpu._counts()[1] - waits
-        wrong = [str(w.message) for w in said if "GPU kernel" in str(w.message) and "float64" not in str(w.message)]
+        texts = [str(w.message) for w in said if "GPU kernel" in str(w.message)]
+        wrong = [text for text in texts if "float64" not in text and "complex" not in text]
         tensors = [x for x in (*inputs, *expected) if isinstance(x, rustnn.Tensor)]
-        double = line.name in IN_DOUBLE or any(x.dtype == rustnn.float64 for x in tensors)
+        double = line.name in IN_DOUBLE or line.family == "complex" or any(x.dtype == rustnn.float64 for x in tensors)
         if waits and not double and line.name not in WAITS:
             wrong.append(f"it waits for the device {waits} times")
         if line.name not in WITHOUT_VALUES:
