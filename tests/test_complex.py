@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rustnn
+from rustnn import nn
 from rustnn.autograd import gradcheck, gradgradcheck
 
 
@@ -193,3 +194,16 @@ def test_threads_of_python_share_the_plans_of_transforms():
     for thread in threads:
         thread.join()
     assert len(results) == 8 and all(rustnn.equal(result, expected) for result in results)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda z: nn.functional.mse_loss(z, z), "mse_cpu\" not implemented for 'ComplexFloat'"),
+        (lambda z: rustnn.nansum(z), "nansum on CPU does not support complex inputs"),
+        (lambda z: rustnn.randint(0, 3, (2,), dtype=z.dtype), "check_random_bounds handles only integral"),
+    ],
+)
+def test_what_has_no_meaning_for_complex_numbers_is_refused(call, message):
+    with pytest.raises(RuntimeError, match=message):
+        call(rustnn.ones(2, dtype=rustnn.complex64))

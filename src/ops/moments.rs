@@ -273,6 +273,7 @@ crate::ops! {
     "_vector_norm(Tensor self, float p=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)" Function "`(Σ |x|^p)^(1/p)` over dimensions." =>
         |a| vector_norm(a.tensor(0)?, a.float(1)?, a.opt_ints(2)?, a.bool(3)?, a.opt_dtype(4)?)?;
     "nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None)" Both "Sum, NaN counted as 0." => |a| {
+        ensure!(!a.tensor(0)?.dtype().is_complex(), Runtime, "nansum on CPU does not support complex inputs");
         let made = || Ok(named(sum(&without_nan(a.tensor(0)?)?, a.opt_ints(1)?, a.bool(2)?, a.opt_dtype(3)?)?, "NansumBackward0"));
         into_out("nansum", &[a.tensor(0)?], made, a.opt_tensor(4)?)?
     };

@@ -263,6 +263,7 @@ fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
     let make = || {
         ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
         let dtype = a.opt_dtype(at + 3)?.unwrap_or(DType::I64);
+        ensure!(!dtype.is_complex(), Runtime, "check_random_bounds handles only integral, floating-point and boolean types");
         let shape = crate::create::sizes(a.ints(at)?)?;
         let t = sample(
             integers(low, high, dtype)?,

@@ -291,6 +291,7 @@ fn unsupported(row: &Row, compute: DType) -> Error {
         name @ ("floor" | "ceil" | "trunc") => Error::NotImplemented(format!("{name} is not supported for complex inputs")),
         name @ ("round" | "erf" | "erfc" | "erfinv") => Error::not_implemented(&format!("{name}_vml_cpu"), compute),
         "floor_divide" => Error::not_implemented("div_floor_cpu", compute),
+        "squared_error" => Error::not_implemented("mse_cpu", compute),
         name => Error::not_implemented(&format!("{name}_cpu"), compute),
     }
 }

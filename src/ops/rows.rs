@@ -452,7 +452,7 @@ crate::rows! { y dy;
     // --------------------------------------------------------------------------------------------- losses, element by element
 
     /// `(input - target)²`.
-    SQUARED_ERROR "_squared_error" (input, target;) float complex { let d = input - target; d * d }
+    SQUARED_ERROR "_squared_error" (input, target;) float { let d = input - target; d * d }
         grad [(dy * (input - target) * dy.lit(2.0)) (dy * (target - input) * dy.lit(2.0))];
         range [-2.0..2.0, -2.0..2.0] as "MseLossBackward0";
     /// `|input - target|`.
