@@ -897,7 +897,7 @@ def _solved(A, B):
 
 
 def _eig(name, A):
-    _check_square("linalg.eig", A)
+    _check_square(f"linalg.{name}", A)
     if not (A.is_floating_point() or A.is_complex()):
         raise RuntimeError(f"Unknown Complex ScalarType for {_kind(A.dtype)}")
     if A.dtype not in (_core.float32, _core.float64, _core.complex64, _core.complex128):
