@@ -1032,7 +1032,7 @@ _pairs = lambda *shape, **layout: F(*shape, 2, lo=0.3, hi=2.0, **layout)  # noqa
 _two = (S(F(3, 4), F(3, 4)), S(F(3, 1), F(4)), S(F(), F()), S(F(0, 2), F(1)), S(F(3, 4, layout="transposed"), F(3, 4)))
 parts("complex", lambda t, re, im: t.complex(re, im), *_two, ulp=0, large=S(F(*LARGE), F(*LARGE)))
 _lengths = (S(_pairs(3), F(3, 2)), S(_pairs(3), F(2)), S(_pairs(2, layout="transposed"), F(2, 2)))
-parts("polar", lambda t, length, angle: t.polar(length, angle), *_lengths, large=S(F(*LARGE), F(*LARGE)))
+parts("polar", lambda t, length, angle: t.polar(length, angle), *_lengths, large=S(F(*LARGE, lo=0.1), F(*LARGE)))
 parts("view_as_complex", lambda t, x: t.view_as_complex(x) * 2, S(_pairs(3)), S(_pairs(0, 3)), S(_pairs()), ulp=0, large=S(_pairs(512, 1024)))
 for _name in ("view_as_real", "real", "imag", "conj", "conj_physical", "resolve_conj", "resolve_neg", "angle"):
     parts(_name, lambda t, x, name=_name: getattr(t, name)(t.view_as_complex(x)) * 2, S(_pairs(3, 4)), S(_pairs(0, 3)), S(_pairs()), large=S(_pairs(512, 1024)))

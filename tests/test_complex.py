@@ -207,3 +207,9 @@ def test_threads_of_python_share_the_plans_of_transforms():
 def test_what_has_no_meaning_for_complex_numbers_is_refused(call, message):
     with pytest.raises(RuntimeError, match=message):
         call(rustnn.ones(2, dtype=rustnn.complex64))
+
+
+def test_polar_has_the_gradient_of_its_formula_for_lengths_of_any_sign():
+    length = rustnn.tensor([-2.0, 0.0, 1.5], dtype=rustnn.float64, requires_grad=True)
+    angle = rustnn.tensor([0.3, -1.0, 2.0], dtype=rustnn.float64, requires_grad=True)
+    assert gradcheck(rustnn.polar, (length, angle))
