@@ -30,6 +30,8 @@ DRIVER := $(VENV)/.vulkan-driver
 # Mesa's device-select layer asks a window system that is not there, and complains.
 export NODEVICE_SELECT := 1
 PYTHON_CODE := python tests examples benches tools
+# A download that broke off is tried again after a while: pip's own retries follow one another within seconds.
+again = for pause in 20 60 180 0; do $(1) && break; [ $$pause != 0 ] && echo "again in $$pause s" && sleep $$pause || exit 1; done
 
 .PHONY: help setup build wheel train test examples parity programs lint check stubs docs bench bench-rust
 
@@ -90,8 +92,8 @@ $(PYTHON):
 	$(PYTHON3) -m venv $(VENV)
 
 $(TOOLS): pyproject.toml | $(PYTHON)
-	$(PYTHON) -m pip install --quiet --upgrade "pip>=25.1"
-	$(PYTHON) -m pip install --quiet --group dev
+	$(call again,$(PYTHON) -m pip install --quiet --upgrade "pip>=25.1")
+	$(call again,$(PYTHON) -m pip install --quiet --group dev)
 	@touch $@
 
 # The GPU tests run on any Vulkan driver, also on one that the CPU imitates; without one they are skipped and say so.
@@ -103,7 +105,7 @@ $(DRIVER): | $(PYTHON)
 	@touch $@
 
 $(DOC_TOOLS): $(TOOLS)
-	$(PYTHON) -m pip install --quiet --group docs
+	$(call again,$(PYTHON) -m pip install --quiet --group docs)
 	@touch $@
 
 $(MODULE): $(NATIVE_SOURCES) $(TOOLS)
@@ -116,7 +118,7 @@ $(TORCH): pyproject.toml $(TOOLS)
 	$(PYTHON3) -m venv $(PARITY_VENV)
 	here=$$($(PYTHON) -c "$(PURELIB)") there=$$($(PARITY_PYTHON) -c "$(PURELIB)") && \
 	    echo "import site; site.addsitedir('$$here')" > "$$there/rustnn-venv.pth"
-	$(PYTHON) -m pip --python $(PARITY_PYTHON) install --quiet --group parity
+	$(call again,$(PYTHON) -m pip --python $(PARITY_PYTHON) install --quiet --resume-retries 20 --group parity)
 	@touch $@
 
 $(LIBRARIES): tests/programs/requirements.txt tests/programs/libraries.txt $(TOOLS)
