@@ -1,11 +1,12 @@
 """Measures rustnn against PyTorch, prints the ratio table and keeps it in benches/README.md; `make bench`.
 
-    python benches/compare.py            the rows with bars (some 3 minutes)
+    python benches/compare.py            the rows with bars (some 6 minutes)
     python benches/compare.py --ops      also every line of the op table on its large sample
     python benches/compare.py --only matmul      rows whose name contains the word; the README stays as it is
 
 Each library runs in its own process. The two are measured in turn, round by round, so that a machine that slows down
-slows both; the median over the rounds counts.
+slows both. Where things lie in memory differs from process to process and can double the time of a short row, so that
+each row is measured in several pairs of processes; the median over all rounds of all of them counts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 from programs import ROWS, Row  # noqa: E402
 
-ROUNDS = 7
+PROCESSES, ROUNDS = 5, 3
 # One measurement lasts about this long.
 SECONDS = 0.15
 PAGES = {"rustnn": "rustnn", "torch": "PyTorch"}
@@ -99,20 +100,22 @@ class Worker:
         self.process.wait()
 
 
-def compare(name: str, rounds: int) -> dict[str, Any]:
+def compare(name: str, processes: int, rounds: int) -> dict[str, Any]:
     """{library: {"ns": median, "peak_mb": …}}"""
-    workers = {library: Worker(library, name) for library in PAGES}
-    try:
-        found: dict[str, list[float]] = {library: [] for library in PAGES}
-        for _ in range(rounds):
+    times: dict[str, list[float]] = {library: [] for library in PAGES}
+    peaks: dict[str, list[float]] = {library: [] for library in PAGES}
+    for _ in range(processes):
+        workers = {library: Worker(library, name) for library in PAGES}
+        try:
+            for _ in range(rounds):
+                for library, worker in workers.items():
+                    times[library].append(worker.measure())
+        finally:
             for library, worker in workers.items():
-                found[library].append(worker.measure())
-        return {
-            library: {"ns": statistics.median(found[library]), **worker.facts} for library, worker in workers.items()
-        }
-    finally:
-        for worker in workers.values():
-            worker.close()
+                peaks[library].append(worker.facts["peak_mb"])
+                worker.close()
+    middle = statistics.median
+    return {library: {"ns": middle(times[library]), "peak_mb": middle(peaks[library])} for library in PAGES}
 
 
 def import_cpu_ms(library: str) -> float:
@@ -193,7 +196,7 @@ def table_of_rows(names: list[str], measured: dict[str, float]) -> tuple[list[st
     own: dict[str, float] = {}
     for name in names:
         row: Row = ROWS[name]
-        found = compare(name, ROUNDS)
+        found = compare(name, PROCESSES, ROUNDS)
         ours, theirs = found["rustnn"]["ns"], found["torch"]["ns"]
         ratio = theirs / ours
         ratios.append(ratio)
@@ -203,7 +206,7 @@ def table_of_rows(names: list[str], measured: dict[str, float]) -> tuple[list[st
         if row.most_times:
             other, times = row.most_times
             if other not in own:
-                own[other] = compare(other, ROUNDS)["rustnn"]["ns"]
+                own[other] = compare(other, PROCESSES, ROUNDS)["rustnn"]["ns"]
             passed = passed and ours <= times * own[other]
             bar += f", ≤ {times:g}x {ROWS[other].title} ({ours / own[other]:.2f}x)"
         limit = row.limit(measured) if row.limit else math.nan
@@ -242,7 +245,7 @@ def table_of_ops(word: str) -> list[str]:
     for line in OPS.values():
         if word and word not in line.name:
             continue
-        found = compare(f"op:{line.name}", 3)
+        found = compare(f"op:{line.name}", 1, 3)
         ours, theirs = found["rustnn"]["ns"], found["torch"]["ns"]
         ratios.append(theirs / ours)
         described = line.large.describe()

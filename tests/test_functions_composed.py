@@ -175,6 +175,14 @@ def test_a_view_reshaped_in_place_still_writes_into_its_base():
         leaf[0].unsqueeze_(0)
 
 
+def test_subnormal_numbers_have_mantissas_and_exponents():
+    mantissa, exponent = rustnn.frexp(rustnn.tensor([2.0**-149, -(2.0**-130), 0.0, 3.0, float("inf")]))
+    assert mantissa.tolist() == [0.5, -0.5, 0.0, 0.75, float("inf")] and exponent.tolist() == [-148, -129, 0, 2, 0]
+    x = rustnn.tensor([2.0**-140, 6.0], requires_grad=True)
+    rustnn.frexp(x).mantissa.sum().backward()
+    assert x.grad.tolist() == [float("inf"), 0.125]  # 2^139 is no float32
+
+
 def test_numbers_may_stand_before_tensors_as_in_old_programs():
     a, b, c = rustnn.ones(2), rustnn.full((2,), 2.0), rustnn.full((2,), 4.0)
     assert a.clone().add_(2, b).tolist() == rustnn.add(a, 2, b).tolist() == [5, 5]

@@ -40,6 +40,34 @@ def test_device_names_and_counts() -> None:
         rustnn.ones(1, device="gpu:77")
     with pytest.raises(RuntimeError, match="invalid device"):
         rustnn.gpu.device_name(77)
+    assert [rustnn.device(f"gpu:{k}").index for k in (0, 1, 9)] == [0, 1, 9] and str(rustnn.device("gpu", 3)) == "gpu:3"
+    for call in (rustnn.gpu.synchronize, rustnn.gpu.memory_allocated, rustnn.gpu.max_memory_allocated):
+        for absent in ("gpu:9", rustnn.device("gpu:9"), 9, -1, 65535):
+            with pytest.raises(RuntimeError, match="invalid device"):
+                call(absent)
+    with pytest.raises(RuntimeError, match="Invalid device string"):
+        rustnn.ones(1, device="gpu:65535")
+
+
+def test_accelerators_are_the_gpus_that_the_cpu_does_not_imitate(monkeypatch) -> None:
+    accelerator = rustnn.accelerator
+    count = rustnn.gpu.device_count()
+    real = sum(not _core._gpu_is_imitated(k) for k in range(count))
+    assert accelerator.device_count() == real and accelerator.is_available() == (real > 0)
+    monkeypatch.setattr(_core, "_gpu_is_imitated", lambda index: False)
+    assert accelerator.is_available() and accelerator.device_count() == count
+    device = accelerator.current_accelerator()
+    x = rustnn.ones(1000, device=device)
+    assert x.device.type == "gpu" and accelerator.current_device_index() == 0
+    accelerator.synchronize()
+    assert accelerator.memory_allocated() == rustnn.gpu.memory_allocated() >= x.nbytes
+    assert accelerator.max_memory_allocated("gpu") >= accelerator.memory_allocated(device)
+    with accelerator.device_index(0):
+        accelerator.empty_cache()
+    with pytest.raises(RuntimeError, match="invalid device"):
+        accelerator.set_device_index(count)
+    with pytest.raises(RuntimeError, match="invalid device"), accelerator.device_index(count):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -890,6 +918,130 @@ def test_counts_and_places_are_found_there_and_their_number_alone_is_read() -> N
     for bad in (float("nan"), float("inf")):
         with pytest.raises(RuntimeError, match="is not finite"):
             rustnn.histc(rustnn.tensor([1.0, bad], device="gpu"))
+
+
+def _warnings_of(code: str) -> list[str]:
+    """What a program of its own is told of kernels that GPUs lack."""
+    program = "import rustnn\nfrom rustnn import special\n" + textwrap.dedent(code)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return re.findall(r"UserWarning: (.*) has no GPU kernel", run.stderr)
+
+
+def test_functions_made_of_float64_run_on_the_cpu_and_name_themselves() -> None:
+    code = """
+    x = rustnn.tensor([0.5, 1.5], device="gpu", requires_grad=True)
+    special.i0(x).sum().backward()
+    other = x.detach().clone()
+    rustnn.poisson(other), rustnn.frexp(x), rustnn.hann_window(8, device="gpu")
+    other.geometric_(0.5), other.cauchy_(), other.cauchy_()
+    special.gammainc(x, x).sum().backward()
+    assert x.grad.device.type == "gpu"
+    """
+    assert _warnings_of(code) == [
+        "special.i0 of float32",
+        "special.i1 of float32",
+        "poisson of float32",
+        "frexp of float32",
+        "geometric_ of float32",
+        "cauchy_ of float32",
+        "special.gammainc of float32",
+        "special.gammainc_backward of float32",
+    ]
+
+
+def test_what_raises_does_not_say_that_it_ran_on_the_cpu() -> None:
+    code = """
+    x = rustnn.ones(2, 2, dtype=rustnn.bool, device="gpu")
+    try:
+        x @ x
+    except NotImplementedError as error:
+        assert "not implemented for 'Bool'" in str(error)
+    else:
+        raise AssertionError
+    """
+    assert _warnings_of(code) == []
+
+
+def test_samples_are_the_cpus_wherever_they_are_drawn() -> None:
+    drawn = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for device in ("cpu", "gpu"):
+            rustnn.manual_seed(3)
+            x = rustnn.full((50,), 4.0, device=device)
+            drawn[device] = [
+                rustnn.empty(20, device=device).geometric_(0.3).tolist(),
+                rustnn.empty(20, device=device).cauchy_(1, 2).tolist(),
+                rustnn.empty(20, device=device).log_normal_().tolist(),
+                rustnn.poisson(x).tolist(),
+                rustnn.binomial(x, x / 8).tolist(),
+                rustnn.distributions.Gamma(x, x).sample().tolist(),
+                rustnn.distributions.VonMises(x, x).sample().tolist(),
+                rustnn.distributions.Dirichlet(x).sample().tolist(),
+            ]
+    for cpu, gpu in zip(drawn["cpu"], drawn["gpu"], strict=True):
+        assert np.allclose(cpu, gpu, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["uint16", "uint32", "uint64"])
+def test_unsigned_integers_are_converted_and_filled_there(name: str) -> None:
+    dtype = getattr(rustnn, name)
+    top = min(2 ** (8 * dtype.itemsize), 2**63) - 1  # numbers of 63 bits are what a list may hold
+    values = [0, 1, 2, 300, 40000, top - 1, top]
+    x = rustnn.tensor(values, dtype=dtype)
+    there = x.to("gpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for other in ("float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16", "uint32"):
+            to = getattr(rustnn, other)
+            assert there.to(to).cpu().tolist() == x.to(to).tolist(), other
+            back = rustnn.tensor([0, 1, 5], dtype=to)
+            if not (name == "uint64" and to.is_floating_point):
+                assert back.to("gpu").to(dtype).tolist() == back.to(dtype).tolist(), other
+        assert (there + 1.5).tolist() == (x + 1.5).tolist()
+        assert there.cumsum(0).tolist() == x.cumsum(0).tolist()
+        assert there[there.to(rustnn.bool)].tolist() == x[x.to(rustnn.bool)].tolist()
+        assert there.clone().fill_(top).tolist() == [top] * len(values)
+        assert rustnn.full((3,), 7, dtype=dtype, device="gpu").tolist() == [7, 7, 7]
+    floats = rustnn.tensor([0.0, 1.9, -1.0, 255.5, 3e9])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert floats.to("gpu").to(dtype).tolist() == floats.to(dtype).tolist()
+
+
+def test_bools_are_added_by_or_without_leaving_the_device() -> None:
+    x, places = rustnn.tensor([False, True, False]), rustnn.tensor([0, 0, 1])
+    for values in ([True, False, False], [False, False, True]):
+        v = rustnn.tensor(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            a, there, w = x.to("gpu"), places.to("gpu"), v.to("gpu")
+            assert a.scatter_add(0, there, w).tolist() == x.scatter_add(0, places, v).tolist()
+            assert a.index_add(0, there, w).tolist() == x.index_add(0, places, v).tolist()
+            for alpha in (True, False):
+                expected = x.index_add(0, places, v, alpha=alpha).tolist()
+                assert a.index_add(0, there, w, alpha=alpha).tolist() == expected
+            put = a.index_put((there,), w, accumulate=True)
+        assert put.tolist() == x.index_put((places,), v, accumulate=True).tolist()
+
+
+def test_only_advanced_indexing_takes_indices_of_the_cpu() -> None:
+    x, places = rustnn.arange(6.0, device="gpu").reshape(3, 2), rustnn.tensor([2, 0])
+    assert x[places].tolist() == [[4.0, 5.0], [0.0, 1.0]]
+    for call in (
+        lambda: x.index_select(0, places),
+        lambda: x.gather(0, places[None]),
+        lambda: x.clone().scatter_(0, places[None], x),
+        lambda: x.clone().index_add_(0, places, x[:2]),
+        lambda: x.clone().index_fill_(0, places, 1.0),
+        lambda: x.clone().index_copy_(0, places, x[:2]),
+        lambda: F.embedding(places, x),
+        lambda: F.embedding_bag(places[None], x),
+    ):
+        with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+            call()
+    assert rustnn.gpu.synchronize() is None
 
 
 def test_a_factorization_says_once_that_it_runs_on_the_cpu() -> None:

@@ -74,7 +74,6 @@ def test_the_default_tensor_type_is_the_default_dtype():
 def test_other_devices_are_absent_and_harmless_to_ask_for():
     assert not rustnn.cuda.is_available() and rustnn.cuda.device_count() == 0
     assert not rustnn.backends.mps.is_available() and not rustnn.xpu.is_available() and not rustnn.mps.is_available()
-    assert not rustnn.accelerator.is_available() and rustnn.accelerator.current_accelerator() is None
     assert rustnn.cuda.manual_seed_all(3) is None and rustnn.cuda.empty_cache() is None
     assert rustnn.cuda.max_memory_allocated() == 0 and rustnn.version.cuda is None
     assert not rustnn.distributed.is_available() and not rustnn.distributed.is_initialized()
@@ -86,13 +85,26 @@ def test_using_cuda_raises(name):
         getattr(rustnn.cuda, name)()
 
 
+def test_without_a_real_gpu_there_is_no_accelerator(monkeypatch):
+    accelerator = rustnn.accelerator
+    monkeypatch.setattr(accelerator.gpu, "device_count", lambda: 0)
+    assert not accelerator.is_available() and accelerator.device_count() == 0
+    assert accelerator.current_accelerator() is None and accelerator.current_accelerator(check_available=True) is None
+    assert accelerator.memory_allocated() == 0 and accelerator.empty_cache() is None
+    for call in (accelerator.synchronize, accelerator.current_device_index, lambda: accelerator.set_device_index(0)):
+        with pytest.raises(RuntimeError, match="Cannot access accelerator device when none is available"):
+            call()
+    with accelerator.device_index(None):
+        pass
+    with pytest.raises(RuntimeError, match="none is available"), accelerator.device_index(0):
+        pass
+
+
 def test_using_other_devices_raises():
     with pytest.raises(AssertionError, match="XPU"):
         rustnn.xpu.synchronize()
     with pytest.raises(RuntimeError, match="MPS"):
         rustnn.mps.synchronize()
-    with pytest.raises(RuntimeError, match="accelerator"):
-        rustnn.accelerator.synchronize()
     with pytest.raises(ValueError, match="init_process_group"):
         rustnn.distributed.get_rank()
     with pytest.raises(RuntimeError, match="one process"):

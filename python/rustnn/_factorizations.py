@@ -8,6 +8,7 @@ and eigenvalues and singular values are its alone.
 from functools import wraps
 
 from . import _core
+from ._fallback import on_cpu
 
 _BLOCK = 32  # columns that are eliminated one by one before a matrix product brings the rest up to date
 
@@ -44,14 +45,8 @@ def _on_cpu(function):
 
     @wraps(function)
     def call(*matrices, **options):
-        device = matrices[0].device
-        if device.type == "gpu":
-            _core._warn_of_fallback(f"linalg's {function.__name__}", matrices[0])
         with _core.no_grad():
-            found = function(*(matrix.detach().cpu() for matrix in matrices), **options)
-            if device.type == "cpu":
-                return found
-            return tuple(part.to(device) for part in found) if isinstance(found, tuple) else found.to(device)
+            return on_cpu(f"linalg.{function.__name__}", function, [matrix.detach() for matrix in matrices], **options)
 
     return call
 

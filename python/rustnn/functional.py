@@ -5,6 +5,7 @@ from math import isfinite, prod
 
 from . import _core
 from ._core import Tensor
+from ._fallback import on_cpu
 from ._tensor import _kind
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor"]
@@ -699,6 +700,11 @@ def renorm(input, p, dim, maxnorm):
     return input * _core.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
 
 
+def _placed(values, dtype, device):
+    """Numbers computed in float64 on the CPU, since GPUs lack it, in a dtype and where a new tensor would lie."""
+    return values.to(dtype=dtype, device=device or _core._get_default_device())
+
+
 def _window(name, values):
     def window(
         window_length,
@@ -718,8 +724,8 @@ def _window(name, values):
         if window_length <= 1:
             return _core.ones(window_length, dtype=dtype, device=device, requires_grad=requires_grad)
         steps = window_length if periodic else window_length - 1
-        phase = _core.arange(window_length, dtype=_core.float64, device=device) / steps
-        return values(phase, *parameters).to(dtype).requires_grad_(requires_grad)
+        phase = _core.arange(window_length, dtype=_core.float64, device="cpu") / steps
+        return _placed(values(phase, *parameters), dtype, device).requires_grad_(requires_grad)
 
     window.__name__ = window.__qualname__ = name
     window.__doc__ = f"""The weights of {name.partition("_")[0].capitalize()}'s window.
@@ -774,20 +780,26 @@ def ldexp(input, other, *, out=None):
     return result if out is None else out.copy_(result)
 
 
-def frexp(input, *, out=None):
-    """Mantissas, of magnitude in [0.5, 1), and int32 exponents with x = mantissa 2^exponent."""
-    magnitude = input.detach().abs().to(_core.float64)
+def _binary_exponent(x):
+    """The least e with |x| < 2^e (0 of 0, infinities and NaN), and two factors, each finite, whose product is 2^-e."""
+    magnitude = x.abs().to(_core.float64)
     regular = (magnitude > 0) & magnitude.isfinite()
     exponent = _core.where(regular, _core.where(regular, magnitude, 1.0).log2().floor() + 1, 0.0)
     mantissa = magnitude * (-exponent).exp2()
     # The logarithm may be off by one at powers of two.
-    exponent = (
-        exponent + _core.where(regular & (mantissa >= 1), 1.0, 0.0) - _core.where(regular & (mantissa < 0.5), 1.0, 0.0)
-    )
-    mantissa = _core.where(regular, input * (-exponent).exp2().to(input.dtype), input)
+    above, below = regular & (mantissa >= 1), regular & (mantissa < 0.5)
+    exponent = exponent + _core.where(above, 1.0, 0.0) - _core.where(below, 1.0, 0.0)
+    half = (exponent / 2).floor()
+    return exponent.to(_core.int32), (-half).exp2().to(x.dtype), (half - exponent).exp2().to(x.dtype)
+
+
+def frexp(input, *, out=None):
+    """Mantissas, of magnitude in [0.5, 1), and int32 exponents with x = mantissa 2^exponent."""
+    exponent, first, second = on_cpu("frexp", _binary_exponent, (input.detach(),))
+    mantissa = input * first * second
     from . import return_types
 
-    return return_types._make("frexp", ("mantissa", "exponent"))((mantissa, exponent.to(_core.int32)))
+    return return_types._make("frexp", ("mantissa", "exponent"))((mantissa, exponent))
 
 
 def logaddexp2(input, other, *, out=None):
@@ -1112,10 +1124,11 @@ def kaiser_window(
         raise RuntimeError(f"kaiser_window requires non-negative window_length, got window_length={window_length}")
     dtype = dtype or _core.get_default_dtype()
     last = window_length if periodic else window_length - 1
-    at = _core.arange(window_length, dtype=_core.float64, device=device)
+    at = _core.arange(window_length, dtype=_core.float64, device="cpu")
     x = at * (2 / last) - 1 if last else at
-    weights = special.i0(beta * (1 - x * x).clamp(min=0).sqrt()) / special.i0(_core.tensor(float(beta)).double())
-    return (weights if window_length != 1 else _core.ones_like(weights)).to(dtype).requires_grad_(requires_grad)
+    weights = special.i0(beta * (1 - x * x).clamp(min=0).sqrt()) / special.i0(_core.tensor(float(beta), dtype=_core.float64, device="cpu"))
+    weights = weights if window_length != 1 else _core.ones_like(weights)
+    return _placed(weights, dtype, device).requires_grad_(requires_grad)
 
 
 __all__ += ["kaiser_window"]

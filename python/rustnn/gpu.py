@@ -29,6 +29,8 @@ def _index(device):
     if device is None:
         return 0
     if isinstance(device, int):
+        if not 0 <= device < device_count():
+            raise RuntimeError(f"invalid device: gpu:{device}; there are {device_count()} of them")
         return device
     device = _core.device(device)
     if device.type != "gpu":

@@ -15,7 +15,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     count = int((end - start) / step + 1e-12) + 1
     dtype = dtype or _core.get_default_dtype()
-    values = (start + step * _core.arange(count, dtype=_core.float64, device=device)).to(dtype)
+    steps = _core.arange(count, dtype=_core.float64, device="cpu")
+    values = (start + step * steps).to(dtype=dtype, device=device or _core._get_default_device())
     if out is None:
         return values.requires_grad_(requires_grad)
     from .functional import _in_order

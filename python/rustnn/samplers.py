@@ -7,6 +7,7 @@ seed alone, and are not PyTorch's.
 import math
 
 from . import _core, functional
+from ._fallback import on_cpu
 from .autograd.function import Function, once_differentiable
 
 __all__ = ["binomial", "poisson"]
@@ -127,13 +128,16 @@ class _FlatRandom(Function):
     """Counts: their gradient is 0."""
 
     @staticmethod
-    def forward(ctx, draw, generator, *parameters):
-        flat = (parameter.double().flatten() for parameter in parameters)
-        return draw(*flat, generator).to(parameters[0].dtype).reshape(parameters[0].shape)
+    def forward(ctx, name, draw, generator, *parameters):
+        def rounded(*parameters):
+            flat = (parameter.double().flatten() for parameter in parameters)
+            return draw(*flat, generator).to(parameters[0].dtype).reshape(parameters[0].shape)
+
+        return on_cpu(name, rounded, parameters)
 
     @staticmethod
     def backward(ctx, dy):
-        return None, None, *(_core.zeros_like(dy) if needed else None for needed in ctx.needs_input_grad[2:])
+        return None, None, None, *(_core.zeros_like(dy) if needed else None for needed in ctx.needs_input_grad[3:])
 
 
 def poisson(input, generator=None):
@@ -145,7 +149,7 @@ def poisson(input, generator=None):
         raise NotImplementedError(f"\"poisson_cpu\" not implemented for '{_legacy_name(input)}'")
     if input.numel() and not (input >= 0).all():
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
-    return _FlatRandom.apply(_poisson, generator, input)
+    return _FlatRandom.apply("poisson", _poisson, generator, input)
 
 
 def binomial(count, prob, generator=None):
@@ -156,7 +160,7 @@ def binomial(count, prob, generator=None):
     if not count.is_floating_point():
         raise ValueError(f"binomial only supports floating-point dtypes for count, got: {_legacy_name(count)}")
     count, prob = functional.broadcast_tensors(count, prob)
-    return _FlatRandom.apply(_binomial, generator, count, prob)
+    return _FlatRandom.apply("binomial", _binomial, generator, count, prob)
 
 
 def _legacy_name(tensor):
@@ -204,8 +208,11 @@ def _limits(tensor):
 class _StandardGamma(Function):
     @staticmethod
     def forward(ctx, concentration, generator):
-        drawn = _log_gamma(concentration.double().flatten(), generator).exp().to(concentration.dtype)
-        result = drawn.reshape(concentration.shape).clamp(min=_limits(drawn).tiny)
+        def draw(shape):
+            drawn = _log_gamma(shape.double().flatten(), generator).exp().to(shape.dtype)
+            return drawn.reshape(shape.shape).clamp(min=_limits(drawn).tiny)
+
+        result = on_cpu("_standard_gamma", draw, (concentration,))
         ctx.save_for_backward(concentration, result)
         return result
 
@@ -225,9 +232,10 @@ def _standard_gamma_grad(concentration, output):
     """dx/da of variates x of shape a: by implicit differentiation of the distribution function P(a, x) = constant."""
     from ._incomplete import gamma_moves, precision_for
 
-    shape, x = functional.broadcast_tensors(concentration.double(), output.double())
+    shape, x = functional.broadcast_tensors(concentration, output)
+    moves = lambda shape, x: gamma_moves(shape.double(), x.double(), precision_for(output.dtype)).to(output.dtype)  # noqa: E731
     with _core.no_grad():
-        return gamma_moves(shape, x, precision_for(output.dtype)).to(output.dtype)
+        return on_cpu("_standard_gamma_grad", moves, (shape, x))
 
 
 def _sample_dirichlet(concentration, generator=None):
@@ -237,24 +245,36 @@ def _sample_dirichlet(concentration, generator=None):
     where the density of some is infinite.
     """
     _check_gamma(concentration)
-    with _core.no_grad():
+
+    def draw(concentration):
         logarithm = _log_gamma(concentration.double().flatten(), generator).reshape(concentration.shape)
         limits = _limits(concentration)
         return logarithm.softmax(-1).to(concentration.dtype).clamp(limits.tiny, 1 - limits.eps / 2)
+
+    with _core.no_grad():
+        return on_cpu("_sample_dirichlet", draw, (concentration,))
 
 
 def _dirichlet_grad(x, alpha, total):
     """The slope of one coordinate by its parameter, over 1 - x: on a quantile of its distribution, a beta one."""
     from ._incomplete import beta_moves, precision_for
 
-    wide = functional.broadcast_tensors(x.double(), alpha.double(), total.double())
-    with _core.no_grad():
+    def moves(*tensors):
+        wide = functional.broadcast_tensors(*(tensor.double() for tensor in tensors))
         return beta_moves(wide[0], wide[1], wide[2] - wide[1], precision_for(x.dtype)).to(x.dtype)
 
+    with _core.no_grad():
+        return on_cpu("_dirichlet_grad", moves, (x, alpha, total))
 
-def _fill(tensor, values):
-    """Puts float64 values into a tensor in place; what was there gets a gradient of zeros."""
-    return tensor.copy_(values)
+
+def _fill(tensor, name, draw):
+    """Puts float64 values, drawn in the shape and on the device of a tensor, into one in place; what was there gets a
+    gradient of zeros. A GPU has no float64: they are drawn on the CPU."""
+    like = tensor
+    if tensor.device.type == "gpu":
+        _core._warn_of_fallback(name, tensor)
+        like = _core.empty(tensor.shape, dtype=_core.float64, device="cpu")
+    return tensor.copy_(draw(like))
 
 
 def geometric_(self, p, *, generator=None):
@@ -264,7 +284,7 @@ def geometric_(self, p, *, generator=None):
     """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
-    return _fill(self, (_log_uniform(self, generator) / math.log1p(-p)).ceil().clamp(min=1.0))
+    return _fill(self, "geometric_", lambda x: (_log_uniform(x, generator) / math.log1p(-p)).ceil().clamp(min=1.0))
 
 
 def cauchy_(self, median=0, sigma=1, *, generator=None):
@@ -280,7 +300,7 @@ def cauchy_(self, median=0, sigma=1, *, generator=None):
         )
     if not sigma > 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
-    return _fill(self, median + sigma * (math.pi * (_uniform(self, generator) - 0.5)).tan())
+    return _fill(self, "cauchy_", lambda x: median + sigma * (math.pi * (_uniform(x, generator) - 0.5)).tan())
 
 
 def log_normal_(self, mean=1, std=2, *, generator=None):
@@ -292,4 +312,4 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
         raise NotImplementedError(f"\"log_normal_cpu\" not implemented for '{_legacy_name(self)}'")
     if not std > 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
-    return _fill(self, (mean + std * _normal(self, generator)).exp())
+    return _fill(self, "log_normal_", lambda x: (mean + std * _normal(x, generator)).exp())

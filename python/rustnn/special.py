@@ -10,6 +10,7 @@ from functools import cache
 
 from . import _core, functional
 from ._core import Tensor
+from ._fallback import on_cpu
 from .autograd.function import Function
 
 __all__ = """
@@ -40,23 +41,26 @@ class _Composed(Function):
     """A function computed in float64 and rounded once, with its derivatives by each input (None: there is none)."""
 
     @staticmethod
-    def forward(ctx, formula, derivatives, *inputs):
+    def forward(ctx, name, formula, derivatives, *inputs):
         ctx.derivatives = derivatives
         ctx.save_for_backward(*inputs)
-        return formula(*(x.double() for x in inputs)).to(inputs[0].dtype)
+        if inputs[0].is_meta:
+            return _core.empty_like(inputs[0])
+        rounded = lambda *inputs: formula(*(x.double() for x in inputs)).to(inputs[0].dtype)  # noqa: E731
+        return on_cpu(f"special.{name}", rounded, inputs)
 
     @staticmethod
     def backward(ctx, dy):
         inputs = ctx.saved_tensors
         gradients = []
-        for needed, derivative in zip(ctx.needs_input_grad[2:], ctx.derivatives, strict=True):
+        for needed, derivative in zip(ctx.needs_input_grad[3:], ctx.derivatives, strict=True):
             if needed and isinstance(derivative, str):
                 raise NotImplementedError(derivative)
             gradients.append(dy * derivative(*inputs) if needed else None)
-        return None, None, *gradients
+        return None, None, None, *gradients
 
 
-def _apply(formula, derivatives, *inputs, out=None):
+def _apply(name, formula, derivatives, *inputs, out=None):
     """The function of tensors and numbers, of which one at least is a tensor, broadcast and promoted."""
     like = next((x for x in inputs if isinstance(x, Tensor)), None)
     if like is None:
@@ -69,7 +73,7 @@ def _apply(formula, derivatives, *inputs, out=None):
     ]
     if len(tensors) > 1:
         tensors = functional.broadcast_tensors(*tensors)
-    result = _Composed.apply(formula, derivatives, *tensors)
+    result = _Composed.apply(name, formula, derivatives, *tensors)
     return result if out is None else out.copy_(result)
 
 
@@ -109,13 +113,13 @@ def _erfcx(x):
 
 def erfcx(input, *, out=None):
     """exp(x²) erfc(x). Relative error below 1e-15 for x > 0."""
-    return _apply(_erfcx, [lambda x: 2 * x * erfcx(x) - 2 / _SQRT_PI], input, out=out)
+    return _apply("erfcx", _erfcx, [lambda x: 2 * x * erfcx(x) - 2 / _SQRT_PI], input, out=out)
 
 
 def ndtr(input, *, out=None):
     """The distribution function of the standard normal distribution."""
     formula = lambda x: 0.5 * (-x / _SQRT2).erfc()  # noqa: E731
-    return _apply(formula, [lambda x: (-0.5 * x * x).exp() / (_SQRT2 * _SQRT_PI)], input, out=out)
+    return _apply("ndtr", formula, [lambda x: (-0.5 * x * x).exp() / (_SQRT2 * _SQRT_PI)], input, out=out)
 
 
 def _log_ndtr(x):
@@ -125,7 +129,7 @@ def _log_ndtr(x):
 
 def log_ndtr(input, *, out=None):
     """The logarithm of :func:`ndtr`."""
-    return _apply(_log_ndtr, [lambda x: math.sqrt(2 / math.pi) / erfcx(-x / _SQRT2)], input, out=out)
+    return _apply("log_ndtr", _log_ndtr, [lambda x: math.sqrt(2 / math.pi) / erfcx(-x / _SQRT2)], input, out=out)
 
 
 def _ndtri(p):
@@ -158,7 +162,7 @@ def _ndtri(p):
 
 def ndtri(input, *, out=None):
     """The inverse of :func:`ndtr`; NaN outside [0, 1]."""
-    return _apply(_ndtri, [lambda p: (0.5 * ndtri(p) ** 2).exp() * (_SQRT2 * _SQRT_PI)], input, out=out)
+    return _apply("ndtri", _ndtri, [lambda p: (0.5 * ndtri(p) ** 2).exp() * (_SQRT2 * _SQRT_PI)], input, out=out)
 
 
 # Logarithms.
@@ -171,7 +175,7 @@ def _entr(x):
 
 def entr(input, *, out=None):
     """-x log x; 0 at 0, -inf below."""
-    return _apply(_entr, [lambda x: -x.log() - 1], input, out=out)
+    return _apply("entr", _entr, [lambda x: -x.log() - 1], input, out=out)
 
 
 def _xlog1py(x, y):
@@ -180,7 +184,7 @@ def _xlog1py(x, y):
 
 def xlog1py(input, other, *, out=None):
     """x log(1 + y), 0 where x is 0."""
-    return _apply(_xlog1py, [lambda x, y: y.log1p(), lambda x, y: x / (1 + y)], input, other, out=out)
+    return _apply("xlog1py", _xlog1py, [lambda x, y: y.log1p(), lambda x, y: x / (1 + y)], input, other, out=out)
 
 
 # The gamma function's relatives.
@@ -230,7 +234,7 @@ def _zeta(s, q):
 def zeta(input, other, *, out=None):
     """Hurwitz' zeta function Σ (q + k)⁻ˢ of s > 1 and q; its gradient is that by q."""
     missing = "the derivative for 'zeta: self' is not implemented."
-    return _apply(_zeta, [missing, lambda s, q: -s * zeta(s + 1, q)], input, other, out=out)
+    return _apply("zeta", _zeta, [missing, lambda s, q: -s * zeta(s + 1, q)], input, other, out=out)
 
 
 def _trigamma(x):
@@ -264,7 +268,7 @@ def polygamma(n, input, *, out=None):
     else:
         factor = (-1.0) ** (n + 1) * math.exp(math.lgamma(n + 1))
         formula = lambda x: factor * _zeta(_core.full_like(x, n + 1.0), x)  # noqa: E731
-    return _apply(formula, [lambda x: polygamma(n + 1, x)], input, out=out)
+    return _apply("polygamma", formula, [lambda x: polygamma(n + 1, x)], input, out=out)
 
 
 def multigammaln(input, p, *, out=None):
@@ -295,19 +299,20 @@ def _tails(part, input, other):
 
 
 def _by_shape(a, x):
+    slope = lambda a, x: _tails(2, a, x)(a.double(), x.double()).to(a.dtype)  # noqa: E731
     with _core.no_grad():
-        return _tails(2, a, x)(a.double(), x.double()).to(a.dtype)
+        return on_cpu("special.gammainc_backward", slope, (a, x))
 
 
 def gammainc(input, other, *, out=None):
     """The regularised lower incomplete gamma function P(a, x). It has gradients by both (PyTorch: by x alone)."""
-    return _apply(_tails(0, input, other), [_by_shape, _gamma_slope], input, other, out=out)
+    return _apply("gammainc", _tails(0, input, other), [_by_shape, _gamma_slope], input, other, out=out)
 
 
 def gammaincc(input, other, *, out=None):
     """The regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x)."""
     derivatives = [lambda a, x: -_by_shape(a, x), lambda a, x: -_gamma_slope(a, x)]
-    return _apply(_tails(1, input, other), derivatives, input, other, out=out)
+    return _apply("gammaincc", _tails(1, input, other), derivatives, input, other, out=out)
 
 
 # Bessel functions.
@@ -350,12 +355,12 @@ def _unscaled(function):
 
 def i0(input, *, out=None):
     """The modified Bessel function of the first kind, of order 0."""
-    return _apply(_unscaled(_i0e), [lambda x: i1(x)], input, out=out)
+    return _apply("i0", _unscaled(_i0e), [lambda x: i1(x)], input, out=out)
 
 
 def i0e(input, *, out=None):
     """e⁻|ˣ| I₀(x)."""
-    return _apply(_i0e, [lambda x: i1e(x) - x.sign() * i0e(x)], input, out=out)
+    return _apply("i0e", _i0e, [lambda x: i1e(x) - x.sign() * i0e(x)], input, out=out)
 
 
 def _ratio_at_zero(numerator, x):
@@ -365,13 +370,13 @@ def _ratio_at_zero(numerator, x):
 
 def i1(input, *, out=None):
     """The modified Bessel function of the first kind, of order 1."""
-    return _apply(_unscaled(_i1e), [lambda x: i0(x) - _ratio_at_zero(i1(x), x)], input, out=out)
+    return _apply("i1", _unscaled(_i1e), [lambda x: i0(x) - _ratio_at_zero(i1(x), x)], input, out=out)
 
 
 def i1e(input, *, out=None):
     """e⁻|ˣ| I₁(x)."""
     derivative = lambda x: i0e(x) - _ratio_at_zero(i1e(x), x) - x.sign() * i1e(x)  # noqa: E731
-    return _apply(_i1e, [derivative], input, out=out)
+    return _apply("i1e", _i1e, [derivative], input, out=out)
 
 
 def modified_bessel_i0(input, *, out=None):
@@ -427,25 +432,25 @@ _no_gradient = "the derivative for '{}' is not implemented."
 
 def modified_bessel_k0(input, *, out=None):
     """The modified Bessel function of the second kind, of order 0."""
-    return _apply(lambda x: _k0e(x) * (-x).exp(), [lambda x: -modified_bessel_k1(x)], input, out=out)
+    return _apply("modified_bessel_k0", lambda x: _k0e(x) * (-x).exp(), [lambda x: -modified_bessel_k1(x)], input, out=out)
 
 
 def modified_bessel_k1(input, *, out=None):
     """The modified Bessel function of the second kind, of order 1."""
     derivative = lambda x: -modified_bessel_k0(x) - modified_bessel_k1(x) / x  # noqa: E731
-    return _apply(lambda x: _k1e(x) * (-x).exp(), [derivative], input, out=out)
+    return _apply("modified_bessel_k1", lambda x: _k1e(x) * (-x).exp(), [derivative], input, out=out)
 
 
 def scaled_modified_bessel_k0(input, *, out=None):
     """eˣ K₀(x)."""
     derivative = lambda x: scaled_modified_bessel_k0(x) - scaled_modified_bessel_k1(x)  # noqa: E731
-    return _apply(_k0e, [derivative], input, out=out)
+    return _apply("scaled_modified_bessel_k0", _k0e, [derivative], input, out=out)
 
 
 def scaled_modified_bessel_k1(input, *, out=None):
     """eˣ K₁(x)."""
     derivative = lambda x: scaled_modified_bessel_k1(x) * (1 - 1 / x) - scaled_modified_bessel_k0(x)  # noqa: E731
-    return _apply(_k1e, [derivative], input, out=out)
+    return _apply("scaled_modified_bessel_k1", _k1e, [derivative], input, out=out)
 
 
 _BACKWARD_FROM = 72  # where Miller's recurrence starts, for arguments up to 25: J₇₂(25) is 1e-25
@@ -537,22 +542,22 @@ def _bessel(index, order):
 
 def bessel_j0(input, *, out=None):
     """The Bessel function of the first kind, of order 0. Absolute error below 1e-15."""
-    return _apply(_bessel(0, 0), [lambda x: -bessel_j1(x)], input, out=out)
+    return _apply("bessel_j0", _bessel(0, 0), [lambda x: -bessel_j1(x)], input, out=out)
 
 
 def bessel_j1(input, *, out=None):
     """The Bessel function of the first kind, of order 1."""
-    return _apply(_bessel(1, 1), [lambda x: bessel_j0(x) - _ratio_at_zero(bessel_j1(x), x)], input, out=out)
+    return _apply("bessel_j1", _bessel(1, 1), [lambda x: bessel_j0(x) - _ratio_at_zero(bessel_j1(x), x)], input, out=out)
 
 
 def bessel_y0(input, *, out=None):
     """The Bessel function of the second kind, of order 0; -inf at 0, NaN below."""
-    return _apply(_bessel(2, 0), [lambda x: -bessel_y1(x)], input, out=out)
+    return _apply("bessel_y0", _bessel(2, 0), [lambda x: -bessel_y1(x)], input, out=out)
 
 
 def bessel_y1(input, *, out=None):
     """The Bessel function of the second kind, of order 1; -inf at 0, NaN below."""
-    return _apply(_bessel(3, 1), [lambda x: bessel_y0(x) - bessel_y1(x) / x], input, out=out)
+    return _apply("bessel_y1", _bessel(3, 1), [lambda x: bessel_y0(x) - bessel_y1(x) / x], input, out=out)
 
 
 def _spherical_j0(x):
@@ -566,7 +571,7 @@ def spherical_bessel_j0(input, *, out=None):
         away = _core.where(x == 0, 1.0, x)
         return _core.where(x == 0, 0.0, (x.cos() - spherical_bessel_j0(x)) / away)
 
-    return _apply(_spherical_j0, [derivative], input, out=out)
+    return _apply("spherical_bessel_j0", _spherical_j0, [derivative], input, out=out)
 
 
 @cache
@@ -626,7 +631,7 @@ def _airy(x):
 
 def airy_ai(x, *, out=None):
     """The Airy function Ai. Absolute error below 1e-12; it has no gradient, as in PyTorch."""
-    return _apply(_airy, [_no_gradient.format("special_airy_ai: x")], x, out=out)
+    return _apply("airy_ai", _airy, [_no_gradient.format("special_airy_ai: x")], x, out=out)
 
 
 # Orthogonal polynomials, by their three-term recurrences.
@@ -648,7 +653,7 @@ def _polynomial(name, doc, first, step, shifted=False):
     missing = _no_gradient.format(f"special_{name}: self")
 
     def polynomial(input, n, *, out=None):
-        return _apply(formula, [missing, missing], input, n, out=out)
+        return _apply(name, formula, [missing, missing], input, n, out=out)
 
     polynomial.__name__ = polynomial.__qualname__ = name
     polynomial.__doc__ = doc

@@ -78,6 +78,12 @@ pub fn device_count() -> usize {
     adapters().adapters.len()
 }
 
+/// Whether the CPU imitates it.
+pub fn is_imitated(index: u16) -> Result<bool> {
+    let adapter = adapters().adapters.get(index as usize).ok_or_else(|| no_device(index))?;
+    Ok(adapter.get_info().device_type == wgpu::DeviceType::Cpu)
+}
+
 /// The adapter's name, its driver and the interface it is reached by.
 pub fn device_name(index: u16) -> Result<String> {
     match adapters().adapters.get(index as usize) {

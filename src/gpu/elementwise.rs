@@ -2,7 +2,7 @@
 //! whether its operands are dense.
 
 use crate::device::{Buffer, Gpu, buffer};
-use crate::shader::{Binding, Shader, is_supported, value_type};
+use crate::shader::{Binding, Shader, value_type};
 use rustnn_kernels::arrays::Operand;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::text::{Kind, Lines, Text};
@@ -33,10 +33,30 @@ fn to_kind(from: DType, to: Kind, v: &str) -> String {
         ("i32", Kind::I64) => format!("i64_of({v})"),
         ("i32", Kind::Bool) => format!("select(0, 1, {v} != 0)"),
         ("i32", _) => cut(v.into()),
+        ("u32", Kind::F32) => format!("f32({v})"),
+        ("u32", Kind::I64) => format!("vec2<u32>({v}, 0u)"),
+        ("u32", Kind::Bool) => format!("select(0, 1, {v} != 0u)"),
+        ("u32", _) => cut(format!("bitcast<i32>({v})")),
+        (_, Kind::F32) if from == DType::U64 => format!("u64_to_f32({v})"),
         (_, Kind::F32) => format!("i64_to_f32({v})"),
         (_, Kind::I64) => v.into(),
         (_, Kind::Bool) => format!("select(0, 1, any({v} != vec2<u32>(0u, 0u)))"),
         (_, _) => cut(format!("bitcast<i32>({v}.x)")),
+    }
+}
+
+/// Whether formulas take elements of the dtype; they compute in none of the unsigned ones but uint8.
+fn is_read(dtype: DType) -> bool {
+    Kind::of(dtype).is_some() || signed(dtype) != dtype
+}
+
+/// The dtype of as many bits by which unsigned elements are written: a conversion keeps the low bits.
+fn signed(dtype: DType) -> DType {
+    match dtype {
+        DType::U16 => DType::I16,
+        DType::U32 => DType::I32,
+        DType::U64 => DType::I64,
+        other => other,
     }
 }
 
@@ -338,12 +358,11 @@ fn copy_in_parts(from: &Array, to: &Array) -> Result<()> {
 /// Runs a row's kernel, computing in `compute`; false where shaders cannot.
 pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<bool> {
     let Some(kind) = Kind::of(compute) else { return Ok(false) };
-    let fits = |d: DType| Kind::of(d).is_some();
     let arrays_fit = inputs.iter().all(|i| match i {
-        Operand::Array(a) => fits(a.dtype()),
+        Operand::Array(a) => is_read(a.dtype()),
         Operand::Scalar(_) => true,
     });
-    if !fits(out.dtype()) || !arrays_fit {
+    if Kind::of(out.dtype()).is_none() || !arrays_fit {
         return Ok(false);
     }
     let text = kernel.text();
@@ -374,9 +393,18 @@ pub fn copy(from: &Array, to: &Array) -> Result<bool> {
     } else {
         (from.clone(), to.clone())
     };
-    if !is_supported(from.dtype()) || Kind::of(from.dtype()).is_none() {
+    if !is_read(from.dtype()) {
         return Ok(false);
     }
+    let to = match (from.dtype().is_float(), to.dtype()) {
+        (true, DType::U64) => return Ok(false), // what lies above 2^63 would be lost
+        (true, DType::U32) => {
+            // Through 64 bits, as on the CPU.
+            let wide = Array::empty(from.shape(), DType::I64, from.device())?;
+            return Ok(copy(&from, &wide)? && copy(&wide, &to)?);
+        }
+        (_, dtype) => to.reinterpret(signed(dtype))?,
+    };
     let Some(kind) = Kind::of(to.dtype()) else { return Ok(false) };
     let formula = Formula { name: "copy", id: 0, kind, is_test: false, read: &|_, x, _| x[0].name() };
     launch(&formula, &[Operand::Array(&from)], &[], &to)
@@ -388,9 +416,13 @@ pub fn fill(out: &Array, value: Scalar) -> Result<bool> {
         // Written as it lies in memory.
         return fill(&out.reinterpret(DType::I64)?, Scalar::Int(value.to_f64().to_bits() as i64));
     }
+    let (out, value) = match (out.dtype(), value) {
+        (DType::U64, Scalar::Float(f)) if f >= 0.0 => (out.reinterpret(DType::I64)?, Scalar::Int(f as u64 as i64)),
+        (dtype, value) => (out.reinterpret(signed(dtype))?, value),
+    };
     let Some(kind) = Kind::of(out.dtype()) else { return Ok(false) };
     let formula = Formula { name: "fill", id: 0, kind, is_test: false, read: &|_, _, s| s[0].name() };
-    launch(&formula, &[], &[value], out)
+    launch(&formula, &[], &[value], &out)
 }
 
 /// `out = base ** exponent` of contiguous int64, as the CPU's.

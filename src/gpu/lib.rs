@@ -22,7 +22,7 @@ mod softmax;
 mod sort;
 mod words;
 
-pub use device::{CHECKER, Gpu, device_count, device_name, gpu, register, watch_shaders};
+pub use device::{CHECKER, Gpu, device_count, device_name, gpu, is_imitated, register, watch_shaders};
 pub use elementwise::{copy, elementwise, fill, integer_powers};
 pub use fault::{refuse_outside, refuse_where};
 pub use index::{

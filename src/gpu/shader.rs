@@ -51,15 +51,10 @@ pub struct Shader {
 pub fn value_type(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 | DType::F16 | DType::BF16 => "f32",
-        DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::Bool => "i32",
-        DType::U16 | DType::U32 => "u32",
+        DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::Bool => "i32",
+        DType::U32 => "u32",
         _ => "vec2<u32>",
     }
-}
-
-/// Whether shaders load and store the dtype.
-pub fn is_supported(dtype: DType) -> bool {
-    !matches!(dtype, DType::C128)
 }
 
 /// The bits of an element as they lie in memory, in a word or two.
@@ -76,7 +71,7 @@ fn decode(dtype: DType) -> &'static str {
         DType::I8 => "(bitcast<i32>(r << 24u) >> 24u)",
         DType::I16 => "(bitcast<i32>(r << 16u) >> 16u)",
         DType::I32 => "bitcast<i32>(r)",
-        DType::U8 | DType::Bool => "i32(r)",
+        DType::U8 | DType::U16 | DType::Bool => "i32(r)",
         _ => "r",
     }
 }
@@ -88,9 +83,8 @@ fn encode(dtype: DType) -> &'static str {
         DType::F16 => "f16_encode(v)",
         DType::BF16 => "bf16_encode(v)",
         DType::I8 | DType::U8 => "(bitcast<u32>(v) & 0xffu)",
-        DType::I16 => "(bitcast<u32>(v) & 0xffffu)",
+        DType::I16 | DType::U16 => "(bitcast<u32>(v) & 0xffffu)",
         DType::Bool => "select(0u, 1u, v != 0)",
-        DType::U16 => "(v & 0xffffu)",
         _ => "v",
     }
 }
@@ -267,7 +261,7 @@ impl Shader {
         }
         for (needle, item) in [
             ("f16_", HALVES),
-            ("i64_", crate::words::I64),
+            ("64_", crate::words::I64),
             ("i32_", crate::words::I32),
             ("f32_", crate::words::F32),
             ("philox", crate::random::PHILOX),

@@ -5,7 +5,7 @@ use crate::registry::{Args, Output, into_out};
 use crate::row::{Operand, Row, Scalar, call, call_inplace, call_out};
 use crate::rows;
 use crate::tensor::Tensor;
-use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
+use rustnn_tensor::{Array, DType, Device, Error, Result, bail, ensure};
 use smallvec::SmallVec;
 
 /// Calls a row into a new tensor or into `out`.
@@ -289,6 +289,13 @@ pub fn isclose(x: &Tensor, y: &Tensor, rtol: f64, atol: f64, equal_nan: bool) ->
     ensure!(x.dtype() == y.dtype(), Runtime, "{} did not match {}", x.dtype().scalar_name(), y.dtype().scalar_name());
     ensure!(rtol >= 0.0, Runtime, "rtol must be greater than or equal to zero, but got {rtol}");
     ensure!(atol >= 0.0, Runtime, "atol must be greater than or equal to zero, but got {atol}");
+    if x.device().is_gpu() && x.dtype().is_integral() && (rtol != 0.0 || atol != 0.0) {
+        // In float64, which GPUs lack.
+        ensure!(x.device() == y.device(), Runtime, "isclose: the tensors are on {} and {}", x.device(), y.device());
+        crate::device::warn_once("isclose", Some(x.dtype()));
+        let [a, b] = [x, y].map(|t| crate::to_device(t, Device::Cpu));
+        return crate::to_device(&isclose(&a?, &b?, rtol, atol, equal_nan)?, x.device());
+    }
     crate::mode::no_grad(|| {
         let or = |a: &Tensor, b: &Tensor| call(&rows::LOGICAL_OR, &[a.into(), b.into()], &[]);
         let and = |a: &Tensor, b: &Tensor| call(&rows::LOGICAL_AND, &[a.into(), b.into()], &[]);

@@ -282,7 +282,8 @@ fn repeat_interleave(x: &Tensor, repeats: &Tensor, dim: Option<i64>, output_size
         repeats.clone()
     };
     let places = repeated_places(&repeats, output_size)?;
-    let places = if x.array().is_meta() { crate::to_device(&places, Device::Meta)? } else { places };
+    // Numbers of repeats that the host knows are summed there.
+    let places = if places.device() == x.device() { places } else { crate::to_device(&places, x.device())? };
     index_select(&x, d as i64, &places)
 }
 

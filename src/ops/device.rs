@@ -56,6 +56,8 @@ pub mod gpus {
     asked! {
         /// The adapter's name, its driver and the interface it is reached by.
         name(index) -> String { rustnn_gpu::device_name(index) }
+        /// Whether the CPU imitates it.
+        is_imitated(index) -> bool { rustnn_gpu::is_imitated(index) }
         /// Waits until the device has done everything asked of it.
         synchronize(index) -> () { rustnn_gpu::gpu(index)?.synchronize() }
         /// Bytes of the buffers that tensors hold, and the most they have held.
@@ -153,8 +155,9 @@ pub(crate) fn download(array: &Array) -> Result<Array> {
 }
 
 /// Copies on the CPU of arrays on a GPU: whole storages, so that arrays which share one do so here too.
-#[derive(Default)]
 pub(crate) struct Host {
+    kernel: String,
+    dtype: Option<DType>,
     copies: SmallVec<[(Storage, Storage); 4]>,
     written: SmallVec<[(Array, Array); 2]>,
 }
@@ -162,8 +165,7 @@ pub(crate) struct Host {
 impl Host {
     /// For a kernel that the GPU lacks.
     pub fn new(kernel: &str, dtype: Option<DType>) -> Host {
-        warn_once(kernel, dtype);
-        Host::default()
+        Host { kernel: kernel.into(), dtype, copies: SmallVec::new(), written: SmallVec::new() }
     }
 
     /// The copy of an array; arrays that lie elsewhere are given back.
@@ -191,8 +193,9 @@ impl Host {
         Ok(copy)
     }
 
-    /// Brings back what was written.
+    /// Brings back what was written, and says that the kernel ran on the CPU: one that refused its arguments did not.
     pub fn finish(self) -> Result<()> {
+        warn_once(&self.kernel, self.dtype);
         for (array, copy) in self.written.iter().filter(|(array, _)| array.device().is_gpu() && array.numel() > 0) {
             let reach = copy.reach_bytes();
             let bytes = Array::from_storage(copy.storage().clone(), DType::U8, &[reach.len()], &[1], reach.start)?;

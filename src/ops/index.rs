@@ -111,7 +111,7 @@ impl Plan {
             .zip(&self.tensors)
             .map(|(&d, t)| {
                 let size = x.shape()[d];
-                match Indices::new(t.array(), x.array(), size, true)? {
+                match Indices::from_anywhere(t.array(), x.array(), size, true)? {
                     Ok(indices) => Ok(indices.expand(&self.index_shape)),
                     Err(i) => bail!(Index, "index {i} is out of bounds for dimension {d} with size {size}"),
                 }

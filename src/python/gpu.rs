@@ -30,6 +30,12 @@ fn _gpu_device_name(py: Python<'_>, index: u16) -> PyResult<String> {
     py.detach(|| gpus::name(index)).py()
 }
 
+/// Whether the CPU imitates it.
+#[pyfunction]
+fn _gpu_is_imitated(py: Python<'_>, index: u16) -> PyResult<bool> {
+    py.detach(|| gpus::is_imitated(index)).py()
+}
+
 /// Waits until the device has done everything asked of it.
 #[pyfunction]
 fn _gpu_synchronize(py: Python<'_>, index: u16) -> PyResult<()> {
@@ -93,6 +99,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     install();
     module.add_function(wrap_pyfunction!(_gpu_device_count, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_device_name, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_is_imitated, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_synchronize, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_memory, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_empty_cache, module)?)?;

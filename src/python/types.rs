@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 use rustnn_ops::random::Generator;
-use rustnn_tensor::{DType, Device};
+use rustnn_tensor::{DType, Device, Error};
 
 /// The type of a tensor's elements.
 #[pyclass(name = "dtype", module = "rustnn", frozen)]
@@ -136,9 +136,9 @@ pub fn parse_device(object: &Bound<PyAny>) -> PyResult<Device> {
         return Device::parse(&text.to_cow()?).py();
     }
     if let Ok(index) = object.extract::<i64>() {
-        return u16::try_from(index)
-            .map(Device::Gpu)
-            .map_err(|_| PyRuntimeError::new_err(format!("Device index must be between 0 and 65535, got {index}")));
+        return Device::parse(&format!("gpu:{index}"))
+            .map_err(|_| Error::Runtime(format!("Device index must be between 0 and {}, got {index}", u16::MAX - 1)))
+            .py();
     }
     Err(PyTypeError::new_err(format!("device must be a device, a string or an int, not {}", object.get_type().name()?)))
 }
@@ -171,7 +171,8 @@ impl PyDevice {
         }
         let device = parse_device(r#type)?;
         let named = r#type.cast::<PyString>().is_ok_and(|t| t.to_string().contains(':'));
-        Ok(PyDevice { index: if named { Some(0) } else { PyDevice::new(device).index }, ..PyDevice::new(device) })
+        let parsed = PyDevice::new(device);
+        Ok(PyDevice { index: parsed.index.or(named.then_some(0)), ..parsed })
     }
 
     #[getter]

@@ -69,7 +69,8 @@ impl Device {
         let (kind, index) = match text.split_once(':') {
             None => (text, None),
             Some((kind, index)) => match index.parse::<u16>() {
-                Ok(i) if index == "0" || !index.starts_with('0') => (kind, Some(i)),
+                // The last number is that of a device that checks shaders and runs nothing.
+                Ok(i) if i < u16::MAX && (index == "0" || !index.starts_with('0')) => (kind, Some(i)),
                 _ => bail!(Runtime, "Invalid device string: '{text}'"),
             },
         };

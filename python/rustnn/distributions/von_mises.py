@@ -3,6 +3,7 @@
 import math
 
 from .. import _core
+from .._fallback import on_cpu
 from ..samplers import _until_accepted
 from ..special import i0e, i1e
 from . import constraints
@@ -10,6 +11,14 @@ from .distribution import Distribution
 from .utils import broadcast_all, lazy_property
 
 __all__ = ["VonMises"]
+
+
+def _proposal_r(kappa):
+    """Of the wrapped Cauchy distribution that samples are proposed by."""
+    tau = 1 + (1 + 4 * kappa**2).sqrt()
+    rho = (tau - (2 * tau).sqrt()) / (2 * kappa)
+    # Its Taylor polynomial, where the difference would lose all digits.
+    return _core.where(kappa < 1e-5, 1 / kappa + kappa, (1 + rho**2) / (2 * rho))
 
 
 class VonMises(Distribution):
@@ -33,15 +42,6 @@ class VonMises(Distribution):
         sine = (0.5 * (self._checked(value) - self.loc)).sin()
         return -2 * self.concentration * sine * sine - math.log(2 * math.pi) - i0e(self.concentration).log()
 
-    @lazy_property
-    def _proposal_r(self):
-        """Of the wrapped Cauchy distribution that samples are proposed by, in float64."""
-        kappa = self.concentration.double()
-        tau = 1 + (1 + 4 * kappa**2).sqrt()
-        rho = (tau - (2 * tau).sqrt()) / (2 * kappa)
-        # Its Taylor polynomial, where the difference would lose all digits.
-        return _core.where(kappa < 1e-5, 1 / kappa + kappa, (1 + rho**2) / (2 * rho))
-
     def sample(self, sample_shape=()):
         """Angles, without a gradient.
 
@@ -57,10 +57,14 @@ class VonMises(Distribution):
             accepted = (c * (2 - c) - u[1] > 0) | ((c / u[1]).log() + 1 - c >= 0)
             return (u[2] - 0.5).sign() * f.clamp(-1.0, 1.0).acos(), accepted
 
+        def draw(loc, concentration):
+            kappa = concentration.double()
+            kappa, r = (value.expand(shape).reshape(-1) for value in (kappa, _proposal_r(kappa)))
+            angle = _until_accepted(propose, kappa, r).reshape(shape) + loc.double()
+            return ((angle + math.pi) % (2 * math.pi) - math.pi).to(loc.dtype)
+
         with _core.no_grad():
-            kappa, r = (value.expand(shape).reshape(-1) for value in (self.concentration.double(), self._proposal_r))
-            angle = _until_accepted(propose, kappa, r).reshape(shape) + self.loc.double()
-            return ((angle + math.pi) % (2 * math.pi) - math.pi).to(self.loc.dtype)
+            return on_cpu("VonMises.sample", draw, (self.loc, self.concentration))
 
     @property
     def mean(self):

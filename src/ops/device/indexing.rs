@@ -24,9 +24,15 @@ enum Inner {
 }
 
 impl Indices {
-    /// Copies integers of any type, to index `of`; `negative` ones count from the end if allowed. The inner error is the first one
-    /// outside.
+    /// Copies integers of any type, to index `of`, beside which they lie; `negative` ones count from the end if allowed. The inner
+    /// error is the first one outside.
     pub fn new(index: &Array, of: &Array, size: usize, negative: bool) -> Result<std::result::Result<Indices, i64>> {
+        place(&[Some(of), Some(index)])?;
+        Indices::from_anywhere(index, of, size, negative)
+    }
+
+    /// The same of indices that may also lie on the CPU.
+    pub fn from_anywhere(index: &Array, of: &Array, size: usize, negative: bool) -> Result<std::result::Result<Indices, i64>> {
         // Where there are none, memory must not be asked for any.
         if index.is_meta() && !of.is_meta() {
             rustnn_tensor::bail!(
@@ -158,14 +164,31 @@ pub fn gather(x: &Array, dim: usize, index: &Indices, out: &Array) -> Result<()>
     on_copies("gather", [x], [out], &[index], |[x], [out], i| cpu::gather(x, dim, i[0], out))
 }
 
+/// Sums and products of bools are "or" and "and": the greater and the lesser of their bytes.
+#[cfg(feature = "gpu")]
+fn truth_as_bytes(reduce: Reduce, target: &Array, values: &Array) -> Result<(Reduce, Array, Array)> {
+    if target.dtype() != DType::Bool || values.dtype() != DType::Bool {
+        return Ok((reduce, target.clone(), values.clone()));
+    }
+    let reduce = match reduce {
+        Reduce::Add => Reduce::Maximum,
+        Reduce::Multiply => Reduce::Minimum,
+        other => other,
+    };
+    Ok((reduce, target.reinterpret(DType::U8)?, values.reinterpret(DType::U8)?))
+}
+
 /// `target[i with i[dim] = index[i]] (=, +=, …) values[i]`; `values` reaches at least the index's shape.
 pub fn scatter(reduce: Reduce, target: &Array, dim: usize, index: &Indices, values: &Array) -> Result<()> {
     if !on_gpu(&[target, values], &[index])? {
         return cpu::scatter(reduce, target, dim, &*on_cpu(index)?, values);
     }
     #[cfg(feature = "gpu")]
-    if rustnn_gpu::scatter(reduce, target, dim, &index.on_device(target.device())?, values)? {
-        return Ok(());
+    {
+        let (reduce, bits, values) = truth_as_bytes(reduce, target, values)?;
+        if rustnn_gpu::scatter(reduce, &bits, dim, &index.on_device(target.device())?, &values)? {
+            return Ok(());
+        }
     }
     on_copies("scatter", [values], [target], &[index], |[values], [target], i| cpu::scatter(reduce, target, dim, i[0], values))
 }
@@ -176,8 +199,18 @@ pub fn index_update(reduce: Reduce, alpha: Option<&Array>, target: &Array, dim: 
         return cpu::index_update(reduce, alpha, target, dim, &*on_cpu(index)?, values);
     }
     #[cfg(feature = "gpu")]
-    if rustnn_gpu::index_update(reduce, alpha, target, dim, &index.on_device(target.device())?, values)? {
-        return Ok(());
+    {
+        let (reduce, bits, values) = truth_as_bytes(reduce, target, values)?;
+        let alpha = match alpha {
+            Some(alpha) if target.dtype() == DType::Bool => match rustnn_kernels::arrays::first(alpha)?.to_bool() {
+                true => None,
+                false => return Ok(()),
+            },
+            other => other,
+        };
+        if rustnn_gpu::index_update(reduce, alpha, &bits, dim, &index.on_device(target.device())?, &values)? {
+            return Ok(());
+        }
     }
     on_copies("index_update", [values], [target], &[index], |[values], [target], i| {
         cpu::index_update(reduce, alpha, target, dim, i[0], values)
@@ -210,7 +243,8 @@ pub fn index_put(reduce: Reduce, target: &Array, dims: &[usize], indices: &[Indi
     #[cfg(feature = "gpu")]
     {
         let places: SmallVec<[Array; 4]> = indices.iter().map(|i| i.on_device(target.device())).collect::<Result<_>>()?;
-        if rustnn_gpu::index_put(reduce, target, dims, &places, at, values)? {
+        let (reduce, bits, values_as) = truth_as_bytes(reduce, target, values)?;
+        if rustnn_gpu::index_put(reduce, &bits, dims, &places, at, &values_as)? {
             return Ok(());
         }
     }
@@ -302,8 +336,10 @@ impl Mask {
         if let Some(places) = Mask::found(x)? {
             return Ok(Mask(Truth::Gpu { places, shape: x.shape().into() }));
         }
-        let here = Host::new("nonzero", Some(x.dtype())).stage(x)?;
-        cpu::Mask::new(&here).map(|mask| Mask(Truth::Host(mask)))
+        let mut host = Host::new("nonzero", Some(x.dtype()));
+        let mask = cpu::Mask::new(&host.stage(x)?)?;
+        host.finish()?;
+        Ok(Mask(Truth::Host(mask)))
     }
 
     /// The places of the true elements of an array on a GPU.
