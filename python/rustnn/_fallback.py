@@ -4,8 +4,10 @@ from . import _core
 
 
 def on_cpu(name, function, tensors, **options):
-    """What a function gives that is made of ops in float64 or reads its tensors' numbers: for tensors on a GPU it runs on the
-    CPU, on copies, and its results are brought back; one warning names it. It is a function of values, without gradients.
+    """What a function gives that is made of ops in float64 or reads its tensors' numbers.
+
+    For tensors on a GPU it runs on the CPU, on copies, and its results are brought back; one warning names it. It is a
+    function of values, without gradients.
     """
     device = tensors[0].device
     if device.type != "gpu":

@@ -1,5 +1,6 @@
-"""``torch.accelerator``: the GPUs of :mod:`rustnn.gpu` that are real. Adapters that the CPU imitates do not count: a program
-that takes whatever accelerates it is faster on the CPU itself.
+"""``torch.accelerator``: the GPUs of :mod:`rustnn.gpu` that are real.
+
+Adapters that the CPU imitates do not count: a program that takes whatever accelerates it is faster on the CPU itself.
 
 Example:
     >>> import rustnn

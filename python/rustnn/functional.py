@@ -1126,7 +1126,8 @@ def kaiser_window(
     last = window_length if periodic else window_length - 1
     at = _core.arange(window_length, dtype=_core.float64, device="cpu")
     x = at * (2 / last) - 1 if last else at
-    weights = special.i0(beta * (1 - x * x).clamp(min=0).sqrt()) / special.i0(_core.tensor(float(beta), dtype=_core.float64, device="cpu"))
+    at_center = _core.tensor(float(beta), dtype=_core.float64, device="cpu")
+    weights = special.i0(beta * (1 - x * x).clamp(min=0).sqrt()) / special.i0(at_center)
     weights = weights if window_length != 1 else _core.ones_like(weights)
     return _placed(weights, dtype, device).requires_grad_(requires_grad)
 

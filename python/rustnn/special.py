@@ -432,7 +432,8 @@ _no_gradient = "the derivative for '{}' is not implemented."
 
 def modified_bessel_k0(input, *, out=None):
     """The modified Bessel function of the second kind, of order 0."""
-    return _apply("modified_bessel_k0", lambda x: _k0e(x) * (-x).exp(), [lambda x: -modified_bessel_k1(x)], input, out=out)
+    formula = lambda x: _k0e(x) * (-x).exp()  # noqa: E731
+    return _apply("modified_bessel_k0", formula, [lambda x: -modified_bessel_k1(x)], input, out=out)
 
 
 def modified_bessel_k1(input, *, out=None):
@@ -547,7 +548,8 @@ def bessel_j0(input, *, out=None):
 
 def bessel_j1(input, *, out=None):
     """The Bessel function of the first kind, of order 1."""
-    return _apply("bessel_j1", _bessel(1, 1), [lambda x: bessel_j0(x) - _ratio_at_zero(bessel_j1(x), x)], input, out=out)
+    derivative = lambda x: bessel_j0(x) - _ratio_at_zero(bessel_j1(x), x)  # noqa: E731
+    return _apply("bessel_j1", _bessel(1, 1), [derivative], input, out=out)
 
 
 def bessel_y0(input, *, out=None):

@@ -96,6 +96,23 @@ fn elementwise_shaders_are_valid_for_every_layout_and_mix_of_dtypes() {
 }
 
 #[test]
+fn conversions_of_unsigned_integers_are_valid_shaders() {
+    let add = &rustnn_ops::rows::ADD.kernel;
+    for dtype in [DType::U16, DType::U32, DType::U64] {
+        let x = array(&[4, 6], dtype);
+        for other in COMPUTED.into_iter().chain([DType::U16, DType::U32, DType::U64]) {
+            taken(gpu::copy(&x, &array(&[4, 6], other)));
+            // Floats beyond 2^63 are no int64: that one is the CPU's.
+            let copied = gpu::copy(&array(&[4, 6], other), &x).unwrap();
+            assert_eq!(copied, !(other.is_float() && dtype == DType::U64), "{other:?} to {dtype:?}");
+        }
+        taken(gpu::fill(&x, Scalar::Int(1)));
+        let out = array(&[4, 6], DType::F32);
+        taken(gpu::elementwise(add, DType::F32, &[Operand::Array(&x), Operand::Scalar(Scalar::Float(1.5))], &[Scalar::Int(1)], &out));
+    }
+}
+
+#[test]
 fn folds_scans_and_extremes_are_valid_shaders() {
     let folds = [Fold::Sum, Fold::SumSquares, Fold::SumAbs, Fold::Product, Fold::Max, Fold::Min, Fold::MaxAbs, Fold::Any, Fold::All];
     for dtype in COMPUTED {
