@@ -1,5 +1,6 @@
 """Functions of the top level and of ``linalg`` that are composed of ops, and the methods that call them."""
 
+import functools
 import math
 
 import pytest
@@ -421,8 +422,11 @@ def test_stacks_take_sequences_and_no_single_tensor():
 
 
 def test_the_old_range_includes_its_end():
-    assert rustnn.range(0, 3).tolist() == [0, 1, 2, 3] and rustnn.range(1, 2, 0.5).tolist() == [1, 1.5, 2]
-    with pytest.raises(RuntimeError, match="inconsistent with step sign"):
+    with pytest.warns(UserWarning, match="torch.range is deprecated"):
+        assert rustnn.range(0, 3).tolist() == [0, 1, 2, 3]
+    with pytest.warns(UserWarning, match="torch.range is deprecated"):
+        assert rustnn.range(1, 2, 0.5).tolist() == [1, 1.5, 2]
+    with pytest.warns(UserWarning), pytest.raises(RuntimeError, match="inconsistent with step sign"):
         rustnn.range(0, 3, -1)
 
 
@@ -656,3 +660,93 @@ def test_a_grid_of_nearest_pixels_gets_a_gradient_of_zeros():
     out.sum().backward()
     assert grid.grad.tolist() == [[[[0, 0]] * 2] * 2]
     assert rustnn.equal(out, rustnn.nn.functional.grid_sample(image, grid.detach(), "nearest", align_corners=False))
+
+
+def test_segments_are_reduced_one_by_one():
+    x = rustnn.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 0.5], [7.0, 8.0]])
+    lengths = rustnn.tensor([1, 0, 3])
+    reduce = functools.partial(rustnn.segment_reduce, x, lengths=lengths)
+    assert reduce("sum").tolist() == [[1, 2], [0, 0], [15, 12.5]]
+    assert reduce("max").tolist() == [[1, 2], [-math.inf] * 2, [7, 8]]
+    assert reduce("min", initial=2).tolist() == [[1, 2], [2, 2], [2, 0.5]]
+    assert reduce("prod").tolist() == [[1, 2], [1, 1], [105, 16]]
+    assert reduce("mean", initial=3).tolist() == [[4, 5], [3, 3], pytest.approx([6, 15.5 / 3])]
+    assert rustnn.segment_reduce(x, "sum", offsets=rustnn.tensor([1, 1, 4])).tolist() == [[0, 0], [15, 12.5]]
+    rows = rustnn.tensor([[1, 1], [2, 0], [1, 1], [0, 2]])
+    assert rustnn.segment_reduce(x, "sum", lengths=rows, axis=1).tolist() == [[1, 2], [7, 0], [5, 0.5], [0, 15]]
+    assert rustnn.segment_reduce(x, "sum", lengths=rustnn.tensor([1]), unsafe=True).tolist() == [[1, 2]]
+
+
+def test_gradients_reach_the_elements_of_a_segment():
+    x = rustnn.tensor([3.0, 3.0, 1.0, 2.0], requires_grad=True)
+    rustnn.segment_reduce(x, "max", lengths=rustnn.tensor([3, 1]), initial=3).sum().backward()
+    assert x.grad.tolist() == [0.5, 0.5, 0.0, 0.0]
+    for kind in ("sum", "mean", "prod", "min"):
+        y = rustnn.tensor([1.5, 2.5, -1.0, 4.0], dtype=rustnn.float64, requires_grad=True)
+        assert rustnn.autograd.gradcheck(
+            lambda y, kind=kind: rustnn.segment_reduce(y, kind, lengths=rustnn.tensor([3, 1])), (y,)
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({}, RuntimeError, "Either lengths or offsets"),
+        ({"lengths": [1, 1]}, RuntimeError, "to sum to data.size"),
+        ({"lengths": [-1, 4]}, RuntimeError, "negative value"),
+        ({"lengths": [3.0]}, NotImplementedError, "not implemented for 'Float'"),
+        ({"lengths": [9], "unsafe": True}, RuntimeError, "lead out of the 3 elements"),
+        ({"offsets": [0, 9]}, RuntimeError, "lead out of the 3 elements"),
+        ({"offsets": [2, 1]}, RuntimeError, "lead out of the 3 elements"),
+        ({"lengths": [3], "axis": 1}, RuntimeError, "last dimension of lengths but got 1"),
+        ({"lengths": [[3]]}, RuntimeError, "do not lie in data"),
+        ({"indices": [0, 0, 1]}, RuntimeError, "not supported yet"),
+    ],
+)
+def test_segments_that_do_not_fit_raise(options, error, text):
+    options = {name: rustnn.tensor(value) if isinstance(value, list) else value for name, value in options.items()}
+    with pytest.raises(error, match=text):
+        rustnn.segment_reduce(rustnn.ones(3), "sum", **options)
+
+
+def test_other_reductions_and_dtypes_of_segments_raise():
+    lengths = rustnn.tensor([3])
+    with pytest.raises(RuntimeError, match="got median"):
+        rustnn.segment_reduce(rustnn.ones(3), "median", lengths=lengths)
+    with pytest.raises(NotImplementedError, match="'Long'"):
+        rustnn.segment_reduce(rustnn.arange(3), "sum", lengths=lengths)
+
+
+def test_asarray_shares_what_memory_there_is():
+    import numpy
+
+    vector = numpy.ones(3, dtype=numpy.float32)
+    x = rustnn.asarray(vector)
+    x[0] = 5
+    assert vector[0] == 5
+    buffer = bytearray(b"abcd")
+    assert rustnn.asarray(buffer, dtype=rustnn.int16, copy=False).tolist() == [25185, 25699]
+    assert rustnn.asarray(memoryview(vector.astype(numpy.float16)), dtype=rustnn.float16).tolist() == [5, 1, 1]
+    capsule = rustnn.utils.dlpack.to_dlpack(x)
+    assert rustnn.asarray(capsule).data_ptr() == x.data_ptr()
+    assert rustnn.asarray(x, copy=True).data_ptr() != x.data_ptr()
+    assert rustnn.asarray(x, dtype=rustnn.float64).dtype is rustnn.float64
+    with pytest.raises(ValueError, match="can't alias tensor with dtype 'Float' into dtype 'Double'"):
+        rustnn.asarray(vector, dtype=rustnn.float64, copy=False)
+    with pytest.raises(ValueError, match="can't alias tensor from device 'cpu' to 'meta'"):
+        rustnn.asarray(x, device="meta", copy=False)
+    with pytest.raises(ValueError, match="arbitrary sequence"):
+        rustnn.asarray([1], copy=False)
+    with pytest.raises(RuntimeError, match="can't alias NumPy scalars"):
+        rustnn.asarray(numpy.float32(3), copy=False)
+    with pytest.raises(ValueError, match="does not implement Python buffer protocol"):
+        rustnn.frombuffer([1, 2], dtype=rustnn.int32)
+
+
+def test_grids_and_windows_say_what_they_refuse():
+    with pytest.raises(RuntimeError, match="same device"):
+        rustnn.meshgrid(rustnn.ones(2), rustnn.ones(2, device="meta"), indexing="ij")
+    with pytest.raises(RuntimeError, match="N must be non-negative"):
+        rustnn.vander(rustnn.ones(2), N=-1)
+    with pytest.raises(RuntimeError, match="kaiser_window expects floating point dtypes"):
+        rustnn.kaiser_window(3, dtype=rustnn.int64)

@@ -117,3 +117,33 @@ def test_nothing_that_an_adaptive_pool_made_has_a_gradient():
     x = rustnn.ones(1, 64, requires_grad=True)
     with pytest.raises(RuntimeError, match=r"grad_output has sizes \[1, 1, 0\] with dimension 2 being empty"):
         F.adaptive_avg_pool1d(x, 0).sum().backward()
+
+
+def test_copies_of_tensors_with_gaps_keep_the_order_of_dimensions():
+    with_gaps = rustnn.ones(2, 4, 5, 3).permute(0, 3, 1, 2)[:, :, :, ::2]
+    order = (36, 1, 9, 3)
+    for copy in (with_gaps.clone(), with_gaps.double(), rustnn.empty_like(with_gaps), rustnn.rand_like(with_gaps)):
+        assert copy.stride() == order
+    assert F.dropout(with_gaps, 0.5).stride() == order
+    assert rustnn.equal(with_gaps.clone(), with_gaps)
+
+
+@pytest.mark.parametrize(
+    "like",
+    [
+        rustnn.empty_like,
+        rustnn.zeros_like,
+        rustnn.ones_like,
+        lambda x, **options: rustnn.full_like(x, 2, **options),
+        rustnn.rand_like,
+        rustnn.randn_like,
+        lambda x, **options: rustnn.randint_like(x, 2, **options),
+    ],
+)
+def test_new_tensors_of_a_shape_take_a_memory_format(like):
+    x = rustnn.ones(2, 3, 4, 5)
+    assert like(x, memory_format=rustnn.channels_last).stride() == (60, 1, 15, 3)
+    assert like(x.permute(0, 2, 3, 1), memory_format=rustnn.contiguous_format).stride() == (60, 15, 3, 1)
+    assert like(x.permute(0, 2, 3, 1), memory_format=rustnn.preserve_format).stride() == (60, 5, 1, 20)
+    with pytest.raises(RuntimeError, match="required rank 5 tensor"):
+        like(x, memory_format=rustnn.channels_last_3d)

@@ -118,3 +118,70 @@ def test_dropout_keeps_the_share_and_the_mean(p: float) -> None:
 def test_dropout_in_evaluation_gives_its_input() -> None:
     x = rustnn.randn(5)
     assert rustnn.equal(rustnn.nn.functional.dropout(x, 0.5, training=False), x)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: rustnn.normal(x, 1.0),
+        lambda x: rustnn.normal(0.0, x),
+        lambda x: rustnn.normal(x, x),
+        rustnn.bernoulli,
+    ],
+)
+def test_what_is_drawn_does_not_follow_its_parameters(draw):
+    x = rustnn.tensor([0.5, 0.25], requires_grad=True)
+    drawn = draw(x)
+    assert drawn.requires_grad
+    drawn.sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+def test_gradients_of_what_is_drawn_have_the_shapes_of_the_parameters():
+    mean, std = rustnn.zeros(3, 1, requires_grad=True), rustnn.ones(1, 2, requires_grad=True)
+    drawn = rustnn.normal(mean, std)
+    assert type(drawn.grad_fn).__name__ == "NormalBackward3"
+    drawn.sum().backward()
+    assert (mean.grad.shape, std.grad.shape) == ((3, 1), (1, 2))
+
+
+@pytest.mark.parametrize("dtype", [rustnn.float64, rustnn.float16, rustnn.complex64])
+@pytest.mark.parametrize(
+    "draw",
+    [rustnn.rand, rustnn.randn, lambda *size, **to: rustnn.normal(0.0, 1.0, size, **to)],
+    ids=["rand", "randn", "normal"],
+)
+def test_out_is_drawn_in_its_own_dtype(draw, dtype):
+    rustnn.manual_seed(1)
+    expected = draw(20, dtype=dtype)
+    out = rustnn.empty(0, dtype=dtype)
+    rustnn.manual_seed(1)
+    assert draw(20, out=out) is out
+    assert rustnn.equal(out, expected)
+
+
+def test_out_of_another_dtype_or_device_than_asked_raises():
+    with pytest.raises(RuntimeError, match=r"dtype Double does not match dtype of out parameter \(Float\)"):
+        rustnn.rand(3, out=rustnn.empty(3), dtype=rustnn.float64)
+    with pytest.raises(RuntimeError, match=r"device type meta does not match device type of out parameter \(cpu\)"):
+        rustnn.zeros(3, out=rustnn.empty(3), device="meta")
+
+
+def test_permutations_need_a_dtype_that_holds_them():
+    assert sorted(rustnn.randperm(127, dtype=rustnn.int8).tolist()) == list(range(127))
+    with pytest.raises(RuntimeError, match="value cannot be converted to type int8_t without overflow"):
+        rustnn.randperm(300, dtype=rustnn.int8)
+    with pytest.raises(RuntimeError, match="n cannot be greater than 2049 for Half type"):
+        rustnn.randperm(2050, dtype=rustnn.float16)
+    with pytest.raises(NotImplementedError, match="'Bool'"):
+        rustnn.randperm(3, dtype=rustnn.bool)
+
+
+def test_uniform_bounds_lie_in_the_dtype():
+    x = rustnn.zeros(3)
+    for low, high, text in ((0, 1e39, "to is out of bounds for float"), (-1e39, 0, "from is out of bounds for float")):
+        with pytest.raises(RuntimeError, match=text):
+            x.uniform_(low, high)
+    with pytest.raises(RuntimeError, match="result in to-from to exceed the limit"):
+        x.uniform_(-3e38, 3e38)
+    assert x.tolist() == [0, 0, 0]

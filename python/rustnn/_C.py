@@ -60,7 +60,7 @@ class _ExcludeDispatchKeyGuard:
 
 
 # What PyTorch was built with: linear algebra is here, the libraries are not.
-has_lapack = True
+has_lapack = has_spectral = True
 has_mkl = has_openmp = _has_mkldnn = _has_mkl = _has_cuda = False
 
 _len_torch_function_stack = _core._len_torch_function_stack

@@ -663,6 +663,8 @@ class Tensor:
         """`x` outside of [-lambd, lambd], else 0."""
     def hardshrink_(self, lambd: _Number = 0.5) -> Tensor:
         """`x` outside of [-lambd, lambd], else 0."""
+    def hash_tensor(self, *args: Any, **kwargs: Any) -> Any:
+        """See :func:`rustnn.hash_tensor`."""
     def heaviside(self, values: Tensor | _Number, *, out: Tensor | None = None) -> Tensor:
         """0 below zero, 1 above, `values` at zero."""
     def heaviside_(self, values: Tensor | _Number) -> Tensor:
@@ -1043,7 +1045,7 @@ class Tensor:
         """Negation: `-input`."""
     def nelement(self) -> Any: ...
     def new(self, *args: Any, size: Any = ..., device: Any = ...) -> Any:
-        """A tensor of the same dtype, of a size or of data."""
+        """A tensor of the same dtype on the same device, of a size or of data."""
     @overload
     def new_empty(self, size: Sequence[_int], *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
         """Arbitrary contents of the given size, dtype and device as here."""
@@ -2086,6 +2088,8 @@ class dtype:
     def itemsize(self) -> Any: ...
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
+    def to_complex(self) -> Any:
+        """The complex dtype of these parts. Raises: RuntimeError for integers and booleans."""
     def to_real(self) -> Any: ...
 def elu(input: Tensor, alpha: _Number = 1.0, inplace: _bool = False) -> Tensor:
     """Exponential linear unit."""
@@ -2560,10 +2564,10 @@ def randint(high: _int, size: _IntList, *, generator: Generator | None = None, o
 @overload
 def randint(low: _int, high: _int, size: _IntList, *, generator: Generator | None = None, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor: ...
 @overload
-def randint_like(input: Tensor, high: _int, *, dtype: _dtype | None = None, device: _DeviceLike | None = None) -> Tensor:
+def randint_like(input: Tensor, high: _int, *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False, memory_format: Any | None = None) -> Tensor:
     """Integers in [0, high), shaped like the input."""
 @overload
-def randint_like(input: Tensor, low: _int, high: _int, *, dtype: _dtype | None = None, device: _DeviceLike | None = None) -> Tensor: ...
+def randint_like(input: Tensor, low: _int, high: _int, *, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False, memory_format: Any | None = None) -> Tensor: ...
 @overload
 def randn(size: Sequence[_int], *, generator: Generator | None = None, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
     """Normal with mean 0 and variance 1."""

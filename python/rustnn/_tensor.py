@@ -38,16 +38,27 @@ def _deepcopy(self, memo):
             copied = whole.data.as_strided(self.shape, self.stride(), self.storage_offset()).detach()
         else:
             copied = self.detach().clone()
+    elif self.is_meta and type(self) is not Tensor:
+        copied = self.clone()  # the class may keep its data elsewhere
+        if type(copied) is not type(self):
+            raise RuntimeError(
+                "The default implementation of __deepcopy__() for wrapper subclasses only works for subclass types "
+                "that properly implement clone() by returning another instance of the same subclass."
+            )
     else:
         copied = self.detach().clone()
-    if type(self) is not Tensor:
+    if type(copied) is not type(self):
         copied = Tensor._make_subclass(type(self), copied, False)
     if self.requires_grad:
         copied.requires_grad_()
     memo[id(self)] = copied
     if self.grad is not None:
         copied.grad = copy.deepcopy(self.grad, memo)
-    if self.__dict__:
+    if type(self) is not Tensor:
+        from ._utils import _set_state, _state
+
+        _set_state(copied, copy.deepcopy(_state(self), memo))  # with what is in slots
+    elif self.__dict__:
         copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
     return copied
 
@@ -243,8 +254,14 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
 
 
 def new(self, *args, size=None, device=None):
-    """A tensor of the same dtype, of a size or of data."""
-    return Tensor(*(args if size is None else size)).to(self.dtype)
+    """A tensor of the same dtype on the same device, of a size or of data.
+
+    Raises: RuntimeError for another kind of device.
+    """
+    kind = self.device.type
+    if device is not None and (asked := _core.device(device).type) != kind:
+        raise RuntimeError(f"legacy constructor expects device type: {kind} but device type: {asked} was passed")
+    return Tensor(*(args if size is None else size)).to(device or self.device, self.dtype)
 
 
 def is_set_to(self, tensor):
@@ -647,7 +664,7 @@ def module_load(self, other, assign=False):
 # Methods that are functions of a module's, on the tensor.
 _FUNCTIONS = {
     "functional": """addbmm addr as_strided_scatter corrcoef cov diagonal_scatter diff dist
-        dsplit float_power frexp gcd histogram hsplit i0 index_reduce isreal is_conj is_neg is_nonzero
+        dsplit float_power frexp gcd hash_tensor histogram hsplit i0 index_reduce isreal is_conj is_neg is_nonzero
         is_same_size kron lcm ldexp logaddexp2
         mvlgamma nanquantile nextafter quantile renorm select_scatter slice_scatter
         unsafe_chunk unsafe_split vdot vsplit""",

@@ -1,5 +1,7 @@
 """Functions of ``torch``'s top level that compose ops."""
 
+import functools
+import math
 import warnings
 from math import isfinite, prod
 
@@ -120,6 +122,8 @@ def meshgrid(*tensors, indexing=None):
         raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list")
     if any(tensor.dtype != tensors[0].dtype for tensor in tensors):
         raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+    if any(tensor.device != tensors[0].device for tensor in tensors):
+        raise RuntimeError("meshgrid expects all tensors to have the same device")
     if indexing is None:
         warnings.warn(
             "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", stacklevel=2
@@ -291,12 +295,21 @@ def _in_order(out, values):
 
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to the powers of equally spaced numbers, both ends included."""
+    is_complex = isinstance(start, complex) or isinstance(end, complex)
+    if dtype is None:
+        dtype = _core.get_default_dtype() if out is None else out.dtype
+        if is_complex and out is None:
+            dtype = dtype.to_complex()
+    if is_complex and not dtype.is_complex:
+        raise RuntimeError(
+            f"torch.logspace(): inferred dtype complex can't be safely cast to passed dtype {_kind(dtype)}"
+        )
     # In double precision, which not every device has.
-    powers = _core.linspace(start, end, steps, dtype=_core.float64, device="cpu")
-    result = _core.pow(float(base), powers)
+    wide = _core.complex128 if is_complex else _core.float64
+    result = _core.pow(float(base), _core.linspace(start, end, steps, dtype=wide, device="cpu"))
     if out is not None:
         return _in_order(out, result)
-    result = result.to(dtype or _core.get_default_dtype())
+    result = result.to(dtype)
     return result.to(_core._get_default_device() if device is None else device).requires_grad_(requires_grad)
 
 
@@ -311,13 +324,44 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
 
     Raises: ValueError if copy is False and the memory cannot be shared.
     """
-    shared = _core.as_tensor(obj, dtype=dtype, device=device)
-    if copy is False and not (isinstance(obj, Tensor) and shared is obj) and not hasattr(obj, "__array_interface__"):
-        raise ValueError("can't alias arbitrary sequence into a tensor.")
-    result = shared.clone() if copy else shared
+    shared = _memory_of(obj, dtype)
+    if shared is None:
+        if copy is False:
+            if hasattr(obj, "__array_interface__"):
+                raise RuntimeError("can't alias NumPy scalars. Either remove copy=False or transform it in a ndarray. ")
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return _core.tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    device = None if device is None else _core.device(device)
+    moves = device is not None and (device.type, device.index or 0) != (shared.device.type, shared.device.index or 0)
+    if copy is False and moves:
+        raise ValueError(f"can't alias tensor from device '{shared.device}' to '{device}'.")
+    if copy is False and dtype not in (None, shared.dtype):
+        raise ValueError(f"can't alias tensor with dtype '{_kind(shared.dtype)}' into dtype '{_kind(dtype)}'.")
+    result = shared.to(device if moves else shared.device, dtype or shared.dtype)
+    if copy and result is shared:
+        result = shared.clone()
     if not requires_grad:
         return result.detach() if result.requires_grad else result
     return (result.detach() if result is obj else result).requires_grad_()
+
+
+def _memory_of(obj, dtype):
+    """A tensor over the memory of a tensor, a NumPy array, a DLPack capsule or a buffer of ``dtype``; else None."""
+    if isinstance(obj, Tensor):
+        return obj
+    if hasattr(obj, "__array_interface__"):
+        return _core.from_numpy(obj) if hasattr(obj, "__len__") else None
+    if type(obj).__name__ == "PyCapsule":
+        from .utils.dlpack import from_dlpack
+
+        return from_dlpack(obj)
+    if isinstance(obj, (list, tuple, int, float, complex)):
+        return None
+    try:
+        memoryview(obj)
+    except TypeError:
+        return None
+    return _core.frombuffer(obj, dtype=dtype or _core.get_default_dtype())
 
 
 def is_inference(input):
@@ -555,6 +599,8 @@ def vander(x, N=None, increasing=False):
     if x.dim() != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x.numel() if N is None else N
+    if count < 0:
+        raise RuntimeError("N must be non-negative.")
     powers = _core.arange(count, device=x.device)
     return x.unsqueeze(1) ** (powers if increasing else powers.flip(0))
 
@@ -693,6 +739,47 @@ diagonal_scatter = _scattered(
 )
 
 
+def hash_tensor(input, dim=(), *, keepdim=False, mode=0, out=None):
+    """The exclusive or of the elements' bits, as 64-bit floats or integers: a checksum.
+
+    Args:
+        dim: which dimensions go, an int or several; all by default.
+        keepdim: whether they stay with size 1.
+        mode: 0, there is no other.
+    Shapes: as of a sum. Dtypes: all but complex -> uint64.
+    Raises: RuntimeError for another mode, NotImplementedError for complex numbers, IndexError for empty dimensions.
+    """
+    if mode != 0:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    if input.is_complex():
+        raise NotImplementedError(f"\"xor_sum_cpu\" not implemented for '{_kind(input.dtype)}'")
+    rank = input.dim()
+    dims = [dim] if isinstance(dim, int) else list(dim or range(rank))
+    if not input.numel() and not (isinstance(dim, int) or dim):
+        raise RuntimeError(
+            "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+            "with the 'dim' argument."
+        )
+    shape = input.sum(dims, keepdim=keepdim, dtype=_core.float64).shape  # whose checks of dims these are
+    dims = [d % max(rank, 1) for d in dims]
+    for d in dims:
+        if rank and input.shape[d] == 0:
+            raise IndexError(f"hash_tensor: Expected reduction dim {d} to have non-zero size.")
+    words = input.detach().to(_core.float64).view(_core.int64) if input.is_floating_point() else input.to(_core.int64)
+    if rank:
+        words = words.permute(*(d for d in range(rank) if d not in dims), *dims).flatten(rank - len(dims))
+        while (n := words.shape[-1]) > 1:
+            half, odd = n // 2, words[..., n - n % 2 :]
+            words = _core.cat([words[..., :half].bitwise_xor(words[..., half : 2 * half]), odd], -1)
+    result = words.reshape(shape).clone().view(_core.uint64)
+    if out is None:
+        return result
+    if out.dtype is not _core.uint64:
+        raise RuntimeError(f"Expected result to be of dtype uint64, but got {_kind(out.dtype)}")
+    out.resize_(result.shape)
+    return out.copy_(result)
+
+
 def renorm(input, p, dim, maxnorm):
     """The slices along ``dim``, those with a larger p-norm scaled down to ``maxnorm``."""
     others = [d for d in range(input.dim()) if d != dim % input.dim()]
@@ -753,7 +840,7 @@ bartlett_window = _window("bartlett_window", lambda phase: 1 - (2 * phase - 1).a
 __all__ += """
     addbmm addr asarray bartlett_window blackman_window combinations corrcoef cov
     cumulative_trapezoid diagonal_scatter diff dist dsplit float_power hamming_window hann_window hsplit is_nonzero isin
-    isreal kron nanquantile quantile renorm row_stack scalar_tensor select_scatter
+    isreal kron nanquantile quantile renorm hash_tensor row_stack scalar_tensor select_scatter
     slice_scatter trapezoid trapz typename unravel_index vander vdot vsplit
 """.split()
 
@@ -1123,6 +1210,8 @@ def kaiser_window(
     if window_length < 0:
         raise RuntimeError(f"kaiser_window requires non-negative window_length, got window_length={window_length}")
     dtype = dtype or _core.get_default_dtype()
+    if not dtype.is_floating_point:
+        raise RuntimeError(f"kaiser_window expects floating point dtypes, got: {dtype}")
     last = window_length if periodic else window_length - 1
     at = _core.arange(window_length, dtype=_core.float64, device="cpu")
     x = at * (2 / last) - 1 if last else at
@@ -1222,3 +1311,114 @@ __all__ += """
     batch_norm_update_stats conv_tbc empty_permuted get_num_interop_threads is_inference native_channel_shuffle
     set_num_interop_threads
 """.split()
+
+
+def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None):
+    """Neighbouring elements along a dimension reduced, segment by segment.
+
+    Args:
+        data: floats.
+        reduce: "sum", "mean", "max", "min" or "prod".
+        lengths: how long the segments are, integers (*, segments) where * are the sizes of ``data`` before ``axis``.
+        offsets: instead, where they begin and the last one ends, (*, segments + 1).
+        axis: the dimension that the segments lie in.
+        unsafe: True allows lengths that do not sum to the size of ``axis``: what lies behind is left out.
+        initial: what each segment is reduced with; an empty one gives it. By default 0, NaN, -inf, inf, 1.
+    Raises: RuntimeError for segments that do not fit, NotImplementedError for other dtypes.
+
+    Example:
+        >>> rustnn.segment_reduce(rustnn.tensor([1.0, 2.0, 3.0]), "sum", lengths=rustnn.tensor([2, 1]))
+        tensor([3., 3.])
+    """
+    kind = {"max": "amax", "min": "amin"}.get(reduce, reduce)
+    if kind not in ("sum", "prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    if indices is not None:
+        raise RuntimeError("segment_reduce(): indices based reduction is not supported yet.")
+    if lengths is None and offsets is None:
+        raise RuntimeError("segment_reduce(): Either lengths or offsets must be defined.")
+    if not data.is_floating_point():
+        raise NotImplementedError(f"\"_segment_reduce_cpu\" not implemented for '{_kind(data.dtype)}'")
+    name, given = ("offsets", offsets) if lengths is None else ("lengths", lengths)
+    if given.dtype not in (_core.int32, _core.int64):
+        raise NotImplementedError(f"\"_segment_reduce_{name}_cpu\" not implemented for '{_kind(given.dtype)}'")
+    if given.dim() == 0 or data.dim() < given.dim() or data.shape[: given.dim() - 1] != given.shape[:-1]:
+        raise RuntimeError(f"segment_reduce(): {name} {tuple(given.shape)} do not lie in data {tuple(data.shape)}")
+    axis = axis + data.dim() if axis < 0 else axis
+    if axis != given.dim() - 1:
+        raise RuntimeError(f"segment_reduce(): Expected axis to be the last dimension of {name} but got {axis}.")
+    given, size = given.detach().to(_core.int64), data.shape[axis]
+    if lengths is None:
+        starts, ends = given[..., :-1], given[..., 1:]
+    else:
+        if (given < 0).any():
+            raise RuntimeError("lengths contains negative value!")
+        if not unsafe and (given.sum(-1) != size).any():
+            raise RuntimeError(
+                "segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when "
+                "!unsafe."
+            )
+        ends = given.cumsum(-1)
+        starts = ends - given
+    if (starts < 0).any() or (starts > ends).any() or (ends > size).any():
+        raise RuntimeError(f"segment_reduce(): {name} lead out of the {size} elements, or back")
+    count = ends.shape[-1]
+    shape = (*data.shape[:axis], count, *data.shape[axis + 1 :])
+    if not count:
+        return data.new_empty(shape)
+    # Where no segment is, elements go to one more, which is dropped.
+    at = _core.arange(size, device=data.device).expand(*data.shape[:axis], size).contiguous()
+    segment = _core.searchsorted(ends.contiguous(), at, right=True)
+    segment = _core.where(at < starts[..., :1], count, segment)
+    rest = [1] * (data.dim() - axis - 1)
+    segment = segment.reshape(*segment.shape, *rest).expand(data.shape)
+    start = {"prod": 1.0, "amax": -math.inf, "amin": math.inf}.get(kind, 0.0)
+    out = data.new_full((*data.shape[:axis], count + 1, *data.shape[axis + 1 :]), start)
+    out = out.scatter_reduce(
+        axis, segment, data, "sum" if kind == "mean" else kind, include_self=kind in ("sum", "mean", "prod")
+    )
+    out = out.narrow(axis, 0, count)
+    if kind == "prod":
+        return out if initial is None else out * initial
+    if kind in ("amax", "amin"):
+        out = _segment_ends().apply(data, out.detach(), segment, axis)
+        if initial is None:
+            return out
+        beyond = out < initial if kind == "amax" else out > initial
+        return _core.where(beyond, _core.full((), initial, dtype=out.dtype, device=out.device), out)
+    out = out if initial is None else out + initial
+    if kind == "sum":
+        return out
+    lengths = (ends - starts).reshape(*ends.shape, *rest)
+    mean = out / lengths
+    return mean if initial is None else _core.where(lengths == 0, initial, mean).to(out.dtype)
+
+
+@functools.cache
+def _segment_ends():
+    from .autograd import Function
+
+    class SegmentReduce(Function):
+        """The greatest or least elements of segments, whose gradient they share; NaN is one of them."""
+
+        @staticmethod
+        def forward(ctx, data, ends, segment, axis):
+            ctx.save_for_backward(data, ends, segment)
+            ctx.axis = axis
+            return ends.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            data, ends, segment = ctx.saved_tensors
+            at, axis = segment.clamp(max=ends.shape[ctx.axis] - 1), ctx.axis
+            end = ends.gather(axis, at)
+            is_end = ((data == end) | (data.isnan() & end.isnan())) & (segment == at)
+            count = _core.zeros_like(ends).scatter_add(axis, at, is_end.to(ends.dtype))
+            share = grad / count.clamp(min=1)
+            return _core.where(is_end, share.gather(axis, at), 0.0).to(data.dtype), None, None, None
+
+    return SegmentReduce
+
+
+_segment_reduce = segment_reduce
+__all__ += ["segment_reduce"]

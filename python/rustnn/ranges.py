@@ -1,5 +1,7 @@
 """``range`` of tensors, whose name is Python's own elsewhere."""
 
+import warnings
+
 from . import _core
 
 __all__ = ["range"]
@@ -7,6 +9,11 @@ __all__ = ["range"]
 
 def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``start``, ``start + step``, … up to and including ``end``, as floats; the old form of ``arange``."""
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        stacklevel=2,
+    )
     if end is None:
         start, end = 0, start
     if step == 0:

@@ -59,7 +59,7 @@ class UntypedStorage:
         from ._native_names import from_file
 
         storage = cls._over(_core._storage_bytes(from_file(filename, shared, nbytes, dtype=_core.uint8)))
-        storage.filename = str(filename)
+        storage.filename = str(filename) if shared else None
         return storage
 
     def _as_numbers_of(self, dtype=None):

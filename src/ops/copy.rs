@@ -7,10 +7,10 @@ use crate::row::Scalar;
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads, Node};
-use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, shape};
+use rustnn_tensor::{Array, DType, Device, Overlap, Result, Shape, bail, ensure, shape};
 use smallvec::{SmallVec, smallvec};
 
-/// A fresh array with the same elements: dense arrays keep their order of dimensions, others become row-major.
+/// A fresh array with the same elements, without gaps, in the same order of dimensions.
 pub fn clone_array(array: &Array) -> Result<Array> {
     let out = like(array, array.dtype())?;
     arrays::copy(array, &out)?;
@@ -19,11 +19,34 @@ pub fn clone_array(array: &Array) -> Result<Array> {
 
 /// A fresh array laid out as a clone of `array`.
 pub fn like(array: &Array, dtype: DType) -> Result<Array> {
-    let out = Array::empty(array.shape(), dtype, array.device())?;
-    if !array.is_contiguous() && crate::row::is_dense(array) {
-        return Ok(out.with_geometry(array.shape().into(), array.strides().into(), 0));
+    empty_like(array, dtype, array.device())
+}
+
+fn empty_like(array: &Array, dtype: DType, device: Device) -> Result<Array> {
+    let out = Array::empty(array.shape(), dtype, device)?;
+    Ok(match crate::row::strides_like(array) {
+        Some(strides) => out.with_geometry(array.shape().into(), strides, 0),
+        None => out,
+    })
+}
+
+/// `out`, a fresh array without gaps whose elements are in no order yet, in a memory format.
+pub fn formatted(out: Array, format: Option<&str>) -> Result<Array> {
+    let rank = match format {
+        None | Some("preserve_format") => return Ok(out),
+        Some("channels_last") => 4,
+        Some("channels_last_3d") => 5,
+        _ => out.rank(),
+    };
+    let shape = out.shape();
+    ensure!(shape.len() == rank, Runtime, "required rank {rank} tensor to use {} format", format.unwrap_or_default());
+    let mut strides = shape::contiguous_strides(shape);
+    if format != Some("contiguous_format") {
+        let there: Shape = std::iter::once(0).chain(2..rank).chain([1]).map(|d| shape[d]).collect();
+        let last = shape::contiguous_strides(&there);
+        strides = [0, rank - 1].into_iter().chain(1..rank - 1).map(|d| last[d]).collect();
     }
-    Ok(out)
+    Ok(out.with_geometry(shape.into(), strides, 0))
 }
 
 /// A fresh array with the same elements, in the order of dimensions of `model` where that one is dense, else row-major.
@@ -40,10 +63,7 @@ pub fn array_on(array: &Array, device: Device) -> Result<Array> {
         return Ok(array.clone());
     }
     crate::device::register();
-    let mut out = Array::empty(array.shape(), array.dtype(), device)?;
-    if !array.is_contiguous() && crate::row::is_dense(array) {
-        out = out.with_geometry(array.shape().into(), array.strides().into(), 0);
-    }
+    let out = empty_like(array, array.dtype(), device)?;
     arrays::copy(array, &out)?;
     Ok(out)
 }
@@ -81,7 +101,7 @@ pub fn in_channels_last(out: Array, wanted: bool) -> Result<Array> {
 
 /// `out`, a fresh row-major array, in the order of dimensions of `model`, an array of its shape.
 pub fn in_order_of(out: Array, model: &Array) -> Result<Array> {
-    if model.is_contiguous() || !crate::row::is_dense(model) {
+    if crate::row::strides_like(model).is_none() {
         return Ok(out);
     }
     let ordered = like(model, out.dtype())?;

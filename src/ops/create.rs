@@ -133,6 +133,22 @@ pub fn linspace(start: f64, end: f64, steps: i64, dtype: Option<DType>, device: 
     copy::array_on(&copy::cast_array(&array, dtype)?, device).map(Tensor::from_array)
 }
 
+/// [`linspace`] between complex numbers, each given as its real and imaginary part.
+fn complex_linspace(start: (f64, f64), end: (f64, f64), steps: i64, dtype: Option<DType>, device: Device) -> Result<Tensor> {
+    let own = if default_dtype() == DType::F64 { DType::C128 } else { DType::C64 };
+    let dtype = dtype.unwrap_or(own);
+    ensure!(
+        dtype.is_complex(),
+        Runtime,
+        "torch.linspace(): inferred dtype {} can't be safely cast to passed dtype {}",
+        crate::names::type_meta(own),
+        dtype.scalar_name()
+    );
+    let part = |from, to| linspace(from, to, steps, Some(DType::F64), Device::Cpu);
+    let whole = crate::complex::complex(&part(start.0, end.0)?, &part(start.1, end.1)?)?;
+    crate::to_device(&crate::to_dtype(&whole, dtype)?, device)
+}
+
 /// Ones on the diagonal.
 pub fn eye(rows: i64, columns: i64, dtype: Option<DType>, device: Device) -> Result<Tensor> {
     ensure!(rows >= 0, Runtime, "n must be greater or equal to 0, got {rows}");
@@ -147,15 +163,11 @@ pub fn eye(rows: i64, columns: i64, dtype: Option<DType>, device: Device) -> Res
 }
 
 fn leaf(array: Array, requires_grad: bool) -> Result<Tensor> {
-    let out = Tensor::from_array(array);
-    if requires_grad {
-        out.set_requires_grad(true)?;
-    }
-    Ok(out)
+    ranged(Tensor::from_array(array), requires_grad)
 }
 
 /// The dtype that is named, or that of `out`, the argument before it.
-fn asked_dtype(a: &crate::registry::Args, at: usize) -> Result<Option<DType>> {
+pub(crate) fn asked_dtype(a: &crate::registry::Args, at: usize) -> Result<Option<DType>> {
     Ok(a.opt_dtype(at)?.or(a.opt_tensor(at - 1)?.map(Tensor::dtype)))
 }
 
@@ -172,20 +184,21 @@ fn filled_like(a: &crate::registry::Args, value: Scalar, at: usize) -> Result<Te
         Some(device) if device != x.device() => Tensor::from_array(full_array(x.shape(), value, dtype, device)?),
         _ => full_like(x, value, dtype)?,
     };
-    if a.bool(at + 4)? {
-        out.set_requires_grad(true)?;
-    }
-    Ok(out)
+    let out = Tensor::from_array(copy::formatted(out.array().clone(), a.opt_str(at + 5)?)?);
+    ranged(out, a.bool(at + 4)?)
 }
 
 /// An integer that the dtype cannot hold is no fill value.
 fn check_fits(value: Scalar, dtype: Option<DType>) -> Result<()> {
     let Some(dtype) = dtype.filter(|d| d.is_integral() && *d != DType::Bool && d.has_arithmetic()) else { return Ok(()) };
-    let v = value.to_f64();
-    let bits = 8 * dtype.size_bytes() as i32;
-    let (low, high) =
-        if dtype.is_signed() { (-(2f64.powi(bits - 1)), 2f64.powi(bits - 1)) } else { (-(2f64.powi(bits - 1)), 2f64.powi(bits)) };
-    ensure!(v >= low && v < high, Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(dtype));
+    let bits = 8 * dtype.size_bytes() as u32;
+    let half = 1i128 << (bits - 1);
+    let above = if dtype.is_signed() { half } else { 2 * half };
+    let fits = match value {
+        Scalar::Int(i) => (-half..above).contains(&i128::from(i)),
+        _ => (-half as f64..above as f64).contains(&value.to_f64()),
+    };
+    ensure!(fits, Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(dtype));
     Ok(())
 }
 
@@ -265,7 +278,17 @@ crate::ops! {
     "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Numbers from `start` to `end`, which is not included." => |a| created_in_order(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
     "linspace(Scalar start, Scalar end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Function "Equally spaced numbers, both ends included." => |a| created_in_order(a, 3, |a| ranged(linspace(a.float(0)?, a.float(1)?, a.int(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
+        Function "Equally spaced numbers, both ends included." => |a| created_in_order(a, 3, |a| {
+            let (dtype, device) = (asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device));
+            let made = match (complex_value(a, 0)?, complex_value(a, 1)?) {
+                (None, None) => linspace(a.float(0)?, a.float(1)?, a.int(2)?, dtype, device)?,
+                (start, end) => {
+                    let parts = |at, value: Option<&Tensor>| value.map_or_else(|| Ok((a.float(at)?, 0.0)), Tensor::complex_item);
+                    complex_linspace(parts(0, start)?, parts(1, end)?, a.int(2)?, dtype, device)?
+                }
+            };
+            ranged(made, a.bool(8)?)
+        })?;
     "eye(int n, int? m=None, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Ones on the diagonal." => |a| created(a, 2, |a| ranged(eye(a.int(0)?, a.opt_int(1)?.unwrap_or(a.int(0)?), asked_dtype(a, 3)?, a.opt_device(5)?.unwrap_or_else(crate::default_device))?, a.bool(7)?))?;
 }
@@ -284,8 +307,10 @@ fn complex_filled(out: Tensor, value: &Tensor) -> Result<Tensor> {
     Ok(out)
 }
 
-fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {
+/// A new tensor, which requires a gradient if asked.
+pub(crate) fn ranged(t: Tensor, requires_grad: bool) -> Result<Tensor> {
     if requires_grad {
+        ensure!(t.dtype().is_differentiable(), Runtime, "Only Tensors of floating point and complex dtype can require gradients");
         t.set_requires_grad(true)?;
     }
     Ok(t)
@@ -306,7 +331,8 @@ fn created_in_order(
     })
 }
 
-fn created(
+/// What `make` gives, in the tensor at `out` if there is one; dtype, layout and device are the arguments behind it.
+pub(crate) fn created(
     a: &crate::registry::Args,
     out: usize,
     make: impl FnOnce(&crate::registry::Args) -> Result<Tensor>,
@@ -315,7 +341,12 @@ fn created(
     if let (Some(to), Some(dtype)) = (to, a.opt_dtype(out + 1)?)
         && to.dtype() != dtype
     {
-        bail!(Runtime, "dtype {} does not match dtype of out parameter ({})", dtype.name(), to.dtype().name());
+        bail!(Runtime, "dtype {} does not match dtype of out parameter ({})", dtype.scalar_name(), to.dtype().scalar_name());
+    }
+    if let (Some(to), Some(device)) = (to, a.opt_device(out + 3)?)
+        && to.device() != device
+    {
+        bail!(Runtime, "device type {} does not match device type of out parameter ({})", device.kind(), to.device().kind());
     }
     crate::registry::into_out("creation", &[], || make(a), to)
 }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use std::collections::HashSet;
 use std::sync::{Mutex, OnceLock};
 
-/// What takes the warning of a kernel that a GPU lacks; without one it goes to standard error.
+/// What takes the ops' warnings; without one they go to standard error.
 static WARN: OnceLock<fn(&str)> = OnceLock::new();
 
 /// Hands warnings to the host language; the first call counts.
@@ -217,9 +217,13 @@ pub fn warn_once(kernel: &str, dtype: Option<DType>) {
         return;
     }
     drop(said);
-    let text = format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)");
+    warn(&format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"));
+}
+
+/// Warns through the host language.
+pub(crate) fn warn(text: &str) {
     match WARN.get() {
-        Some(warn) => warn(&text),
+        Some(warn) => warn(text),
         None => eprintln!("rustnn: {text}"),
     }
 }

@@ -34,6 +34,8 @@ pub fn type_meta(dtype: DType) -> &'static str {
         DType::I64 => "long int",
         DType::U8 => "unsigned char",
         DType::Bool => "bool",
+        DType::C64 => "c10::complex<float>",
+        DType::C128 => "c10::complex<double>",
         other => other.name(),
     }
 }

@@ -13,6 +13,7 @@ use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
+use std::sync::Mutex;
 
 /// Gradients of `f(inputs)` by recording it: the twin of a fused backward, for gradients of gradients. `wanted` says which.
 pub(crate) fn recorded_gradients(
@@ -119,7 +120,8 @@ struct NormBackward {
     rstd: Array,
     /// Which edges exist: weight, bias.
     has: (bool, bool),
-    bias_is: Option<Tensor>,
+    /// The bias, until it is released: a gradient that is recorded shows its shape.
+    bias_is: Mutex<Option<Tensor>>,
 }
 
 impl NormBackward {
@@ -185,7 +187,7 @@ impl Backward<Tensor> for NormBackward {
         let Some(dy) = grads.into_iter().next().flatten() else { return Ok(smallvec![None; places]) };
         let [x, weight, bias] = self.saved.unpack(context)?;
         let Some(x) = x else { return Ok(smallvec![None; places]) };
-        let bias = bias.or_else(|| self.bias_is.clone());
+        let bias = bias.or_else(|| self.bias_is.lock().unwrap_or_else(|e| e.into_inner()).clone());
         let wants = [context.wants(0), self.has.0 && context.wants(1), self.has.1 && context.wants(1 + self.has.0 as usize)];
         let full: Grads<Tensor> = if context.create_graph {
             let inputs = [Some(&x), weight.as_ref(), bias.as_ref()];
@@ -208,6 +210,7 @@ impl Backward<Tensor> for NormBackward {
 
     fn release(&self) {
         self.saved.release();
+        *self.bias_is.lock().unwrap_or_else(|e| e.into_inner()) = None;
     }
 
     fn as_any(&self) -> &dyn std::any::Any {
@@ -279,7 +282,7 @@ fn finish(
         rstd,
         has: (weight.is_some(), bias.is_some()),
         // Only its shape and place matter, so a later write to it is no fault.
-        bias_is: bias.cloned(),
+        bias_is: Mutex::new(bias.cloned()),
     };
     Ok(record(out, &inputs, payload))
 }

@@ -77,6 +77,7 @@ pub fn with_generator<R>(generator: &Generator, f: impl FnOnce() -> R) -> R {
 }
 
 use crate::copy::{contiguous_array, overwrite};
+use crate::create::{asked_dtype, created, ranged};
 use crate::device::layers::{self, Law};
 use crate::names::type_meta;
 use crate::registry::{Args, Output, into_out};
@@ -155,7 +156,22 @@ pub fn permutation(n: usize, generator: Option<&Generator>) -> Result<Tensor> {
 
 /// Overwrites `x` with values uniform in [low, high).
 pub fn uniform_(x: &Tensor, low: f64, high: f64, generator: Option<&Generator>) -> Result<()> {
+    let greatest = match x.dtype() {
+        DType::F16 => 65504.0,
+        DType::BF16 => 3.3895313892515355e38,
+        DType::F32 => f64::from(f32::MAX),
+        _ => f64::MAX,
+    };
+    for (name, bound) in [("from", low), ("to", high)] {
+        ensure!(bound.abs() <= greatest, Runtime, "{name} is out of bounds for {}", type_meta(x.dtype()));
+    }
     ensure!(low <= high, Runtime, "uniform_ expects to return a [from, to) range, but found from={low} > to={high}");
+    ensure!(
+        high - low <= greatest,
+        Runtime,
+        "uniform_ expects to-from <= std::numeric_limits<{}>::max(), but found to={high:?} and from={low:?} which result in to-from to exceed the limit",
+        x.dtype().scalar_name()
+    );
     write(x, "UniformBackward0", Law::Uniform { low, high }, generator)
 }
 
@@ -221,12 +237,31 @@ fn above_all(dtype: DType) -> i64 {
     }
 }
 
-/// A fresh random tensor in the layout of `x`, where that leaves no gaps: the order in which it was drawn does not matter.
-fn laid_out_like(x: &Tensor, drawn: Tensor) -> Tensor {
-    if x.array().is_contiguous() || !crate::row::is_dense(x.array()) {
-        return drawn;
-    }
-    Tensor::from_array(drawn.array().with_geometry(x.shape().into(), x.array().strides().into(), 0))
+/// A fresh random tensor in a memory format, by default in the layout of `x`: the order in which it was drawn does not matter.
+fn laid_out_like(x: &Tensor, drawn: &Tensor, format: Option<&str>) -> Result<Tensor> {
+    let array = match crate::row::strides_like(x.array()) {
+        Some(strides) => drawn.array().with_geometry(x.shape().into(), strides, 0),
+        None => drawn.array().clone(),
+    };
+    crate::copy::formatted(array, format).map(Tensor::from_array)
+}
+
+/// A permutation of `n` numbers needs a dtype that holds `n`.
+fn check_holds_all_below(n: usize, dtype: DType) -> Result<()> {
+    let exact = match dtype {
+        DType::F16 => (1 << 11, "2049"),
+        DType::F32 => (1 << 24, "2^24+1"),
+        DType::F64 => (1 << 53, "2^53+1"),
+        DType::Bool => return Err(Error::not_implemented("randperm", dtype)),
+        _ => {
+            let bits = 8 * dtype.size_bytes() as u32 - u32::from(dtype.is_signed());
+            let fits = !dtype.is_integral() || (n as u128) < 1 << bits;
+            ensure!(fits, Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(dtype));
+            return Ok(());
+        }
+    };
+    ensure!(n as u64 <= exact.0 + 1, Runtime, "n cannot be greater than {} for {} type.", exact.1, dtype.scalar_name());
+    Ok(())
 }
 
 fn floating(dtype: DType, op: &str) -> Result<()> {
@@ -239,30 +274,37 @@ fn drawable(dtype: DType, op: &str) -> Result<()> {
 }
 
 fn drawn(a: &Args, law: Law, op: &str) -> Result<Output> {
-    let make = || {
-        let dtype = a.opt_dtype(3)?.unwrap_or_else(default_dtype);
+    created(a, 2, |a| {
+        let dtype = asked_dtype(a, 3)?.unwrap_or_else(default_dtype);
         drawable(dtype, op)?;
         let shape = crate::create::sizes(a.ints(0)?)?;
         let t = sample(law, a.generator(1)?, &shape, dtype, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
-        t.set_requires_grad(a.bool(7)?)?;
-        Ok(t)
-    };
-    into_out(op, &[], make, a.opt_tensor(2)?)
+        ranged(t, a.bool(7)?)
+    })
+}
+
+/// Integers in [low, high), shaped like the input; the arguments behind the bounds begin at `at`.
+fn integers_like(a: &Args, low: i64, high: i64, at: usize) -> Result<Tensor> {
+    let x = a.tensor(0)?;
+    let dtype = a.opt_dtype(at)?.unwrap_or(x.dtype());
+    let drawn = sample(integers(low, high, dtype)?, None, x.shape(), dtype, a.opt_device(at + 2)?.unwrap_or(x.device()))?;
+    let t = laid_out_like(x, &drawn, a.opt_str(at + 5)?)?;
+    ranged(t, a.bool(at + 4)?)
 }
 
 fn drawn_like(a: &Args, law: Law, op: &str) -> Result<Tensor> {
     let x = a.tensor(0)?;
     let dtype = a.opt_dtype(1)?.unwrap_or(x.dtype());
     drawable(dtype, op)?;
-    let t = laid_out_like(x, sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?);
-    t.set_requires_grad(a.bool(5)?)?;
-    Ok(t)
+    let drawn = sample(law, a.generator(7)?, x.shape(), dtype, a.opt_device(3)?.unwrap_or(x.device()))?;
+    let t = laid_out_like(x, &drawn, a.opt_str(6)?)?;
+    ranged(t, a.bool(5)?)
 }
 
 fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
-    let make = || {
+    created(a, at + 2, |a| {
         ensure!(low < high, Runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
-        let dtype = a.opt_dtype(at + 3)?.unwrap_or(DType::I64);
+        let dtype = asked_dtype(a, at + 3)?.unwrap_or(DType::I64);
         ensure!(!dtype.is_complex(), Runtime, "check_random_bounds handles only integral, floating-point and boolean types");
         let shape = crate::create::sizes(a.ints(at)?)?;
         let t = sample(
@@ -272,10 +314,8 @@ fn randint(a: &Args, low: i64, high: i64, at: usize) -> Result<Output> {
             dtype,
             a.opt_device(at + 5)?.unwrap_or_else(crate::default_device),
         )?;
-        t.set_requires_grad(a.bool(at + 7)?)?;
-        Ok(t)
-    };
-    into_out("randint", &[], make, a.opt_tensor(at + 2)?)
+        ranged(t, a.bool(at + 7)?)
+    })
 }
 
 /// `normal(mean, std)` element by element.
@@ -299,9 +339,27 @@ fn normal_each(mean: crate::row::Operand, std: crate::row::Operand, generator: O
         shape = rustnn_tensor::shape::broadcast(&shape, t.shape())?;
         dtype = t.dtype();
     }
-    let z = sample(STANDARD, generator, &shape, dtype, device)?;
-    let scaled = call(&crate::rows::MUL, &[Operand::Tensor(&z), std], &[])?;
-    call(&crate::rows::ADD, &[Operand::Tensor(&scaled), mean], &[Scalar::Int(1)])
+    let out = crate::mode::no_grad(|| {
+        let z = sample(STANDARD, generator, &shape, dtype, device)?;
+        let scaled = call(&crate::rows::MUL, &[Operand::Tensor(&z), std], &[])?;
+        call(&crate::rows::ADD, &[Operand::Tensor(&scaled), mean], &[Scalar::Int(1)])
+    })?;
+    match (mean.tensor(), std.tensor()) {
+        (Some(mean), Some(std)) => flat(out.array(), &[mean, std], "NormalBackward3"),
+        (None, Some(std)) => flat(out.array(), &[std], "NormalBackward2"),
+        (Some(mean), None) => flat(out.array(), &[mean], "NormalBackward1"),
+        (None, None) => Ok(out),
+    }
+}
+
+/// Numbers drawn by parameters, which they do not follow: the parameters' gradients are zeros.
+fn flat(out: &Array, parameters: &[&Tensor], name: &'static str) -> Result<Tensor> {
+    crate::formula::attach(out.clone(), parameters, || {
+        let shapes: Vec<_> = parameters.iter().map(|t| t.shape_owned()).collect();
+        Ok(crate::formula::Formula::new(name, Vec::new(), move |dy, _, context| {
+            (0..shapes.len()).map(|i| crate::formula::if_wanted(context, i, || crate::formula::zeros(dy, &shapes[i]))).collect()
+        }))
+    })
 }
 
 struct DropoutBackward {
@@ -452,25 +510,20 @@ crate::ops! {
         Function "Integers in [0, high)." => |a| randint(a, 0, a.int(0)?, 1)?;
     "randint(int low, int high, int[] size, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Integers in [low, high)." => |a| randint(a, a.int(0)?, a.int(1)?, 2)?;
-    "randint_like(Tensor self, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [0, high), shaped like the input." => |a| {
-        let x = a.tensor(0)?;
-        let dtype = a.opt_dtype(2)?.unwrap_or(x.dtype());
-        laid_out_like(x, sample(integers(0, a.int(1)?, dtype)?, None, x.shape(), dtype, x.device())?)
-    };
-    "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, Device? device=None)" Function "Integers in [low, high), shaped like the input." => |a| {
-        let x = a.tensor(0)?;
-        let dtype = a.opt_dtype(3)?.unwrap_or(x.dtype());
-        laid_out_like(x, sample(integers(a.int(1)?, a.int(2)?, dtype)?, None, x.shape(), dtype, x.device())?)
-    };
+    "randint_like(Tensor self, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "Integers in [0, high), shaped like the input." => |a| integers_like(a, 0, a.int(1)?, 2)?;
+    "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
+        Function "Integers in [low, high), shaped like the input." => |a| integers_like(a, a.int(1)?, a.int(2)?, 3)?;
     "randperm(int n, *, Generator? generator=None, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "A random order of the integers below n." => |a| {
-        let make = || {
+        created(a, 2, |a| {
             let n = usize::try_from(a.int(0)?).map_err(|_| rustnn_tensor::Error::Runtime(format!("Trying to create tensor with negative dimension {n}: [{n}]", n = a.int(0).unwrap_or(-1))))?;
+            let dtype = asked_dtype(a, 3)?.unwrap_or(DType::I64);
+            check_holds_all_below(n, dtype)?;
             let out = Array::empty(&[n], DType::I64, a.opt_device(5)?.unwrap_or_else(crate::default_device))?;
             layers::randperm(stream(a.generator(1)?, n), &out)?;
-            crate::to_dtype(&Tensor::from_array(out), a.opt_dtype(3)?.unwrap_or(DType::I64))
-        };
-        into_out("randperm", &[], make, a.opt_tensor(2)?)?
+            ranged(crate::to_dtype(&Tensor::from_array(out), dtype)?, a.bool(7)?)
+        })?
     };
     "normal(Operand mean, Operand std=1, *, Generator? generator=None, Tensor? out=None)" Function "Normal with the mean and standard deviation of each element." =>
         |a| into_out("normal", &[], || normal_each(a.operand(0)?, a.operand(1)?, a.generator(2)?), a.opt_tensor(3)?)?;
@@ -478,12 +531,11 @@ crate::ops! {
         Function "Normal of a size." => |a| {
         ensure!(a.float(1)? >= 0.0, Runtime, "normal expects std >= 0.0, but found std {}", a.float(1)?);
         let law = Law::Normal { mean: a.float(0)?, std: a.float(1)? };
-        let make = || {
-            let t = sample(law, a.generator(3)?, &crate::create::sizes(a.ints(2)?)?, a.opt_dtype(5)?.unwrap_or_else(default_dtype), a.opt_device(7)?.unwrap_or_else(crate::default_device))?;
-            t.set_requires_grad(a.bool(9)?)?;
-            Ok(t)
-        };
-        into_out("normal", &[], make, a.opt_tensor(4)?)?
+        created(a, 4, |a| {
+            let dtype = asked_dtype(a, 5)?.unwrap_or_else(default_dtype);
+            let t = sample(law, a.generator(3)?, &crate::create::sizes(a.ints(2)?)?, dtype, a.opt_device(7)?.unwrap_or_else(crate::default_device))?;
+            ranged(t, a.bool(9)?)
+        })?
     };
     "bernoulli(Tensor self, *, Generator? generator=None, Tensor? out=None)" Both "1 with each element's probability." => |a| {
         let p = a.tensor(0)?;
@@ -491,7 +543,7 @@ crate::ops! {
         let draw = || bernoulli_each(p.array(), a.generator(1)?).map(Tensor::from_array);
         // What is drawn is 0 or 1, which every dtype holds.
         match a.opt_tensor(2)? {
-            None => Output::Tensor(draw()?),
+            None => Output::Tensor(flat(draw()?.array(), &[p], "BernoulliBackward0")?),
             Some(out) => into_out("bernoulli", &[p], || crate::copy::to_dtype(&draw()?, out.dtype()), Some(out))?,
         }
     };

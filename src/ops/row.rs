@@ -319,9 +319,21 @@ fn result_strides(shape: &[usize], inputs: &[Operand]) -> Option<Strides> {
     if let Some(first) = tensors().find(|t| t.shape() == shape).filter(|t| is_dense(t.array())) {
         return (!first.is_contiguous()).then(|| first.strides().into());
     }
-    let strides: SmallVec<[Strides; 3]> = tensors().map(|t| t.array().strides_as(shape)).collect();
+    ordered_strides(shape, &tensors().map(|t| t.array().strides_as(shape)).collect::<SmallVec<[Strides; 3]>>())
+}
+
+/// The strides of a fresh copy of an array if it is not row-major: its own where it is dense, else its order of dimensions.
+pub fn strides_like(array: &Array) -> Option<Strides> {
+    if array.rank() < 2 || array.is_contiguous() {
+        return None;
+    }
+    if is_dense(array) { Some(array.strides().into()) } else { ordered_strides(array.shape(), &[array.strides().into()]) }
+}
+
+/// Dense strides with the dimensions in the order of the given ones, where the earlier count first; None if that is row-major.
+fn ordered_strides(shape: &[usize], strides: &[Strides]) -> Option<Strides> {
     let further_out = |a: usize, b: usize| {
-        for own in &strides {
+        for own in strides {
             let (x, y) = (own[a].abs(), own[b].abs());
             if x == 0 || y == 0 {
                 continue; // broadcast: the next input decides
@@ -653,9 +665,17 @@ pub fn check_out_grad(name: &str, inputs: &[Operand], out: &Tensor) -> Result<()
     Ok(())
 }
 
-/// Gives `out` the shape of a result. A non-empty tensor of another shape loses its contents, as in PyTorch (which warns).
+/// Gives `out` the shape of a result. A non-empty tensor of another shape loses its contents, with a warning.
 pub fn resize_out(out: &mut Tensor, shape: &[usize]) -> Result<()> {
     if out.shape() != shape {
+        if out.numel() > 0 {
+            crate::device::warn(&format!(
+                "An output with one or more elements was resized since it had shape {:?}, which does not match the required output \
+                 shape {shape:?}. This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they \
+                 have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                out.shape()
+            ));
+        }
         let array = Array::empty(shape, out.dtype(), out.device())?;
         out.set_array(array);
     }

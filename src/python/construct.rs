@@ -7,7 +7,7 @@ use crate::tensor::{PyTensor, cast_tensor, wrap};
 use crate::types::{PyDType, parse_device};
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 use rustnn_ops::registry::Arg;
 use rustnn_ops::row::{Scalar, default_dtype};
 use rustnn_ops::{Tensor, views};
@@ -21,6 +21,9 @@ struct Gathered {
     imaginary: Vec<f64>,
     /// What the dtypes of all elements are promoted to.
     dtype: Option<DType>,
+    /// The dtype that was asked for, and whether an integer beyond int64 was met that only some dtypes hold.
+    asked: Option<DType>,
+    beyond: bool,
 }
 
 impl Gathered {
@@ -30,6 +33,10 @@ impl Gathered {
             None => dtype,
         });
     }
+}
+
+fn overflow() -> PyErr {
+    PyValueError::new_err("Overflow when unpacking long long")
 }
 
 fn is_sequence(object: &Bound<PyAny>) -> bool {
@@ -74,7 +81,30 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(object))));
     }
     if object.is_instance_of::<PyInt>() && object.extract::<i64>().is_err() {
-        return Err(PyValueError::new_err("Overflow when unpacking long long"));
+        out.meet(DType::I64);
+        if out.asked == Some(DType::U64) {
+            let word: u64 = object.extract().map_err(|_| overflow())?;
+            return leaf(out, depth, Scalar::Int(word as i64));
+        }
+        out.beyond = true;
+        return leaf(out, depth, Scalar::Float(object.extract().map_err(|_| overflow())?));
+    }
+    // A NumPy array without dimensions is a number.
+    let plain = object.is_instance_of::<PyFloat>()
+        || object.is_instance_of::<PyInt>()
+        || object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>();
+    if depth > 0
+        && !plain
+        && let Some(dtype) = numpy_dtype(object)
+        && object.getattr("ndim").ok().and_then(|n| n.extract::<usize>().ok()) == Some(0)
+        && object.hasattr("__array_interface__")?
+    {
+        let own = out.dtype;
+        gather(&object.call_method0("item")?, depth, out)?;
+        out.dtype = own;
+        out.meet(dtype);
+        return Ok(());
     }
     if let Some(s) = scalar(object) {
         // NumPy's numbers have a dtype of their own.
@@ -99,7 +129,11 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         let n = object.len()?;
         level(out, depth, n)?;
         for i in 0..n {
-            gather(&object.get_item(i)?, depth + 1, out)?;
+            let item = object.get_item(i)?;
+            if item.is(object) {
+                return Err(PyTypeError::new_err("new(): self-referential lists are incompatible"));
+            }
+            gather(&item, depth + 1, out)?;
         }
         return Ok(());
     }
@@ -182,9 +216,13 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
         let t = rustnn_ops::to_dtype(&t, dtype.unwrap_or(t.dtype())).py()?;
         return rustnn_ops::to_device(&t, device.unwrap_or_else(rustnn_ops::default_device)).py();
     }
-    let mut gathered = Gathered { shape: Shape::new(), values: Vec::new(), imaginary: Vec::new(), dtype: None };
+    let mut gathered =
+        Gathered { shape: Shape::new(), values: Vec::new(), imaginary: Vec::new(), dtype: None, asked: dtype, beyond: false };
     gather(data, 0, &mut gathered)?;
     let dtype = dtype.or(gathered.dtype).unwrap_or_else(default_dtype);
+    if gathered.beyond && dtype.is_integral() && dtype != DType::Bool {
+        return Err(overflow());
+    }
     let array = pack(&gathered, dtype)?;
     rustnn_ops::to_device(&Tensor::from_array(array), device.unwrap_or_else(rustnn_ops::default_device)).py()
 }
@@ -458,6 +496,9 @@ fn frombuffer<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = buffer.py();
     let dtype = dtype_of(Some(dtype))?.ok_or_else(|| PyTypeError::new_err("frombuffer() needs a dtype"))?;
+    if PyMemoryView::from(buffer).is_err() {
+        return Err(PyValueError::new_err("object does not implement Python buffer protocol."));
+    }
     // NumPy knows every buffer; it keeps the buffer alive.
     let array = py.import("numpy")?.call_method1("frombuffer", (buffer, "uint8"))?;
     let bytes = from_interface(&array)?;
@@ -498,14 +539,23 @@ fn frombuffer<'py>(
 
 /// `torch.Tensor(...)`: sizes, or data as float32.
 pub fn legacy(args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult<Tensor> {
-    if let Some(kwargs) = kwargs {
-        for (k, _) in kwargs.iter() {
-            let k = k.to_string();
-            if !matches!(k.as_str(), "device" | "data") {
-                return Err(PyTypeError::new_err(format!("new() got an unexpected keyword argument '{k}'")));
+    let mut data = None;
+    for (k, value) in kwargs.into_iter().flatten() {
+        match k.to_string().as_str() {
+            "device" if value.is_none() => {}
+            "device" => {
+                let kind = parse_device(&value)?.kind();
+                if kind != "cpu" {
+                    return Err(PyRuntimeError::new_err(format!(
+                        "legacy constructor expects device type: cpu but device type: {kind} was passed"
+                    )));
+                }
             }
+            "data" if args.is_empty() => data = Some(PyTuple::new(args.py(), [value])?),
+            other => return Err(PyTypeError::new_err(format!("new() got an unexpected keyword argument '{other}'"))),
         }
     }
+    let args = data.as_ref().unwrap_or(args);
     let dtype = default_dtype();
     if args.is_empty() {
         return Array::empty(&[0], dtype, Device::Cpu).map(Tensor::from_array).py();

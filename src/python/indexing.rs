@@ -85,6 +85,9 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
         || index.hasattr("__array_interface__")?
     {
         let t = crate::construct::tensor_of(index, None, None)?;
+        if t.rank() == 0 && t.dtype().is_integral() && t.dtype() != DType::Bool {
+            return Ok(Item::Int(rustnn_ops::read::item(&t).py()?.to_i64())); // a number of NumPy's
+        }
         // An empty list indexes nothing; of numbers in a list the whole part counts.
         let listed = index.is_instance_of::<PyList>() || index.is_instance_of::<PyTuple>();
         return Ok(Item::Tensor(if t.numel() == 0 || (listed && t.dtype().is_float()) {

@@ -85,7 +85,14 @@ impl PyTensor {
             }
             return Ok(Scalar::Float(re));
         }
-        rustnn_ops::read::item(&t).py()
+        match rustnn_ops::read::item(&t).py()? {
+            // The bits of a uint64.
+            Scalar::Int(i) if i < 0 && t.dtype() == DType::U64 => match target {
+                "double" => Ok(Scalar::Float(i as u64 as f64)),
+                _ => Err(PyRuntimeError::new_err(format!("value cannot be converted to type {target} without overflow"))),
+            },
+            value => Ok(value),
+        }
     }
 
     fn new(tensor: Tensor) -> PyTensor {
@@ -725,7 +732,7 @@ impl PyTensor {
         if record::on() {
             record::check_read(&t, "a tensor as an index or a size")?;
         }
-        Ok(rustnn_ops::read::item(&t).py()?.to_i64())
+        Ok(self.only(py, "int64_t")?.to_i64())
     }
 
     fn __contains__(slf: &Bound<Self>, element: &Bound<PyAny>) -> PyResult<bool> {
@@ -787,7 +794,7 @@ impl PyTensor {
             let (re, im) = t.complex_item().py()?;
             return Ok(PyComplex::from_doubles(slf.py(), re, im).into_any());
         }
-        number(slf.py(), rustnn_ops::read::item(&t).py()?)
+        number_of(slf.py(), t.dtype(), rustnn_ops::read::item(&t).py()?)
     }
 
     fn tolist<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -801,7 +808,8 @@ impl PyTensor {
             return nested(&elements, t.shape(), &|&(re, im)| Ok(PyComplex::from_doubles(py, re, im).into_any()), py);
         }
         let elements = rustnn_ops::read::elements(t.array()).py()?;
-        nested(&elements, t.shape(), &|&element| number(py, element), py)
+        let dtype = t.dtype();
+        nested(&elements, t.shape(), &|&element| number_of(py, dtype, element), py)
     }
 
     // Shape and dtype.
@@ -1184,6 +1192,14 @@ pub fn number<'py>(py: Python<'py>, scalar: Scalar) -> PyResult<Bound<'py, PyAny
         Scalar::Float(f) => f.into_pyobject(py)?.into_any(),
         Scalar::Bool(b) => PyBool::new(py, b).to_owned().into_any(),
     })
+}
+
+/// A number as Python has it; those of uint64 lie in the bits of an i64.
+fn number_of<'py>(py: Python<'py>, dtype: DType, scalar: Scalar) -> PyResult<Bound<'py, PyAny>> {
+    match scalar {
+        Scalar::Int(i) if dtype == DType::U64 => Ok((i as u64).into_pyobject(py)?.into_any()),
+        other => number(py, other),
+    }
 }
 
 fn nested<'py, T>(

@@ -5,6 +5,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
+use rustnn_ops::complex::complex_dtype;
 use rustnn_ops::random::Generator;
 use rustnn_tensor::{DType, Device, Error};
 
@@ -42,6 +43,15 @@ impl PyDType {
     #[getter]
     fn itemsize(&self) -> usize {
         self.0.size_bytes()
+    }
+
+    /// The complex dtype of these parts. Raises: RuntimeError for integers and booleans.
+    fn to_complex<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDType>> {
+        let own = if self.0 == DType::BF16 { DType::F32 } else { self.0 };
+        match complex_dtype(own).or(own.is_complex().then_some(own)) {
+            Some(complex) => dtype(py, complex),
+            None => Err(PyRuntimeError::new_err(format!("Unknown Complex ScalarType for {}", own.scalar_name()))),
+        }
     }
 
     #[getter]

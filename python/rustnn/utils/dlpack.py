@@ -18,6 +18,14 @@ class _Capsule:
         return 1, 0  # the CPU
 
 
+class _Writable:
+    """The array of an old capsule, which knows no read-only memory; NumPy takes it for such."""
+
+    def __init__(self, array):
+        self._array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
 def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor over the memory of another library's array.
 
@@ -30,13 +38,16 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     """
     import numpy
 
-    given = ext_tensor if hasattr(ext_tensor, "__dlpack__") else _Capsule(ext_tensor)
-    array = numpy.from_dlpack(given)
-    if not array.flags.writeable:
+    is_capsule = not hasattr(ext_tensor, "__dlpack__")
+    is_versioned = is_capsule and "versioned" in repr(ext_tensor)
+    array = numpy.from_dlpack(_Capsule(ext_tensor) if is_capsule else ext_tensor)
+    if is_capsule and not is_versioned:
+        array = _Writable(array)
+    elif not array.flags.writeable:
         if copy is False:
             raise ValueError("from_dlpack: read-only memory cannot be shared; copy=True copies it")
         array = array.copy()
-    tensor = _core.from_numpy(array)
+    tensor = _core.as_tensor(array)
     tensor = tensor.clone() if copy else tensor
     return tensor if device is None else tensor.to(device)
 
