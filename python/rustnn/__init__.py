@@ -68,6 +68,7 @@ __getattr__, __dir__ = names_on_demand(
         "jit",
         "library",
         "linalg",
+        "masked",
         "mps",
         "multiprocessing",
         "nn",
@@ -108,16 +109,18 @@ __getattr__, __dir__ = names_on_demand(
         **{
             f"_foreach_{name}": "foreach"
             for name in """
-                abs abs_ add add_ addcdiv addcdiv_ addcmul addcmul_ ceil ceil_ clamp_max clamp_max_
-                clamp_min clamp_min_ copy_ cos cos_ div div_ erf erf_ exp exp_ expm1 expm1_ floor
-                floor_ lerp lerp_ log log10 log10_ log1p log1p_ log2 log2_ log_ maximum maximum_
-                minimum minimum_ mul mul_ neg neg_ norm pow pow_ reciprocal reciprocal_ round round_
-                rsqrt rsqrt_ sigmoid sigmoid_ sign sign_ sin sin_ sqrt sqrt_ sub sub_ tan tan_ tanh
-                tanh_ trunc trunc_ zero_
+                abs abs_ acos acos_ add add_ addcdiv addcdiv_ addcmul addcmul_ asin asin_ atan atan_
+                ceil ceil_ clamp_max clamp_max_ clamp_min clamp_min_ clone copy_ cos cos_ cosh cosh_
+                div div_ erf erf_ erfc erfc_ exp exp_ expm1 expm1_ floor floor_ frac frac_ lerp
+                lerp_ lgamma lgamma_ log log10 log10_ log1p log1p_ log2 log2_ log_ max maximum
+                maximum_ minimum minimum_ mm mul mul_ neg neg_ norm pow pow_ powsum reciprocal
+                reciprocal_ round round_ rsqrt rsqrt_ sigmoid sigmoid_ sign sign_ sin sin_ sinh
+                sinh_ sqrt sqrt_ sub sub_ tan tan_ tanh tanh_ trunc trunc_ zero_
             """.split()
         },
         "Future": "futures",
         "_assert_async": "functional",
+        "_segment_reduce": "functional",
         "GradScaler": "amp",
         "PyTorchFileReader": "_file_reader",
         "ScriptFunction": "jit",
