@@ -347,7 +347,7 @@ def test_one_tolerance_alone_raises():
 def test_foreach_functions_do_an_op_on_each_tensor_of_a_list():
     tensors = [rustnn.ones(2), rustnn.full((1,), 4.0)]
     assert [t.tolist() for t in rustnn._foreach_mul(tensors, 3)] == [[3.0, 3.0], [12.0]]
-    assert rustnn._foreach_add_(tensors, [rustnn.ones(2), rustnn.ones(1)], alpha=2) is None
+    assert rustnn._foreach_add_(tensors, [rustnn.ones(2), rustnn.ones(1)], alpha=2) is tensors
     assert [t.tolist() for t in tensors] == [[3.0, 3.0], [6.0]]
     rustnn._foreach_addcdiv_(tensors, tensors, tensors, value=2)
     assert [t.tolist() for t in tensors] == [[5.0, 5.0], [8.0]]
@@ -359,6 +359,19 @@ def test_foreach_functions_do_an_op_on_each_tensor_of_a_list():
         rustnn._foreach_add(tensors, [rustnn.ones(2)])
     with pytest.raises(RuntimeError, match="at least one tensor"):
         rustnn._foreach_sqrt([])
+    with pytest.raises(RuntimeError, match="same number of elements as scalar list"):
+        rustnn._foreach_mul(tensors, [1.0])
+    with pytest.raises(RuntimeError, match="expected to be 0 dim but it has 1 dimensions and 2 elements"):
+        rustnn._foreach_mul(tensors, rustnn.ones(2))
+
+
+def test_foreach_functions_take_numbers_of_each_tensor():
+    tensors = [rustnn.ones(2), rustnn.full((1,), 4.0)]
+    assert [t.tolist() for t in rustnn._foreach_mul(tensors, [2, 3])] == [[2.0, 2.0], [12.0]]
+    assert [t.tolist() for t in rustnn._foreach_addcmul(tensors, tensors, tensors, [1, 2])] == [[2.0, 2.0], [36.0]]
+    assert [t.tolist() for t in rustnn._foreach_pow(2.0, tensors)] == [[2.0, 2.0], [16.0]]
+    assert [t.item() for t in rustnn._foreach_max(tensors)] == [1.0, 4.0]
+    assert [t.item() for t in rustnn._foreach_powsum(tensors, 2)] == [2.0, 16.0]
 
 
 def test_every_foreach_function_is_reached_from_the_top_level():
