@@ -213,3 +213,16 @@ def test_polar_has_the_gradient_of_its_formula_for_lengths_of_any_sign():
     length = rustnn.tensor([-2.0, 0.0, 1.5], dtype=rustnn.float64, requires_grad=True)
     angle = rustnn.tensor([0.3, -1.0, 2.0], dtype=rustnn.float64, requires_grad=True)
     assert gradcheck(rustnn.polar, (length, angle))
+
+
+def test_masks_and_places_take_complex_numbers():
+    mask = rustnn.tensor([True, False, True])
+    x = rustnn.ones(3, dtype=rustnn.complex64)
+    x[mask] = 2j
+    assert x.tolist() == [2j, 1, 2j]
+    x[mask] = 0
+    assert x.tolist() == [0, 1, 0]
+    assert rustnn.index_put(x, (mask,), rustnn.tensor(3j)).tolist() == [3j, 1, 3j]
+    assert x.index_fill(0, rustnn.tensor([1]), 5j).tolist() == [0, 5j, 0]
+    x.index_fill_(0, rustnn.tensor([0]), rustnn.tensor(1 + 1j))
+    assert x.tolist() == [1 + 1j, 1, 0]

@@ -750,3 +750,33 @@ def test_grids_and_windows_say_what_they_refuse():
         rustnn.vander(rustnn.ones(2), N=-1)
     with pytest.raises(RuntimeError, match="kaiser_window expects floating point dtypes"):
         rustnn.kaiser_window(3, dtype=rustnn.int64)
+
+
+def test_composed_functions_write_to_an_out():
+    matrix, vector, batch = rustnn.ones(3, 3), rustnn.arange(3.0), rustnn.ones(2, 3, 3)
+    calls = {
+        "addbmm": (matrix, batch, batch),
+        "addr": (matrix, vector, vector),
+        "column_stack": ((vector, vector),),
+        "dstack": ((vector, vector),),
+        "hstack": ((vector, vector),),
+        "vstack": ((vector, vector),),
+        "row_stack": ((vector, vector),),
+        "diff": (vector,),
+        "float_power": (vector, 2),
+        "index_reduce": (vector, 0, rustnn.tensor([1]), rustnn.ones(1), "prod"),
+        "isin": (vector, vector),
+        "renorm": (matrix, 2, 0, 1),
+        "vdot": (vector, vector),
+        "slice_scatter": (matrix, matrix[:1] * 5, 0, 1, 2),
+    }
+    for name, arguments in calls.items():
+        function = getattr(rustnn, name)
+        expected = function(*arguments)
+        out = rustnn.empty(0, dtype=expected.dtype)
+        assert function(*arguments, out=out) is out
+        assert rustnn.equal(out, expected), name
+    with pytest.raises(RuntimeError, match="can't be cast"):
+        rustnn.vstack((vector, vector), out=rustnn.empty(0, dtype=rustnn.int64))
+    with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+        rustnn.addr(matrix.requires_grad_(), vector, vector, out=rustnn.empty(0))

@@ -112,3 +112,41 @@ def test_a_sobol_engine_refuses_what_it_cannot_balance():
     engine.draw_base2(2)
     with pytest.raises(ValueError, match="power of 2"):
         engine.draw_base2(4)
+
+
+def test_copies_of_views_have_dense_memory_of_their_own():
+    x = rustnn.arange(12.0).reshape(3, 4)
+    copies = {
+        rustnn.t_copy: ((), x.t()),
+        rustnn.transpose_copy: ((0, 1), x.t()),
+        rustnn.expand_copy: (((2, 3, 4),), x.expand(2, 3, 4)),
+        rustnn.slice_copy: ((1, 1, 4, 2), x[:, 1:4:2]),
+        rustnn.unfold_copy: ((1, 2, 1), x.unfold(1, 2, 1)),
+        rustnn.as_strided_copy: (((2, 2), (1, 2)), x.as_strided((2, 2), (1, 2))),
+        rustnn.select_copy: ((1, 2), x[:, 2]),
+        rustnn.diagonal_copy: ((), x.diagonal()),
+        rustnn.view_copy: (((4, 3),), x.view(4, 3)),
+        rustnn.alias_copy: ((), x),
+    }
+    for function, (arguments, view) in copies.items():
+        copy = function(x, *arguments)
+        assert rustnn.equal(copy, view), function.__name__
+        assert copy.is_contiguous()
+        assert copy.untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
+    out = rustnn.empty(0)
+    assert rustnn.permute_copy(x, (1, 0), out=out) is out
+    assert out.tolist() == x.t().tolist()
+    assert [part.tolist() for part in rustnn.unbind_copy(x)] == x.tolist()
+    outs = [rustnn.empty(4) for _ in range(3)]
+    assert rustnn.unbind_copy(x, out=outs) is None
+    assert outs[1].tolist() == x[1].tolist()
+    with pytest.raises(RuntimeError, match="expected 3 tensors in out, got 1"):
+        rustnn.unbind_copy(x, out=outs[:1])
+    z = rustnn.tensor([1 + 2j])
+    assert rustnn.view_as_complex_copy(rustnn.view_as_real_copy(z)).tolist() == z.tolist()
+
+
+def test_gradients_go_through_copies_of_views():
+    x = rustnn.ones(2, 3, requires_grad=True)
+    rustnn.select_copy(x, 1, 2).sum().backward()
+    assert x.grad.tolist() == [[0, 0, 1]] * 2

@@ -1616,6 +1616,8 @@ def _gpu_end_profile(index: Any) -> Any:
     """(kernel, how often it ran, ns in all) of each kernel since the profile was started."""
 def _gpu_fma_loop(index: Any, loops: Any) -> Any:
     """Records a kernel of multiply-adds in registers; how many operations it does."""
+def _gpu_is_imitated(index: Any) -> Any:
+    """Whether the CPU imitates it."""
 def _gpu_lose(index: Any) -> Any:
     """Ends the device as a driver that gives up would. For tests."""
 def _gpu_memory(index: Any) -> Any:

@@ -13,6 +13,25 @@ from ._tensor import _kind
 __all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor"]
 
 
+def _with_out(function):
+    """The function with ``out=``: a tensor that takes over the result, which has to be castable to its dtype."""
+
+    @functools.wraps(function)
+    def with_out(*args, out=None, **kwargs):
+        result = function(*args, **kwargs)
+        if out is None:
+            return result
+        if not _core.can_cast(result.dtype, out.dtype):
+            raise RuntimeError(
+                f"result type {_kind(result.dtype)} can't be cast to the desired output type {_kind(out.dtype)}"
+            )
+        from .linalg import _into
+
+        return _into(function.__name__, result.to(out.dtype), out)
+
+    return with_out
+
+
 def is_tensor(obj):
     """Whether an object is a tensor."""
     return isinstance(obj, Tensor)
@@ -205,22 +224,26 @@ def _listed(name, tensors):
     return list(tensors)
 
 
+@_with_out
 def hstack(tensors):
     """Put together along columns (the first dimension of vectors)."""
     tensors = atleast_1d(_listed("hstack", tensors))
     return _core.cat(tensors, 0 if tensors[0].dim() == 1 else 1)
 
 
+@_with_out
 def vstack(tensors):
     """Put together along rows."""
     return _core.cat(atleast_2d(_listed("vstack", tensors)), 0)
 
 
+@_with_out
 def dstack(tensors):
     """Put together along the third dimension."""
     return _core.cat(atleast_3d(_listed("dstack", tensors)), 2)
 
 
+@_with_out
 def column_stack(tensors):
     """Vectors as columns, matrices side by side."""
     tensors = _listed("column_stack", tensors)
@@ -389,6 +412,7 @@ def typename(obj):
     return kind.__qualname__ if module in ("", "builtins") else f"{module}.{kind.__qualname__}"
 
 
+@_with_out
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Which elements are among the test elements (not, if ``invert``): bool, of the shape of ``elements``.
 
@@ -423,6 +447,7 @@ def combinations(input, r=2, with_replacement=False):
     return input[_core.tensor(rows, dtype=_core.int64).reshape(-1, r)]
 
 
+@_with_out
 def diff(input, n=1, dim=-1, prepend=None, append=None):
     """Differences of neighbours along a dimension, ``n`` times; exclusive or for bool."""
     if input.dim() == 0:
@@ -625,17 +650,20 @@ def kron(input, other, *, out=None):
     return _into("kron", result.to(out.dtype), out)
 
 
+@_with_out
 def vdot(input, other):
     """The dot product of the conjugate of a vector and another one."""
     return input.conj().dot(other)
 
 
+@_with_out
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta input + alpha vec1 vec2ᵀ; input is not looked at if beta is 0."""
     product = vec1.outer(vec2) * alpha
     return product.expand(broadcast_shapes(input.shape, product.shape)) if beta == 0 else input * beta + product
 
 
+@_with_out
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta input + alpha Σ batch1_i batch2_i."""
     product = batch1.bmm(batch2).sum(0) * alpha
@@ -670,6 +698,7 @@ dsplit = _split_along("dsplit", 3, lambda input: 2)
 row_stack = vstack
 
 
+@_with_out
 def float_power(input, exponent):
     """Powers, computed in float64, or in complex128 where one is complex."""
 
@@ -731,7 +760,9 @@ select_scatter = _scattered(
     lambda tensor, dim, index: tensor.select(dim, index),
     "A copy with one index along ``dim`` replaced.",
 )
-slice_scatter = _scattered("slice_scatter", _slice_of, "A copy with the elements of a slice along ``dim`` replaced.")
+slice_scatter = _with_out(
+    _scattered("slice_scatter", _slice_of, "A copy with the elements of a slice along ``dim`` replaced.")
+)
 diagonal_scatter = _scattered(
     "diagonal_scatter",
     lambda tensor, offset=0, dim1=0, dim2=1: tensor.diagonal(offset, dim1, dim2),
@@ -780,6 +811,7 @@ def hash_tensor(input, dim=(), *, keepdim=False, mode=0, out=None):
     return out.copy_(result)
 
 
+@_with_out
 def renorm(input, p, dim, maxnorm):
     """The slices along ``dim``, those with a larger p-norm scaled down to ``maxnorm``."""
     others = [d for d in range(input.dim()) if d != dim % input.dim()]
@@ -1097,6 +1129,7 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
     return F.grid_sample(input, grid, mode, padding, align_corners)
 
 
+@_with_out
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """Rows of ``source`` reduced into the rows of ``input`` that ``index`` names: ``prod``, ``mean``, ``amax``,
     ``amin``."""
@@ -1125,28 +1158,45 @@ def fill(input, value):
     return input.clone().fill_(value)
 
 
-def _copied(name, function=None):
+def _copied(view, out):
+    """What a view function gave, in dense memory of its own or in that of ``out``."""
+    if isinstance(view, tuple):
+        if out is not None and len(out) != len(view):
+            raise RuntimeError(f"expected {len(view)} tensors in out, got {len(out)}")
+        copies = tuple(_copied(part, None if out is None else out[i]) for i, part in enumerate(view))
+        return copies if out is None else None
+    if out is None:
+        return view.clone(memory_format=_core.contiguous_format)
+    if out.shape != view.shape:
+        out.resize_(view.shape)
+    return out.copy_(view)
+
+
+def _copy_of(name, function=None):
     def copy(input, *args, out=None, **kwargs):
-        result = (function or getattr(input, name))(*(() if function is None else (input,)), *args, **kwargs)
-        if isinstance(result, tuple):
-            copies = tuple(part.clone() for part in result)
-            if out is not None:
-                for target, part in zip(out, copies, strict=True):
-                    target.copy_(part)
-                return None
-            return copies
-        return result.clone() if out is None else out.copy_(result)
+        return _copied(function(input) if function else getattr(input, name)(*args, **kwargs), out)
 
     copy.__name__ = copy.__qualname__ = f"{name}_copy"
-    copy.__doc__ = f"The values of :meth:`Tensor.{name}` in memory of their own."
+    copy.__doc__ = f"The values of :meth:`Tensor.{name}` in dense memory of their own."
     return copy
 
 
+def slice_copy(input, dim=0, start=None, end=None, step=1, *, out=None):
+    """A copy of every ``step``-th place from ``start`` up to ``end`` along a dimension."""
+    return _copied(input.movedim(dim, 0)[start:end:step].movedim(0, dim), out)
+
+
 _VIEWS = (
-    "alias as_strided diagonal expand narrow permute select split split_with_sizes squeeze t transpose unbind unfold"
-)
-for _name in (_VIEWS + " unsqueeze view").split():
-    globals()[f"{_name}_copy"] = _copied(_name, (lambda input: input) if _name == "alias" else None)
+    "alias as_strided detach diagonal expand narrow permute select split split_with_sizes squeeze t transpose unbind "
+    "unfold unsqueeze view view_as_complex view_as_real"
+).split()
+_BY_FUNCTION = {
+    "alias": lambda input: input,
+    "view_as_complex": _core.view_as_complex,
+    "view_as_real": _core.view_as_real,
+}
+for _name in _VIEWS:
+    globals()[f"{_name}_copy"] = _copy_of(_name, _BY_FUNCTION.get(_name))
 del _name
 
 
@@ -1181,7 +1231,7 @@ def i0(input, *, out=None):
     return special.i0(input, out=out)
 
 
-__all__ += [f"{name}_copy" for name in (_VIEWS + " unsqueeze view").split()]
+__all__ += ["slice_copy", *(f"{name}_copy" for name in _VIEWS)]
 __all__ += """
     as_strided_scatter constant_pad_nd fill frexp gcd gradient grid_sampler histogram histogramdd i0 index_reduce
     is_conj is_neg is_same_size lcm ldexp logaddexp2 mvlgamma nextafter polygamma unsafe_chunk unsafe_split

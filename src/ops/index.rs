@@ -194,6 +194,15 @@ fn put_as(x: &Tensor, in_place: bool, indices: &[Option<Tensor>], value: &Tensor
             crate::row::call_inplace(&rows::WHERE, x, &[(&keep).into(), (&value).into()], &[])?;
             return Ok(x.clone());
         }
+        if value.dtype().is_complex() {
+            let value = crate::views::reshape_to(value, &[])?;
+            let filled = crate::arithmetic::masked_fill(x, &mask, Operand::Tensor(&value))?;
+            if !in_place {
+                return Ok(filled);
+            }
+            crate::copy::copy_(x, &filled)?;
+            return Ok(x.clone());
+        }
         let number = crate::read::item(value)?;
         if !in_place {
             return call(&rows::MASKED_FILL, &[(&mask).into(), x.into()], &[number]);
@@ -755,12 +764,13 @@ fn index_fill_value(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value:
         "index_fill_ only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
         value.rank()
     );
-    if !crate::tensor::needs_grad(&[value]) && !value.array().is_meta() {
+    if !crate::tensor::needs_grad(&[value]) && !value.array().is_meta() && !value.dtype().is_complex() {
         return index_fill(x, in_place, dim, index, crate::read::item(value)?);
     }
     let d = wrap_dim(dim, x.rank())?;
     let mut indices = vec![None; d + 1];
     indices[d] = Some(index.clone());
+    crate::copy::check_real(value, x.dtype())?;
     let value = crate::to_dtype(value, x.dtype())?;
     if x.rank() > 0 {
         return put_as(x, in_place, &indices, &value, false);
