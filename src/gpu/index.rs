@@ -176,47 +176,145 @@ impl From<Reduce> for Write {
     }
 }
 
+/// Sorted keys that one invocation goes through at most; even.
+const BLOCK: usize = 256;
+
+/// Keys in ascending order, and the row of values that each stands for: 0xffffffff for none.
+struct Runs {
+    keys: Array,
+    order: Array,
+    count: usize,
+}
+
 /// Writes `values` to the places of `keys` (offsets into a row-major target of `columns` elements each, in u32): assigned, the last
-/// of equal keys winning, or joined in order.
+/// of equal keys winning, or joined in order. Runs of equal keys are joined block by block; what crosses a block's border is, for
+/// each block, a value at its begin and one at its end, with which it goes on in the same way.
 fn write_sorted(how: Write, target: &Array, keys: &Array, count: usize, columns: usize, values: &Array) -> Result<bool> {
-    let (sorted, order) = sort_keys(keys, count)?;
+    let (keys, order) = sort_keys(keys, count)?;
+    let first = Runs { keys, order, count };
+    if how.reduce == Reduce::Assign {
+        let mut call = Call::new("write_sorted/assign");
+        call.read("keys", &first.keys)?;
+        call.read("order", &first.order)?;
+        call.read("values", values)?;
+        call.update("to", target)?;
+        call.number("count", count).number("columns", columns);
+        return call.each(
+            count * columns,
+            "",
+            "let s = i / p.columns;
+let c = i % p.columns;
+let key = keys(s);
+// Keys beyond all places stand for nothing.
+if (key == 0xffffffffu || (s + 1u < p.count && keys(s + 1u) == key)) { return; }
+to_set(key * p.columns + c, values(order(s) * p.columns + c));",
+        );
+    }
+    let mut runs = join_runs(how, target, &first, &first, columns, values)?;
+    while let Some((next, pieces)) = runs {
+        runs = join_runs(Write { alpha: 1.0, ..how }, target, &first, &next, columns, &pieces)?;
+    }
+    Ok(true)
+}
+
+/// Joins the runs of each block, and gives the pieces of those that cross borders; `all` are the runs before any were joined.
+fn join_runs(how: Write, target: &Array, all: &Runs, runs: &Runs, columns: usize, values: &Array) -> Result<Option<(Runs, Array)>> {
     let kind = match target.dtype() {
         DType::F32 => 0,
         DType::I64 => 1,
         _ => 2,
     };
-    let join = match how.reduce {
-        Reduce::Assign => "v",
-        Reduce::Add => ["total + p.alpha * v", "i64_add(total, v)", "total + v"][kind],
-        Reduce::Multiply => ["total * v", "i64_mul(total, v)", "total * v"][kind],
-        Reduce::Maximum => ["larger(total, v)", "select(total, v, i64_lt(total, v))", "max(total, v)"][kind],
-        Reduce::Minimum => ["-larger(-total, -v)", "select(total, v, i64_lt(v, total))", "min(total, v)"][kind],
+    let (begin, join) = match how.reduce {
+        Reduce::Assign => ("v", "v"),
+        Reduce::Add => (["p.alpha * v", "v", "v"][kind], ["total + p.alpha * v", "i64_add(total, v)", "total + v"][kind]),
+        Reduce::Multiply => ("v", ["total * v", "i64_mul(total, v)", "total * v"][kind]),
+        Reduce::Maximum => ("v", ["larger(total, v)", "select(total, v, i64_lt(total, v))", "max(total, v)"][kind]),
+        Reduce::Minimum => ("v", ["-larger(-total, -v)", "select(total, v, i64_lt(v, total))", "min(total, v)"][kind]),
     };
-    let mut call = Call::new("write_sorted");
-    call.variant(&format!("{:?}", how.reduce), "").flag("MEAN", how.mean);
-    call.read("keys", &sorted)?;
-    call.read("order", &order)?;
+    let blocks = runs.count.div_ceil(BLOCK);
+    let device = target.device();
+    let next = match blocks > 1 {
+        true => Some((
+            Runs {
+                keys: Array::empty(&[2 * blocks], DType::U32, device)?,
+                order: Array::empty(&[2 * blocks], DType::U32, device)?,
+                count: 2 * blocks,
+            },
+            Array::empty(&[2 * blocks, columns], target.dtype(), device)?,
+        )),
+        false => None,
+    };
+    let mut call = Call::new("join_runs");
+    call.variant(&format!("{:?}", how.reduce), "").flag("MEAN", how.mean).flag("MORE", next.is_some());
+    call.read("keys", &runs.keys)?;
+    call.read("order", &runs.order)?;
     call.read("values", values)?;
     call.update("to", target)?;
-    call.number("count", count).number("columns", columns).float("alpha", how.alpha);
+    call.number("count", runs.count).number("columns", columns).float("alpha", how.alpha);
+    let mut items = crate::rows::LARGER.to_owned();
+    let mut pass_on = "";
+    if let Some((next, pieces)) = &next {
+        call.write("next_keys", &next.keys)?;
+        call.write("next_order", &next.order)?;
+        call.write("pieces", pieces)?;
+        pass_on = "let slot = 2u * (s / BLOCK) + select(1u, 0u, starts);
+if (open) { pieces_set(slot * p.columns + c, total); }
+if (c == 0u) {
+    next_keys_set(slot, select(0xffffffffu, key, open));
+    next_order_set(slot, slot);
+    if (starts && j == end) {
+        // The block is one piece: the other slot holds the run together.
+        next_keys_set(slot + 1u, select(0xffffffffu, key, open));
+        next_order_set(slot + 1u, 0xffffffffu);
+    }
+}";
+    }
+    if how.mean {
+        call.read("all_keys", &all.keys)?;
+        call.number("all_count", all.count);
+        items += "fn first_at_least(key: u32) -> u32 {
+    var low = 0u;
+    var high = p.all_count;
+    while (low < high) {
+        let middle = (low + high) / 2u;
+        if (all_keys(middle) < key) { low = middle + 1u; } else { high = middle; }
+    }
+    return low;
+}
+";
+    }
     let body = format!(
-        "let s = i / p.columns;
+        "const BLOCK = {BLOCK}u;
+let s = i / p.columns;
 let c = i % p.columns;
 let key = keys(s);
-// The first of each run of equal keys does the run's work; keys beyond all places stand for nothing.
-if (key == 0xffffffffu || (s > 0u && keys(s - 1u) == key)) {{ return; }}
+let starts = s % BLOCK == 0u;
+let goes_on = s > 0u && keys(s - 1u) == key;
+// The first of a run's elements in a block has them all.
+if (goes_on && !starts) {{ return; }}
+let end = min(p.count, (s / BLOCK + 1u) * BLOCK);
+// Keys beyond all places stand for nothing.
+let counts = key != 0xffffffffu;
+let open = MORE && counts && (goes_on || (end < p.count && keys(end) == key));
 let at = key * p.columns + c;
-var total = to(at);
+var total = to(select(0u, at, counts && !open));
 var j = s;
-for (; j < p.count && keys(j) == key; j++) {{
-    let v = values(order(j) * p.columns + c);
-    total = {join};
+for (; j < end && keys(j) == key; j++) {{
+    let row = order(j);
+    if (!counts || row == 0xffffffffu) {{ continue; }}
+    let v = values(row * p.columns + c);
+    if (open && j == s) {{ total = {begin}; }} else {{ total = {join}; }}
 }}
-{mean}
-to_set(at, total);",
-        mean = if kind == 0 { "if (MEAN) { total = total / f32(j - s); }" } else { "" }
+if (counts && !open) {{
+    {mean}
+    to_set(at, total);
+}}
+{pass_on}",
+        mean = if how.mean { "total = total / f32(first_at_least(key + 1u) - first_at_least(key));" } else { "" },
+        pass_on = if pass_on.is_empty() { String::new() } else { format!("if (starts || j == end) {{\n{pass_on}\n}}") }
     );
-    call.each(count * columns, crate::reduce::LARGER, &body)
+    call.each(runs.count * columns, &items, &body)?;
+    Ok(next)
 }
 
 /// What a sum is computed in, for the dtypes that have one here.

@@ -16,6 +16,7 @@ mod pool;
 mod probe;
 mod random;
 mod reduce;
+mod rows;
 mod scan;
 mod shader;
 mod softmax;

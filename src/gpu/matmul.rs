@@ -2,6 +2,7 @@
 //! the three directions of a convolution share them.
 
 use crate::call::{Call, WORKGROUP, are_floats, is_float};
+use crate::rows::ROUNDS;
 use crate::shader::value_type;
 use rustnn_kernels::conv::ConvShape;
 use rustnn_kernels::elementwise::Kernel;
@@ -54,11 +55,11 @@ fn tile(rows: usize, columns: usize, batch: usize, huge: bool) -> Tile {
     }
 }
 
-/// Into how many parts the depth is cut, so that a small result over a long depth still has work for many workgroups; and their
-/// length. It depends on sizes alone: sums have one order.
-fn split(workgroups: usize, depth: usize, step: usize) -> (usize, usize) {
+/// Into how many parts the depth is cut, so that a small result over a long depth still has work for many workgroups, and none has
+/// more than `most`; and their length. It depends on sizes alone: sums have one order.
+fn split(workgroups: usize, depth: usize, step: usize, most: usize) -> (usize, usize) {
     const LEAST: usize = 256;
-    let parts = (MANY / workgroups.max(1)).min(depth / LEAST).max(1);
+    let parts = (MANY / workgroups.max(1)).min(depth / LEAST).max(depth.div_ceil(most)).max(1);
     let len = depth.div_ceil(parts).next_multiple_of(step).max(step);
     (depth.div_ceil(len).max(1), len)
 }
@@ -190,7 +191,9 @@ store(i / (p.M * p.N), (i / p.N) % p.M, i % p.N, sum);";
         let t = tile(self.rows, self.columns, self.batch, !self.heavy);
         let lanes = t.lanes();
         let (across, down) = (self.columns.div_ceil(t.columns), self.rows.div_ceil(t.rows));
-        let parts = split(self.batch * across * down, self.depth, t.depth);
+        // A tile's step is up to 9 rounds of loops, 40 where it is brought element by element.
+        let most = t.depth * if self.a.quads && self.b.quads { ROUNDS / 4 } else { ROUNDS / 14 };
+        let parts = split(self.batch * across * down, self.depth, t.depth, most);
         // Only where it pays: every variant has to be compiled.
         let edge = t.own_rows < 8
             || !(self.rows.is_multiple_of(t.rows)
@@ -391,7 +394,7 @@ fn keep(block: u32, v: mat4x4<f32>) {{
         let (each, own) = if self.a.along_depth { (64, LANES / 64) } else { (8, LANES / 8) };
         let quads = self.a.along_depth && self.a.quads && self.b.quads;
         let pieces = self.rows.div_ceil(own);
-        let parts = split(self.batch * pieces, self.depth, 1024);
+        let parts = split(self.batch * pieces, self.depth, 1024, each * ROUNDS);
         let mut call = self.call("vector");
         call.flag("ALONG", self.a.along_depth);
         let sum_text = || {
@@ -634,7 +637,7 @@ fn product(a: &Array, b: &Array, finish: Finish, c: &Array) -> Result<bool> {
     .run()
 }
 
-/// A product of integers, one element for each invocation; sums wrap around as the dtype's do.
+/// A product of integers, one element for each invocation, deep ones in parts; sums wrap around as the dtype's do.
 fn whole_product(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Result<bool> {
     let fits = |x: &&Array| x.dtype() == c.dtype() && (2..=5).contains(&x.rank());
     let whole = matches!(c.dtype(), DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8);
@@ -643,40 +646,71 @@ fn whole_product(a: &Array, b: &Array, plus: Option<&Array>, c: &Array) -> Resul
     }
     let rank = c.rank();
     let finish = Finish { plus, ..Finish::default() };
-    let mut call = Call::new("matmul/whole");
-    call.unchecked();
-    call.number("M", c.shape()[rank - 2]).number("N", c.shape()[rank - 1]).number("K", a.shape()[rank - 1]);
-    batch_sizes(&mut call, c);
-    bind(&mut call, &LEFT, a, false)?;
-    bind(&mut call, &RIGHT, b, false)?;
-    finish.outputs(&mut call, c)?;
+    let depth = a.shape()[rank - 1];
+    let (parts, part) = split(c.numel().div_ceil(WORKGROUP as usize), depth, 1, ROUNDS);
     let value = value_type(c.dtype());
-    let (sum, joined) = match c.dtype() {
-        DType::I64 => ("i64_add(v, added(b, m, n))", "i64_add(sum, i64_mul(x, y))"),
-        _ => ("v + added(b, m, n)", "sum + x * y"),
+    let (sum, product) = match c.dtype() {
+        DType::I64 => ("i64_add(SUM, V)", "i64_mul(x, y)"),
+        _ => ("SUM + V", "x * y"),
     };
+    let joined = |a: &str, b: &str| sum.replace("SUM", a).replace('V', b);
+    let finished = finish.text(value, &joined("v", "added(b, m, n)"));
+    let call = |name: &str| {
+        let mut call = Call::new(name);
+        call.unchecked();
+        call.number("M", c.shape()[rank - 2]).number("N", c.shape()[rank - 1]).number("K", depth).number("n", c.numel());
+        call.number("parts", parts).number("part", part);
+        batch_sizes(&mut call, c);
+        call
+    };
+    let wide = if c.dtype() == DType::I64 { DType::I64 } else { DType::I32 };
+    let partial = if parts > 1 { Some(Array::empty(&[parts, c.numel()], wide, c.device())?) } else { None };
+    let mut first = call(if parts > 1 { "matmul/whole/part" } else { "matmul/whole" });
+    bind(&mut first, &LEFT, a, false)?;
+    bind(&mut first, &RIGHT, b, false)?;
+    match &partial {
+        Some(partial) => first.write("partial", partial)?,
+        None => finish.outputs(&mut first, c)?,
+    }
     let text = || {
-        let items =
-            operand_text("left", "a", false, false, value) + &operand_text("right", "b", true, false, value) + &finish.text(value, sum);
+        let store = if parts > 1 { "partial_set(i, sum);" } else { "store(b, m, n, sum);" };
+        let items = operand_text("left", "a", false, false, value)
+            + &operand_text("right", "b", true, false, value)
+            + if parts > 1 { "" } else { &finished };
         let body = format!(
-            "if (i >= p.n) {{ return; }}
-let b = i / (p.M * p.N);
-let m = (i / p.N) % p.M;
-let n = i % p.N;
+            "if (i >= p.n * p.parts) {{ return; }}
+let e = i % p.n;
+let b = e / (p.M * p.N);
+let m = (e / p.N) % p.M;
+let n = e % p.N;
 let row = side_a(base_a(b), m);
 let column = side_b(base_b(b), n);
+let begin = (i / p.n) * p.part;
+let end = min(p.K, begin + p.part);
 var sum = {value}();
-for (var k = 0u; k < p.K; k++) {{
+for (var k = begin; k < end; k++) {{
     let x = load_a(row, deep_a(0u, k));
     let y = load_b(column, deep_b(0u, k));
-    sum = {joined};
+    sum = {};
 }}
-store(b, m, n, sum);"
+{store}",
+            joined("sum", product)
         );
         (items, body)
     };
-    call.number("n", c.numel());
-    call.launch((c.numel() as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &text)
+    first.launch(((c.numel() * parts) as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &text)?;
+    let Some(partial) = partial else { return Ok(true) };
+    let mut last = call("matmul/whole/join");
+    last.read("partial", &partial)?;
+    finish.outputs(&mut last, c)?;
+    let body = format!(
+        "if (i >= p.n) {{ return; }}
+var sum = {value}();
+for (var part = 0u; part < p.parts; part++) {{ sum = {}; }}
+store(i / (p.M * p.N), (i / p.N) % p.M, i % p.N, sum);",
+        joined("sum", "partial(part * p.n + i)")
+    );
+    last.launch((c.numel() as u64).div_ceil(WORKGROUP as u64), WORKGROUP, &|| (finished.clone(), body.clone()))
 }
 
 /// A batch number's coordinates.

@@ -1,6 +1,7 @@
 //! Norms of rows, groups and channels, forward and backward.
 
-use crate::call::{ALL, Call, WORKGROUP, are_floats};
+use crate::call::{Call, WORKGROUP, are_floats};
+use crate::rows::{Join, Pass, ROUNDS, Rows, spread};
 use rustnn_kernels::layers::channels;
 use rustnn_tensor::{Array, DType, Result};
 
@@ -18,31 +19,36 @@ pub fn row_norm(
     if !are_floats(&[Some(x), weight, bias, Some(out), mean, Some(rstd)]) || n == 0 {
         return Ok(false);
     }
-    let mut call = Call::new("row_norm");
-    call.flag("CENTRED", mean.is_some());
-    call.read("x", x)?;
-    call.read_or("weight", weight, "1.0")?;
-    call.read_or("bias", bias, "0.0")?;
-    call.write("out", out)?;
-    call.write_or("mean", mean, "f32")?;
-    call.write("rstd", rstd)?;
-    call.float("eps", eps);
-    call.rows(
-        rstd.numel(),
-        n,
-        "",
-        "var centre = 0.0;
-if (CENTRED) {
-    var sum = 0.0;
-    for (var k = first; k < p.len; k += STEP) { sum += x(row * p.len + k); }
-    centre = all_sum(sum, lane) / f32(p.len);
-}
-var squares = 0.0;
-for (var k = first; k < p.len; k += STEP) { let d = x(row * p.len + k) - centre; squares += d * d; }
-let r = 1.0 / sqrt(all_sum(squares, lane) / f32(p.len) + p.eps);
-for (var k = first; k < p.len; k += STEP) { out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(k) + bias(k)); }
-if (first == 0u) { mean_set(row, centre); rstd_set(row, r); }",
-    )
+    const SQUARES: Pass = Pass {
+        load: "let v = x(row * p.len + k);",
+        folds: &[("squares", Join::Sum, "v * v")],
+        then: "let centre = 0.0;\nlet r = 1.0 / sqrt(squares / f32(p.len) + p.eps);",
+    };
+    let passes: &[Pass] =
+        if mean.is_some() { &spread!("x(row * p.len + k)", "let r = 1.0 / sqrt(squares / f32(p.len) + p.eps);") } else { &[SQUARES] };
+    Rows {
+        name: if mean.is_some() { "row_norm" } else { "row_norm/root" },
+        count: rstd.numel(),
+        len: n,
+        inputs: &|call| {
+            call.read("x", x)?;
+            call.read_or("weight", weight, "1.0")?;
+            call.read_or("bias", bias, "0.0")?;
+            call.float("eps", eps);
+            Ok(())
+        },
+        outputs: &|call| {
+            call.write("out", out)?;
+            call.write_or("mean", mean, "f32")?;
+            call.write("rstd", rstd)
+        },
+        items: "",
+        before: "",
+        passes,
+        each: "out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(k) + bias(k));",
+        last: "mean_set(row, centre);\nrstd_set(row, r);",
+    }
+    .run()
 }
 
 /// Gradients of [`row_norm`], each where asked for.
@@ -62,35 +68,31 @@ pub fn row_norm_backward(
     }
     let rows = rstd.numel();
     if let Some(dx) = dx {
-        let mut call = Call::new("row_norm_backward");
-        call.flag("CENTRED", mean.is_some());
-        call.read("dy", dy)?;
-        call.read("x", x)?;
-        call.read_or("weight", weight, "1.0")?;
-        call.read_or("mean", mean, "0.0")?;
-        call.read("rstd", rstd)?;
-        call.write("dx", dx)?;
-        call.rows(
-            rows,
-            n,
-            "",
-            "let centre = mean(row);
-let r = rstd(row);
-var sum = 0.0;
-var along = 0.0;
-for (var k = first; k < p.len; k += STEP) {
-    let g = dy(row * p.len + k) * weight(k);
-    sum += g;
-    along += g * (x(row * p.len + k) - centre) * r;
-}
-sum = all_sum(sum, lane) / f32(p.len);
-along = all_sum(along, lane) / f32(p.len);
-if (!CENTRED) { sum = 0.0; }
-for (var k = first; k < p.len; k += STEP) {
-    let j = row * p.len + k;
-    dx_set(j, r * (dy(j) * weight(k) - sum - (x(j) - centre) * r * along));
-}",
-        )?;
+        Rows {
+            name: "row_norm_backward",
+            count: rows,
+            len: n,
+            inputs: &|call| {
+                call.flag("CENTRED", mean.is_some());
+                call.read("dy", dy)?;
+                call.read("x", x)?;
+                call.read_or("weight", weight, "1.0")?;
+                call.read_or("mean", mean, "0.0")?;
+                call.read("rstd", rstd)
+            },
+            outputs: &|call| call.write("dx", dx),
+            items: "",
+            before: "let centre = mean(row);\nlet r = rstd(row);\n",
+            passes: &[Pass {
+                load: "let g = dy(row * p.len + k) * weight(k);",
+                folds: &[("sum", Join::Sum, "g"), ("along", Join::Sum, "g * (x(row * p.len + k) - centre) * r")],
+                then: "sum = sum / f32(p.len);\nalong = along / f32(p.len);\nif (!CENTRED) { sum = 0.0; }",
+            }],
+            each: "let j = row * p.len + k;
+dx_set(j, r * (dy(j) * weight(k) - sum - (x(j) - centre) * r * along));",
+            last: "",
+        }
+        .run()?;
     }
     if dweight.is_some() || dbias.is_some() {
         return row_norm_parameters(dy, x, n, mean, rstd, dweight, dbias);
@@ -109,7 +111,7 @@ fn row_norm_parameters(
     dbias: Option<&Array>,
 ) -> Result<bool> {
     let rows = rstd.numel();
-    let parts = (rows / 256).clamp(1, 64);
+    let parts = (rows / 256).clamp(1, 64).max(rows.div_ceil(8 * ROUNDS));
     let partial = if parts > 1 { Some(Array::empty(&[2, parts, n], DType::F32, x.device())?) } else { None };
     let mut call = Call::new("row_norm_parameters");
     call.read("dy", dy)?;
@@ -200,30 +202,30 @@ pub fn group_norm(
         return Ok(false);
     }
     let shape = channels(x.shape());
-    let mut call = Call::new("group_norm");
-    call.read("x", x)?;
-    call.read_or("weight", weight, "1.0")?;
-    call.read_or("bias", bias, "0.0")?;
-    call.write("out", out)?;
-    call.write("mean", mean)?;
-    call.write("rstd", rstd)?;
-    call.float("eps", eps).number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
-    call.rows(
-        shape.n * groups,
-        shape.channels / groups * shape.spatial,
-        "",
-        "var sum = 0.0;
-for (var k = first; k < p.len; k += STEP) { sum += x(row * p.len + k); }
-let centre = all_sum(sum, lane) / f32(p.len);
-var squares = 0.0;
-for (var k = first; k < p.len; k += STEP) { let d = x(row * p.len + k) - centre; squares += d * d; }
-let r = 1.0 / sqrt(all_sum(squares, lane) / f32(p.len) + p.eps);
-for (var k = first; k < p.len; k += STEP) {
-    let c = (row % p.groups) * p.own + k / p.spatial;
-    out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(c) + bias(c));
-}
-if (first == 0u) { mean_set(row, centre); rstd_set(row, r); }",
-    )
+    Rows {
+        name: "group_norm",
+        count: shape.n * groups,
+        len: shape.channels / groups * shape.spatial,
+        inputs: &|call| {
+            call.read("x", x)?;
+            call.read_or("weight", weight, "1.0")?;
+            call.read_or("bias", bias, "0.0")?;
+            call.float("eps", eps).number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
+            Ok(())
+        },
+        outputs: &|call| {
+            call.write("out", out)?;
+            call.write("mean", mean)?;
+            call.write("rstd", rstd)
+        },
+        items: "",
+        before: "",
+        passes: &spread!("x(row * p.len + k)", "let r = 1.0 / sqrt(squares / f32(p.len) + p.eps);"),
+        each: "let c = (row % p.groups) * p.own + k / p.spatial;
+out_set(row * p.len + k, (x(row * p.len + k) - centre) * r * weight(c) + bias(c));",
+        last: "mean_set(row, centre);\nrstd_set(row, r);",
+    }
+    .run()
 }
 
 /// Gradients of [`group_norm`], each where asked for.
@@ -243,67 +245,69 @@ pub fn group_norm_backward(
     }
     let shape = channels(x.shape());
     if let Some(dx) = dx {
-        let mut call = Call::new("group_norm_backward");
-        call.read("dy", dy)?;
-        call.read("x", x)?;
-        call.read_or("weight", weight, "1.0")?;
-        call.read("mean", mean)?;
-        call.read("rstd", rstd)?;
-        call.write("dx", dx)?;
-        call.number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
-        call.rows(
-            shape.n * groups,
-            shape.channels / groups * shape.spatial,
-            "",
-            "let centre = mean(row);
-let r = rstd(row);
-var sum = 0.0;
-var along = 0.0;
-for (var k = first; k < p.len; k += STEP) {
-    let g = dy(row * p.len + k) * weight((row % p.groups) * p.own + k / p.spatial);
-    sum += g;
-    along += g * (x(row * p.len + k) - centre) * r;
-}
-sum = all_sum(sum, lane) / f32(p.len);
-along = all_sum(along, lane) / f32(p.len);
-for (var k = first; k < p.len; k += STEP) {
-    let j = row * p.len + k;
-    let g = dy(j) * weight((row % p.groups) * p.own + k / p.spatial);
-    dx_set(j, r * (g - sum - (x(j) - centre) * r * along));
-}",
-        )?;
+        Rows {
+            name: "group_norm_backward",
+            count: shape.n * groups,
+            len: shape.channels / groups * shape.spatial,
+            inputs: &|call| {
+                call.read("dy", dy)?;
+                call.read("x", x)?;
+                call.read_or("weight", weight, "1.0")?;
+                call.read("mean", mean)?;
+                call.read("rstd", rstd)?;
+                call.number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
+                Ok(())
+            },
+            outputs: &|call| call.write("dx", dx),
+            items: "",
+            before: "let centre = mean(row);\nlet r = rstd(row);\n",
+            passes: &[Pass {
+                load: "let g = dy(row * p.len + k) * weight((row % p.groups) * p.own + k / p.spatial);",
+                folds: &[("sum", Join::Sum, "g"), ("along", Join::Sum, "g * (x(row * p.len + k) - centre) * r")],
+                then: "sum = sum / f32(p.len);\nalong = along / f32(p.len);",
+            }],
+            each: "let j = row * p.len + k;
+let g = dy(j) * weight((row % p.groups) * p.own + k / p.spatial);
+dx_set(j, r * (g - sum - (x(j) - centre) * r * along));",
+            last: "",
+        }
+        .run()?;
     }
     if dweight.is_some() || dbias.is_some() {
-        let mut call = Call::new("group_norm_parameters");
-        call.read("dy", dy)?;
-        call.read("x", x)?;
-        call.read("mean", mean)?;
-        call.read("rstd", rstd)?;
-        call.write_or("dweight", dweight, "f32")?;
-        call.write_or("dbias", dbias, "f32")?;
-        call.number("n", shape.n).number("channels", shape.channels).number("spatial", shape.spatial);
-        call.number("groups", groups).number("own", shape.channels / groups);
-        call.run(
-            shape.channels as u64,
-            WORKGROUP,
-            ALL,
-            "var w = 0.0;
-var b = 0.0;
-for (var k = lane; k < p.n * p.spatial; k += STEP) {
-    let j = ((k / p.spatial) * p.channels + group) * p.spatial + k % p.spatial;
-    let s = (k / p.spatial) * p.groups + group / p.own;
-    w += dy(j) * (x(j) - mean(s)) * rstd(s);
-    b += dy(j);
-}
-w = all_sum(w, lane);
-b = all_sum(b, lane);
-if (lane == 0u) { dweight_set(group, w); dbias_set(group, b); }",
-        )?;
+        Rows {
+            name: "group_norm_parameters",
+            count: shape.channels,
+            len: shape.n * shape.spatial,
+            inputs: &|call| {
+                call.read("dy", dy)?;
+                call.read("x", x)?;
+                call.read("mean", mean)?;
+                call.read("rstd", rstd)?;
+                call.number("channels", shape.channels).number("spatial", shape.spatial);
+                call.number("groups", groups).number("own", shape.channels / groups);
+                Ok(())
+            },
+            outputs: &|call| {
+                call.write_or("dweight", dweight, "f32")?;
+                call.write_or("dbias", dbias, "f32")
+            },
+            items: CHANNEL,
+            before: "",
+            passes: &[Pass {
+                load: "let j = place(row, k);
+let s = (k / p.spatial) * p.groups + row / p.own;",
+                folds: &[("w", Join::Sum, "dy(j) * (x(j) - mean(s)) * rstd(s)"), ("b", Join::Sum, "dy(j)")],
+                then: "",
+            }],
+            each: "",
+            last: "dweight_set(row, w);\ndbias_set(row, b);",
+        }
+        .run()?;
     }
     Ok(true)
 }
 
-/// The place of element `k` of channel `group`.
+/// The place of element `k` of a channel.
 const CHANNEL: &str = "
 fn place(channel: u32, k: u32) -> u32 { return ((k / p.spatial) * p.channels + channel) * p.spatial + k % p.spatial; }
 ";
@@ -323,28 +327,29 @@ pub fn batch_norm_train(
         return Ok(false);
     }
     let shape = channels(x.shape());
-    let mut call = Call::new("batch_norm_statistics");
-    call.read("x", x)?;
-    call.write("mean", mean)?;
-    call.write("invstd", invstd)?;
-    call.write_or("unbiased", unbiased, "f32")?;
-    call.float("eps", eps).number("count", shape.n * shape.spatial).number("channels", shape.channels).number("spatial", shape.spatial);
-    call.run(
-        shape.channels as u64,
-        WORKGROUP,
-        &format!("{ALL}{CHANNEL}"),
-        "var sum = 0.0;
-for (var k = lane; k < p.count; k += STEP) { sum += x(place(group, k)); }
-let centre = all_sum(sum, lane) / f32(p.count);
-var squares = 0.0;
-for (var k = lane; k < p.count; k += STEP) { let d = x(place(group, k)) - centre; squares += d * d; }
-squares = all_sum(squares, lane);
-if (lane == 0u) {
-    mean_set(group, centre);
-    invstd_set(group, 1.0 / sqrt(squares / f32(p.count) + p.eps));
-    unbiased_set(group, squares / (f32(p.count) - 1.0));
-}",
-    )?;
+    Rows {
+        name: "batch_norm_statistics",
+        count: shape.channels,
+        len: shape.n * shape.spatial,
+        inputs: &|call| {
+            call.read("x", x)?;
+            call.float("eps", eps).number("channels", shape.channels).number("spatial", shape.spatial);
+            Ok(())
+        },
+        outputs: &|call| {
+            call.write("mean", mean)?;
+            call.write("invstd", invstd)?;
+            call.write_or("unbiased", unbiased, "f32")
+        },
+        items: CHANNEL,
+        before: "",
+        passes: &spread!("x(place(row, k))", "let r = 1.0 / sqrt(squares / f32(p.len) + p.eps);"),
+        each: "",
+        last: "mean_set(row, centre);
+invstd_set(row, r);
+unbiased_set(row, squares / (f32(p.len) - 1.0));",
+    }
+    .run()?;
     batch_norm_apply(x, mean, invstd, weight, bias, out)
 }
 
@@ -406,36 +411,37 @@ pub fn batch_norm_backward(
     }
     let shape = channels(x.shape());
     let sums = Array::empty(&[2, shape.channels], DType::F32, x.device())?;
-    let mut call = Call::new("batch_norm_sums");
-    call.read("dy", dy)?;
-    call.read("x", x)?;
-    call.read("mean", mean)?;
-    call.read("invstd", invstd)?;
-    call.write("sums", &sums)?;
-    call.write_or("dweight", dweight, "f32")?;
-    call.write_or("dbias", dbias, "f32")?;
-    call.number("count", shape.n * shape.spatial).number("channels", shape.channels).number("spatial", shape.spatial);
-    call.run(
-        shape.channels as u64,
-        WORKGROUP,
-        &format!("{ALL}{CHANNEL}"),
-        "var w = 0.0;
-var b = 0.0;
-let centre = mean(group);
-for (var k = lane; k < p.count; k += STEP) {
-    let j = place(group, k);
-    w += dy(j) * (x(j) - centre);
-    b += dy(j);
-}
-w = all_sum(w, lane) * invstd(group);
-b = all_sum(b, lane);
-if (lane == 0u) {
-    sums_set(group, w);
-    sums_set(p.channels + group, b);
-    dweight_set(group, w);
-    dbias_set(group, b);
-}",
-    )?;
+    Rows {
+        name: "batch_norm_sums",
+        count: shape.channels,
+        len: shape.n * shape.spatial,
+        inputs: &|call| {
+            call.read("dy", dy)?;
+            call.read("x", x)?;
+            call.read("mean", mean)?;
+            call.read("invstd", invstd)?;
+            call.number("channels", shape.channels).number("spatial", shape.spatial);
+            Ok(())
+        },
+        outputs: &|call| {
+            call.write("sums", &sums)?;
+            call.write_or("dweight", dweight, "f32")?;
+            call.write_or("dbias", dbias, "f32")
+        },
+        items: CHANNEL,
+        before: "let centre = mean(row);\n",
+        passes: &[Pass {
+            load: "let j = place(row, k);",
+            folds: &[("w", Join::Sum, "dy(j) * (x(j) - centre)"), ("b", Join::Sum, "dy(j)")],
+            then: "w = w * invstd(row);",
+        }],
+        each: "",
+        last: "sums_set(row, w);
+sums_set(p.channels + row, b);
+dweight_set(row, w);
+dbias_set(row, b);",
+    }
+    .run()?;
     let Some(dx) = dx else { return Ok(true) };
     let mut call = Call::new("batch_norm_backward");
     call.flag("TRAINING", training);

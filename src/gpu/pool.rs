@@ -1,41 +1,96 @@
-//! Pooling over planes: maxima and averages, plain and adaptive, forward and backward.
+//! Pooling over planes: maxima and averages, plain and adaptive, forward and backward. A gradient is gathered, by each place from
+//! the windows that hold it. Windows of few places are one invocation's work, others a row that is folded.
 
 use crate::call::{Call, are_floats};
-use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use crate::rows::{Folds, Join, LARGER, Pass, Rows, State};
+use rustnn_kernels::pool::{Adaptive, Divisor, Window, Windows};
 use rustnn_tensor::{Array, Result};
 
 const AXES: [&str; 3] = ["z", "y", "x"];
+/// Places that one invocation goes through, at most.
+const FEW: usize = 256;
 
 fn volume(sizes: [usize; 3]) -> usize {
     sizes.iter().product()
 }
 
-fn window_sizes(call: &mut Call, w: &Window) {
-    for (d, axis) in AXES.iter().enumerate() {
-        call.number(format!("i{axis}"), w.input[d]).number(format!("o{axis}"), w.output[d]).number(format!("k{axis}"), w.kernel[d]);
-        call.number(format!("s{axis}"), w.stride[d]).number(format!("p{axis}"), w.padding[d]).number(format!("d{axis}"), w.dilation[d]);
+/// Places that a window has, and windows that a place is in, at most, in each dimension.
+fn reach(windows: &Windows) -> [[usize; 3]; 2] {
+    let each = |f: &dyn Fn(usize) -> usize| [f(0), f(1), f(2)];
+    match windows {
+        Windows::Fixed(w) => [w.kernel, each(&|d| ((w.kernel[d] - 1) * w.dilation[d] / w.stride[d] + 1).min(w.output[d]))],
+        Windows::Adaptive(s) => [each(&|d| s.input[d] / s.output[d].max(1) + 2), each(&|d| s.output[d] / s.input[d].max(1) + 2)],
     }
 }
 
-/// The window of output `o` of the plane: its start, and a loop over its places inside of the input.
-const WINDOW: &str = "
-let plane = i / (p.oz * p.oy * p.ox);
-let z0 = i32(((i / (p.oy * p.ox)) % p.oz) * p.sz) - i32(p.pz);
-let y0 = i32(((i / p.ox) % p.oy) * p.sy) - i32(p.py);
-let x0 = i32((i % p.ox) * p.sx) - i32(p.px);
-";
+/// Whether 32 bits hold what adaptive windows are computed by.
+fn fits(windows: &Windows) -> bool {
+    match windows {
+        Windows::Fixed(_) => true,
+        Windows::Adaptive(s) => (0..3).all(|d| (s.input[d] + 1) * (s.output[d] + 1) < 1 << 32),
+    }
+}
 
-/// The walk over a window: BODY sees `at`, the place in the plane.
+/// Sizes as parameters, the reach `n` among them, and the text of `begin_AXIS(o)`, where the window of output `o` begins in the input,
+/// its `place_AXIS(o, a)` number `a` and how many it has, `count_AXIS(o)`; and `first_AXIS(z)`, `end_AXIS(z)`, between which are the
+/// windows that hold `z`, if `holds_AXIS(o, z)`.
+fn bind(call: &mut Call, windows: &Windows, reach: [usize; 3]) -> String {
+    let (input, output) = (windows.input(), windows.output());
+    let mut text = String::from(match windows {
+        Windows::Fixed(_) => "",
+        Windows::Adaptive(_) => {
+            "fn begin(o: u32, input: u32, output: u32) -> u32 { return o * input / output; }
+fn end(o: u32, input: u32, output: u32) -> u32 { return ((o + 1u) * input + output - 1u) / output; }
+"
+        }
+    });
+    for (d, axis) in AXES.iter().enumerate() {
+        call.number(format!("i{axis}"), input[d]).number(format!("o{axis}"), output[d]).number(format!("n{axis}"), reach[d]);
+        let functions = match windows {
+            Windows::Fixed(w) => {
+                call.number(format!("k{axis}"), w.kernel[d]).number(format!("s{axis}"), w.stride[d]);
+                call.number(format!("p{axis}"), w.padding[d]).number(format!("d{axis}"), w.dilation[d]);
+                "fn begin_@(o: u32) -> i32 { return i32(o * p.s@) - i32(p.p@); }
+fn place_@(o: u32, a: u32) -> i32 { return begin_@(o) + i32(a * p.d@); }
+fn count_@(o: u32) -> u32 { return p.k@; }
+fn first_@(z: u32) -> u32 {
+    let low = i32(z + p.p@) - i32((p.k@ - 1u) * p.d@);
+    return select(0u, (u32(low) + p.s@ - 1u) / p.s@, low > 0);
+}
+fn end_@(z: u32) -> u32 { return min((z + p.p@) / p.s@ + 1u, p.o@); }
+fn holds_@(o: u32, z: u32) -> bool { return (z + p.p@ - o * p.s@) % p.d@ == 0u; }
+"
+            }
+            Windows::Adaptive(_) => {
+                "fn begin_@(o: u32) -> i32 { return i32(begin(o, p.i@, p.o@)); }
+fn place_@(o: u32, a: u32) -> i32 { return begin_@(o) + i32(a); }
+fn count_@(o: u32) -> u32 { return end(o, p.i@, p.o@) - begin(o, p.i@, p.o@); }
+fn first_@(z: u32) -> u32 { return begin(z, p.o@, p.i@); }
+fn end_@(z: u32) -> u32 { return end(z, p.o@, p.i@); }
+fn holds_@(o: u32, z: u32) -> bool { return true; }
+"
+            }
+        };
+        text += &functions.replace('@', axis);
+    }
+    text
+}
+
+/// The walk over the window of output `i`: `body` sees `at`, a place in the plane.
 fn walk(body: &str) -> String {
     format!(
-        "for (var a = 0u; a < p.kz; a++) {{
-    let z = z0 + i32(a * p.dz);
+        "let plane = i / (p.oz * p.oy * p.ox);
+let oz = (i / (p.oy * p.ox)) % p.oz;
+let oy = (i / p.ox) % p.oy;
+let ox = i % p.ox;
+for (var a = 0u; a < count_z(oz); a++) {{
+    let z = place_z(oz, a);
     if (z < 0 || z >= i32(p.iz)) {{ continue; }}
-    for (var b = 0u; b < p.ky; b++) {{
-        let y = y0 + i32(b * p.dy);
+    for (var b = 0u; b < count_y(oy); b++) {{
+        let y = place_y(oy, b);
         if (y < 0 || y >= i32(p.iy)) {{ continue; }}
-        for (var c = 0u; c < p.kx; c++) {{
-            let xx = x0 + i32(c * p.dx);
+        for (var c = 0u; c < count_x(ox); c++) {{
+            let xx = place_x(ox, c);
             if (xx < 0 || xx >= i32(p.ix)) {{ continue; }}
             let at = (u32(z) * p.iy + u32(y)) * p.ix + u32(xx);
             {body}
@@ -46,51 +101,97 @@ fn walk(body: &str) -> String {
     )
 }
 
-/// A NaN takes the place of anything.
-const TAKES: &str = "
-fn takes(v: f32, best: f32) -> bool { return v > best || (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+/// Place `k` of the window of output `row`, in its plane; -1: there is none.
+const SEEN: &str = "
+fn seen(row: u32, k: u32) -> i32 {
+    let o = vec3<u32>((row / (p.oy * p.ox)) % p.oz, (row / p.ox) % p.oy, row % p.ox);
+    let a = vec3<u32>(k / (p.ny * p.nx), (k / p.nx) % p.ny, k % p.nx);
+    if (any(a >= vec3<u32>(count_z(o.x), count_y(o.y), count_x(o.z)))) { return -1; }
+    let at = vec3<i32>(place_z(o.x, a.x), place_y(o.y, a.y), place_x(o.z, a.z));
+    if (any(at < vec3<i32>()) || any(at >= vec3<i32>(vec3<u32>(p.iz, p.iy, p.ix)))) { return -1; }
+    return (at.x * i32(p.iy) + at.y) * i32(p.ix) + at.z;
+}
+fn seen_x(row: u32, at: i32) -> f32 { return x((row / (p.oz * p.oy * p.ox)) * p.iz * p.iy * p.ix + u32(at)); }
 ";
-const TAKE: &str =
-    "let v = x(plane * p.iz * p.iy * p.ix + at);\n            if (!found || takes(v, best)) { best = v; place = at; found = true; }";
+
+/// Maxima of windows and their places: the first of equal ones, the last NaN.
+fn maxima(name: &str, windows: &Windows, planes: usize, x: &Array, out: &Array, indices: Option<&Array>) -> Result<bool> {
+    if !are_floats(&[Some(x), Some(out)]) || !fits(windows) {
+        return Ok(false);
+    }
+    let [reach, _] = reach(windows);
+    let outputs = |call: &mut Call| -> Result<()> {
+        call.write("out", out)?;
+        call.write_or("indices", indices, "vec2<u32>")
+    };
+    if volume(reach) > FEW {
+        let sizes = bind(&mut Call::new(""), windows, reach);
+        return Folds {
+            name: &format!("{name}/rows"),
+            count: planes * volume(windows.output()),
+            len: volume(reach),
+            state: State::Placed("f32"),
+            inputs: &|call| {
+                bind(call, windows, reach);
+                call.read("x", x)
+            },
+            outputs: &outputs,
+            join: &format!(
+                "{LARGER}
+fn is_nan(v: f32) -> bool {{ return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }}
+fn nothing() -> State {{ return State(lowest(), 0xffffffffu); }}
+fn joined(a: State, b: State) -> State {{
+    if (a.at == 0xffffffffu) {{ return b; }}
+    if (b.at == 0xffffffffu) {{ return a; }}
+    if (is_nan(a.v) || is_nan(b.v)) {{
+        if (is_nan(a.v) && (!is_nan(b.v) || a.at > b.at)) {{ return a; }}
+        return b;
+    }}
+    if (a.v > b.v || (a.v == b.v && a.at < b.at)) {{ return a; }}
+    return b;
+}}
+"
+            ),
+            load: &format!(
+                "{sizes}{SEEN}
+fn load(row: u32, k: u32) -> State {{
+    let at = seen(row, k);
+    if (at < 0) {{ return nothing(); }}
+    return State(seen_x(row, at), u32(at));
+}}
+"
+            ),
+            done: "out_set(row, s.v);\nindices_set(row, vec2<u32>(s.at, select(0u, s.at, s.at == 0xffffffffu)));",
+        }
+        .run();
+    }
+    let mut call = Call::new(name);
+    let sizes = bind(&mut call, windows, reach);
+    call.read("x", x)?;
+    outputs(&mut call)?;
+    let items = format!(
+        "{LARGER}{sizes}
+// A NaN takes the place of anything.
+fn takes(v: f32, best: f32) -> bool {{ return v > best || (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }}
+"
+    );
+    let take =
+        "let v = x(plane * p.iz * p.iy * p.ix + at);\n            if (!found || takes(v, best)) { best = v; place = at; found = true; }";
+    let body = format!(
+        "var best = lowest();\nvar place = 0u;\nvar found = false;\n{}out_set(i, best);
+indices_set(i, select(vec2<u32>(0xffffffffu), vec2<u32>(place, 0u), found));",
+        walk(take)
+    );
+    call.each(planes * volume(windows.output()), &items, &body)
+}
 
 /// Window maxima and, if asked, their places: the first of equal ones, the last NaN.
 pub fn max_pool(w: &Window, planes: usize, x: &Array, out: &Array, indices: Option<&Array>) -> Result<bool> {
-    if !are_floats(&[Some(x), Some(out)]) {
-        return Ok(false);
-    }
-    let mut call = Call::new("max_pool");
-    call.read("x", x)?;
-    call.write("out", out)?;
-    call.write_or("indices", indices, "vec2<u32>")?;
-    window_sizes(&mut call, w);
-    call.number("lowest", f32::NEG_INFINITY.to_bits() as usize);
-    let body = format!(
-        "{WINDOW}var best = bitcast<f32>(p.lowest);\nvar place = 0u;\nvar found = false;\n{}out_set(i, best);
-indices_set(i, select(vec2<u32>(0xffffffffu), vec2<u32>(place, 0u), found));",
-        walk(TAKE)
-    );
-    call.each(planes * volume(w.output), TAKES, &body)
+    maxima("max_pool", &Windows::Fixed(*w), planes, x, out, indices)
 }
 
-/// `dx` from the gradient and the places of the maxima: a plane is one invocation's work, so that sums have one order.
-pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<bool> {
-    if !are_floats(&[Some(dy), Some(dx)]) {
-        return Ok(false);
-    }
-    let mut call = Call::new("max_pool_backward");
-    call.read("dy", dy)?;
-    call.read("indices", indices)?;
-    call.write("dx", dx)?;
-    call.number("input", input).number("output", output);
-    call.each(
-        planes,
-        "",
-        "for (var k = 0u; k < p.input; k++) { dx_set(i * p.input + k, 0.0); }
-for (var k = 0u; k < p.output; k++) {
-    let place = indices(i * p.output + k).x;
-    if (indices(i * p.output + k).y == 0u && place < p.input) { dx_set(i * p.input + place, dx(i * p.input + place) + dy(i * p.output + k)); }
-}",
-    )
+pub fn adaptive_max_pool(s: &Adaptive, planes: usize, x: &Array, out: &Array, indices: &Array) -> Result<bool> {
+    maxima("adaptive_max_pool", &Windows::Adaptive(*s), planes, x, out, Some(indices))
 }
 
 /// `out[plane, i] = x[plane, indices[plane, i]]`.
@@ -110,20 +211,11 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
     )
 }
 
-/// What the output whose window begins at `z0, y0, x0` divides by.
-const DIVISOR: &str = "
-fn extent(start: i32, kernel: u32, input: u32, padding: u32) -> vec2<i32> {
-    let end = min(start + i32(kernel), i32(input + padding));
-    return vec2<i32>(end - start, min(end, i32(input)) - max(start, 0));
-}
-fn divisor(z0: i32, y0: i32, x0: i32) -> f32 {
-    if (RULE == 2u) { return p.fixed; }
-    let n = extent(z0, p.kz, p.iz, p.pz) * extent(y0, p.ky, p.iy, p.py) * extent(x0, p.kx, p.ix, p.px);
-    return f32(select(n.y, n.x, RULE == 0u));
-}
-";
-
-fn rule(call: &mut Call, divisor: Divisor) {
+/// What an average divides by: of fixed windows by `RULE`, of adaptive ones all places.
+fn divisor(call: &mut Call, windows: &Windows, divisor: Divisor) -> &'static str {
+    if let Windows::Adaptive(_) = windows {
+        return "fn divisor(o: vec3<u32>) -> f32 { return f32(count_z(o.x) * count_y(o.y) * count_x(o.z)); }\n";
+    }
     let (number, fixed) = match divisor {
         Divisor::WithPadding => (0, 1),
         Divisor::Inside => (1, 1),
@@ -131,139 +223,127 @@ fn rule(call: &mut Call, divisor: Divisor) {
     };
     call.variant(&format!("rule{number}"), format!("const RULE = {number}u;\n"));
     call.float("fixed", fixed as f64);
+    "fn extent(start: i32, kernel: u32, input: u32, padding: u32) -> vec2<i32> {
+    let end = min(start + i32(kernel), i32(input + padding));
+    return vec2<i32>(end - start, min(end, i32(input)) - max(start, 0));
+}
+fn divisor(o: vec3<u32>) -> f32 {
+    if (RULE == 2u) { return p.fixed; }
+    let n = extent(begin_z(o.x), p.kz, p.iz, p.pz) * extent(begin_y(o.y), p.ky, p.iy, p.py) * extent(begin_x(o.z), p.kx, p.ix, p.px);
+    return f32(select(n.y, n.x, RULE == 0u));
+}
+"
+}
+
+fn averages(name: &str, windows: &Windows, rule: Divisor, planes: usize, x: &Array, out: &Array) -> Result<bool> {
+    if !are_floats(&[Some(x), Some(out)]) || !fits(windows) {
+        return Ok(false);
+    }
+    let [reach, _] = reach(windows);
+    if volume(reach) > FEW {
+        let mut unused = Call::new("");
+        let (sizes, by) = (bind(&mut unused, windows, reach), divisor(&mut unused, windows, rule));
+        return Rows {
+            name: &format!("{name}/rows"),
+            count: planes * volume(windows.output()),
+            len: volume(reach),
+            inputs: &|call| {
+                bind(call, windows, reach);
+                divisor(call, windows, rule);
+                call.read("x", x)
+            },
+            outputs: &|call| call.write("out", out),
+            items: &format!(
+                "{sizes}{by}{SEEN}
+fn term(row: u32, k: u32) -> f32 {{
+    let at = seen(row, k);
+    if (at < 0) {{ return 0.0; }}
+    return seen_x(row, at);
+}}
+"
+            ),
+            before: "",
+            passes: &[Pass { load: "", folds: &[("sum", Join::Sum, "term(row, k)")], then: "" }],
+            each: "",
+            last: "out_set(row, sum / divisor(vec3<u32>((row / (p.oy * p.ox)) % p.oz, (row / p.ox) % p.oy, row % p.ox)));",
+        }
+        .run();
+    }
+    let mut call = Call::new(name);
+    let items = bind(&mut call, windows, reach) + divisor(&mut call, windows, rule);
+    call.read("x", x)?;
+    call.write("out", out)?;
+    let body =
+        format!("var sum = 0.0;\n{}out_set(i, sum / divisor(vec3<u32>(oz, oy, ox)));", walk("sum += x(plane * p.iz * p.iy * p.ix + at);"));
+    call.each(planes * volume(windows.output()), &items, &body)
 }
 
 pub fn avg_pool(w: &Window, divisor: Divisor, planes: usize, x: &Array, out: &Array) -> Result<bool> {
-    if !are_floats(&[Some(x), Some(out)]) {
-        return Ok(false);
-    }
-    let mut call = Call::new("avg_pool");
-    call.read("x", x)?;
-    call.write("out", out)?;
-    window_sizes(&mut call, w);
-    rule(&mut call, divisor);
-    let body =
-        format!("{WINDOW}var sum = 0.0;\n{}out_set(i, sum / divisor(z0, y0, x0));", walk("sum += x(plane * p.iz * p.iy * p.ix + at);"));
-    call.each(planes * volume(w.output), DIVISOR, &body)
-}
-
-/// Each input gathers from the windows that hold it.
-pub fn avg_pool_backward(w: &Window, divisor: Divisor, planes: usize, dy: &Array, dx: &Array) -> Result<bool> {
-    if !are_floats(&[Some(dy), Some(dx)]) {
-        return Ok(false);
-    }
-    let mut call = Call::new("avg_pool_backward");
-    call.read("dy", dy)?;
-    call.write("dx", dx)?;
-    window_sizes(&mut call, w);
-    rule(&mut call, divisor);
-    call.each(
-        planes * volume(w.input),
-        DIVISOR,
-        "let plane = i / (p.iz * p.iy * p.ix);
-let z = i32((i / (p.iy * p.ix)) % p.iz);
-let y = i32((i / p.ix) % p.iy);
-let x = i32(i % p.ix);
-var sum = 0.0;
-for (var a = 0u; a < p.kz; a++) {
-    let tz = z + i32(p.pz) - i32(a * p.dz);
-    if (tz < 0 || tz % i32(p.sz) != 0 || tz / i32(p.sz) >= i32(p.oz)) { continue; }
-    for (var b = 0u; b < p.ky; b++) {
-        let ty = y + i32(p.py) - i32(b * p.dy);
-        if (ty < 0 || ty % i32(p.sy) != 0 || ty / i32(p.sy) >= i32(p.oy)) { continue; }
-        for (var c = 0u; c < p.kx; c++) {
-            let tx = x + i32(p.px) - i32(c * p.dx);
-            if (tx < 0 || tx % i32(p.sx) != 0 || tx / i32(p.sx) >= i32(p.ox)) { continue; }
-            let oz = u32(tz / i32(p.sz));
-            let oy = u32(ty / i32(p.sy));
-            let ox = u32(tx / i32(p.sx));
-            let share = divisor(i32(oz * p.sz) - i32(p.pz), i32(oy * p.sy) - i32(p.py), i32(ox * p.sx) - i32(p.px));
-            sum += dy(((plane * p.oz + oz) * p.oy + oy) * p.ox + ox) / share;
-        }
-    }
-}
-dx_set(i, sum);",
-    )
-}
-
-fn adaptive_sizes(call: &mut Call, s: &Adaptive) {
-    for (d, axis) in AXES.iter().enumerate() {
-        call.number(format!("i{axis}"), s.input[d]).number(format!("o{axis}"), s.output[d]);
-    }
-}
-
-/// Output o covers `floor(o in / out) .. ceil((o + 1) in / out)`.
-const RANGES: &str = "
-fn from_(o: u32, input: u32, output: u32) -> u32 { return o * input / output; }
-fn until(o: u32, input: u32, output: u32) -> u32 { return ((o + 1u) * input + output - 1u) / output; }
-";
-
-const ADAPTIVE: &str = "
-let plane = i / (p.oz * p.oy * p.ox);
-let oz = (i / (p.oy * p.ox)) % p.oz;
-let oy = (i / p.ox) % p.oy;
-let ox = i % p.ox;
-let z1 = until(oz, p.iz, p.oz);
-let y1 = until(oy, p.iy, p.oy);
-let x1 = until(ox, p.ix, p.ox);
-";
-
-fn adaptive_walk(body: &str) -> String {
-    format!(
-        "for (var z = from_(oz, p.iz, p.oz); z < z1; z++) {{
-    for (var y = from_(oy, p.iy, p.oy); y < y1; y++) {{
-        for (var xx = from_(ox, p.ix, p.ox); xx < x1; xx++) {{
-            let at = (z * p.iy + y) * p.ix + xx;
-            {body}
-        }}
-    }}
-}}
-"
-    )
+    averages("avg_pool", &Windows::Fixed(*w), divisor, planes, x, out)
 }
 
 pub fn adaptive_avg_pool(s: &Adaptive, planes: usize, x: &Array, out: &Array) -> Result<bool> {
-    if !are_floats(&[Some(x), Some(out)]) {
-        return Ok(false);
-    }
-    let mut call = Call::new("adaptive_avg_pool");
-    call.read("x", x)?;
-    call.write("out", out)?;
-    adaptive_sizes(&mut call, s);
-    let body = format!(
-        "{ADAPTIVE}var sum = 0.0;\nvar count = 0.0;\n{}out_set(i, sum / count);",
-        adaptive_walk("sum += x(plane * p.iz * p.iy * p.ix + at);\n            count += 1.0;")
-    );
-    call.each(planes * volume(s.output), RANGES, &body)
+    averages("adaptive_avg_pool", &Windows::Adaptive(*s), Divisor::Inside, planes, x, out)
 }
 
-pub fn adaptive_avg_pool_backward(s: &Adaptive, planes: usize, dy: &Array, dx: &Array) -> Result<bool> {
-    if !are_floats(&[Some(dy), Some(dx)]) {
-        return Ok(false);
+/// `dx`, by each place from the windows that hold it; `share` is the text of `share(output, o, at)`, what the window of coordinates
+/// `o` gives to the place `at` of its plane, `of` binds what it needs.
+fn gathered(name: &str, windows: &Windows, planes: usize, of: &dyn Fn(&mut Call) -> Result<()>, share: &str, dx: &Array) -> Result<bool> {
+    let [_, reach] = reach(windows);
+    let sizes = bind(&mut Call::new(""), windows, reach);
+    if volume(reach) > FEW {
+        return Rows {
+            name: &format!("{name}/rows"),
+            count: planes * volume(windows.input()),
+            len: volume(reach),
+            inputs: &|call| {
+                bind(call, windows, reach);
+                of(call)
+            },
+            outputs: &|call| call.write("dx", dx),
+            items: &format!(
+                "{sizes}{share}
+fn term(row: u32, k: u32) -> f32 {{
+    let plane = row / (p.iz * p.iy * p.ix);
+    let at = row % (p.iz * p.iy * p.ix);
+    let z = vec3<u32>(at / (p.iy * p.ix), (at / p.ix) % p.iy, at % p.ix);
+    let o = vec3<u32>(first_z(z.x), first_y(z.y), first_x(z.z)) + vec3<u32>(k / (p.ny * p.nx), (k / p.nx) % p.ny, k % p.nx);
+    if (any(o >= vec3<u32>(end_z(z.x), end_y(z.y), end_x(z.z)))) {{ return 0.0; }}
+    if (!(holds_z(o.x, z.x) && holds_y(o.y, z.y) && holds_x(o.z, z.z))) {{ return 0.0; }}
+    return share(((plane * p.oz + o.x) * p.oy + o.y) * p.ox + o.z, o, at);
+}}
+"
+            ),
+            before: "",
+            passes: &[Pass { load: "", folds: &[("sum", Join::Sum, "term(row, k)")], then: "" }],
+            each: "",
+            last: "dx_set(row, sum);",
+        }
+        .run();
     }
-    let mut call = Call::new("adaptive_avg_pool_backward");
-    call.read("dy", dy)?;
+    let mut call = Call::new(name);
+    bind(&mut call, windows, reach);
+    of(&mut call)?;
     call.write("dx", dx)?;
-    adaptive_sizes(&mut call, s);
-    // The outputs whose ranges hold a place are those of `place out / in` and perhaps the neighbours.
     call.each(
-        planes * volume(s.input),
-        RANGES,
+        planes * volume(windows.input()),
+        &format!("{sizes}{share}"),
         "let plane = i / (p.iz * p.iy * p.ix);
-let z = (i / (p.iy * p.ix)) % p.iz;
-let y = (i / p.ix) % p.iy;
-let x = i % p.ix;
+let at = i % (p.iz * p.iy * p.ix);
+let z = at / (p.iy * p.ix);
+let y = (at / p.ix) % p.iy;
+let xx = at % p.ix;
+let end_z_ = end_z(z);
+let end_y_ = end_y(y);
+let end_x_ = end_x(xx);
 var sum = 0.0;
-for (var oz = z * p.oz / p.iz; oz < p.oz && from_(oz, p.iz, p.oz) <= z; oz++) {
-    if (until(oz, p.iz, p.oz) <= z) { continue; }
-    let nz = until(oz, p.iz, p.oz) - from_(oz, p.iz, p.oz);
-    for (var oy = y * p.oy / p.iy; oy < p.oy && from_(oy, p.iy, p.oy) <= y; oy++) {
-        if (until(oy, p.iy, p.oy) <= y) { continue; }
-        let ny = until(oy, p.iy, p.oy) - from_(oy, p.iy, p.oy);
-        for (var ox = x * p.ox / p.ix; ox < p.ox && from_(ox, p.ix, p.ox) <= x; ox++) {
-            if (until(ox, p.ix, p.ox) <= x) { continue; }
-            let nx = until(ox, p.ix, p.ox) - from_(ox, p.ix, p.ox);
-            sum += dy(((plane * p.oz + oz) * p.oy + oy) * p.ox + ox) / f32(nz * ny * nx);
+for (var oz = first_z(z); oz < end_z_; oz++) {
+    if (!holds_z(oz, z)) { continue; }
+    for (var oy = first_y(y); oy < end_y_; oy++) {
+        if (!holds_y(oy, y)) { continue; }
+        for (var ox = first_x(xx); ox < end_x_; ox++) {
+            if (!holds_x(ox, xx)) { continue; }
+            sum += share(((plane * p.oz + oz) * p.oy + oy) * p.ox + ox, vec3<u32>(oz, oy, ox), at);
         }
     }
 }
@@ -271,18 +351,41 @@ dx_set(i, sum);",
     )
 }
 
-pub fn adaptive_max_pool(s: &Adaptive, planes: usize, x: &Array, out: &Array, indices: &Array) -> Result<bool> {
-    if !are_floats(&[Some(x), Some(out)]) {
+/// `dx` from the gradient and the places of the maxima, each of which lies in its own window.
+pub fn max_pool_backward(windows: &Windows, planes: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<bool> {
+    if !are_floats(&[Some(dy), Some(dx)]) || !fits(windows) {
         return Ok(false);
     }
-    let mut call = Call::new("adaptive_max_pool");
-    call.read("x", x)?;
-    call.write("out", out)?;
-    call.write("indices", indices)?;
-    adaptive_sizes(&mut call, s);
-    let body = format!(
-        "{ADAPTIVE}var best = 0.0;\nvar place = 0u;\nvar found = false;\n{}out_set(i, best);\nindices_set(i, vec2<u32>(place, 0u));",
-        adaptive_walk(TAKE)
-    );
-    call.each(planes * volume(s.output), &format!("{TAKES}{RANGES}"), &body)
+    let of = |call: &mut Call| -> Result<()> {
+        call.read("dy", dy)?;
+        call.read("indices", indices)
+    };
+    let share = "fn share(output: u32, o: vec3<u32>, at: u32) -> f32 {
+    if (all(indices(output) == vec2<u32>(at, 0u))) { return dy(output); }
+    return 0.0;
+}
+";
+    let name = if let Windows::Fixed(_) = windows { "max_pool_backward" } else { "adaptive_max_pool_backward" };
+    gathered(name, windows, planes, &of, share, dx)
+}
+
+fn averages_backward(name: &str, windows: &Windows, rule: Divisor, planes: usize, dy: &Array, dx: &Array) -> Result<bool> {
+    if !are_floats(&[Some(dy), Some(dx)]) || !fits(windows) {
+        return Ok(false);
+    }
+    let by = divisor(&mut Call::new(""), windows, rule);
+    let of = |call: &mut Call| -> Result<()> {
+        divisor(call, windows, rule);
+        call.read("dy", dy)
+    };
+    let share = format!("{by}fn share(output: u32, o: vec3<u32>, at: u32) -> f32 {{ return dy(output) / divisor(o); }}\n");
+    gathered(name, windows, planes, &of, &share, dx)
+}
+
+pub fn avg_pool_backward(w: &Window, divisor: Divisor, planes: usize, dy: &Array, dx: &Array) -> Result<bool> {
+    averages_backward("avg_pool_backward", &Windows::Fixed(*w), divisor, planes, dy, dx)
+}
+
+pub fn adaptive_avg_pool_backward(s: &Adaptive, planes: usize, dy: &Array, dx: &Array) -> Result<bool> {
+    averages_backward("adaptive_avg_pool_backward", &Windows::Adaptive(*s), Divisor::Inside, planes, dy, dx)
 }

@@ -2,6 +2,7 @@
 
 use crate::call::{Call, are_floats};
 use crate::fault;
+use crate::rows::{Join, Pass, Rows};
 use rustnn_kernels::indexing::Scan;
 use rustnn_kernels::layers::Law;
 use rustnn_kernels::rng::{BadWeights, Stream};
@@ -205,53 +206,57 @@ pub fn multinomial(
         return Ok(true);
     }
     let each = Array::empty(&[rows, categories], DType::F32, weights.device())?;
-    let mut call = Call::new("multinomial");
-    call.flag("REPLACEMENT", replacement).flagged();
-    call.read("weight", weights)?;
-    call.write("each", &each)?;
-    stream(&mut call, from);
-    call.number("samples", samples).float("infinity", f64::INFINITY);
-    for (name, why) in [("not_a_weight", BadWeights::NotAWeight), ("no_weight", BadWeights::NoWeight), ("too_few", BadWeights::TooFew)] {
-        call.number(name, fault::number(Error::Runtime, why.text()));
-    }
+    const WEIGHTS: Pass = Pass {
+        load: "let w = weight(row * p.len + k);",
+        folds: &[
+            ("largest", Join::Max, "max(w, 0.0)"),
+            ("bad", Join::Max, "select(0.0, 1.0, !(w >= 0.0) || (bitcast<u32>(w) & 0x7fffffffu) >= 0x7f800000u)"),
+            ("positive", Join::Sum, "select(0.0, 1.0, w > 0.0)"),
+        ],
+        then: "",
+    };
     // Draw t of the stream has words 2t and 2t + 1. Scaled first: sums of the largest weights stay finite. Without replacement it is a
     // race of exponential clocks; where the clock is near 0 its logarithm is taken of what is missing to 1.
-    let body = "let base = row * p.len;
-var largest = 0.0;
-var bad = 0.0;
-var positive = 0.0;
-for (var c = first; c < p.len; c += STEP) {
-    let w = weight(base + c);
-    if (!(w >= 0.0) || (bitcast<u32>(w) & 0x7fffffffu) >= 0x7f800000u) { bad = 1.0; }
-    if (w > 0.0) { positive += 1.0; }
-    largest = max(largest, w);
-}
-largest = all_max(largest, lane);
-bad = all_max(bad, lane);
-positive = all_sum(positive, lane);
-if (first == 0u) {
-    if (bad > 0.0) { fault(p.not_a_weight); }
-    else if (!(largest > 0.0)) { fault(p.no_weight); }
-    else if (!REPLACEMENT && positive < f32(p.samples)) { fault(p.too_few); }
-}
-for (var c = first; c < p.len; c += STEP) {
-    let w = weight(base + c);
-    if (REPLACEMENT) {
-        each_set(base + c, w / largest);
+    Rows {
+        name: "multinomial",
+        count: rows,
+        len: categories,
+        inputs: &|call| {
+            call.flag("REPLACEMENT", replacement).flagged();
+            call.read("weight", weights)?;
+            stream(call, from);
+            call.number("samples", samples).float("infinity", f64::INFINITY);
+            for (name, why) in
+                [("not_a_weight", BadWeights::NotAWeight), ("no_weight", BadWeights::NoWeight), ("too_few", BadWeights::TooFew)]
+            {
+                call.number(name, fault::number(Error::Runtime, why.text()));
+            }
+            Ok(())
+        },
+        outputs: &|call| call.write("each", &each),
+        items: "",
+        before: "",
+        passes: &[WEIGHTS],
+        each: "let t = row * p.len + k;
+let w = weight(t);
+if (REPLACEMENT) {
+    each_set(t, w / largest);
+} else {
+    let high = philox_word(t / 32u, 2u * (t % 32u));
+    let low = philox_word(t / 32u, 2u * (t % 32u) + 1u);
+    var time = 0.0;
+    if (high >= 0xb504f334u) {
+        time = -philox_ln_near(0.0, -(f32(~high) + (f32(~low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
     } else {
-        let t = base + c;
-        let high = philox_word(t / 32u, 2u * (t % 32u));
-        let low = philox_word(t / 32u, 2u * (t % 32u) + 1u);
-        var time = 0.0;
-        if (high >= 0xb504f334u) {
-            time = -philox_ln_near(0.0, -(f32(~high) + (f32(~low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
-        } else {
-            time = -philox_ln((f32(high) + (f32(low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
-        }
-        each_set(base + c, select(p.infinity, time / w, w > 0.0));
+        time = -philox_ln((f32(high) + (f32(low) + 0.5) * 2.3283064e-10) * 2.3283064e-10);
     }
-}";
-    call.rows(rows, categories, "", body)?;
+    each_set(t, select(p.infinity, time / w, w > 0.0));
+}",
+        last: "if (bad > 0.0) { fault(p.not_a_weight); }
+else if (!(largest > 0.0)) { fault(p.no_weight); }
+else if (!REPLACEMENT && positive < f32(p.samples)) { fault(p.too_few); }",
+    }
+    .run()?;
     if !replacement {
         let times = Array::empty(&[rows, samples], DType::F32, weights.device())?;
         return crate::sort::topk(

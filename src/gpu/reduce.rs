@@ -2,6 +2,7 @@
 
 use crate::call::{Call, WORKGROUP, dense, is_float, rows_of};
 use crate::elementwise::copy;
+use crate::rows::{Folds, LARGER, ROUNDS, Rows, State, spread};
 use rustnn_kernels::arrays::{Extreme, Finish, Fold};
 use rustnn_tensor::{Array, DType, Result, Shape, Strides};
 
@@ -97,15 +98,19 @@ fn fold_lines(fold: Fold, x: &Array, lines: &Lines, finish: Finish, out: &Array)
     };
     let items = format!(
         "{finished}{LARGER}
-fn lowest() -> f32 {{ var bits = 0xff800000u; return bitcast<f32>(bits); }}
 fn step_of(v: {value}) -> {value} {{ return {step}; }}
 fn joined(a: {value}, b: {value}) -> {value} {{ return {join}; }}
-// Every STEP-th element of a piece, from `first` on.
+// Every STEP-th element of a piece, from `first` on; in groups of 64, whose sums lose fewer digits than one long sum.
 fn walk(line: u32, piece: u32, first: u32) -> {value} {{
     let base = (line / p.inner) * p.len * p.inner + line % p.inner;
     let end = min(p.len, (piece + 1u) * p.part);
     var total = {start};
-    for (var k = piece * p.part + first; k < end; k += STEP) {{ total = joined(total, step_of(x(base + k * p.inner))); }}
+    for (var at = piece * p.part + first; at < end; at += 64u * STEP) {{
+        let stop = min(end, at + 64u * STEP);
+        var own = {start};
+        for (var k = at; k < stop; k += STEP) {{ own = joined(own, step_of(x(base + k * p.inner))); }}
+        total = joined(total, own);
+    }}
     return total;
 }}
 fn place(line: u32, piece: u32) -> u32 {{ return ((line / p.inner) * p.parts + piece) * p.inner + line % p.inner; }}
@@ -154,14 +159,6 @@ if (lane < 32u && inside) { out_set(place(line, piece), finished(parts[lane])); 
     call.run((across * parts) as u64, WORKGROUP, &items, body)
 }
 
-pub(crate) const LARGER: &str = "
-fn larger(a: f32, b: f32) -> f32 {
-    if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return a; }
-    if ((bitcast<u32>(b) & 0x7fffffffu) > 0x7f800000u) { return b; }
-    return max(a, b);
-}
-";
-
 /// `x` row-major as `outer x len x inner` around the dimensions to be folded, which are neighbours; None: they are not.
 fn middle(x: &Array, dims: &[usize]) -> Option<(usize, usize, usize)> {
     let sorted = dims.windows(2).all(|d| d[0] + 1 == d[1]);
@@ -196,7 +193,8 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
     let to = if direct { out.clone() } else { Array::empty(out.shape(), kind, out.device())? };
     // Long lines of which there are few are folded in two steps.
     let busy = if inner == 1 { outer } else { outer * inner.div_ceil(32) };
-    let parts = (len / PART).min(256 / busy.max(1)).max(1);
+    let steps = [8, 256, 1][usize::from(inner == 1) + 2 * usize::from(inner >= 32)];
+    let parts = (len / PART).min(256 / busy.max(1)).max(len.div_ceil(steps * ROUNDS)).max(1);
     let lines = Lines { outer, len, inner, part: len.div_ceil(parts).max(1) };
     if lines.parts() > 1 {
         let first = Array::empty(&[to.numel() * lines.parts()], kind, out.device())?;
@@ -215,27 +213,26 @@ pub fn variance(x: &Array, dims: &[usize], correction: f64, root: bool, out: &Ar
         return Ok(false);
     }
     let (rows, len) = gathered(x, dims)?;
-    let mut call = Call::new("variance");
-    call.flag("ROOT", root);
-    call.read("x", &rows)?;
-    call.write("out", out)?;
-    call.write_or("mean", mean, "f32")?;
-    call.float("divisor", (len as f64 - correction).max(0.0));
-    call.rows(
-        out.numel(),
+    Rows {
+        name: "variance",
+        count: out.numel(),
         len,
-        "",
-        "var sum = 0.0;
-for (var k = first; k < p.len; k += STEP) { sum += x(row * p.len + k); }
-let centre = all_sum(sum, lane) / f32(p.len);
-var squares = 0.0;
-for (var k = first; k < p.len; k += STEP) { let d = x(row * p.len + k) - centre; squares += d * d; }
-squares = all_sum(squares, lane) / p.divisor;
-if (first == 0u) {
-    mean_set(row, centre);
-    if (ROOT) { out_set(row, sqrt(squares)); } else { out_set(row, squares); }
-}",
-    )
+        inputs: &|call| {
+            call.flag("ROOT", root).float("divisor", (len as f64 - correction).max(0.0));
+            call.read("x", &rows)
+        },
+        outputs: &|call| {
+            call.write("out", out)?;
+            call.write_or("mean", mean, "f32")
+        },
+        items: "",
+        before: "",
+        passes: &spread!("x(row * p.len + k)", "let v = squares / p.divisor;"),
+        each: "",
+        last: "mean_set(row, centre);
+if (ROOT) { out_set(row, sqrt(v)); } else { out_set(row, v); }",
+    }
+    .run()
 }
 
 /// The first index of the extreme value along `dim`, and the value if asked.
@@ -256,55 +253,34 @@ pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Arra
     };
     let value = if float { "f32" } else { "vec2<u32>" };
     let nan = if float { "(bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u" } else { "false" };
-    let mut call = Call::new(&format!("arg_extreme/{greatest}"));
-    call.read_wide("x", &rows)?;
     let wide_values =
         values.map(|v| if v.dtype() == kind { Ok(v.clone()) } else { Array::empty(v.shape(), kind, v.device()) }).transpose()?;
-    call.write("indices", indices)?;
-    call.write_or("values", wide_values.as_ref(), value)?;
-    let count = indices.numel();
-    call.number("len", len).number("rows", count);
-    let items = format!(
-        "fn is_nan(v: {value}) -> bool {{ return {nan}; }}
+    Folds {
+        name: if greatest { "arg_extreme/max" } else { "arg_extreme/min" },
+        count: indices.numel(),
+        len,
+        state: State::Placed(value),
+        inputs: &|call| call.read_wide("x", &rows),
+        outputs: &|call| {
+            call.write("indices", indices)?;
+            call.write_or("values", wide_values.as_ref(), value)
+        },
+        join: &format!(
+            "fn is_nan(v: {value}) -> bool {{ return {nan}; }}
 fn beats(v: {value}, best: {value}) -> bool {{ return {beats}; }}
-var<workgroup> bests: array<{value}, 256>;
-var<workgroup> places: array<u32, 256>;
+fn nothing() -> State {{ return State({value}(), 0xffffffffu); }}
+fn joined(a: State, b: State) -> State {{
+    if (a.at == 0xffffffffu) {{ return b; }}
+    if (b.at == 0xffffffffu) {{ return a; }}
+    if (beats(b.v, a.v) || (b.at < a.at && !beats(a.v, b.v))) {{ return b; }}
+    return a;
+}}
 "
-    );
-    if len <= 64 {
-        call.variant("alone", "");
-        let body = "var best = x(i * p.len);
-var at = 0u;
-for (var k = 1u; k < p.len; k++) {
-    let v = x(i * p.len + k);
-    if (beats(v, best)) { best = v; at = k; }
-}
-values_set(i, best);
-indices_set(i, vec2<u32>(at, 0u));";
-        call.each(count, &items, body)?;
-    } else {
-        let body = "if (group >= p.rows) { return; }
-let base = group * p.len;
-var at = min(lane, p.len - 1u);
-var best = x(base + at);
-for (var k = lane + 256u; k < p.len; k += 256u) {
-    let v = x(base + k);
-    if (beats(v, best)) { best = v; at = k; }
-}
-bests[lane] = best;
-places[lane] = at;
-workgroupBarrier();
-for (var s = 128u; s > 0u; s = s >> 1u) {
-    if (lane < s) {
-        let v = bests[lane + s];
-        let earlier = places[lane + s] < places[lane] && !beats(bests[lane], v);
-        if (beats(v, bests[lane]) || earlier) { bests[lane] = v; places[lane] = places[lane + s]; }
+        ),
+        load: "fn load(row: u32, k: u32) -> State { return State(x(row * p.len + k), k); }\n",
+        done: "indices_set(row, vec2<u32>(s.at, 0u));\nvalues_set(row, s.v);",
     }
-    workgroupBarrier();
-}
-if (lane == 0u) { values_set(group, bests[0]); indices_set(group, vec2<u32>(places[0], 0u)); }";
-        call.run(count as u64, WORKGROUP, &items, body)?;
-    }
+    .run()?;
     if let (Some(wide), Some(values)) = (&wide_values, values)
         && !wide.storage().same(values.storage())
     {

@@ -1,9 +1,11 @@
 //! Softmax, its logarithm, and the losses on classes.
 
 use crate::call::{Call, are_floats};
+use crate::rows::{Join, Pass, Rows};
 use rustnn_kernels::arrays::{Finish, Fold};
 use rustnn_kernels::layers::Entropy;
 use rustnn_tensor::{Array, DType, Result};
+use smallvec::SmallVec;
 
 /// Rows of `len` elements `inner` apart: where element k of a row lies.
 const PLACE: &str = "
@@ -23,29 +25,34 @@ pub fn softmax(log: bool, x: &Array, dim: usize, out: &Array) -> Result<bool> {
         return Ok(false);
     }
     let (outer, len, inner) = split(x.shape(), dim);
-    let mut call = Call::new("softmax");
-    call.flag("LOG", log);
-    call.read("x", x)?;
-    call.write("out", out)?;
-    call.number("inner", inner);
-    call.rows(
-        outer * inner,
+    Rows {
+        name: if log { "softmax/log" } else { "softmax" },
+        count: outer * inner,
         len,
-        PLACE,
-        "var bits = 0xff800000u;
-var greatest = bitcast<f32>(bits);
-for (var k = first; k < p.len; k += STEP) { greatest = larger(greatest, x(place(row, k))); }
-greatest = all_max(greatest, lane);
-var sum = 0.0;
-for (var k = first; k < p.len; k += STEP) { sum += exp(x(place(row, k)) - greatest); }
-sum = all_sum(sum, lane);
-let ln = log(sum);
-for (var k = first; k < p.len; k += STEP) {
-    let v = x(place(row, k)) - greatest;
-    if (LOG) { out_set(place(row, k), v - ln); } else { out_set(place(row, k), exp(v) / sum); }
-}",
-    )
+        inputs: &|call| {
+            call.read("x", x)?;
+            call.number("inner", inner);
+            Ok(())
+        },
+        outputs: &|call| call.write("out", out),
+        items: PLACE,
+        before: "",
+        passes: &SOFT,
+        each: if log {
+            "out_set(place(row, k), x(place(row, k)) - greatest - ln);"
+        } else {
+            "out_set(place(row, k), exp(x(place(row, k)) - greatest) / sum);"
+        },
+        last: "",
+    }
+    .run()
 }
+
+/// The greatest of a row's `x` and the logarithm of the sum of exponentials, the greatest taken off.
+const SOFT: [Pass; 2] = [
+    Pass { load: "", folds: &[("greatest", Join::Max, "x(place(row, k))")], then: "" },
+    Pass { load: "", folds: &[("sum", Join::Sum, "exp(x(place(row, k)) - greatest)")], then: "let ln = log(sum);" },
+];
 
 /// The gradient of [`softmax`] from its result.
 pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array) -> Result<bool> {
@@ -53,27 +60,34 @@ pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array
         return Ok(false);
     }
     let (outer, len, inner) = split(y.shape(), dim);
-    let mut call = Call::new("softmax_backward");
-    call.flag("LOG", log);
-    call.read("dy", dy)?;
-    call.read("y", y)?;
-    call.write("dx", dx)?;
-    call.number("inner", inner);
-    call.rows(
-        outer * inner,
+    let (pass, each) = match log {
+        true => (
+            Pass { load: "", folds: &[("sum", Join::Sum, "dy(place(row, k))")], then: "" },
+            "let j = place(row, k);\ndx_set(j, dy(j) - exp(y(j)) * sum);",
+        ),
+        false => (
+            Pass { load: "let j = place(row, k);", folds: &[("sum", Join::Sum, "dy(j) * y(j)")], then: "" },
+            "let j = place(row, k);\ndx_set(j, (dy(j) - sum) * y(j));",
+        ),
+    };
+    Rows {
+        name: if log { "softmax_backward/log" } else { "softmax_backward" },
+        count: outer * inner,
         len,
-        PLACE,
-        "var sum = 0.0;
-for (var k = first; k < p.len; k += STEP) {
-    let j = place(row, k);
-    if (LOG) { sum += dy(j); } else { sum += dy(j) * y(j); }
-}
-sum = all_sum(sum, lane);
-for (var k = first; k < p.len; k += STEP) {
-    let j = place(row, k);
-    if (LOG) { dx_set(j, dy(j) - exp(y(j)) * sum); } else { dx_set(j, (dy(j) - sum) * y(j)); }
-}",
-    )
+        inputs: &|call| {
+            call.read("dy", dy)?;
+            call.read("y", y)?;
+            call.number("inner", inner);
+            Ok(())
+        },
+        outputs: &|call| call.write("dx", dx),
+        items: PLACE,
+        before: "",
+        passes: &[pass],
+        each,
+        last: "",
+    }
+    .run()
 }
 
 /// The class of an item: -1 where it does not count; one outside is flagged and moved inside.
@@ -86,87 +100,91 @@ fn class_of(item: u32) -> i32 {
 }
 ";
 
-/// What both losses and their gradients bind; false where there is no kernel.
-fn entropy_call(name: &str, entropy: &Entropy, logits: bool) -> Result<Option<Call>> {
-    if !are_floats(&[entropy.weight]) || entropy.target.dtype() == DType::F64 {
-        return Ok(None);
-    }
-    let mut call = Call::new(name);
+/// Binds what both losses and their gradients read.
+fn entropy_inputs(call: &mut Call, entropy: &Entropy) -> Result<()> {
     let classes = entropy.target.dtype() == DType::I64;
-    call.flag("CLASSES", classes).flag("LOGITS", logits).flag("SMOOTH", entropy.smoothing != 0.0);
+    call.flag("CLASSES", classes).flag("SMOOTH", entropy.smoothing != 0.0);
     call.read(if classes { "target_" } else { "likely" }, entropy.target)?;
     if classes {
         call.variant("classes", CLASS).flagged();
-        call.variant("", "fn likely(i: u32) -> f32 { return 0.0; }\n");
-    } else {
-        call.variant("probabilities", "fn class_of(item: u32) -> i32 { return 0; }\n");
     }
     call.read_or("weight", entropy.weight, "1.0")?;
     call.number("ignore_l", entropy.ignore_index as usize).number("ignore_h", (entropy.ignore_index >> 32) as usize);
     call.float("smoothing", entropy.smoothing);
-    Ok(Some(call))
+    Ok(())
+}
+
+/// Whether shaders compute a loss with these classes or probabilities.
+fn has_loss(entropy: &Entropy) -> bool {
+    are_floats(&[entropy.weight]) && entropy.target.dtype() != DType::F64
 }
 
 /// Cross-entropy of logits (with what its backward wants in `saved`), or the negative log-likelihood: the losses, and as a result
 /// their sum and the sum of the weights of the items that count.
 pub fn class_loss(x: &Array, entropy: &Entropy, losses: &Array, saved: Option<&Array>) -> Result<Option<Array>> {
-    if !are_floats(&[Some(x), Some(losses), saved]) {
+    if !are_floats(&[Some(x), Some(losses), saved]) || !has_loss(entropy) {
         return Ok(None);
     }
-    let Some(mut call) = entropy_call("class_loss", entropy, saved.is_some())? else { return Ok(None) };
     let (n, classes, inner) = (x.shape()[0], x.shape()[1], x.shape()[2..].iter().product::<usize>());
     let items = n * inner;
     let both = Array::empty(&[2, items], DType::F32, x.device())?;
-    call.read("x", x)?;
-    call.write("losses", losses)?;
-    call.write_or("saved", saved, "f32")?;
-    call.write("both", &both)?;
-    call.number("inner", inner).number("items", items);
-    call.rows(
-        items,
-        classes,
-        PLACE,
-        "var greatest = 0.0;
-var ln = 0.0;
-if (LOGITS) {
-    var bits = 0xff800000u;
-    greatest = bitcast<f32>(bits);
-    for (var k = first; k < p.len; k += STEP) { greatest = larger(greatest, x(place(row, k))); }
-    greatest = all_max(greatest, lane);
-    var sum = 0.0;
-    for (var k = first; k < p.len; k += STEP) { sum += exp(x(place(row, k)) - greatest); }
-    ln = log(all_sum(sum, lane));
-}
+    const EVEN: Pass = Pass { load: "", folds: &[("even", Join::Sum, "(ln - (x(place(row, k)) - greatest)) * weight(k)")], then: "" };
+    const LIKELY: Pass = Pass {
+        load: "let t = (likely(place(row, k)) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k);",
+        folds: &[("loss", Join::Sum, "(ln - (x(place(row, k)) - greatest)) * t")],
+        then: "",
+    };
+    let (of_classes, smooth) = (entropy.target.dtype() == DType::I64, entropy.smoothing != 0.0);
+    let mut passes: SmallVec<[Pass; 3]> = SmallVec::new();
+    if saved.is_some() {
+        passes.extend(SOFT);
+    }
+    match (of_classes, smooth) {
+        (true, false) => {}
+        (true, true) => passes.push(EVEN),
+        (false, _) => passes.push(LIKELY),
+    }
+    const OF_CLASS: &str = "let kind = class_of(row);
+var counted = 0.0;
 var loss = 0.0;
-var counted = 1.0;
-if (CLASSES) {
-    let kind = class_of(row);
-    counted = 0.0;
-    if (kind >= 0) {
-        counted = weight(u32(kind));
-        loss = counted * (ln - (x(place(row, u32(kind))) - greatest));
+if (kind >= 0) {
+    counted = weight(u32(kind));
+    loss = counted * (ln - (x(place(row, u32(kind))) - greatest));
+";
+    const KEEP: &str = "losses_set(row, loss);
+saved_set(row, greatest);
+saved_set(p.items + row, ln);
+both_set(row, loss);
+";
+    let last = match (of_classes, smooth) {
+        (true, false) => format!("{OF_CLASS}}}\n{KEEP}both_set(p.items + row, counted);"),
+        (true, true) => format!(
+            "{OF_CLASS}    loss = loss * (1.0 - p.smoothing) + even * (p.smoothing / f32(p.len));\n}}\n{KEEP}both_set(p.items + row, counted);"
+        ),
+        (false, _) => format!("{KEEP}both_set(p.items + row, 1.0);"),
+    };
+    Rows {
+        name: if saved.is_some() { "class_loss/logits" } else { "class_loss" },
+        count: items,
+        len: classes,
+        inputs: &|call| {
+            entropy_inputs(call, entropy)?;
+            call.read("x", x)?;
+            call.number("inner", inner).number("items", items);
+            Ok(())
+        },
+        outputs: &|call| {
+            call.write("losses", losses)?;
+            call.write_or("saved", saved, "f32")?;
+            call.write("both", &both)
+        },
+        items: PLACE,
+        before: if saved.is_some() { "" } else { "let greatest = 0.0;\nlet ln = 0.0;\n" },
+        passes: &passes,
+        each: "",
+        last: &last,
     }
-    if (SMOOTH) {
-        var even = 0.0;
-        for (var k = first; k < p.len; k += STEP) { even += (ln - (x(place(row, k)) - greatest)) * weight(k); }
-        even = all_sum(even, lane);
-        if (kind >= 0) { loss = loss * (1.0 - p.smoothing) + even * (p.smoothing / f32(p.len)); }
-    }
-} else {
-    for (var k = first; k < p.len; k += STEP) {
-        let t = (likely(place(row, k)) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k);
-        loss += (ln - (x(place(row, k)) - greatest)) * t;
-    }
-    loss = all_sum(loss, lane);
-}
-if (first == 0u) {
-    losses_set(row, loss);
-    saved_set(row, greatest);
-    saved_set(p.items + row, ln);
-    both_set(row, loss);
-    both_set(p.items + row, counted);
-}",
-    )?;
+    .run()?;
     let sums = Array::empty(&[2], DType::F32, x.device())?;
     if items == 0 {
         crate::elementwise::fill(&sums, 0.0.into())?;
@@ -185,65 +203,75 @@ pub fn class_loss_backward(
     each: Option<&Array>,
     dx: &Array,
 ) -> Result<bool> {
-    if !are_floats(&[Some(x), saved, each, Some(dx)]) {
+    if !are_floats(&[Some(x), saved, each, Some(dx)]) || !has_loss(entropy) {
         return Ok(false);
     }
-    let Some(mut call) = entropy_call("class_loss_backward", entropy, saved.is_some())? else { return Ok(false) };
     let (n, classes, inner) = (x.shape()[0], x.shape()[1], x.shape()[2..].iter().product::<usize>());
     let items = n * inner;
-    call.read_or("each", each, "p.one")?;
-    call.write("dx", dx)?;
-    match saved {
-        Some(saved) => {
-            call.read("x", x)?;
-            call.read("saved", saved)?;
-        }
-        None => {
-            call.variant("", "fn x(i: u32) -> f32 { return 0.0; }\nfn saved(i: u32) -> f32 { return 0.0; }\n");
-        }
+    const WEIGHTS: Pass = Pass { load: "", folds: &[("weights", Join::Sum, "weight(k)")], then: "" };
+    const LIKELY: Pass = Pass {
+        load: "",
+        folds: &[("total", Join::Sum, "(likely(place(row, k)) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k)")],
+        then: "",
+    };
+    let (passes, body): (&[Pass], &str) = match (entropy.target.dtype() == DType::I64, entropy.smoothing != 0.0) {
+        (false, _) => (
+            &[LIKELY],
+            "let j = place(row, k);
+let t = (likely(j) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k);
+dx_set(j, (exp(x(j) - greatest - ln) * total - t) * dloss);",
+        ),
+        (true, true) => (
+            &[WEIGHTS],
+            "let j = place(row, k);
+let even = p.smoothing / f32(p.len);
+let t = select(0.0, w * (1.0 - p.smoothing), i32(k) == kind);
+var d = -t;
+if (LOGITS) { d = exp(x(j) - greatest - ln) * (w * (1.0 - p.smoothing) + weights * even) - (t + weight(k) * even); }
+if (kind < 0) { d = 0.0; } else { d = d * dloss; }
+dx_set(j, d);",
+        ),
+        (true, false) => (
+            &[],
+            "let j = place(row, k);
+let t = select(0.0, w * (1.0 - p.smoothing), i32(k) == kind);
+var d = -t;
+if (LOGITS) { d = exp(x(j) - greatest - ln) * (w * (1.0 - p.smoothing)) - t; }
+if (kind < 0) { d = 0.0; } else { d = d * dloss; }
+dx_set(j, d);",
+        ),
+    };
+    const BEFORE: &str = "let dloss = each(row);\nlet greatest = saved(row);\nlet ln = saved(p.items + row);\n";
+    let before = match entropy.target.dtype() == DType::I64 {
+        true => format!("{BEFORE}let kind = class_of(row);\nvar w = 0.0;\nif (kind >= 0) {{ w = weight(u32(kind)); }}\n"),
+        false => BEFORE.to_owned(),
+    };
+    Rows {
+        name: "class_loss_backward",
+        count: items,
+        len: classes,
+        inputs: &|call| {
+            entropy_inputs(call, entropy)?;
+            call.flag("LOGITS", saved.is_some());
+            call.read_or("each", each, "p.one")?;
+            match saved {
+                Some(saved) => {
+                    call.read("x", x)?;
+                    call.read("saved", saved)?;
+                }
+                None => {
+                    call.variant("", "fn x(i: u32) -> f32 { return 0.0; }\nfn saved(i: u32) -> f32 { return 0.0; }\n");
+                }
+            }
+            call.float("one", one).number("inner", inner).number("items", items);
+            Ok(())
+        },
+        outputs: &|call| call.write("dx", dx),
+        items: PLACE,
+        before: &before,
+        passes,
+        each: body,
+        last: "",
     }
-    call.float("one", one).number("inner", inner).number("items", items);
-    call.rows(
-        items,
-        classes,
-        PLACE,
-        "let dloss = each(row);
-let greatest = saved(row);
-let ln = saved(p.items + row);
-if (CLASSES) {
-    let kind = class_of(row);
-    var w = 0.0;
-    if (kind >= 0) { w = weight(u32(kind)); }
-    var total = w * (1.0 - p.smoothing);
-    if (SMOOTH) {
-        var sum = 0.0;
-        for (var k = first; k < p.len; k += STEP) { sum += weight(k); }
-        sum = all_sum(sum, lane);
-        total += sum * (p.smoothing / f32(p.len));
-    }
-    for (var k = first; k < p.len; k += STEP) {
-        let j = place(row, k);
-        var t = 0.0;
-        if (i32(k) == kind) { t = w * (1.0 - p.smoothing); }
-        var d = -t;
-        if (LOGITS) {
-            if (SMOOTH) { t += weight(k) * (p.smoothing / f32(p.len)); }
-            d = exp(x(j) - greatest - ln) * total - t;
-        }
-        if (kind < 0) { d = 0.0; } else { d = d * dloss; }
-        dx_set(j, d);
-    }
-} else {
-    var total = 0.0;
-    for (var k = first; k < p.len; k += STEP) {
-        total += (likely(place(row, k)) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k);
-    }
-    total = all_sum(total, lane);
-    for (var k = first; k < p.len; k += STEP) {
-        let j = place(row, k);
-        let t = (likely(j) * (1.0 - p.smoothing) + p.smoothing / f32(p.len)) * weight(k);
-        dx_set(j, (exp(x(j) - greatest - ln) * total - t) * dloss);
-    }
-}",
-    )
+    .run()
 }

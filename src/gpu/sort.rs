@@ -2,6 +2,7 @@
 //! in workgroup memory. Equal keys are ordered by place, so that sorts are stable and results do not depend on timing.
 
 use crate::call::{Call, dense};
+use rustnn_kernels::arrays::Extreme;
 use rustnn_tensor::{Array, DType, Result};
 
 /// Elements that one workgroup sorts.
@@ -290,55 +291,37 @@ pub fn modes(sorted: &Array, values: &Array, ends: &Array) -> Result<bool> {
     if rows == 0 {
         return Ok(true);
     }
+    // A run that ends here begins at the first element equal to this one; NaN equals nothing.
+    let lengths = Array::empty(sorted.shape(), DType::I32, sorted.device())?;
+    let mut call = Call::new("run_lengths");
+    call.read("x", sorted)?;
+    call.write("lengths", &lengths)?;
+    call.number("len", len);
+    call.each(
+        rows * len,
+        "",
+        "let base = i - i % p.len;
+let k = i % p.len;
+let v = x(i);
+if (k + 1u < p.len && all(x(i + 1u) == v)) { lengths_set(i, 0); return; }
+var low = 0u;
+var high = k;
+while (low < high) {
+    let middle = (low + high) / 2u;
+    if (all(x(base + middle) == v)) { high = middle; } else { low = middle + 1u; }
+}
+lengths_set(i, i32(k - low + 1u));",
+    )?;
+    let last = sorted.rank().saturating_sub(1);
+    if !crate::reduce::arg_extreme(Extreme::Max, &lengths, last, None, ends)? {
+        return Ok(false);
+    }
     let mut call = Call::new("modes");
     call.read("x", sorted)?;
+    call.read("ends", ends)?;
     call.write("values", values)?;
-    call.write("ends", ends)?;
-    call.number("rows", rows).number("len", len);
-    let items = format!(
-        "var<workgroup> lengths: array<u32, {LANES}>;
-var<workgroup> places: array<u32, {LANES}>;
-"
-    );
-    // A run that ends here begins at the first element equal to this one; NaN equals nothing.
-    let body = format!(
-        "if (group >= p.rows) {{ return; }}
-let base = group * p.len;
-var longest = 0u;
-var at = 0u;
-for (var k = lane; k < p.len; k += {LANES}u) {{
-    let v = x(base + k);
-    if (k + 1u < p.len && all(x(base + k + 1u) == v)) {{ continue; }}
-    var low = 0u;
-    var high = k;
-    while (low < high) {{
-        let middle = (low + high) / 2u;
-        if (all(x(base + middle) == v)) {{ high = middle; }} else {{ low = middle + 1u; }}
-    }}
-    if (k - low + 1u > longest) {{
-        longest = k - low + 1u;
-        at = k;
-    }}
-}}
-lengths[lane] = longest;
-places[lane] = at;
-workgroupBarrier();
-for (var s = {LANES}u / 2u; s > 0u; s = s >> 1u) {{
-    if (lane < s) {{
-        let other = lengths[lane + s];
-        if (other > lengths[lane] || (other == lengths[lane] && places[lane + s] < places[lane])) {{
-            lengths[lane] = other;
-            places[lane] = places[lane + s];
-        }}
-    }}
-    workgroupBarrier();
-}}
-if (lane == 0u) {{
-    values_set(group, x(base + places[0]));
-    ends_set(group, vec2<u32>(places[0], 0u));
-}}"
-    );
-    call.run(rows as u64, LANES, &items, &body)
+    call.number("len", len);
+    call.each(rows, "", "values_set(i, x(i * p.len + ends(i).x));")
 }
 
 /// Where `values` would enter `sequence` (rows in the last dimensions, or one for all), ascending in the order of `sorter` if given.

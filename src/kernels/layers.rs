@@ -8,7 +8,7 @@ use crate::gemm::{self, Epilogue};
 use crate::loss::{self, Dloss, Target, Totals};
 use crate::norm::{self, Channels};
 use crate::optimizer::{self, Slot};
-use crate::pool::{self, Adaptive, Divisor, Window};
+use crate::pool::{self, Adaptive, Divisor, Window, Windows};
 use crate::rng::{self, BadWeights, Stream};
 use crate::wide::Real;
 use crate::{softmax as softmaxes, with_float, with_number};
@@ -495,10 +495,11 @@ pub fn max_pool(window: &Window, planes: usize, x: &Array, out: &Array, indices:
 }
 
 /// `dx` from the gradient and the places of the maxima, which lie in their planes.
-pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<()> {
+pub fn max_pool_backward(windows: &Windows, planes: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<()> {
     if meta(&[dy, dx]) {
         return Ok(());
     }
+    let (input, output) = (size(windows.input()), size(windows.output()));
     floating("max_pool", dx.dtype())?;
     // SAFETY: as in `max_pool`.
     unsafe {

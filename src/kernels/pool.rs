@@ -612,6 +612,29 @@ pub struct Adaptive {
     pub output: [usize; 3],
 }
 
+/// The windows of a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {
+    Fixed(Window),
+    Adaptive(Adaptive),
+}
+
+impl Windows {
+    pub fn input(&self) -> [usize; 3] {
+        match self {
+            Windows::Fixed(w) => w.input,
+            Windows::Adaptive(s) => s.input,
+        }
+    }
+
+    pub fn output(&self) -> [usize; 3] {
+        match self {
+            Windows::Fixed(w) => w.output,
+            Windows::Adaptive(s) => s.output,
+        }
+    }
+}
+
 impl Adaptive {
     #[inline(always)]
     fn range(&self, k: usize, o: usize) -> std::ops::Range<usize> {

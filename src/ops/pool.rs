@@ -7,7 +7,7 @@ use crate::registry::{Args, Output};
 use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
-use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use rustnn_kernels::pool::{Adaptive, Divisor, Window, Windows};
 use rustnn_tensor::{Array, DType, Result, Shape, Strides, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
@@ -22,8 +22,7 @@ enum Map {
     /// Places in the planes of the input, of the output's shape.
     Pick {
         indices: Tensor,
-        input: usize,
-        output: usize,
+        windows: Windows,
     },
 }
 
@@ -48,11 +47,12 @@ impl Linear {
             (Map::Average { window, divisor }, true) => layers::avg_pool_backward(window, *divisor, self.planes, &x, &out)?,
             (Map::Adaptive(sizes), false) => layers::adaptive_avg_pool(sizes, self.planes, &x, &out)?,
             (Map::Adaptive(sizes), true) => layers::adaptive_avg_pool_backward(sizes, self.planes, &x, &out)?,
-            (Map::Pick { indices, input, output }, true) => {
-                layers::max_pool_backward(self.planes, *input, *output, &x, &contiguous_array(indices.array())?, &out)?
+            (Map::Pick { indices, windows }, true) => {
+                layers::max_pool_backward(windows, self.planes, &x, &contiguous_array(indices.array())?, &out)?
             }
-            (Map::Pick { indices, input, output }, false) => {
-                layers::pick(self.planes, *input, *output, &x, &contiguous_array(indices.array())?, &out)?
+            (Map::Pick { indices, windows }, false) => {
+                let [input, output] = [windows.input(), windows.output()].map(|sizes| sizes.iter().product());
+                layers::pick(self.planes, input, output, &x, &contiguous_array(indices.array())?, &out)?
             }
         }
         in_channels_last(out, self.channels_last)
@@ -256,7 +256,7 @@ pub fn max_pool(x: &Tensor, n: usize, pooling: &Pooling, keep: bool) -> Result<P
     let out = Array::empty(&shape, x.dtype(), x.device())?;
     let indices = if keep || record { Some(Array::empty(&shape, DType::I64, x.device())?) } else { None };
     layers::max_pool(&window, planes(x, n), &dense, &out, indices.as_ref())?;
-    finish_max(x, n, out, indices, shape, keep, true)
+    finish_max(x, n, Windows::Fixed(window), out, indices, shape, keep, true)
 }
 
 /// An array with a dimension for the batch in front, if it has none.
@@ -274,7 +274,16 @@ fn batched(a: &Array, n: usize) -> Array {
 /// A pooled tensor, and the places of the greatest if asked for.
 pub type Pooled = (Tensor, Option<Tensor>);
 
-fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: Shape, keep: bool, keeps: bool) -> Result<Pooled> {
+fn finish_max(
+    x: &Tensor,
+    n: usize,
+    windows: Windows,
+    out: Array,
+    indices: Option<Array>,
+    shape: Shape,
+    keep: bool,
+    keeps: bool,
+) -> Result<Pooled> {
     // Of volumes also where there is but one, without a batch.
     let channels_last = keeps && (x.rank() == n + 2 && is_channels_last(x.array()) || n == 3 && is_channels_last(&batched(x.array(), n)));
     let laid_out = |a: Array, wanted: bool| -> Result<Array> {
@@ -286,9 +295,8 @@ fn finish_max(x: &Tensor, n: usize, out: Array, indices: Option<Array>, shape: S
     let out = laid_out(out, channels_last)?;
     let Some(indices) = indices else { return Ok((Tensor::from_array(out), None)) };
     let indices = Tensor::from_array(laid_out(indices, channels_last && keep)?);
-    let spatial = |s: &[usize]| s[s.len() - n..].iter().product();
     let map = Linear {
-        map: Map::Pick { indices: indices.clone(), input: spatial(x.shape()), output: spatial(&shape) },
+        map: Map::Pick { indices: indices.clone(), windows },
         planes: planes(x, n),
         input: x.shape_owned(),
         output: shape,
@@ -382,7 +390,7 @@ pub fn adaptive_max_pool(x: &Tensor, size: &[i64], n: usize, keep: bool) -> Resu
     let out = Array::empty(&shape, x.dtype(), x.device())?;
     let indices = Array::empty(&shape, DType::I64, x.device())?;
     layers::adaptive_max_pool(&sizes, planes(x, n), &dense, &out, &indices)?;
-    finish_max(x, n, out, Some(indices), shape, keep, n == 2)
+    finish_max(x, n, Windows::Adaptive(sizes), out, Some(indices), shape, keep, n == 2)
 }
 
 fn max_called(a: &Args, n: usize) -> Result<Output> {

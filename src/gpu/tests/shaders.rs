@@ -5,7 +5,7 @@ use rustnn_kernels::arrays::{Extreme, Finish, Fold, Operand};
 use rustnn_kernels::conv::ConvShape;
 use rustnn_kernels::indexing::{Half, Reduce, Scan};
 use rustnn_kernels::layers::{Activation, Adam, Entropy, Law, Sgd};
-use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use rustnn_kernels::pool::{Adaptive, Divisor, Window, Windows};
 use rustnn_kernels::rng::Stream;
 use rustnn_kernels::value::Scalar;
 use rustnn_tensor::{Array, DType, Device};
@@ -126,8 +126,10 @@ fn folds_scans_and_extremes_are_valid_shaders() {
             let indices = array(&[3], DType::I64);
             taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, Some(&array(&[3], dtype)), &indices));
             taken(gpu::arg_extreme(extreme, &array(&[3, 5], dtype), 1, None, &indices));
+            let long = array(&[3, 40_000], dtype);
+            taken(gpu::arg_extreme(extreme, &long, 1, Some(&array(&[3], dtype)), &indices));
         }
-        for shape in [[3, 5], [3, 300]] {
+        for shape in [[3, 5], [3, 300], [3, 40_000]] {
             let (x, out, places) = (array(&shape, dtype), array(&shape, dtype), array(&shape, DType::I64));
             for kind in [Scan::Sum, Scan::Product] {
                 taken(gpu::scan(kind, true, &x, 1, &out));
@@ -141,11 +143,13 @@ fn folds_scans_and_extremes_are_valid_shaders() {
             taken(gpu::arg_extreme(Extreme::Max, &x, 1, Some(&array(&[3], dtype)), &array(&[3], DType::I64)));
         }
     }
+    // Long lines side by side, in parts.
+    taken(gpu::reduce(Fold::Sum, &array(&[17_000, 5000], DType::U8), &[0], Finish::Plain, &array(&[5000], DType::I64)));
     taken(gpu::reduce(Fold::Sum, &f32s(&[2, 0]), &[1], Finish::Plain, &f32s(&[2])));
     for finish in [Finish::Over(4.0), Finish::OverRoot(3.0)] {
         taken(gpu::reduce(Fold::Sum, &f32s(&[3, 300]), &[1], finish, &f32s(&[3])));
     }
-    for len in [5, 300] {
+    for len in [5, 300, 40_000] {
         taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, true, &f32s(&[3]), Some(&f32s(&[3]))));
         taken(gpu::variance(&f32s(&[3, len]), &[1], 1.0, false, &f32s(&[3]), None));
     }
@@ -172,6 +176,11 @@ fn products_and_convolutions_are_valid_shaders() {
         }
     }
     taken(gpu::matmul(&f32s(&[2, 3, 4, 5]), &f32s(&[2, 3, 5, 6]), None, &f32s(&[2, 3, 4, 6])));
+    for dtype in [DType::I8, DType::I64] {
+        let [a, b, c, d] = [[2, 40_000], [40_000, 2], [2, 2], [2, 2]].map(|shape| array(&shape, dtype));
+        taken(gpu::matmul(&a, &b, None, &c));
+        taken(gpu::matmul(&a, &b, Some(&d), &c));
+    }
     for dtype in [DType::I8, DType::I16, DType::I32, DType::I64, DType::U8] {
         let [a, b, c, d] = [[2, 3, 4], [2, 4, 5], [2, 3, 5], [2, 3, 5]].map(|shape| array(&shape, dtype));
         taken(gpu::matmul(&a, &b, None, &c));
@@ -208,7 +217,7 @@ fn products_and_convolutions_are_valid_shaders() {
 
 #[test]
 fn norms_softmax_and_losses_are_valid_shaders() {
-    for n in [6, 300] {
+    for n in [6, 300, 40_000] {
         let (x, out, w, one) = (f32s(&[4, n]), f32s(&[4, n]), f32s(&[n]), f32s(&[4]));
         taken(gpu::row_norm(&x, n, Some(&w), Some(&w), 1e-5, &out, Some(&one), &f32s(&[4])));
         taken(gpu::row_norm(&x, n, None, None, 1e-5, &out, None, &one));
@@ -247,25 +256,27 @@ fn norms_softmax_and_losses_are_valid_shaders() {
         assert!(gpu::class_loss(&x, &entropy, &one, None).unwrap().is_some());
         taken(gpu::class_loss_backward(&x, &entropy, None, 1.0, None, &out));
     }
-    let (x, out, c, g) = (f32s(&[2, 4, 5]), f32s(&[2, 4, 5]), f32s(&[4]), f32s(&[2, 2]));
-    taken(gpu::group_norm(&x, 2, Some(&c), Some(&c), 1e-5, &out, &g, &f32s(&[2, 2])));
-    taken(gpu::group_norm_backward(
-        &x,
-        &out,
-        2,
-        Some(&c),
-        &g,
-        &f32s(&[2, 2]),
-        Some(&f32s(&[2, 4, 5])),
-        Some(&f32s(&[4])),
-        Some(&f32s(&[4])),
-    ));
-    taken(gpu::batch_norm_train(&x, Some(&c), Some(&c), 1e-5, &out, &f32s(&[4]), &f32s(&[4]), Some(&f32s(&[4]))));
-    taken(gpu::batch_norm_apply(&x, &c, &c, None, None, &out));
-    taken(gpu::update_running(&f32s(&[4]), &c, 0.1));
-    for training in [true, false] {
-        let (dw, db) = (f32s(&[4]), f32s(&[4]));
-        taken(gpu::batch_norm_backward(&x, &out, &c, &c, Some(&c), training, Some(&f32s(&[2, 4, 5])), Some(&dw), Some(&db)));
+    for plane in [5, 40_000] {
+        let (x, out, c, g) = (f32s(&[2, 4, plane]), f32s(&[2, 4, plane]), f32s(&[4]), f32s(&[2, 2]));
+        taken(gpu::group_norm(&x, 2, Some(&c), Some(&c), 1e-5, &out, &g, &f32s(&[2, 2])));
+        taken(gpu::group_norm_backward(
+            &x,
+            &out,
+            2,
+            Some(&c),
+            &g,
+            &f32s(&[2, 2]),
+            Some(&f32s(&[2, 4, plane])),
+            Some(&f32s(&[4])),
+            Some(&f32s(&[4])),
+        ));
+        taken(gpu::batch_norm_train(&x, Some(&c), Some(&c), 1e-5, &out, &f32s(&[4]), &f32s(&[4]), Some(&f32s(&[4]))));
+        taken(gpu::batch_norm_apply(&x, &c, &c, None, None, &out));
+        taken(gpu::update_running(&f32s(&[4]), &c, 0.1));
+        for training in [true, false] {
+            let (dw, db) = (f32s(&[4]), f32s(&[4]));
+            taken(gpu::batch_norm_backward(&x, &out, &c, &c, Some(&c), training, Some(&f32s(&[2, 4, plane])), Some(&dw), Some(&db)));
+        }
     }
 }
 
@@ -276,7 +287,7 @@ fn pools_are_valid_shaders() {
     let (x, y, places) = (f32s(&[3, 4, 4]), f32s(&[3, 2, 2]), array(&[3, 2, 2], DType::I64));
     taken(gpu::max_pool(&window, 3, &x, &y, Some(&places)));
     taken(gpu::max_pool(&window, 3, &x, &y, None));
-    taken(gpu::max_pool_backward(3, 16, 4, &y, &places, &x));
+    taken(gpu::max_pool_backward(&Windows::Fixed(window), 3, &y, &places, &x));
     taken(gpu::pick(3, 16, 4, &x, &places, &y));
     for divisor in [Divisor::WithPadding, Divisor::Inside, Divisor::Fixed(3)] {
         taken(gpu::avg_pool(&window, divisor, 3, &x, &y));
@@ -286,6 +297,36 @@ fn pools_are_valid_shaders() {
     taken(gpu::adaptive_avg_pool(&sizes, 3, &x, &y));
     taken(gpu::adaptive_avg_pool_backward(&sizes, 3, &y, &x));
     taken(gpu::adaptive_max_pool(&sizes, 3, &x, &y, &places));
+    taken(gpu::max_pool_backward(&Windows::Adaptive(sizes), 3, &y, &places, &x));
+    // Windows of many places, of which a workgroup or several have one; and places in many windows.
+    for (side, output) in [(40, 2), (400, 2), (400, 1), (4, 80), (1, 400)] {
+        let (kernel, stride) = if side > output { (side / output, side / output) } else { (1, 1) };
+        let sizes = Adaptive { input: [1, side, side], output: [1, output, output] };
+        let (x, y, places) = (f32s(&[3, side, side]), f32s(&[3, output, output]), array(&[3, output, output], DType::I64));
+        taken(gpu::adaptive_avg_pool(&sizes, 3, &x, &y));
+        taken(gpu::adaptive_avg_pool_backward(&sizes, 3, &y, &x));
+        taken(gpu::adaptive_max_pool(&sizes, 3, &x, &y, &places));
+        taken(gpu::max_pool_backward(&Windows::Adaptive(sizes), 3, &y, &places, &x));
+        let window = Window {
+            input: [1, side, side],
+            output: [1, output, output],
+            kernel: [1, kernel, kernel],
+            stride: [1, stride, 1],
+            padding: [0, 1, 1],
+            dilation: [1, 1, 2],
+        };
+        taken(gpu::max_pool(&window, 3, &x, &y, Some(&places)));
+        taken(gpu::max_pool_backward(&Windows::Fixed(window), 3, &y, &places, &x));
+        for divisor in [Divisor::WithPadding, Divisor::Inside, Divisor::Fixed(3)] {
+            taken(gpu::avg_pool(&window, divisor, 3, &x, &y));
+            taken(gpu::avg_pool_backward(&window, divisor, 3, &y, &x));
+        }
+    }
+    let all = Window { input: [1, 1, 900], output: [1, 1, 300], kernel: [1, 1, 601], ..window };
+    let all = Window { stride: [1, 1, 1], padding: [0; 3], dilation: [1; 3], ..all };
+    let (x, y, places) = (f32s(&[3, 900]), f32s(&[3, 300]), array(&[3, 300], DType::I64));
+    taken(gpu::max_pool_backward(&Windows::Fixed(all), 3, &y, &places, &x));
+    taken(gpu::avg_pool_backward(&all, Divisor::Inside, 3, &y, &x));
 }
 
 #[test]
@@ -306,6 +347,15 @@ fn indexing_is_valid_shaders() {
             taken(gpu::index_put(*reduce, &x, &[0], std::slice::from_ref(&index), 0, &rows));
         }
     }
+    // Runs of equal indices over several blocks.
+    let many = array(&[70_000], DType::I64);
+    for dtype in [DType::F32, DType::F16, DType::I8, DType::I64] {
+        let (x, rows) = (array(&[4], dtype), array(&[70_000], dtype));
+        for reduce in [Reduce::Add, Reduce::Multiply, Reduce::Maximum, Reduce::Minimum] {
+            taken(gpu::index_update(reduce, None, &x, 0, &many, &rows));
+        }
+    }
+    taken(gpu::embedding_backward(&f32s(&[70_000, 3]), &many, None, true, &f32s(&[4, 3])));
     let pair = [array(&[5], DType::I64), array(&[5], DType::I64)];
     taken(gpu::index_get(&f32s(&[4, 3, 2]), &[0, 1], &pair, 0, &f32s(&[5, 2])));
     for by_frequency in [false, true] {
@@ -347,7 +397,7 @@ fn random_numbers_and_optimizer_steps_are_valid_shaders() {
         laws.iter().for_each(|law| taken(gpu::fill_random(*law, stream, &x)));
         taken(gpu::bernoulli_each(&x, stream, &array(&[70], dtype)));
         taken(gpu::dropout(&x, stream, 0.3, &array(&[70], dtype)));
-        for (replacement, categories) in [(true, 7), (false, 7), (true, 300), (false, 300)] {
+        for (replacement, categories) in [(true, 7), (false, 7), (true, 300), (false, 300), (true, 40_000), (false, 40_000)] {
             let weights = array(&[2, categories], dtype);
             taken(gpu::multinomial(&weights, 2, categories, 3, replacement, stream, &array(&[2, 3], DType::I64)));
         }

@@ -3,7 +3,7 @@
 use super::{Host, Place, door, place};
 use rustnn_kernels::conv::ConvShape;
 use rustnn_kernels::layers as cpu;
-use rustnn_kernels::pool::{Adaptive, Divisor, Window};
+use rustnn_kernels::pool::{Adaptive, Divisor, Window, Windows};
 use rustnn_kernels::rng::{BadWeights, Stream};
 use rustnn_tensor::{Array, Device, Result};
 use smallvec::SmallVec;
@@ -152,8 +152,8 @@ pub fn max_pool(window: &Window, planes: usize, x: &Array, out: &Array, indices:
 }
 
 /// `dx` from the gradient and the places of the maxima, which lie in their planes.
-pub fn max_pool_backward(planes: usize, input: usize, output: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<()> {
-    door!([dy, indices] [dx] layers::max_pool_backward(planes, input, output, dy, indices, dx) gpu)
+pub fn max_pool_backward(windows: &Windows, planes: usize, dy: &Array, indices: &Array, dx: &Array) -> Result<()> {
+    door!([dy, indices] [dx] layers::max_pool_backward(windows, planes, dy, indices, dx) gpu)
 }
 
 pub fn avg_pool(window: &Window, divisor: Divisor, planes: usize, x: &Array, out: &Array) -> Result<()> {
