@@ -780,3 +780,31 @@ def test_composed_functions_write_to_an_out():
         rustnn.vstack((vector, vector), out=rustnn.empty(0, dtype=rustnn.int64))
     with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
         rustnn.addr(matrix.requires_grad_(), vector, vector, out=rustnn.empty(0))
+
+
+def test_composed_functions_resize_their_out():
+    x = rustnn.tensor([1.0, 2.0, 3.0])
+    calls = {
+        rustnn.special.bessel_j0: (x,),
+        rustnn.special.zeta: (x + 1, 1.0),
+        rustnn.special.polygamma: (0, x),
+        rustnn.special.multigammaln: (x + 2, 2),
+        rustnn.fft.fftfreq: (3,),
+        rustnn.fft.rfftfreq: (5,),
+        rustnn.quantile: (x, 0.5),
+        rustnn.tensordot: (x, x, 1),
+        rustnn.gcd: (rustnn.tensor([4, 6]), rustnn.tensor([6, 9])),
+        rustnn.lcm: (rustnn.tensor([4, 6]), rustnn.tensor([6, 9])),
+        rustnn.ldexp: (x, 2),
+        rustnn.nextafter: (x, x + 1),
+    }
+    for function, arguments in calls.items():
+        expected = function(*arguments)
+        out = rustnn.empty(0, dtype=expected.dtype)
+        assert function(*arguments, out=out) is out
+        assert rustnn.equal(out, expected), function.__name__
+    with pytest.warns(UserWarning, match="An output with one or more elements was resized"):
+        assert rustnn.special.i1(x, out=rustnn.empty(2)).shape == (3,)
+    with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output type Long"):
+        rustnn.special.i1(x, out=rustnn.empty(0, dtype=rustnn.int64))
+    assert rustnn.fft.fftfreq(3, out=rustnn.empty(0, dtype=rustnn.float64)).dtype is rustnn.float64

@@ -3,6 +3,7 @@
 import math
 
 from . import _core
+from ._out import written
 
 __all__ = """
     addmv_ affine_grid_generator alpha_dropout_ as_strided_ conj_physical_ convolution dropout_ feature_alpha_dropout_
@@ -204,7 +205,7 @@ def _log_softmax_backward_data(grad_output, output, dim, input_dtype):
 def _add_relu(input, other, *, alpha=1, out=None):
     """max(0, input + alpha other)."""
     result = _core.add(input, other, alpha=alpha).relu()
-    return result if out is None else out.copy_(result)
+    return written("_add_relu", result, out)
 
 
 def _add_relu_(input, other, *, alpha=1):

@@ -13,6 +13,7 @@ __all__ = """
 """.split()
 
 from . import _core
+from ._out import filled, refuse_gradients, written
 from ._tensor import _kind
 
 
@@ -92,14 +93,8 @@ def _given(name, result, out, is_complex):
     if is_complex != out.is_complex() or not (out.is_complex() or out.is_floating_point()):
         wanted = "complex" if is_complex else "floating point"
         raise RuntimeError(f"{name} expects a {wanted} output tensor, but got {_kind(out.dtype)}")
-    if result.requires_grad or out.requires_grad:
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
-            "arguments requires grad."
-        )
-    if out.shape != result.shape:
-        out.resize_(result.shape)
-    return out.copy_(result)
+    refuse_gradients(name, result, out)
+    return filled(result, out)
 
 
 def _sizes(name, input, s, dim):
@@ -311,17 +306,16 @@ def fftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, require
         dtype: a float, the default if not given.
     Shape: (n,).
     """
-    dtype = dtype or _core.get_default_dtype()
+    dtype = dtype or (_core.get_default_dtype() if out is None else out.dtype)
     if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError("fftfreq requires a floating point or complex dtype")
     if n < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
     half = (n + 1) // 2
     numbers = [*range(half), *range(half - n, 0)]
-    result = (_core.tensor(numbers, dtype=dtype, device=device) * (1.0 / (n * d) if n else 1.0)).requires_grad_(
-        requires_grad
-    )
-    return result if out is None else out.copy_(result)
+    factor = 1.0 / (n * d) if n * d else float("inf")
+    result = (_core.tensor(numbers, dtype=dtype, device=device) * factor).requires_grad_(requires_grad)
+    return written("fftfreq", result, out)
 
 
 def rfftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
@@ -329,12 +323,12 @@ def rfftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requir
 
     Shape: (n // 2 + 1,).
     """
-    dtype = dtype or _core.get_default_dtype()
+    dtype = dtype or (_core.get_default_dtype() if out is None else out.dtype)
     if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError("rfftfreq requires a floating point or complex dtype")
-    factor = 1.0 / (n * d) if n else float("inf")
+    factor = 1.0 / (n * d) if n * d else float("inf")
     result = (_core.arange(n // 2 + 1, dtype=dtype, device=device) * factor).requires_grad_(requires_grad)
-    return result if out is None else out.copy_(result)
+    return written("rfftfreq", result, out)
 
 
 def _dims(input, dim):

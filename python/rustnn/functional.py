@@ -8,6 +8,7 @@ from math import isfinite, prod
 from . import _core
 from ._core import Tensor
 from ._fallback import on_cpu
+from ._out import written
 from ._tensor import _kind
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "is_storage", "is_tensor"]
@@ -19,15 +20,7 @@ def _with_out(function):
     @functools.wraps(function)
     def with_out(*args, out=None, **kwargs):
         result = function(*args, **kwargs)
-        if out is None:
-            return result
-        if not _core.can_cast(result.dtype, out.dtype):
-            raise RuntimeError(
-                f"result type {_kind(result.dtype)} can't be cast to the desired output type {_kind(out.dtype)}"
-            )
-        from .linalg import _into
-
-        return _into(function.__name__, result.to(out.dtype), out)
+        return written(function.__name__, result, out)
 
     return with_out
 
@@ -188,7 +181,7 @@ def tensordot(a, b, dims=2, out=None):
     left = a.permute(rest_a + first).reshape(prod(shape_a), count)
     right = b.permute(second + rest_b).reshape(count, prod(shape_b))
     result = left.mm(right).reshape(shape_a + shape_b)
-    return result if out is None else out.copy_(result)
+    return written("tensordot", result, out)
 
 
 def atleast_1d(*tensors):
@@ -569,7 +562,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, out):
     if keepdim and rank:
         result = result.reshape(-1, *[1] * rank) if dim is None else result.unsqueeze(dim if dim < 0 else dim + 1)
     result = result.squeeze(0) if q.dim() == 0 else result
-    return result if out is None else out.copy_(result)
+    return written(name, result, out)
 
 
 def dist(input, other, p=2):
@@ -803,12 +796,9 @@ def hash_tensor(input, dim=(), *, keepdim=False, mode=0, out=None):
             half, odd = n // 2, words[..., n - n % 2 :]
             words = _core.cat([words[..., :half].bitwise_xor(words[..., half : 2 * half]), odd], -1)
     result = words.reshape(shape).clone().view(_core.uint64)
-    if out is None:
-        return result
-    if out.dtype is not _core.uint64:
+    if out is not None and out.dtype is not _core.uint64:
         raise RuntimeError(f"Expected result to be of dtype uint64, but got {_kind(out.dtype)}")
-    out.resize_(result.shape)
-    return out.copy_(result)
+    return written("hash_tensor", result, out)
 
 
 @_with_out
@@ -889,14 +879,14 @@ def nextafter(input, other, *, out=None):
     smallest = _core.tensor(1, dtype=whole, device=x.device).view(dtype)
     stepped = _core.where(x == 0, _core.copysign(smallest, y), (x.view(whole) + away).view(dtype))
     result = _core.where(x == y, y, _core.where((x == x) & (y == y), stepped, x + y))
-    return result if out is None else out.copy_(result)
+    return written("nextafter", result, out)
 
 
 def ldexp(input, other, *, out=None):
     """x 2^other."""
     powers = (other if isinstance(other, Tensor) else _core.tensor(other)).to(_core.get_default_dtype())
     result = input * powers.exp2()
-    return result if out is None else out.copy_(result)
+    return written("ldexp", result, out)
 
 
 def _binary_exponent(x):
@@ -925,7 +915,7 @@ def logaddexp2(input, other, *, out=None):
     """log₂(2^x + 2^y)."""
     log2 = 0.6931471805599453
     result = _core.logaddexp(input * log2, other * log2) / log2
-    return result if out is None else out.copy_(result)
+    return written("logaddexp2", result, out)
 
 
 def gcd(input, other, *, out=None):
@@ -938,14 +928,14 @@ def gcd(input, other, *, out=None):
     while (b != 0).any():
         zero = b == 0
         a, b = _core.where(zero, a, b), _core.where(zero, b, a.remainder(b.masked_fill(zero, 1)))
-    return a if out is None else out.copy_(a)
+    return written("gcd", a, out)
 
 
 def lcm(input, other, *, out=None):
     """The least common multiple of integers."""
     divisor = gcd(input, other)
     result = ((input // divisor.masked_fill(divisor == 0, 1)) * other).abs()
-    return result if out is None else out.copy_(result)
+    return written("lcm", result, out)
 
 
 def gradient(input, *, spacing=1, dim=None, edge_order=1):
@@ -1165,11 +1155,7 @@ def _copied(view, out):
             raise RuntimeError(f"expected {len(view)} tensors in out, got {len(out)}")
         copies = tuple(_copied(part, None if out is None else out[i]) for i, part in enumerate(view))
         return copies if out is None else None
-    if out is None:
-        return view.clone(memory_format=_core.contiguous_format)
-    if out.shape != view.shape:
-        out.resize_(view.shape)
-    return out.copy_(view)
+    return view.clone(memory_format=_core.contiguous_format) if out is None else written("copy", view, out)
 
 
 def _copy_of(name, function=None):

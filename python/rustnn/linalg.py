@@ -9,12 +9,12 @@ What needs eigenvalues or singular values needs NumPy, whose LAPACK finds them. 
 """
 
 import math
-import warnings
 from functools import wraps
 
 from . import _core, return_types
 from . import _factorizations as factors
 from ._core import Tensor
+from ._out import filled, refuse_gradients
 from ._tensor import _kind
 from .autograd.function import Function, FunctionCtx
 
@@ -98,28 +98,14 @@ def _into(name, result, out, message=None):
     says that it is not."""
     if out is None:
         return result
-    if result.requires_grad or out.requires_grad:
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
-            "arguments requires grad."
-        )
+    refuse_gradients(name, result, out)
     if out.dtype is not result.dtype:
         raise RuntimeError(
             message
             or f"Expected out tensor to have dtype {_dtype_name(result.dtype)}, but got {_dtype_name(out.dtype)} "
             "instead"
         )
-    if out.shape != result.shape:
-        if out.numel():
-            warnings.warn(
-                f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
-                f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
-                "PyTorch release outputs will not be resized unless they have zero elements.",
-                UserWarning,
-                stacklevel=3,
-            )
-        out.resize_(result.shape)
-    return out.copy_(result) if result.numel() else out
+    return filled(result, out)
 
 
 def _cast_into(name, result, out, part="result"):

@@ -11,6 +11,7 @@ from functools import cache
 from . import _core, functional
 from ._core import Tensor
 from ._fallback import on_cpu
+from ._out import written
 from .autograd.function import Function
 
 __all__ = """
@@ -74,7 +75,7 @@ def _apply(name, formula, derivatives, *inputs, out=None):
     if len(tensors) > 1:
         tensors = functional.broadcast_tensors(*tensors)
     result = _Composed.apply(name, formula, derivatives, *tensors)
-    return result if out is None else out.copy_(result)
+    return written(name, result, out)
 
 
 def _choose(x, *cases, otherwise=math.nan):
@@ -262,7 +263,7 @@ def polygamma(n, input, *, out=None):
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     if n == 0:
-        return digamma(input) if out is None else out.copy_(digamma(input))
+        return written("polygamma", digamma(input), out)
     if n == 1:
         formula = _trigamma
     else:
@@ -282,7 +283,7 @@ def multigammaln(input, p, *, out=None):
         input = input.to(_core.get_default_dtype())
     shifts = _core.arange(p, dtype=input.dtype, device=input.device) * 0.5
     result = _core.lgamma(input.unsqueeze(-1) - shifts).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
-    return result if out is None else out.copy_(result)
+    return written("multigammaln", result, out)
 
 
 def _gamma_slope(a, x):
