@@ -201,6 +201,7 @@ def test_integers_beyond_int64_are_numbers_of_floats_booleans_and_uint64():
     assert rustnn.tensor([2**63, 1.5]).tolist() == [2.0**63, 1.5]
     assert rustnn.tensor(2**64, dtype=rustnn.float64).item() == 2.0**64
     assert rustnn.tensor([2**64, 0], dtype=rustnn.bool).tolist() == [True, False]
+    assert rustnn.tensor([1e-323j, 0j, 1, 0], dtype=rustnn.bool).tolist() == [True, False, True, False]
     assert rustnn.tensor([2**63 + 1], dtype=rustnn.uint64).tolist() == [2**63 + 1]
     for value, dtype in ((2**63, None), (2**63, rustnn.int32), (2**64, rustnn.uint64), (10**400, rustnn.float64)):
         with pytest.raises(ValueError, match="Overflow when unpacking long long"):
@@ -233,3 +234,17 @@ def test_numbers_of_numpy_are_indices_as_pythons(dtype):
     assert x[numpy.array([0, 2])].shape == (2, 4)
     with pytest.raises(IndexError, match="index 3 is out of bounds for dimension 0 with size 3"):
         x[numpy.int64(3)]
+
+
+def test_types_of_pythons_numbers_stand_for_dtypes():
+    x = rustnn.ones(2)
+    dtypes = {float: rustnn.float64, int: rustnn.int64, bool: rustnn.bool, complex: rustnn.complex128}
+    for kind, dtype in dtypes.items():
+        assert x.to(kind).dtype is x.to(dtype=kind).dtype is x.to("cpu", kind).dtype is dtype
+        assert rustnn.tensor([1], dtype=kind).dtype is dtype
+    assert x.view(int).dtype is rustnn.int64
+    assert x.to_sparse().to(bool).dtype is rustnn.bool
+    assert rustnn.nn.Linear(1, 1).to(float).weight.dtype is rustnn.float64
+    assert rustnn.nn.Linear(1, 1).to(dtype=float).weight.dtype is rustnn.float64
+    with pytest.raises(TypeError, match="invalid combination of arguments"):
+        x.to(str)

@@ -115,8 +115,17 @@ def _warn_of_parts(tensor, dtype):
         warnings.warn("Casting complex values to real discards the imaginary part", stacklevel=3)
 
 
+_DTYPES_OF_PYTHON = {float: _core.float64, int: _core.int64, bool: _core.bool, complex: _core.complex128}
+
+
+def _dtype_of(value):
+    """The dtype that a type of Python's numbers stands for; anything else as it is."""
+    return _DTYPES_OF_PYTHON.get(value, value) if isinstance(value, type) else value
+
+
 def _parse_to(args, kwargs):
-    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+    args = [_dtype_of(value) for value in args]
+    device, dtype = kwargs.pop("device", None), _dtype_of(kwargs.pop("dtype", None))
     copy = kwargs.pop("copy", False)
     for ignored in ("non_blocking", "memory_format"):
         kwargs.pop(ignored, None)
@@ -238,8 +247,8 @@ def _kind(dtype):
 
 def view(self, *size):
     """The same memory in another shape, or read as another dtype."""
-    if len(size) == 1 and isinstance(size[0], _core.dtype):
-        return _view_dtype(self, size[0])
+    if len(size) == 1 and isinstance(dtype := _dtype_of(size[0]), _core.dtype):
+        return _view_dtype(self, dtype)
     return _native_view(self, *size)
 
 

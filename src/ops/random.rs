@@ -246,7 +246,7 @@ fn laid_out_like(x: &Tensor, drawn: &Tensor, format: Option<&str>) -> Result<Ten
     crate::copy::formatted(array, format).map(Tensor::from_array)
 }
 
-/// A permutation of `n` numbers needs a dtype that holds `n`.
+/// A permutation of `n` numbers needs a dtype that holds `n - 1`.
 fn check_holds_all_below(n: usize, dtype: DType) -> Result<()> {
     let exact = match dtype {
         DType::F16 => (1 << 11, "2049"),
@@ -255,7 +255,7 @@ fn check_holds_all_below(n: usize, dtype: DType) -> Result<()> {
         DType::Bool => return Err(Error::not_implemented("randperm", dtype)),
         _ => {
             let bits = 8 * dtype.size_bytes() as u32 - u32::from(dtype.is_signed());
-            let fits = !dtype.is_integral() || (n as u128) < 1 << bits;
+            let fits = !dtype.is_integral() || n as u128 <= 1 << bits;
             ensure!(fits, Runtime, "value cannot be converted to type {} without overflow", crate::names::number_type(dtype));
             return Ok(());
         }

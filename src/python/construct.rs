@@ -237,6 +237,11 @@ fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
         let wide = rustnn_ops::complex::view_as_complex(&pairs).py()?;
         return rustnn_ops::copy::cast_array(wide.array(), dtype).py();
     }
+    if !gathered.imaginary.is_empty() && dtype == DType::Bool {
+        let imaginary = |i: usize| gathered.imaginary.get(i).is_some_and(|&im| im != 0.0);
+        let bools: Vec<bool> = values.iter().enumerate().map(|(i, re)| re.to_bool() || imaginary(i)).collect();
+        return Array::from_slice(&bools, &gathered.shape).py();
+    }
     if !gathered.imaginary.is_empty() {
         return Err(PyTypeError::new_err("must be real number, not complex"));
     }
@@ -373,15 +378,8 @@ fn dtype_of(dtype: Option<&Bound<PyAny>>) -> PyResult<Option<DType>> {
     if let Ok(d) = d.cast::<PyDType>() {
         return Ok(Some(d.get().0));
     }
-    let py = d.py();
-    if d.is(py.get_type::<PyFloat>()) {
-        return Ok(Some(DType::F64));
-    }
-    if d.is(py.get_type::<PyInt>()) {
-        return Ok(Some(DType::I64));
-    }
-    if d.is(py.get_type::<pyo3::types::PyBool>()) {
-        return Ok(Some(DType::Bool));
+    if let Some(dtype) = crate::schema::python_dtype(d) {
+        return Ok(Some(dtype));
     }
     Err(PyTypeError::new_err(format!("tensor(): argument 'dtype' must be torch.dtype, not {}", type_name(d))))
 }

@@ -375,8 +375,8 @@ fn numpy_bool(value: &Bound<PyAny>) -> Option<bool> {
     }
 }
 
-/// `float`, `int` and `bool` stand for dtypes, as in PyTorch.
-fn python_dtype(value: &Bound<PyAny>) -> Option<rustnn_tensor::DType> {
+/// `float`, `int`, `bool` and `complex` stand for dtypes, as in PyTorch.
+pub fn python_dtype(value: &Bound<PyAny>) -> Option<rustnn_tensor::DType> {
     let py = value.py();
     if value.is(py.get_type::<PyFloat>()) {
         Some(rustnn_tensor::DType::F64)
@@ -384,6 +384,8 @@ fn python_dtype(value: &Bound<PyAny>) -> Option<rustnn_tensor::DType> {
         Some(rustnn_tensor::DType::I64)
     } else if value.is(py.get_type::<PyBool>()) {
         Some(rustnn_tensor::DType::Bool)
+    } else if value.is(py.get_type::<pyo3::types::PyComplex>()) {
+        Some(rustnn_tensor::DType::C128)
     } else {
         None
     }

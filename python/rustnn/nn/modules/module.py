@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from rustnn import __future__ as conversion
 from rustnn import _core
+from rustnn._tensor import _dtype_of
 from rustnn.nn.parameter import Buffer, Parameter, is_lazy
 from rustnn.utils._swap import swap_tensors
 from rustnn.utils.hooks import BackwardHook, RemovableHandle, _NestedHook
@@ -363,8 +364,8 @@ def _parse_to(args, kwargs):
             "None)\n"
         )
 
-    rest = list(args)
-    named = dict(kwargs)
+    rest = [_dtype_of(value) for value in args]
+    named = {key: _dtype_of(value) for key, value in kwargs.items()}
     memory_format = named.pop("memory_format", None)
     device = dtype = None
     if (rest and isinstance(rest[0], Tensor)) or "tensor" in named:
