@@ -75,7 +75,7 @@ fn train_epoch(
     network: &mut DigitNet,
     loader: &DataLoader<TensorDataset>,
     optimizer: &mut Adam,
-    schedule: &mut Schedule<optim::CosineAnnealing>,
+    schedule: &mut Schedule<optim::CosineAnnealingLR>,
     watch: &mut dyn FnMut(f32),
 ) -> Result<f64> {
     network.train();
@@ -122,7 +122,7 @@ pub fn train(settings: &Settings, watch: &mut dyn FnMut(f32)) -> Result<(DigitNe
     let mut network = DigitNet::new()?;
     let mut optimizer = Adam::new(network.parameters(), AdamOptions { lr: settings.lr, ..Default::default() })?;
     let steps = (settings.epochs * train_loader.len()) as u64;
-    let mut schedule = Schedule::new(&mut optimizer, optim::CosineAnnealing { period: steps, min: 0.0 })?; // ends with small steps
+    let mut schedule = Schedule::new(&mut optimizer, optim::CosineAnnealingLR { period: steps, min: 0.0 })?; // ends with small steps
 
     let mut history = Vec::new();
     for epoch in 1..=settings.epochs {

@@ -331,9 +331,9 @@ pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
 pub fn split_sizes(x: &Tensor, sizes: &[i64], dim: i64, name: &'static str) -> Result<Vec<Tensor>> {
     ensure!(x.rank() > 0, Runtime, "split expects at least a 1-dimensional tensor");
     let d = wrap_dim(dim, x.rank())?;
-    let total: i64 = sizes.iter().sum();
+    let total: i128 = sizes.iter().map(|&n| n as i128).sum();
     ensure!(
-        sizes.iter().all(|&n| n >= 0) && total == x.shape()[d] as i64,
+        sizes.iter().all(|&n| n >= 0) && total == x.shape()[d] as i128,
         Runtime,
         "split_with_sizes expects split_sizes to sum exactly to {} (input tensor's size at dimension {d}), but got split_sizes={sizes:?}",
         x.shape()[d]
@@ -368,6 +368,7 @@ pub fn split(x: &Tensor, size: i64, dim: i64) -> Result<Vec<Tensor>> {
     let n = x.shape()[d] as i64;
     ensure!(size > 0 || n == 0, Runtime, "split_size can only be 0 if dimension size is 0, but got dimension size of {n}");
     let count = if size >= n { 1 } else { n / size + i64::from(n % size != 0) };
+    check_count(count as usize)?;
     let sizes: Vec<i64> = (0..count).map(|i| size.min(n - i * size)).collect();
     split_sizes(x, &sizes, dim, "SplitBackward0")
 }
@@ -387,14 +388,14 @@ pub fn chunk(x: &Tensor, chunks: i64, dim: i64) -> Result<Vec<Tensor>> {
 
 /// `size` in that many parts, the first ones perhaps greater by one.
 fn nearly_equal(size: i64, parts: i64) -> Result<Vec<i64>> {
-    let mut sizes = Vec::new();
-    let count = usize::try_from(parts).unwrap_or(usize::MAX);
-    // A piece is a tensor: some hundred bytes.
-    if count > isize::MAX as usize / 256 || sizes.try_reserve_exact(count).is_err() {
-        return Err(rustnn_tensor::Error::OutOfMemory { bytes: count.saturating_mul(256) });
-    }
-    sizes.extend((0..parts).map(|i| size / parts + i64::from(i < size % parts)));
-    Ok(sizes)
+    check_count(usize::try_from(parts).unwrap_or(usize::MAX))?;
+    Ok((0..parts).map(|i| size / parts + i64::from(i < size % parts)).collect())
+}
+
+/// An error unless memory can be had for so many tensors: a dimension of a tensor without elements may be of any size.
+fn check_count(count: usize) -> Result<()> {
+    // One takes some hundred bytes.
+    if count < 1 << 16 { Ok(()) } else { rustnn_tensor::allocator::check_available(count.saturating_mul(512)) }
 }
 
 /// What is left of `narrow` from a tensor: those that are whole numbers were read as such.
@@ -407,6 +408,7 @@ pub fn unbind(x: &Tensor, dim: i64) -> Result<Vec<Tensor>> {
     ensure!(x.rank() > 0, Runtime, "Dimension specified as {dim} but tensor has no dimensions");
     let d = wrap_dim(dim, x.rank())?;
     let n = x.shape()[d];
+    check_count(n)?;
     let arrays = (0..n).map(|i| select_array(x.array(), d, i)).collect();
     let ops = (0..n).map(|index| ViewOp::Select { dim: d, from: n, index }).collect();
     Ok(x.make_views(arrays, ops, "UnbindBackward0"))

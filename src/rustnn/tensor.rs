@@ -10,8 +10,9 @@ use std::fmt;
 /// An array of numbers with its place on the tape. Clones are the same tensor: they share memory, gradient and history.
 ///
 /// Methods borrow and give new tensors; names ending in `_` write in place. Operators (`&a + &b`, `&a * 2.0`) are the methods
-/// of their names and give a [`Result`] too. Memory is shared between threads as it is, without a lock: while one thread writes
-/// in place, what others read of that memory is unspecified (never beyond it). Dimensions count from the end where negative; shapes broadcast as in PyTorch.
+/// of their names and give a [`Result`] too. Memory is shared between threads as it is, without a lock, as in PyTorch:
+/// that no thread writes in place what another is using is the program's own affair, which the types cannot check (it would be
+/// a data race, undefined behaviour). Layers in training write their buffers; in evaluation `Embedding` with `max_norm` alone writes. Dimensions count from the end where negative; shapes broadcast as in PyTorch.
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {
@@ -335,8 +336,11 @@ impl Tensor {
     /// Asks for gradients with respect to this leaf, and gives it back.
     ///
     /// # Errors
-    /// If it is no leaf or not of floats.
+    /// If it is no leaf or not of floats, and in a build without the feature `train`, which has no gradients.
     pub fn requires_grad_(self, on: bool) -> Result<Tensor> {
+        if on && cfg!(not(feature = "train")) {
+            return Err(Error::value("gradients need the crate's feature `train`, which this build lacks"));
+        }
         self.0.set_requires_grad(on)?;
         Ok(self)
     }

@@ -290,6 +290,11 @@ pub fn allocate(len: usize) -> Result<Block> {
     allocate_large(len, false)
 }
 
+/// An error where the system would not give so many bytes: for what is made piece by piece, in numbers that a caller names.
+pub fn check_available(bytes: usize) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { bytes })
+}
+
 /// A block of zeros.
 pub fn allocate_zeroed(len: usize) -> Result<Block> {
     if len > SMALL_BYTES {

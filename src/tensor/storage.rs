@@ -49,9 +49,10 @@ const _: () = assert!(size_of::<Inner>() <= HEADER_BYTES);
 /// instruction.
 pub struct Storage(NonNull<Inner>);
 
-// SAFETY: the memory is plain bytes. Unsynchronised writes from several threads give unspecified values in the tensors
-// concerned (the rule that docs state), reached only through raw pointers in kernels, never through references. The header is
-// counted atomically, and its owners are Send and Sync.
+// SAFETY: the memory is plain bytes, reached only through raw pointers in kernels, never through references; the header is
+// counted atomically, and its owners are Send and Sync. What no type can see, since tensors share memory as PyTorch's do, is
+// left to programs, and docs say so: whoever writes a tensor in place while another thread uses its memory races, which is
+// undefined behaviour. Ops that only make new tensors never write what they are given.
 unsafe impl Send for Storage {}
 // SAFETY: as above.
 unsafe impl Sync for Storage {}

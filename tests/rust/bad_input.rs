@@ -3,7 +3,7 @@
 use rustnn::data::{DataLoader, TensorDataset};
 use rustnn::export::Program;
 use rustnn::nn::{self, ConvOptions, Forward, Mask, Module, NormOptions, RecurrentOptions};
-use rustnn::optim::{Adam, AdamOptions, AdamW, CosineAnnealing, Exponential, Optimizer, Schedule, Sgd, SgdOptions};
+use rustnn::optim::{Adam, AdamOptions, AdamW, CosineAnnealingLR, ExponentialLR, Optimizer, Schedule, Sgd, SgdOptions, StepLR};
 use rustnn::{DType, Device, Error, Result, Tensor, autograd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -409,14 +409,29 @@ fn cases() -> Vec<Case> {
         }, "shape"),
         case("a schedule of a negative factor", || {
             let mut sgd = Sgd::new(parameter(), SgdOptions::default())?;
-            Schedule::new(&mut sgd, Exponential { gamma: -1.0 })?.step(&mut sgd)
+            Schedule::new(&mut sgd, ExponentialLR { gamma: -1.0 })?.step(&mut sgd)
         }, "learning rate"),
-        case("a schedule at the end of time", || {
+        case("a schedule whose lowest rate is no number", || {
             let mut sgd = Sgd::new(parameter(), SgdOptions::default())?;
-            let mut schedule = Schedule::new(&mut sgd, CosineAnnealing { period: 1 << 63, min: f64::NAN })?;
-            schedule.set_steps(u64::MAX);
-            schedule.step(&mut sgd)
-        }, "learning rate"),
+            Schedule::new(&mut sgd, CosineAnnealingLR { period: 3, min: f64::NAN })
+        }, "min should be finite"),
+        case("a schedule of no steps", || {
+            let mut sgd = Sgd::new(parameter(), SgdOptions::default())?;
+            Schedule::new(&mut sgd, StepLR { size: 0, gamma: 0.5 })
+        }, "size should be at least 1"),
+        // Counts that only shapes without elements, or no memory, could hold.
+        case("unbinding more than memory holds", || Tensor::zeros([0, 1 << 40])?.unbind(1), "allocate memory"),
+        case("unbinding more than a machine counts", || Tensor::zeros([0, usize::MAX / 8])?.unbind(1), "allocate memory"),
+        case("more chunks than memory holds", || Tensor::zeros([0, usize::MAX / 8])?.chunk(usize::MAX / 2, 1), "allocate memory"),
+        case("more pieces than memory holds", || Tensor::zeros([0, 1 << 40])?.split(1, 1), "allocate memory"),
+        case("more steps than memory holds", || {
+            nn::LSTM::new(3, 4)?.forward(&Tensor::zeros([1 << 40, 0, 3])?, None)
+        }, "allocate memory"),
+        case("more recurrent layers than memory holds", || {
+            nn::GRU::with(3, 4, nn::RecurrentOptions { num_layers: 1 << 40, ..Default::default() })
+        }, "allocate memory"),
+        case("more encoder layers than memory holds", || nn::TransformerEncoder::new(8, 2, usize::MAX), "allocate memory"),
+        case("more decoder layers than memory holds", || nn::TransformerDecoder::new(8, 2, 1 << 45), "allocate memory"),
         // Programs.
         case("a program that is none", || Program::from_bytes(vec![1, 2, 3]), ""),
         case("a program of nothing", || Program::from_bytes(Vec::new()), ""),

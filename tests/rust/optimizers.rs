@@ -88,11 +88,11 @@ fn schedules_follow_their_formulas() {
             Box::new(move |optimizer| schedule.step(optimizer).unwrap())
         }
     }
-    assert_eq!(rates(&at(optim::Step { size: 3, gamma: 0.5 })), [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]);
-    assert_eq!(rates(&at(optim::Exponential { gamma: 0.5 }))[..4], [1.0, 0.5, 0.25, 0.125]);
-    assert_eq!(rates(&at(optim::Linear { from: 0.25, to: 1.0, steps: 3 }))[..5], [0.25, 0.5, 0.75, 1.0, 1.0]);
+    assert_eq!(rates(&at(optim::StepLR { size: 3, gamma: 0.5 })), [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]);
+    assert_eq!(rates(&at(optim::ExponentialLR { gamma: 0.5 }))[..4], [1.0, 0.5, 0.25, 0.125]);
+    assert_eq!(rates(&at(optim::LinearLR { from: 0.25, to: 1.0, steps: 3 }))[..5], [0.25, 0.5, 0.75, 1.0, 1.0]);
     // Down in four steps, and up again: the recursion passes through the lowest point.
-    for (t, rate) in rates(&at(optim::CosineAnnealing { period: 4, min: 0.2 })).into_iter().enumerate() {
+    for (t, rate) in rates(&at(optim::CosineAnnealingLR { period: 4, min: 0.2 })).into_iter().enumerate() {
         let wanted = 0.2 + 0.8 * (1.0 + (std::f64::consts::PI * t as f64 / 4.0).cos()) / 2.0;
         assert!((rate - wanted).abs() < 1e-12, "{t}: {rate}, not {wanted}");
     }

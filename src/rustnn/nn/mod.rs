@@ -37,3 +37,10 @@ pub use pool::*;
 pub use rearrange::*;
 pub use recurrent::*;
 pub use transformer::*;
+
+/// An error unless memory can be had for so many layers of so many numbers each.
+fn check_available(layers: usize, numbers: usize) -> crate::Result<()> {
+    // Beside its numbers a layer takes about a thousand bytes.
+    let each = numbers.saturating_mul(4).saturating_add(1024);
+    Ok(rustnn_tensor::allocator::check_available(layers.saturating_mul(each))?)
+}

@@ -32,7 +32,9 @@ impl Parameter {
     /// # Errors
     /// If it has no floats.
     pub fn new(values: Tensor) -> Result<Parameter> {
-        Ok(Parameter(values.detach().requires_grad_(true)?))
+        let values = values.detach();
+        values.as_op().set_requires_grad(true)?;
+        Ok(Parameter(values))
     }
 
     /// Overwrites the values, without a record.

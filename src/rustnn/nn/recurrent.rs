@@ -119,6 +119,8 @@ impl Recurrent {
         let width = if options.proj_size > 0 { options.proj_size } else { hidden_size };
         let (rows, directions) = (kind.gates().saturating_mul(hidden_size), 1 + usize::from(options.bidirectional));
         let bound = 1.0 / (hidden_size as f64).sqrt();
+        let inputs = input_size.max(width.saturating_mul(directions)).saturating_add(width);
+        super::check_available(options.num_layers.saturating_mul(directions), rows.saturating_mul(inputs))?;
         let mut cells = Vec::new();
         for layer in 0..options.num_layers {
             let inputs = if layer == 0 { input_size } else { width.saturating_mul(directions) };

@@ -228,6 +228,7 @@ impl TransformerDecoderLayer {
 /// As many layers as asked for with the values of the first, which alone draws: PyTorch copies a layer.
 fn copies<M: Module>(count: usize, make: impl Fn() -> Result<M>) -> Result<Vec<M>> {
     let mut layers = vec![make()?];
+    super::check_available(count, layers[0].parameters().iter().map(|p| p.numel()).sum())?;
     let state = layers[0].state_dict()?;
     for _ in 1..count {
         // Drawn beside the program's stream, for nothing.

@@ -19,7 +19,7 @@ mod schedule;
 mod sgd;
 
 pub use adam::{Adam, AdamOptions, AdamW};
-pub use schedule::{CosineAnnealing, Exponential, Linear, Rule, Schedule, Step};
+pub use schedule::{CosineAnnealingLR, ExponentialLR, LinearLR, Rule, Schedule, StepLR};
 pub use sgd::{Sgd, SgdOptions};
 
 use crate::io::Value;

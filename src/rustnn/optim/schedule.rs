@@ -6,6 +6,14 @@ use std::f64::consts::PI;
 
 /// A rule for the next learning rate.
 pub trait Rule {
+    /// Whether its settings make sense.
+    ///
+    /// # Errors
+    /// If they do not.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The rate of the first step.
     fn first(&self, start: f64) -> f64 {
         start
@@ -21,7 +29,7 @@ pub trait Rule {
 /// # fn main() -> rustnn::Result<()> {
 /// use rustnn::{nn::{Linear, Module}, optim::{self, Optimizer, Schedule}};
 /// let mut optimizer = optim::Sgd::new(Linear::new(2, 2)?.parameters(), optim::SgdOptions { lr: 0.8, ..Default::default() })?;
-/// let mut schedule = Schedule::new(&mut optimizer, optim::Step { size: 2, gamma: 0.5 })?;
+/// let mut schedule = Schedule::new(&mut optimizer, optim::StepLR { size: 2, gamma: 0.5 })?;
 /// for _ in 0..4 {
 ///     optimizer.step()?;
 ///     schedule.step(&mut optimizer)?;
@@ -41,8 +49,9 @@ impl<R: Rule> Schedule<R> {
     /// Starts at the optimizer's rates, and sets those of the first step.
     ///
     /// # Errors
-    /// If the rule gives a negative rate.
+    /// If the rule's settings make no sense, or it gives a negative rate.
     pub fn new(optimizer: &mut (impl Optimizer + ?Sized), rule: R) -> Result<Schedule<R>> {
+        rule.check()?;
         let start = optimizer.learning_rates();
         let first: Vec<f64> = start.iter().map(|&start| rule.first(start)).collect();
         optimizer.set_learning_rates(&first)?;
@@ -78,27 +87,44 @@ impl<R: Rule> Schedule<R> {
 
 /// The rate times `gamma` every `size` steps: PyTorch's `StepLR`.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// Steps between two falls; 0 for none.
+pub struct StepLR {
+    /// Steps between two falls, at least 1.
     pub size: u64,
     /// The factor.
     pub gamma: f64,
 }
 
-impl Rule for Step {
+fn finite(name: &str, value: f64) -> Result<()> {
+    if value.is_finite() { Ok(()) } else { Err(Error::value(format!("{name} should be finite, got {value}"))) }
+}
+
+fn at_least_one(name: &str, value: u64) -> Result<()> {
+    if value > 0 { Ok(()) } else { Err(Error::value(format!("{name} should be at least 1"))) }
+}
+
+impl Rule for StepLR {
+    fn check(&self) -> Result<()> {
+        at_least_one("size", self.size)?;
+        finite("gamma", self.gamma)
+    }
+
     fn next(&self, t: u64, before: f64, _: f64) -> f64 {
-        if self.size > 0 && t % self.size == 0 { before * self.gamma } else { before }
+        if t % self.size == 0 { before * self.gamma } else { before }
     }
 }
 
 /// The rate times `gamma` at each step: PyTorch's `ExponentialLR`.
 #[derive(Clone, Copy, Debug)]
-pub struct Exponential {
+pub struct ExponentialLR {
     /// The factor.
     pub gamma: f64,
 }
 
-impl Rule for Exponential {
+impl Rule for ExponentialLR {
+    fn check(&self) -> Result<()> {
+        finite("gamma", self.gamma)
+    }
+
     fn next(&self, _: u64, before: f64, _: f64) -> f64 {
         before * self.gamma
     }
@@ -107,16 +133,21 @@ impl Rule for Exponential {
 /// Half a cosine from the starting rate down to `min` in `period` steps, and up again in the next: PyTorch's
 /// `CosineAnnealingLR`. Loshchilov and Hutter 2017, arXiv:1608.03983, without the restarts.
 #[derive(Clone, Copy, Debug)]
-pub struct CosineAnnealing {
-    /// Steps to the lowest rate; 0 keeps the rate.
+pub struct CosineAnnealingLR {
+    /// Steps to the lowest rate, at least 1.
     pub period: u64,
     /// The lowest rate.
     pub min: f64,
 }
 
-impl Rule for CosineAnnealing {
+impl Rule for CosineAnnealingLR {
+    fn check(&self) -> Result<()> {
+        at_least_one("period", self.period)?;
+        finite("min", self.min)
+    }
+
     fn next(&self, t: u64, before: f64, start: f64) -> f64 {
-        if self.period == 0 || t == 0 {
+        if t == 0 {
             return before;
         }
         let period = self.period as f64;
@@ -131,21 +162,27 @@ impl Rule for CosineAnnealing {
 
 /// The factor of the starting rate goes from `from` to `to` in `steps` steps: PyTorch's `LinearLR`, for warming up.
 #[derive(Clone, Copy, Debug)]
-pub struct Linear {
+pub struct LinearLR {
     /// The first factor.
     pub from: f64,
     /// The last factor.
     pub to: f64,
-    /// Steps between them.
+    /// Steps between them, at least 1.
     pub steps: u64,
 }
 
-impl Rule for Linear {
+impl Rule for LinearLR {
+    fn check(&self) -> Result<()> {
+        at_least_one("steps", self.steps)?;
+        finite("from", self.from)?;
+        finite("to", self.to)
+    }
+
     fn first(&self, start: f64) -> f64 {
         start * self.from
     }
 
     fn next(&self, t: u64, before: f64, start: f64) -> f64 {
-        if t > self.steps || self.steps == 0 { before } else { start * (self.from + (self.to - self.from) * t as f64 / self.steps as f64) }
+        if t > self.steps { before } else { start * (self.from + (self.to - self.from) * t as f64 / self.steps as f64) }
     }
 }
