@@ -54,6 +54,21 @@ def test_cudas_kernels_of_attention_are_switches_only():
         cuda.can_use_flash_attention(q)
 
 
+def test_marks_for_a_profiler_that_is_not_there_are_accepted():
+    nvtx = rustnn.cuda.nvtx
+
+    @nvtx.range("step {}", 3)
+    def step():
+        return 4
+
+    with nvtx.range("outer"):
+        assert step() == 4 and nvtx.range_push("inner") == nvtx.range_pop() == -2
+    assert nvtx.mark("here") is None and nvtx.range_end(nvtx.range_start("elsewhere")) is None
+    einsum = rustnn.backends.opt_einsum
+    assert not einsum.is_available() and not einsum.enabled and einsum.strategy is None
+    assert einsum.get_opt_einsum() is None
+
+
 def test_what_needs_cuda_says_so():
     nccl = rustnn.cuda.nccl
     for call in (rustnn.cuda.cudart, nccl.version, lambda: nccl.all_reduce([rustnn.ones(1)])):

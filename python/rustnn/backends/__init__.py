@@ -2,7 +2,7 @@
 
 from .._lazy import names_on_demand
 
-__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
+__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp", "opt_einsum"]
 
 __getattr__, __dir__ = names_on_demand(__name__, modules=tuple(__all__))
 del names_on_demand

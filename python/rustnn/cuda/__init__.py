@@ -189,7 +189,7 @@ def set_stream(stream):
 
 def __getattr__(name):
     # amp needs no import of its own; the types of CUDA are named, but make no tensors.
-    if name in ("amp", "nccl"):
+    if name in ("amp", "nccl", "nvtx"):
         import importlib
 
         return importlib.import_module(f".{name}", __name__)
