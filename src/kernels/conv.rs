@@ -111,6 +111,8 @@ conv_elements! {
 const GRAIN: usize = 1 << 19;
 /// Bytes of image that a unit of work copies at most (if a row is not larger): with a panel of weights this stays in a level-2 cache.
 const REGION_BYTES: usize = 160 << 10;
+/// The same where taps lie so far apart that such a unit would be little beside what it copies for it.
+const FAR_BYTES: usize = 64 << 20;
 
 fn format<E: ConvElement>() -> Format<E::Real> {
     /// # Safety
@@ -531,6 +533,9 @@ mod tests {
             check::<f32>(level, &shape(1, [4, 8], 2, [9, 20, 18], [3, 3, 3], [[1, 2, 1], [1; 3], [1, 1, 2]]), random);
             check::<f32>(level, &shape(2, [24, 24], 24, [1, 30, 33], [1, 3, 3], [[1; 3], [0, 1, 1], [1; 3]]), random);
             check::<bf16>(level, &shape(2, [80, 60], 1, [1, 6, 6], [1, 3, 3], [[1; 3], [0, 1, 1], [1; 3]]), random);
+            // Taps so far apart that a band is higher than the cache holds.
+            check::<f32>(level, &shape(1, [8, 8], 1, [1, 720, 30], [1, 2, 2], [[1; 3], [0; 3], [1, 700, 1]]), random);
+            check::<f32>(level, &shape(1, [8, 8], 1, [1, 720, 30], [1, 2, 2], [[1, 2, 1], [0, 3, 0], [1, 700, 1]]), random);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Weights times what a stencil sees: the forward convolution and, for every stride phase, the one with respect to the input.
 
 use super::stencil::{Format, Region, Stencil};
-use super::{GRAIN, REGION_BYTES};
+use super::{FAR_BYTES, GRAIN, REGION_BYTES};
 use crate::gemm::tile::{Machine, OffsetColumns, Real, Spill, StridedRows, Task, lanes, load, multiply, panel, splat, store};
 use crate::gemm::{Scratch, Shared};
 use crate::parallel::{num_threads, par_for};
@@ -89,7 +89,9 @@ impl<T: Real> Task for &Correlation<'_, T> {
         let total_work = row_work * planes * rows * job.batch * job.groups;
         let threads = if total_work < 2 * GRAIN { 1 } else { num_threads() };
         let row_bytes = stencil.channels * size_of::<T>();
-        let fits = |planes: usize, rows: usize| stencil.region(planes, rows).channel * row_bytes <= REGION_BYTES;
+        let bytes = |planes: usize, rows: usize| stencil.region(planes, rows).channel * row_bytes;
+        let fits = |planes: usize, rows: usize| bytes(planes, rows) <= REGION_BYTES;
+        let halo = stencil.region(1, 1).rows() - 1;
         let most = |total: usize, fits: &dyn Fn(usize) -> bool| (1..=total).rev().find(|&size| fits(size)).unwrap_or(1);
         // Few pixels are not divided: they are gathered with those of other images.
         let [band_planes, band_rows] = if gather && planes * rows * columns <= PIXELS {
@@ -99,14 +101,17 @@ impl<T: Real> Task for &Correlation<'_, T> {
                 rows,
                 columns,
                 vector,
-                halo: stencil.region(1, 1).rows() - 1,
+                halo,
                 taps: stencil.taps.len().max(1),
                 channels: job.rows,
                 others: job.batch * job.groups * planes,
                 threads,
                 gather,
             };
-            let band_rows = bands.best(most(rows, &|size| fits(1, size)));
+            let near = most(rows, &|size| fits(1, size));
+            // A band that sees far beyond itself may be as high as that, in the cache or not: else copying takes most of the time.
+            let far = if halo > 4 * near { most(rows.min(halo), &|size| bytes(1, size) <= FAR_BYTES) } else { near };
+            let band_rows = bands.best(near.max(far));
             [if band_rows == rows { most(planes, &|size| fits(size, rows)) } else { 1 }, band_rows]
         };
         let whole = band_rows == rows && band_planes == planes;
