@@ -40,7 +40,7 @@ pub use transformer::*;
 
 /// An error unless memory can be had for so many layers of so many numbers each.
 fn check_available(layers: usize, numbers: usize) -> crate::Result<()> {
-    // Beside its numbers a layer takes about a thousand bytes.
-    let each = numbers.saturating_mul(4).saturating_add(1024);
+    // Beside its numbers a layer takes about a thousand bytes; shapes beyond counting are refused by name where they are made.
+    let Some(each) = numbers.checked_mul(4).and_then(|bytes| bytes.checked_add(1024)) else { return Ok(()) };
     Ok(rustnn_tensor::allocator::check_available(layers.saturating_mul(each))?)
 }
