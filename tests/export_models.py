@@ -170,4 +170,25 @@ def decoder():
     return Decoder(), (rustnn.randn(3, 2, 4),)
 
 
+class Steps(nn.Module):
+    """Branches on a size and divides it, drops in training mode, and gives a weight away."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 3)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        length = x.shape[1]
+        x = x[:, -32:] if length > 32 else x
+        pairs = x[:, : length // 2 * 2].reshape(len(x), length // 2, 2)
+        return self.drop(self.linear(pairs)), self.linear.bias
+
+
+def steps():
+    return Steps(), (rustnn.randn(3, 8),)
+
+
+STEPS_SIZES = {"x": {0: "batch", 1: "length"}}
+
 ALL = {each.__name__: each for each in (mlp, cnn, gpt, gpt_loss, masked, lstm, encoder, writes, decoder)}

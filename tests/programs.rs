@@ -1,7 +1,7 @@
 //! Programs that Python recorded, run without it: outputs and gradients are those of the modules.
 //! `tests/golden/record_programs.py` makes the files.
 
-use rustnn::export::{Graph, Program, Size, Value};
+use rustnn::export::{Graph, Guard, Program, Read, Relation, Size, Term, Value};
 use rustnn::{DType, Tensor, autograd};
 use rustnn_io::{SafeTensors, SafeView};
 use std::path::{Path, PathBuf};
@@ -142,6 +142,57 @@ fn wrong_inputs_are_errors_that_name_them() {
     }
 }
 
+#[test]
+fn guards_say_which_sizes_a_program_takes() {
+    let program = Program::load(golden("steps")).expect("a program");
+    let again = Program::from_bytes(program.to_bytes().expect("bytes")).expect("the program again");
+    let x = |batch: usize, length: usize| [Tensor::new(&vec![1.0f32; batch * length], [batch, length]).expect("floats")];
+    for program in [program, again] {
+        let limits: Vec<_> = program.symbols().iter().map(|s| (s.name.as_str(), s.min, s.max)).collect();
+        assert_eq!(limits, [("batch", 1, i64::from(i32::MAX)), ("length", 2, 32)]);
+        assert_eq!(program.guards().iter().map(|g| g.text(program.symbols())).collect::<Vec<_>>(), ["length % 2 == 0"]);
+        // Dropout drew otherwise for a batch of one, once.
+        for (batch, length) in [(1, 2), (1, 8), (7, 32), (100, 4)] {
+            assert_eq!(program.infer(&x(batch, length)).expect("outputs")[0].shape(), [batch, length / 2, 3]);
+        }
+        for (length, word) in
+            [(9, "the program was made for length % 2 == 0, got batch = 2, length = 9"), (40, "length = 40, outside of 2 to 32")]
+        {
+            assert!(program.check(&x(2, length)).is_err());
+            let error = program.infer(&x(2, length)).expect_err(word).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
+
+#[test]
+fn sizes_that_python_read_are_what_they_were_taken_for() {
+    let mut graph = Program::load(golden("steps")).expect("a program").graph().clone();
+    let length = graph.inputs[0].shape[1].clone();
+    let shortened = graph.nodes.iter_mut().find(|node| node.op == "slice").expect("a slice");
+    shortened.reads = vec![Read { out: 0, dim: 1, size: length.clone() }];
+    let x = [Tensor::new(&[1.0f32; 8], [1, 8]).expect("floats")];
+    Program::new(graph.clone()).expect("a program").infer(&x).expect("the size that was read");
+    for (out, dim, size) in [(0, 1, Size::Known(3)), (0, 0, length.clone()), (0, 9, length.clone())] {
+        graph.nodes.iter_mut().find(|node| node.op == "slice").expect("a slice").reads = vec![Read { out, dim, size }];
+        let error = Program::new(graph.clone()).expect("a program").infer(&x).expect_err("another size").to_string();
+        assert!(error.contains("result of call 0 of the program, slice()"), "{error}");
+    }
+}
+
+#[test]
+fn what_inference_gives_is_the_callers() {
+    let program = Program::load(golden("steps")).expect("a program");
+    let x = [Tensor::new(&[1.0f32; 8], [1, 8]).expect("floats")];
+    let given = program.infer(&x).expect("outputs");
+    let before = numbers(&given[1]);
+    given[1].fill_(0.0).expect("zeros");
+    assert_eq!(numbers(&program.infer(&x).expect("outputs")[1]), before);
+    assert!(before.iter().any(|&v| v != 0.0) && numbers(&given[1]).iter().all(|&v| v == 0.0));
+    // What training needs has its history.
+    assert!(program.forward(&x).expect("outputs")[1].requires_grad());
+}
+
 /// The golden MLP's file with other metadata.
 fn with_metadata(change: impl Fn(&mut std::collections::BTreeMap<String, String>)) -> Vec<u8> {
     let file = rustnn_io::load_safetensors(&golden("mlp")).expect("a file");
@@ -218,7 +269,7 @@ fn what_fuzzing_found_runs_or_is_an_error() {
 
 #[test]
 fn other_formats_and_versions_are_refused() {
-    for (key, value) in [("format", "pt"), ("version", "2"), ("version", "0"), ("version", "1.0"), ("program", "")] {
+    for (key, value) in [("format", "pt"), ("version", "3"), ("version", "0"), ("version", "1.0"), ("program", "")] {
         assert!(Program::from_bytes(with_metadata(|m| drop(m.insert(key.into(), value.into())))).is_err(), "{key} {value}");
         assert!(Program::from_bytes(with_metadata(|m| drop(m.remove(key)))).is_err(), "no {key}");
     }
@@ -240,6 +291,12 @@ fn graphs_made_by_hand_are_checked_too() {
     assert!(broken(&|g| g.outputs = vec![100]));
     assert!(broken(&|g| g.inputs[0].shape[0] = Size::Known(3)));
     assert!(broken(&|g| g.inputs[0].shape[0] = Size::of_symbol(5)));
+    let guard = |symbol: usize, is| Guard { terms: vec![Term { coefficient: 1, symbols: vec![symbol] }], is };
+    assert!(!broken(&|g| g.guards = vec![guard(0, Relation::NotZero)]));
+    assert!(broken(&|g| g.guards = vec![guard(1, Relation::NotZero)]));
+    assert!(broken(&|g| g.guards = vec![guard(0, Relation::Multiple(0))]));
+    assert!(broken(&|g| g.nodes[0].reads = vec![Read { out: 1, dim: 0, size: Size::Known(1) }]));
+    assert!(broken(&|g| g.nodes[0].reads = vec![Read { out: 0, dim: 0, size: Size::of_symbol(1) }]));
     assert!(broken(&|g| g.nodes[0].args.push(("scale".into(), Value::Int(Size::of_symbol(9))))));
 }
 

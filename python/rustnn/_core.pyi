@@ -1528,6 +1528,10 @@ class _Program:
     def forward_with(self, weights: Any, inputs: Any) -> Any:
         """`forward` with other weights, in the order of `weights()`."""
     @property
+    def guards(self) -> Any: ...
+    @guards.setter
+    def guards(self, value: Any) -> None: ...
+    @property
     def inputs(self) -> Any: ...
     @inputs.setter
     def inputs(self, value: Any) -> None: ...
@@ -1556,6 +1560,8 @@ class _Program:
 @final
 class _Recording:
     """A recorded forward at one set of sizes."""
+    def is_like(self, other: Any) -> Any:
+        """Whether the same ops ran in another recording."""
 @final
 class _SafeFile:
     """An opened safetensors file: its header, checked; tensors on demand."""
@@ -1668,8 +1674,8 @@ def _open_safetensors(source: Any, mapped: Any = ...) -> Any:
     """Opens a safetensors file, mapped or to be read, or its bytes."""
 def _pop_saved_tensors_default_hooks() -> Any: ...
 def _pop_torch_function_stack() -> Any: ...
-def _program(recordings: Any, symbols: Any, points: Any) -> Any:
-    """One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording."""
+def _program(recordings: Any, symbols: Any, points: Any, traced: Any, guards: Any) -> Any:
+    """One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording. `traced` is the recording that says which sizes Python read; `guards` are what it asked of them."""
 def _push_on_torch_function_stack(mode: Any) -> Any: ...
 def _push_saved_tensors_default_hooks(pack: Any, unpack: Any) -> Any: ...
 def _queue_callback(callback: Any) -> Any:
@@ -1678,8 +1684,8 @@ def _read_program(bytes: Any) -> Any:
     """Reads a program of the bytes of its file."""
 def _record_finish(outputs: Any, trees: Any) -> Any:
     """Ends the recording of this thread; `outputs` are what forward returned, `trees` how it is made of them."""
-def _record_start(inputs: Any, weights: Any) -> Any:
-    """Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor)."""
+def _record_start(inputs: Any, weights: Any, traced: Any = ...) -> Any:
+    """Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor), `traced` earlier recordings, the values of the sizes that vary in each, and what makes the object that stands for one of them."""
 def _record_stop() -> Any:
     """Ends the recording of this thread, if there is one, without a result; gives the exception for what could not be recorded."""
 def _refuse_where(bad: Tensor, text: _str, runtime: _bool = False) -> Tensor:

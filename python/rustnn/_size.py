@@ -58,6 +58,8 @@ def _whole(sizes, start):
     whole = list(sizes)
     for position in range(start, len(whole)):
         size = whole[position]
+        if hasattr(size, "_expression"):
+            continue  # of `rustnn.export`, which follows what becomes of it
         try:
             whole[position] = operator.index(size)
         except TypeError:

@@ -10,7 +10,9 @@ The module is callable: ``rustnn.export(...)`` is :func:`export`, PyTorch's ``to
 
 import functools
 import inspect
+import itertools
 import json
+import math
 import os
 import sys
 import types
@@ -19,6 +21,7 @@ from collections import OrderedDict, namedtuple
 
 from . import _core
 from ._core import Tensor
+from ._traced_size import Trace
 from .autograd.grad_mode import enable_grad, no_grad
 from .random import get_rng_state, set_rng_state
 
@@ -29,22 +32,36 @@ class ExportError(RuntimeError):
     """A module does what cannot be recorded; the message says what, and where."""
 
 
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_OWN = (__file__, _PACKAGE + "_traced_size.py")
+
+
 def _unrecordable(what):
     """The exception for it, with the line of the program that asked for it. The recorder calls this."""
-    package = os.path.dirname(__file__) + os.sep
-    frame, ours = sys._getframe(1), None
-    while frame is not None and frame.f_code.co_filename.startswith(package):
-        if frame.f_code.co_filename != __file__:
-            ours = frame.f_code.co_qualname  # in the end what the program called
-        frame = frame.f_back
-    message = f"export: {what}" + (f"\n  in {ours}() of rustnn, called by" if ours else "")
-    if frame is not None:
-        import linecache
+    ours, line = _place()
+    return ExportError(f"export: {ours}() cannot be recorded: {what}{line}" if ours else f"export: {what}{line}")
 
-        name, line = frame.f_code.co_filename, frame.f_lineno
-        source = linecache.getline(name, line, frame.f_globals).strip()
-        message += f'\n  File "{name}", line {line}, in {frame.f_code.co_name}' + (f"\n    {source}" if source else "")
-    return ExportError(message)
+
+def _place():
+    """The function of this package that is being run, if one is, and the line that called it, as a message's end."""
+    frame, ours = sys._getframe(1), None
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        name = frame.f_code.co_qualname
+        if frame.f_code.co_filename not in _OWN and not name.startswith("Module."):
+            ours = f"{frame.f_globals['__name__']}.{name}"  # in the end what the program called
+        frame = frame.f_back
+    if frame is None:
+        return ours, ""
+    import linecache
+
+    name, line = frame.f_code.co_filename, frame.f_lineno
+    source = linecache.getline(name, line, frame.f_globals).strip()
+    return ours, f'\n  File "{name}", line {line}, in {frame.f_code.co_name}' + (f"\n    {source}" if source else "")
+
+
+def _asked_by_us():
+    """Whether code of this package wants the text of a tensor, as error messages do. The recorder calls this."""
+    return sys._getframe(1).f_code.co_filename.startswith(_PACKAGE)
 
 
 class Dim:
@@ -52,7 +69,7 @@ class Dim:
 
     Args:
         name: what messages call it; inputs with a Dim of the same name have the same size.
-        min: the least size, 1 if not given. max: the greatest.
+        min: the least size, 1 if not given. max: the greatest. A module that does not work for all of them is an error.
     Example:
         >>> rustnn.export.Dim("batch", max=64)
         Dim('batch', min=1, max=64)
@@ -65,7 +82,7 @@ class Dim:
     def __init__(self, name, *, min=None, max=None):
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(f"Dim: the name must be an identifier, got {name!r}")
-        self.name, self._free = name, min is None
+        self.name, self._free, self._automatic = name, min is None, False
         self.min, self.max = 1 if min is None else min, 2**31 - 1 if max is None else max
         if not 0 <= self.min <= self.max:
             raise ValueError(f"Dim({name!r}): min {self.min} and max {self.max} leave no size")
@@ -76,6 +93,19 @@ class Dim:
 
 
 Dim.AUTO, Dim.DYNAMIC, Dim.STATIC = Dim("AUTO"), Dim("DYNAMIC"), Dim("STATIC")
+
+
+def _automatic(name):
+    """A Dim that is for as many sizes as the module works for."""
+    dim = Dim(name)
+    dim._automatic = True
+    return dim
+
+
+def _narrowed(dim, least, most):
+    narrow = Dim(dim.name, min=least, max=most)
+    narrow._free, narrow._automatic = dim._free, dim._automatic
+    return narrow
 
 
 def dims(*names, min=None, max=None):
@@ -263,6 +293,11 @@ class ExportedProgram:
         return {name: (least, most) for name, least, most in self._program.symbols}
 
     @property
+    def guards(self):
+        """What has to hold of those sizes besides, as texts such as ``'batch % 2 == 0'``; else a call is an error."""
+        return self._program.guards
+
+    @property
     def graph(self):
         """The recorded calls, one a line."""
         return repr(self._program)
@@ -344,12 +379,15 @@ def export(mod, args, kwargs=None, *, dynamic_shapes="batch", strict=False):
             input and of those that have as many there, if the module runs with other sizes (a warning says if not);
             None is none, as in PyTorch. Otherwise PyTorch's: a dict from the names of forward's parameters, or a
             sequence, of specs; the spec of a tensor is a dict ``{dimension: Dim}``, a sequence of a Dim or None for
-            each dimension, or None.
+            each dimension, or None. The module has to do for all sizes of a Dim what it does for the example's; for a
+            size that is named by a text, or Dim.AUTO, and for the batch, the program's ``range_constraints`` and
+            ``guards`` say for which it does.
         strict: accepted for PyTorch's sake; everything is checked either way.
     Returns: an :class:`ExportedProgram`.
     Raises: ExportError, a RuntimeError, for what cannot be recorded, naming the op or the line: a Python branch or
         number that depends on what tensors hold (``item()``, ``if x.sum() > 0``), an autograd Function, a size that is
-        no polynomial of the dynamic ones. ValueError and TypeError for arguments that do not fit.
+        no polynomial of the dynamic ones, a branch on a size that goes another way for some sizes of a Dim.
+        ValueError and TypeError for arguments that do not fit.
     Example:
         >>> import rustnn
         >>> net = rustnn.nn.Sequential(rustnn.nn.Linear(4, 8), rustnn.nn.ReLU(), rustnn.nn.Linear(8, 2))
@@ -413,7 +451,7 @@ class _Example:
         ranked = [i for i, tensor in enumerate(self.tensors) if tensor.dim()]
         if not ranked or not self.tensors[ranked[0]].shape[0]:
             return []
-        size, batch = self.tensors[ranked[0]].shape[0], Dim("batch")
+        size, batch = self.tensors[ranked[0]].shape[0], _automatic("batch")
         alike = [i for i in ranked if self.tensors[i].shape[0] == size]
         return [{(i, 0): batch for i in alike}] + ([{(ranked[0], 0): batch}] if len(alike) > 1 else [])
 
@@ -460,9 +498,9 @@ class _Example:
                     raise ValueError(f"dynamic_shapes of {path}: size {dim} is {tensor.shape[dim]}, not {each}")
                 continue
             if each is Dim.AUTO or each is Dim.DYNAMIC:
-                each = Dim(f"size{tensor.shape[dim]}")
+                each = _automatic(f"size{tensor.shape[dim]}")
             elif isinstance(each, str):
-                each = Dim(each)
+                each = _automatic(each)
             if not isinstance(each, Dim):
                 raise TypeError(f"dynamic_shapes of {path}: expected a Dim for dimension {dim}, got {each!r}")
             found[number, dim] = each
@@ -572,9 +610,9 @@ def _same(a, b):
     return _core.allclose(a.detach(), b.detach(), rtol=1e-5, atol=1e-7, equal_nan=True)
 
 
-def _record(mod, state, example, tensors):
+def _record(mod, state, example, tensors, traced=None):
     """A recording of the module's forward on tensors, and what it returned."""
-    _core._record_start(list(zip(example.names, tensors, strict=True)), state.weights)
+    _core._record_start(list(zip(example.names, tensors, strict=True)), state.weights, traced)
     try:
         with enable_grad():
             result = example.call(mod, tensors)
@@ -596,33 +634,105 @@ def _exported(mod, example, where):
     symbols = example.symbols(where)
     state = _State(mod)
     errors = []
+    base = {name: size if size > 1 else min(2, each.max) for name, (each, size) in symbols.items()}
     # Sizes with the example's divisors, if it takes such.
-    for step in (1, None) if symbols else (1,):
+    for steps in (dict.fromkeys(base, 1), base) if symbols else ({},):
         try:
-            return _exported_in_steps(mod, state, example, where, symbols, step)
+            return _exported_in_steps(mod, state, example, where, symbols, base, steps)
         except ExportError as error:
             if getattr(error, "_is_of_example", False):
                 raise
             errors.append(error)
         finally:
             state.restore(quietly=True)
-    raise errors[0]
+    # The branch is more to the point than what came of it.
+    raise next((error for error in errors if getattr(error, "_is_of_guard", False)), errors[0])
 
 
-def _exported_in_steps(mod, state, example, where, symbols, step):
-    points = []
-    base = {name: size if size > 1 else min(2, each.max) for name, (each, size) in symbols.items()}
+def _exported_in_steps(mod, state, example, where, declared, base, steps):
+    symbols, guards, doubts, traced = declared, {}, {}, None
+    for _ in range(4):
+        points = _points(symbols, base, steps, guards)
+        recordings, inputs, outputs = _recorded(mod, state, example, where, symbols, points)
+        values = [list(point.values()) for point in points]
+        if not symbols:
+            break
+        traced, asked = _traced(mod, state, example, declared, recordings, inputs[0], values)
+        symbols, guards, doubts = _settled(declared, asked, values)
+        if all(guard.holds(each) for guard in guards for each in values) and all(
+            dim.min <= each <= dim.max for at in values for each, (dim, _) in zip(at, symbols.values(), strict=True)
+        ):
+            break
+        # What the recordings say is proven where the guards hold alone.
+        steps = {
+            name: math.lcm(step, *(guard.of for guard in guards if guard.of and at in guard.symbols))
+            for at, (name, step) in enumerate(steps.items())
+        }
+    else:
+        raise ExportError("export: forward branches in other ways on the sizes of its inputs each time")
 
-    def grown(name, times):
+    def made():
+        bounds = [(name, each.min, each.max) for name, (each, _) in symbols.items()]
+        given = [([(factor, list(at)) for at, factor in each.terms], each.relation, each.of) for each in guards]
+        return _combined(recordings, bounds, values, traced, given)
+
+    def limited(name, least):
+        dim, size = symbols[name]
+        symbols[name] = _narrowed(dim, least, dim.max), size
+
+    for name in doubts:
+        limited(name, 1)
+    program = made()
+    for point, tensors, result in zip(points, inputs, outputs, strict=True):
+        _verify(state, program, tensors, result, point)
+    # Sizes of 1 broadcast, and modules ask whether they have one.
+    for name, line in doubts.items():
+        if _agree(mod, state, example, where, {**base, name: 1}, guards, program) is not True:
+            dim, _ = symbols[name]
+            if not (dim._free or dim._automatic):
+                raise _promised(dim, _narrowed(dim, 2, dim.max), line)
+            limited(name, 2)
+    sizes = {name: 1 if each.min <= 1 else base[name] for name, (each, _) in symbols.items()}
+    if 1 in sizes.values() and _agree(mod, state, example, where, sizes, guards, program) is False:
+        for name, (dim, _) in list(symbols.items()):
+            if sizes[name] == 1 and not (dim._free or dim._automatic):
+                raise ExportError(f"export: forward does something else with {name} = 1; give {dim.name!r} a min of 2")
+            limited(name, max(dim.min, 2))
+    if any(not dim.min <= size <= dim.max for dim, size in symbols.values()):
+        raise ExportError("export: forward does something else with the sizes of the example than with others")
+    return ExportedProgram(made())
+
+
+def _points(symbols, base, steps, guards):
+    """The sizes to record with: the base, each other combination of it and of a second size, and third ones."""
+
+    def grown(name, times, way):
         each, _ = symbols[name]
-        size = base[name] + times * (step or base[name])
-        return size if size <= each.max else max(base[name] - times * (step or 1), each.min)
+        size = base[name] + way * times * steps[name]
+        if not each.min <= size <= each.max:
+            size = base[name] - way * times * steps[name]
+        return min(max(size, each.min), each.max)
 
-    for mask in range(1 << len(symbols)):
-        points.append({name: grown(name, 1) if mask >> i & 1 else base[name] for i, name in enumerate(symbols)})
-    points.append({name: grown(name, 3 if step else 2) for name in symbols})
-    if symbols and any(len({point[name] for point in points}) < 3 for name in symbols):
-        raise ExportError(f"export: {[each for each, _ in symbols.values()]} leave fewer than three sizes to record")
+    ways = list(itertools.product((1, -1), repeat=len(symbols) if len(symbols) <= 3 else 0)) or [()]
+    for signs in ways:
+        way = dict(itertools.zip_longest(symbols, signs, fillvalue=1))
+        second = {name: grown(name, 1, way[name]) for name in symbols}
+        points = [
+            {name: second[name] if mask >> i & 1 else base[name] for i, name in enumerate(symbols)}
+            for mask in range(1 << len(symbols))
+        ]
+        points.append({name: grown(name, 3 if steps[name] == 1 else 2, way[name]) for name in symbols})
+        wrong = [guard for guard in guards for point in points if not guard.holds(list(point.values()))]
+        if symbols and any(len({point[name] for point in points}) < 3 for name in symbols):
+            raise ExportError(
+                f"export: {[each for each, _ in symbols.values()]} leave fewer than three sizes to record"
+            )
+        if not wrong:
+            return points
+    raise ExportError(f"export: no sizes to record were found for which a branch goes the same way{guards[wrong[0]]}")
+
+
+def _recorded(mod, state, example, where, symbols, points):
     recordings, inputs, outputs = [], [], []
     for number, point in enumerate(points):
         tensors = example.variation(where, point, other_values=number > 0)
@@ -635,7 +745,7 @@ def _exported_in_steps(mod, state, example, where, symbols, step):
             error._is_of_example = number == 0
             raise
         except Exception as error:
-            if number == 0 and base == {name: size for name, (_, size) in symbols.items()}:
+            if number == 0 and point == {name: size for name, (_, size) in symbols.items()}:
                 raise
             raise ExportError(
                 f"export: the module runs on the example, but not {'with ' + at if at else 'with other values'}: "
@@ -644,20 +754,103 @@ def _exported_in_steps(mod, state, example, where, symbols, step):
         recordings.append(recording)
         inputs.append(tensors)
         outputs.append(result)
-    bounds = [(name, each.min, each.max) for name, (each, _) in symbols.items()]
-    values = [list(point.values()) for point in points]
-    program = _combined(recordings, bounds, values)
-    for point, tensors, result in zip(points, inputs, outputs, strict=True):
-        _verify(state, program, tensors, result, point)
-    if not _agree_at_one(mod, state, example, where, symbols, program):
-        bounds = [(name, max(each.min, 2), each.max) for name, (each, _) in symbols.items()]
-        program = _combined(recordings, bounds, values)
-    return ExportedProgram(program)
+    return recordings, inputs, outputs
 
 
-def _combined(recordings, bounds, points):
+def _traced(mod, state, example, symbols, recordings, tensors, values):
+    """A recording at the first sizes, which says which sizes Python read, and {Guard: the line that asked for it}."""
+    ranges = [(each.min, each.max) for each, _ in symbols.values()]
+    trace = Trace(ranges, values[0], _place, _unrecordable)
+    state.restore()
+    with trace.watching():
+        traced, _ = _record(
+            mod, state, example, [tensor.clone() for tensor in tensors], (recordings, values, trace.size)
+        )
+    state.restore()
+    if not traced.is_like(recordings[0]):
+        raise ExportError("export: forward runs other ops each time, though its inputs are the same")
+    return traced, trace.guards
+
+
+def _settled(symbols, guards, values):
+    """The symbols for which the guards hold; the guards that ranges do not say; {name: line} of the sizes of which 1
+    alone was left out, perhaps without need.
+
+    Raises: ExportError if a Dim promises more.
+    """
+    names = list(symbols)
+    dims = {name: each for name, (each, _) in symbols.items()}
+    kept, doubts = [], {}
+    for guard in sorted(guards, key=lambda guard: guard.relation != ">= 0"):
+        line = guard.line
+        if guard.relation == "== 0" and not all(map(guard.holds, values)):
+            continue  # forward was recorded where it does not hold as well, and does the same
+        if guard.relation in ("== 0", "fixed"):
+            of = ", ".join(names[at] for at in sorted(guard.symbols))
+            raise _violated(
+                f"what forward does is right for the example's {of} only: Python branches on it, or computes a number "
+                f"that is no polynomial of it{guards[guard]}"
+            )
+        if line is None:
+            kept.append(guard)
+            continue
+        at, factor, constant = line
+        dim = dims[names[at]]
+        least, most = dim.min, dim.max
+        if guard.relation == ">= 0" and factor > 0:
+            least = max(least, -(constant // factor))
+        elif guard.relation == ">= 0":
+            most = min(most, constant // -factor)
+        elif guard.relation == "!= 0" and -constant // factor == least:
+            least += 1
+        elif guard.relation == "!= 0" and -constant // factor == most:
+            most -= 1
+        else:
+            kept.append(guard)
+            while least < most and not guard.holds({at: least}):
+                least += 1
+        if least > most:
+            raise _violated(f"forward works for no {dim.name} as it does for the example's{guards[guard]}")
+        narrow = _narrowed(dim, least, most)
+        if guard not in kept and dim.min == 1 and least == 2:
+            doubts[dim.name] = guards[guard]
+        elif not dim._automatic and (guard in kept or (least, most) != (dim.min, dim.max)):
+            raise _promised(dim, narrow, guards[guard], guard if guard in kept else None)
+        dims[names[at]] = narrow
+    ranges = {at: (dims[name].min, dims[name].max) for at, name in enumerate(names)}
+    stronger = [guard for guard in kept if guard.of and guard.line]
+    kept = {
+        guard: guards[guard]
+        for guard in kept
+        if not guard.implied(ranges) and not any(guard is not each and guard.follows(each) for each in stronger)
+    }
+    return {name: (dims[name], size) for name, (_, size) in symbols.items()}, kept, doubts
+
+
+def _violated(what):
+    error = ExportError(f"export: constraints violated: {what}")
+    error._is_of_guard = True
+    return error
+
+
+def _promised(dim, narrow, line, guard=None):
+    """The error for a Dim of which not all sizes are right, but those of a narrower one, or of a guard."""
+    said, advice = repr(narrow), f"Give {narrow!r}, or let"
+    if guard is not None:
+        _, factor, constant = guard.line
+        term = dim.name if factor == 1 else f"{factor}*{dim.name}"
+        term = f"({term} + {constant})" if constant else term
+        said = f"{term} % {guard.of} == 0" if guard.of else f"{dim.name} != {-constant // factor}"
+        advice = "Let"
+    return _violated(
+        f"forward branches on {dim.name} or divides it, and was recorded for {said}; {dim!r} promises more. {advice} "
+        f"export find the sizes: write {dim.name!r} in the Dim's place{line}"
+    )
+
+
+def _combined(recordings, bounds, points, traced=None, guards=()):
     try:
-        return _core._program(recordings, bounds, points)
+        return _core._program(recordings, bounds, points, traced, list(guards))
     except ValueError as error:
         raise ExportError(str(error)) from None
 
@@ -676,17 +869,17 @@ def _verify(state, program, tensors, result, point):
         )
 
 
-def _agree_at_one(mod, state, example, where, symbols, program):
-    """Whether the program does as the module does with sizes of 1, which broadcast, unlike those recorded."""
-    sizes = {name: 1 if each.min <= 1 else size for name, (each, size) in symbols.items()}
-    if 1 not in sizes.values():
-        return True
+def _agree(mod, state, example, where, sizes, guards, program):
+    """Whether the program does as the module with sizes that were not recorded; None if the module takes none such."""
+    if not all(guard.holds(list(sizes.values())) for guard in guards):
+        return None
     tensors = example.variation(where, sizes, other_values=False)
+    state.restore()  # random numbers too, of which the program draws the same
     try:
         with no_grad():
             result = example.call(mod, [tensor.clone() for tensor in tensors])
     except Exception:
-        return True  # the module does not take it either
+        return None
     finally:
         state.restore()
     outputs = []
@@ -694,8 +887,6 @@ def _agree_at_one(mod, state, example, where, symbols, program):
     try:
         _verify(state, program, tensors, outputs, sizes)
     except (RuntimeError, ValueError, IndexError):
-        if any(each.min <= 1 and not each._free for each, _ in symbols.values()):
-            raise
         return False
     return True
 

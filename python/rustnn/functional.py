@@ -46,15 +46,15 @@ def broadcast_shapes(*shapes):
         if not isinstance(shape, (int, tuple, list)):
             raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}")
     rank = max((len(shape) if isinstance(shape, (tuple, list)) else 1 for shape in shapes), default=0)
-    result = [1] * rank
+    result = [None] * rank
     for shape in shapes:
         shape = shape if isinstance(shape, (tuple, list)) else (shape,)
         for i in range(-1, -1 - len(shape), -1):
             if shape[i] < 0:
                 raise RuntimeError(f"Trying to create tensor with negative dimension ({shape[i]}): ({shape[i]})")
-            if shape[i] == 1 or shape[i] == result[i]:
+            if result[i] is not None and (shape[i] == result[i] or shape[i] == 1):
                 continue
-            if result[i] != 1:
+            if result[i] is not None and result[i] != 1:
                 raise RuntimeError(
                     "Shape mismatch: objects cannot be broadcast to a single shape: "
                     f"{tuple(result)} and {tuple(shape)} differ at dimension {i}"

@@ -8,7 +8,7 @@ use crate::types::parse_device;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use rustnn::export::{self, Graph, Program, Symbol};
+use rustnn::export::{self, Graph, Guard, Program, Read, Relation, Symbol, Term};
 use rustnn::{Error, Tensor};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -52,17 +52,43 @@ fn own(tensor: &Tensor) -> PyResult<Tensor> {
     tensor.detach().copy().and_then(|copy| copy.requires_grad_(tensor.requires_grad())).map_err(to_python)
 }
 
+/// A guard as Python has it: its terms, what is asked of their sum, and the number of which it has to be a multiple.
+type GivenGuard = (Vec<(i64, Vec<usize>)>, String, i64);
+
 /// One program of recordings at several sizes. `symbols` are (name, least, greatest), `points` their values in each recording.
+/// `traced` is the recording that says which sizes Python read; `guards` are what it asked of them.
 #[pyfunction]
-fn _program(recordings: Vec<Bound<Recording>>, symbols: Vec<(String, i64, i64)>, points: Vec<Vec<i64>>) -> PyResult<PyProgram> {
-    let graphs: Vec<Graph> = recordings.iter().map(|r| r.get().0.clone()).collect();
+fn _program(
+    recordings: Vec<Bound<Recording>>,
+    symbols: Vec<(String, i64, i64)>,
+    points: Vec<Vec<i64>>,
+    traced: Option<Bound<Recording>>,
+    guards: Vec<GivenGuard>,
+) -> PyResult<PyProgram> {
+    let graphs: Vec<Graph> = recordings.iter().map(|r| r.get().graph.clone()).collect();
     let symbols = symbols.into_iter().map(|(name, min, max)| Symbol { name, min, max }).collect();
     let mut graph = export::merge(&graphs, symbols, &points).map_err(to_python)?;
+    for (&(node, out, dim), size) in traced.iter().flat_map(|traced| &traced.get().reads) {
+        if let Some(node) = graph.nodes.get_mut(node) {
+            node.reads.push(Read { out, dim, size: size.clone() });
+        }
+    }
+    graph.guards = guards.into_iter().map(guard).collect();
     graph.prune();
     for weight in &mut graph.weights {
         weight.tensor = own(&weight.tensor)?;
     }
     Ok(PyProgram(Mutex::new(Program::new(graph).map_err(to_python)?)))
+}
+
+fn guard((terms, is, of): GivenGuard) -> Guard {
+    let terms = terms.into_iter().map(|(coefficient, symbols)| Term { coefficient, symbols }).collect();
+    let is = match is.as_str() {
+        ">= 0" => Relation::AtLeastZero,
+        "!= 0" => Relation::NotZero,
+        _ => Relation::Multiple(of),
+    };
+    Guard { terms, is }
 }
 
 /// Reads a program of a path.
@@ -143,6 +169,13 @@ impl PyProgram {
     #[getter]
     fn symbols(&self) -> Vec<(String, i64, i64)> {
         self.get().symbols().iter().map(|s| (s.name.clone(), s.min, s.max)).collect()
+    }
+
+    /// What has to hold of them, as text.
+    #[getter]
+    fn guards(&self) -> Vec<String> {
+        let program = self.get();
+        program.guards().iter().map(|guard| guard.text(program.symbols())).collect()
     }
 
     /// (op, number of results) of each call.

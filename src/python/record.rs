@@ -6,13 +6,13 @@ use crate::tensor::{PyTensor, cast_tensor};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use rustnn::export::{Graph, Id, Input, Node, Role, Size, Value, Weight};
+use rustnn::export::{Graph, Id, Input, Node, Role, Size, Term, Value, Weight};
 use rustnn_ops::registry::{Arg, Output};
 use rustnn_ops::schema::{Kind, Schema};
 use rustnn_ops::{Tensor, mode};
 use rustnn_tensor::{DType, Device, Result};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Threads that record. Calls test this alone while nobody does.
@@ -59,6 +59,56 @@ struct Known {
     depends: bool,
     /// Its shape does.
     ragged: bool,
+    /// Where its sizes are found in other recordings.
+    place: Option<Place>,
+}
+
+/// An input, or a result of a node.
+#[derive(Clone, Copy)]
+enum Place {
+    Input(usize),
+    Result { node: usize, out: usize },
+}
+
+/// Sizes that vary are handed to Python as objects that see what it does with them.
+struct Traced {
+    /// What was recorded before, at `points`.
+    recordings: Vec<Py<Recording>>,
+    points: Vec<Vec<i64>>,
+    /// How many nodes are the same in all of them, from the first on.
+    common: usize,
+    /// Makes the object of a value, terms and a divisor; without terms, of a size that is no polynomial.
+    make: Py<PyAny>,
+    /// The sizes of results that Python read, as (node, place of the result, dimension).
+    reads: BTreeMap<(usize, usize, usize), Size>,
+}
+
+impl Traced {
+    fn new(recordings: Vec<Py<Recording>>, points: Vec<Vec<i64>>, make: Py<PyAny>) -> Traced {
+        let alike = |a: &Node, b: Option<&Node>| b.is_some_and(|b| a.op == b.op && a.outs == b.outs);
+        let common = match recordings.split_first() {
+            Some((first, others)) => {
+                let same = |&(n, node): &(usize, &Node)| others.iter().all(|other| alike(node, other.get().graph.nodes.get(n)));
+                first.get().graph.nodes.iter().enumerate().take_while(same).count()
+            }
+            None => 0,
+        };
+        Traced { recordings, points, common, make, reads: BTreeMap::new() }
+    }
+
+    /// The polynomial that a size is in the recordings.
+    fn fit(&self, place: Place, dim: usize) -> Option<Size> {
+        let of = |recording: &Recording| match place {
+            Place::Input(i) => match recording.graph.inputs.get(i)?.shape.get(dim)? {
+                Size::Known(n) => Some(*n),
+                _ => None,
+            },
+            Place::Result { node, .. } if node >= self.common => None,
+            Place::Result { node, out } => recording.shapes.get(node)?.get(out)?.get(dim).copied(),
+        };
+        let values: Option<Vec<i64>> = self.recordings.iter().map(|recording| of(recording.get())).collect();
+        Size::through(&self.points, &values?)
+    }
 }
 
 struct Recorder {
@@ -72,6 +122,9 @@ struct Recorder {
     /// Storages of inputs and results.
     storages: HashMap<usize, Id>,
     results: usize,
+    /// Those of each node's results.
+    shapes: Vec<Vec<Vec<i64>>>,
+    traced: Option<Traced>,
     home: Device,
     /// The first thing that cannot be recorded; programs may swallow the exception.
     failure: Option<PyErr>,
@@ -103,8 +156,8 @@ impl Recorder {
         }
     }
 
-    fn keep(&mut self, tensor: &Tensor, id: Id, depends: bool, ragged: bool) {
-        self.known.insert(address(tensor), Known { id, _tensor: tensor.clone(), depends, ragged });
+    fn keep(&mut self, tensor: &Tensor, id: Id, depends: bool, ragged: bool, place: Option<Place>) {
+        self.known.insert(address(tensor), Known { id, _tensor: tensor.clone(), depends, ragged, place });
     }
 
     /// The number of an argument; a tensor that nobody made here is a constant.
@@ -128,7 +181,7 @@ impl Recorder {
         let name = format!("constants/{}", self.constants.len());
         let weight = Weight { name, aliases: Vec::new(), role: Role::Constant, written: false, tensor: values.into() };
         self.constants.push((weight, tensor.clone(), tensor.version()));
-        self.keep(tensor, id, false, false);
+        self.keep(tensor, id, false, false, None);
         Ok(id)
     }
 
@@ -205,7 +258,7 @@ impl Recorder {
         }
         let ragged_op = is_ragged(schema, values);
         let mut numbers = Vec::with_capacity(outs.len());
-        for out in outs {
+        for (at, out) in outs.iter().enumerate() {
             let id = match self.about(out) {
                 Some(known) => known.id,
                 None => {
@@ -215,10 +268,12 @@ impl Recorder {
             };
             numbers.push(id);
             let before = self.about(out).is_some_and(|k| k.ragged);
-            self.keep(out, id, depends, before || ragged_op || (ragged && out.rank() > 0));
+            let place = Place::Result { node: self.graph.nodes.len(), out: at };
+            self.keep(out, id, depends, before || ragged_op || (ragged && out.rank() > 0), Some(place));
             self.storages.insert(out.array().storage().id(), id);
         }
-        self.graph.nodes.push(Node { op: schema.name.clone(), args, outs: numbers, grad: mode::grad_enabled() });
+        self.shapes.push(outs.iter().map(|out| out.shape().iter().map(|&n| n as i64).collect()).collect());
+        self.graph.nodes.push(Node { op: schema.name.clone(), args, outs: numbers, grad: mode::grad_enabled(), reads: Vec::new() });
         Ok(())
     }
 }
@@ -291,6 +346,16 @@ pub fn check_read(tensor: &Tensor, what: &str) -> PyResult<()> {
     .py()
 }
 
+/// An error if Python wants the text of a tensor that depends on the inputs or the weights, unless it is for a message of this package.
+#[cold]
+#[inline(never)]
+pub fn check_text(py: Python<'_>, tensor: &Tensor) -> PyResult<()> {
+    if py.import("rustnn.export")?.call_method0("_asked_by_us")?.is_truthy()? {
+        return Ok(());
+    }
+    check_read(tensor, "the text of a tensor (str, repr, format, print)")
+}
+
 /// An error if a tensor's shape depends on what tensors hold.
 #[cold]
 #[inline(never)]
@@ -322,9 +387,58 @@ pub fn knows(tensor: &Tensor) -> bool {
     with(|recorder| Ok(recorder.about(tensor).is_some())).is_ok_and(|known| known == Some(true))
 }
 
+/// The sizes of a tensor as Python gets them while they are traced; None while they are not.
+#[cold]
+#[inline(never)]
+pub fn sizes<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+    let found = with(|recorder| {
+        let place = recorder.about(tensor).and_then(|known| known.place);
+        let Some(traced) = &mut recorder.traced else { return Ok(None) };
+        let fits: Vec<Option<Size>> = (0..tensor.rank())
+            .map(|dim| match place {
+                Some(place) => traced.fit(place, dim),
+                None => Some(Size::Known(tensor.shape()[dim] as i64)),
+            })
+            .collect();
+        if let Some(Place::Result { node, out }) = place {
+            traced.reads.extend(fits.iter().enumerate().filter_map(|(dim, fit)| Some(((node, out, dim), fit.clone()?))));
+        }
+        let place = match place {
+            Some(Place::Result { node, out }) => Some((node, out)),
+            _ => None,
+        };
+        Ok(Some((fits, place, traced.make.clone_ref(py))))
+    });
+    let Some((fits, place, make)) = found.py()?.flatten() else { return Ok(None) };
+    let object = |(dim, (fit, &value)): (usize, (Option<Size>, &usize))| match fit {
+        Some(Size::Known(_)) => Ok(value.into_pyobject(py)?.into_any()),
+        Some(Size::Varies { terms, divisor }) => {
+            let terms: Vec<(i64, Vec<usize>)> = terms.into_iter().map(|Term { coefficient, symbols }| (coefficient, symbols)).collect();
+            make.bind(py).call1((value, terms, divisor))
+        }
+        None => make.bind(py).call1((value, py.None(), (place, dim))),
+    };
+    fits.into_iter().zip(tensor.shape()).enumerate().map(object).collect::<PyResult<_>>().map(Some)
+}
+
 /// A recorded forward at one set of sizes.
 #[pyclass(name = "_Recording", module = "rustnn._core", frozen)]
-pub struct Recording(pub Graph);
+pub struct Recording {
+    pub graph: Graph,
+    /// Those of each node's results.
+    pub shapes: Vec<Vec<Vec<i64>>>,
+    /// The sizes of results that Python read, if they were traced.
+    pub reads: BTreeMap<(usize, usize, usize), Size>,
+}
+
+#[pymethods]
+impl Recording {
+    /// Whether the same ops ran in another recording.
+    fn is_like(&self, other: &Bound<Recording>) -> bool {
+        let other = &other.get().graph.nodes;
+        self.graph.nodes.len() == other.len() && self.graph.nodes.iter().zip(other).all(|(a, b)| a.op == b.op && a.outs == b.outs)
+    }
+}
 
 /// Whether calls are recorded on this thread: checks of values are then left to the ops.
 #[pyfunction]
@@ -342,9 +456,15 @@ fn given(list: &Bound<PyList>) -> PyResult<Vec<Tensor>> {
     list.iter().map(|t| cast_tensor(&t).ok_or_else(|| PyRuntimeError::new_err("expected a list of Tensors"))).collect()
 }
 
-/// Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor).
+/// Begins to record on this thread. `inputs` are (name, tensor), `weights` (names, role, tensor), `traced` earlier recordings, the
+/// values of the sizes that vary in each, and what makes the object that stands for one of them.
 #[pyfunction]
-fn _record_start(inputs: Vec<(String, Bound<PyTensor>)>, weights: Vec<(Vec<String>, String, Bound<PyTensor>)>) -> PyResult<()> {
+#[pyo3(signature = (inputs, weights, traced=None))]
+fn _record_start(
+    inputs: Vec<(String, Bound<PyTensor>)>,
+    weights: Vec<(Vec<String>, String, Bound<PyTensor>)>,
+    traced: Option<(Vec<Py<Recording>>, Vec<Vec<i64>>, Py<PyAny>)>,
+) -> PyResult<()> {
     if here() {
         return Err(PyRuntimeError::new_err("export: forward calls export itself"));
     }
@@ -355,6 +475,8 @@ fn _record_start(inputs: Vec<(String, Bound<PyTensor>)>, weights: Vec<(Vec<Strin
         known: HashMap::new(),
         storages: HashMap::new(),
         results: 0,
+        shapes: Vec::new(),
+        traced: traced.map(|(recordings, points, make)| Traced::new(recordings, points, make)),
         home: Device::Cpu,
         failure: None,
     };
@@ -366,7 +488,8 @@ fn _record_start(inputs: Vec<(String, Bound<PyTensor>)>, weights: Vec<(Vec<Strin
         recorder.home = tensor.device();
         recorder.versions.push(tensor.version());
         let id = WEIGHT + recorder.graph.weights.len();
-        recorder.keep(&tensor, id, true, false);
+        recorder.keep(&tensor, id, true, false, None);
+        recorder.storages.insert(tensor.array().storage().id(), id);
         recorder.graph.weights.push(Weight { name, aliases: names.collect(), role, written: false, tensor: tensor.into() });
     }
     for (name, object) in inputs {
@@ -375,7 +498,7 @@ fn _record_start(inputs: Vec<(String, Bound<PyTensor>)>, weights: Vec<(Vec<Strin
             recorder.home = tensor.device();
         }
         let id = INPUT + recorder.graph.inputs.len();
-        recorder.keep(&tensor, id, true, false);
+        recorder.keep(&tensor, id, true, false, Some(Place::Input(id)));
         recorder.storages.insert(tensor.array().storage().id(), id);
         let shape = tensor.shape().iter().map(|&n| Size::Known(n as i64)).collect();
         recorder.graph.inputs.push(Input { name, dtype: tensor.dtype(), shape });
@@ -434,7 +557,8 @@ fn _record_finish(outputs: &Bound<PyList>, trees: String) -> PyResult<Recording>
     }
     graph.outputs = outputs.into_iter().map(number).collect();
     graph.trees = trees;
-    Ok(Recording(graph))
+    let reads = recorder.traced.map(|traced| traced.reads).unwrap_or_default();
+    Ok(Recording { graph, shapes: recorder.shapes, reads })
 }
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {

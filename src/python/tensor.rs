@@ -4,13 +4,13 @@ use crate::detach;
 use crate::error::IntoPy;
 use crate::record;
 use crate::types::{self, PyDType, PyDevice};
-use pyo3::PyTypeInfo;
 use pyo3::exceptions::*;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pyclass::{CompareOp, PyTraverseError, PyVisit};
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyComplex, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
+use pyo3::{IntoPyObjectExt, PyTypeInfo};
 use rustnn_ops::row::{self, Operand, Row, Scalar};
 use rustnn_ops::saved::Host;
 use rustnn_ops::{Tensor, rows};
@@ -770,12 +770,18 @@ impl PyTensor {
     }
 
     fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if record::on() {
+            record::check_text(slf.py(), &slf.get().get(slf.py()))?;
+        }
         record::paused(|| slf.py().import("rustnn._tensor_str")?.call_method1("_str", (slf,)))
     }
 
     fn __format__<'py>(slf: &Bound<'py, Self>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if slf.get().with(py, |t| t.rank() == 0 && !t.array().is_meta()) && slf.get_type().is(py.get_type::<PyTensor>()) {
+            if record::on() {
+                record::check_text(py, &slf.get().get(py))?;
+            }
             return record::paused(|| slf.call_method0("item"))?.call_method1("__format__", (spec,));
         }
         if !spec.is_empty() {
@@ -817,7 +823,11 @@ impl PyTensor {
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if record::on() {
-            record::check_shape(&self.get(py))?;
+            let t = self.get(py);
+            record::check_shape(&t)?;
+            if let Some(sizes) = record::sizes(py, &t)? {
+                return size_object(py, sizes.into_iter());
+            }
         }
         let shape = self.with(py, |t| t.shape_owned());
         size(py, shape.iter().map(|&n| n as i64))
@@ -835,6 +845,11 @@ impl PyTensor {
                 let d = rustnn_tensor::shape::wrap_dim(d, t.rank()).py()?;
                 if t.rank() == 0 {
                     return Err(PyIndexError::new_err(format!("Dimension specified as {d} but tensor has no dimensions")));
+                }
+                if record::on()
+                    && let Some(sizes) = record::sizes(py, &t)?
+                {
+                    return Ok(sizes[d].clone());
                 }
                 Ok(t.shape()[d].into_pyobject(py)?.into_any())
             }
@@ -863,8 +878,8 @@ impl PyTensor {
         self.with(py, |t| t.rank())
     }
 
-    fn nelement(&self, py: Python<'_>) -> usize {
-        self.with(py, |t| t.numel())
+    fn nelement<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        op(slf.py(), "numel", &[slf.as_any().clone()])
     }
 
     fn element_size(&self, py: Python<'_>) -> usize {
@@ -1276,13 +1291,18 @@ pub fn _size_getitem(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// `torch.Size`.
 pub fn size(py: Python<'_>, sizes: impl ExactSizeIterator<Item = i64>) -> PyResult<Bound<'_, PyAny>> {
+    size_object(py, sizes)
+}
+
+/// `torch.Size` of what becomes Python's integers.
+fn size_object<'py, T: IntoPyObject<'py>>(py: Python<'py>, sizes: impl ExactSizeIterator<Item = T>) -> PyResult<Bound<'py, PyAny>> {
     let class = size_class(py)?;
     // SAFETY: the class is a subclass of tuple without fields, made as `tuple.__new__` makes one; its own `__new__`, which only
     // looks whether all are integers, would take three times as long. Each place is filled once, while nobody else has the tuple.
     unsafe {
         let made = Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(class.as_ptr().cast(), sizes.len() as ffi::Py_ssize_t))?;
         for (i, size) in sizes.enumerate() {
-            let size = size.into_pyobject(py)?.into_ptr();
+            let size = size.into_bound_py_any(py)?.into_ptr();
             if ffi::PyTuple_SetItem(made.as_ptr(), i as ffi::Py_ssize_t, size) != 0 {
                 return Err(PyErr::fetch(py));
             }

@@ -23,7 +23,7 @@ mod run;
 mod size;
 
 pub use file::VERSION;
-pub use graph::{Graph, Id, Input, Node, Role, Value, Weight};
+pub use graph::{Graph, Id, Input, Node, Read, Role, Value, Weight};
 pub use merge::merge;
 pub use run::Program;
-pub use size::{Size, Symbol, Term};
+pub use size::{Guard, Relation, Size, Symbol, Term};

@@ -6,7 +6,7 @@ from .. import _core
 from . import constraints
 from ._success import OfSuccess
 from .exp_family import ExponentialFamily
-from .utils import broadcast_all, clamp_probs, lazy_property, logits_to_probs, uniform_like
+from .utils import all_hold, broadcast_all, clamp_probs, lazy_property, logits_to_probs, uniform_like
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -31,7 +31,7 @@ class ContinuousBernoulli(OfSuccess, ExponentialFamily):
         self._take(probs, logits)
         if probs is not None:
             # Here, as they are clamped before the check that all distributions make.
-            if validate_args is not None and not self.arg_constraints["probs"].check(self.probs).all():
+            if validate_args is not None and not all_hold(self.arg_constraints["probs"].check(self.probs)):
                 raise ValueError("The parameter probs has invalid values")
             self.probs = self._param = clamp_probs(self.probs)
         self._lims = lims

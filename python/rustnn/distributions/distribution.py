@@ -5,7 +5,7 @@ import warnings
 from .. import _core
 from .._core import Size, Tensor
 from . import constraints
-from .utils import lazy_property
+from .utils import all_hold, lazy_property
 
 __all__ = ["Distribution"]
 
@@ -53,7 +53,7 @@ class Distribution:
             if name not in self.__dict__ and isinstance(getattr(type(self), name), lazy_property):
                 continue  # derived from one that is checked
             value = getattr(self, name)
-            if not constraint.check(value).all():
+            if not all_hold(constraint.check(value)):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
                     f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -202,7 +202,7 @@ class Distribution:
                 stacklevel=3,
             )
             return
-        if not support.check(value).all():
+        if not all_hold(support.check(value)):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the "
                 f"support ({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"

@@ -4,7 +4,7 @@ from .. import _core
 from . import constraints
 from ._success import OfSuccess
 from .distribution import Distribution
-from .utils import broadcast_all, finfo, uniform_like
+from .utils import all_hold, broadcast_all, finfo, uniform_like
 
 __all__ = ["Geometric"]
 
@@ -24,7 +24,7 @@ class Geometric(OfSuccess, Distribution):
     def __init__(self, probs=None, logits=None, validate_args=None):
         self._take(probs, logits)
         super().__init__(self._param.size(), validate_args=validate_args)
-        if self._validate_args and probs is not None and not (self.probs > 0).all():
+        if self._validate_args and probs is not None and not all_hold(self.probs > 0):
             raise ValueError(
                 f"Expected parameter probs ({type(self.probs).__name__} of shape {tuple(self.probs.shape)}) of "
                 f"distribution {self!r} to be positive but found invalid values:\n"

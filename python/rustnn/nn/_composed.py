@@ -274,7 +274,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
             f"input, but got: {list(input.shape)}"
         )
     counts = _window_counts(input.shape[-2:], kernel, dilation, padding, stride)
-    if min(counts) < 1:
+    if any(count < 1 for count in counts):
         raise RuntimeError(
             f"Given input with spatial size {tuple(input.shape[-2:])}, kernel_size={kernel}, dilation={dilation}, "
             f"padding={padding}, calculated shape of the array of sliding blocks as {counts}, but its components must "
@@ -309,7 +309,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"input.size(1)={x.shape[1]} and kernel_size={kernel}."
         )
     rows, columns = _window_counts(size, kernel, dilation, padding, stride)
-    if min(rows, columns) < 1:
+    if rows < 1 or columns < 1:
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, stride={stride}, "
             f"calculated shape of the array of sliding blocks as ({rows}, {columns}), but its components must be at "
@@ -888,9 +888,9 @@ def affine_grid(theta, size, align_corners=None):
             f"Expected a batch of {spatial}D affine matrices of shape Nx{spatial}x{spatial + 1} for size {size}. Got "
             f"{theta.shape}."
         )
-    if min(size) <= 0:
+    if any(length <= 0 for length in size):
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
-    if align_corners and min(size[2:]) == 1:
+    if align_corners and any(length == 1 for length in size[2:]):
         warnings.warn(
             "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. "
             "This is not an intended use case of affine_grid. See the documentation of affine_grid for details.",

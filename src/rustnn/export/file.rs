@@ -1,15 +1,16 @@
 //! Programs as safetensors files: weights by their names, the graph as JSON in the header's metadata. docs/export.md is the
 //! format's description.
 
-use super::graph::{Graph, Id, Input, Node, Role, Value, Weight};
-use super::size::{Size, Symbol, Term};
+use super::graph::{Graph, Id, Input, Node, Read, Role, Value, Weight};
+use super::size::{Guard, Relation, Size, Symbol, Term};
 use crate::{DType, Device, Error, Result, Tensor};
 use rustnn_io::{SafeTensors, SafeView};
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The version of the format that is written, and the newest that is read.
-pub const VERSION: u64 = 1;
+/// The newest version of the format that is read. It is written where a program has guards or sizes that Python read, which version 1
+/// lacks; else that.
+pub const VERSION: u64 = 2;
 
 /// What the metadata's entry `format` says.
 const FORMAT: &str = "rustnn.program";
@@ -23,13 +24,23 @@ fn malformed<T>(what: impl std::fmt::Display) -> Result<T> {
 
 // -------------------------------------------------------------------------------------------------------------- writing
 
+fn of_terms(terms: &[Term]) -> Json {
+    terms.iter().map(|t| json!([t.coefficient, t.symbols])).collect()
+}
+
 fn of_size(size: &Size) -> Json {
     match size {
         Size::Known(value) => json!(value),
-        Size::Varies { terms, divisor } => {
-            let terms: Vec<Json> = terms.iter().map(|t| json!([t.coefficient, t.symbols])).collect();
-            json!({"terms": terms, "divisor": divisor})
-        }
+        Size::Varies { terms, divisor } => json!({"terms": of_terms(terms), "divisor": divisor}),
+    }
+}
+
+fn of_guard(guard: &Guard) -> Json {
+    let terms = of_terms(&guard.terms);
+    match guard.is {
+        Relation::AtLeastZero => json!({"terms": terms, "is": ">= 0"}),
+        Relation::NotZero => json!({"terms": terms, "is": "!= 0"}),
+        Relation::Multiple(of) => json!({"terms": terms, "is": "multiple", "of": of}),
     }
 }
 
@@ -75,16 +86,23 @@ fn to_json(graph: &Graph) -> Json {
         if !node.grad {
             entry["grad"] = json!(false);
         }
+        if !node.reads.is_empty() {
+            entry["reads"] = node.reads.iter().map(|read| json!([read.out, read.dim, of_size(&read.size)])).collect();
+        }
         entry
     });
-    json!({
+    let mut json = json!({
         "symbols": symbols.collect::<Vec<_>>(),
         "inputs": inputs.collect::<Vec<_>>(),
         "weights": weights.collect::<Vec<_>>(),
         "nodes": nodes.collect::<Vec<_>>(),
         "outputs": graph.outputs,
         "trees": graph.trees,
-    })
+    });
+    if !graph.guards.is_empty() {
+        json["guards"] = graph.guards.iter().map(of_guard).collect();
+    }
+    json
 }
 
 /// Calls `write` with the tensors and the metadata of the file.
@@ -102,9 +120,11 @@ pub(super) fn write<R>(graph: &Graph, write: impl FnOnce(&[SafeView<'_>], &BTree
         .zip(&data)
         .map(|(w, bytes)| SafeView { name: &w.name, dtype: w.tensor.dtype(), shape: w.tensor.shape(), bytes })
         .collect();
+    let plain = graph.guards.is_empty() && graph.nodes.iter().all(|node| node.reads.is_empty());
+    let version = if plain { 1 } else { VERSION };
     let metadata = [
         ("format", FORMAT.to_string()),
-        ("version", VERSION.to_string()),
+        ("version", version.to_string()),
         ("producer", format!("rustnn {}", env!("CARGO_PKG_VERSION"))),
         ("program", to_json(graph).to_string()),
     ];
@@ -187,7 +207,15 @@ impl<'a> At<'a> {
             return self.int().map(Size::Known);
         }
         let divisor = self.get("divisor")?;
-        let terms = self.get("terms")?.each(|term| {
+        let terms = self.get("terms")?.terms(symbols)?;
+        match divisor.int()? {
+            d if d >= 1 => Ok(Size::Varies { terms, divisor: d }),
+            _ => divisor.wrong("a divisor of at least 1"),
+        }
+    }
+
+    fn terms(&self, symbols: usize) -> Result<Vec<Term>> {
+        self.each(|term| {
             let parts: Vec<At> = term.list()?.collect();
             let [coefficient, list] = parts.as_slice() else { return term.wrong("a coefficient and symbols") };
             let numbers = list.each(At::id)?;
@@ -195,11 +223,24 @@ impl<'a> At<'a> {
                 return list.wrong("numbers of symbols");
             }
             Ok(Term { coefficient: coefficient.int()?, symbols: numbers })
-        })?;
-        match divisor.int()? {
-            d if d >= 1 => Ok(Size::Varies { terms, divisor: d }),
-            _ => divisor.wrong("a divisor of at least 1"),
-        }
+        })
+    }
+
+    fn guard(&self, symbols: usize) -> Result<Guard> {
+        let (terms, is) = (self.get("terms")?.terms(symbols)?, self.get("is")?);
+        let is = match is.text()? {
+            ">= 0" => Relation::AtLeastZero,
+            "!= 0" => Relation::NotZero,
+            "multiple" => Relation::Multiple(self.get("of")?.int()?),
+            _ => return is.wrong("\">= 0\", \"!= 0\" or \"multiple\""),
+        };
+        Ok(Guard { terms, is })
+    }
+
+    fn read(&self, symbols: usize) -> Result<Read> {
+        let parts: Vec<At> = self.list()?.collect();
+        let [out, dim, size] = parts.as_slice() else { return self.wrong("a result, a dimension and a size") };
+        Ok(Read { out: out.id()?, dim: dim.id()?, size: size.size(symbols)? })
     }
 
     fn value(&self, symbols: usize) -> Result<Value> {
@@ -247,6 +288,7 @@ pub(super) fn read(file: &SafeTensors) -> Result<Graph> {
         return malformed(format!("{} symbols, more than {MAX_SYMBOLS}", symbols.len()));
     }
     let count = symbols.len();
+    let guards = root.find("guards").map_or(Ok(Vec::new()), |list| list.each(|guard| guard.guard(count)))?;
     let inputs = root.get("inputs")?.each(|input| {
         let shape = input.get("shape")?.each(|size| size.size(count))?;
         Ok(Input { name: input.get("name")?.text()?.into(), dtype: input.get("dtype")?.dtype()?, shape })
@@ -282,9 +324,10 @@ pub(super) fn read(file: &SafeTensors) -> Result<Graph> {
             .map(|(name, json)| Ok((name.clone(), At { json, path: format!("{}.{name}", args.path) }.value(count)?)))
             .collect::<Result<_>>()?;
         let grad = node.find("grad").map_or(Ok(true), |g| g.bool())?;
-        Ok(Node { op: node.get("op")?.text()?.into(), args, outs: node.get("out")?.each(At::id)?, grad })
+        let reads = node.find("reads").map_or(Ok(Vec::new()), |list| list.each(|read| read.read(count)))?;
+        Ok(Node { op: node.get("op")?.text()?.into(), args, outs: node.get("out")?.each(At::id)?, grad, reads })
     })?;
     let outputs = root.get("outputs")?.each(At::id)?;
     let trees = root.get("trees")?.text()?.into();
-    Ok(Graph { symbols, inputs, weights, nodes, outputs, trees })
+    Ok(Graph { symbols, guards, inputs, weights, nodes, outputs, trees })
 }

@@ -1,6 +1,6 @@
 //! What a program is made of.
 
-use super::size::{Size, Symbol};
+use super::size::{Guard, Size, Symbol};
 use crate::{DType, Device, Tensor};
 use rustnn_ops::Scalar;
 use std::fmt;
@@ -76,6 +76,19 @@ pub struct Node {
     pub outs: Vec<Id>,
     /// Whether it is recorded for gradients; not so under `no_grad`.
     pub grad: bool,
+    /// Sizes of its results that Python computed with. A call in which they are others than these is an error.
+    pub reads: Vec<Read>,
+}
+
+/// A size that Python read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    /// The place of the result in the node's `outs`.
+    pub out: usize,
+    /// The dimension.
+    pub dim: usize,
+    /// What the program takes it for.
+    pub size: Size,
 }
 
 /// A tensor that a call brings.
@@ -137,6 +150,8 @@ pub struct Weight {
 pub struct Graph {
     /// Sizes that may differ from call to call.
     pub symbols: Vec<Symbol>,
+    /// What has to hold of them in a call.
+    pub guards: Vec<Guard>,
     /// What a call brings.
     pub inputs: Vec<Input>,
     /// What the program holds.
@@ -185,7 +200,7 @@ impl Graph {
         }
     }
 
-    /// Whether a node may go if nobody uses its results: it writes nothing and draws no random numbers.
+    /// Whether a node may go if nobody uses its results: it writes nothing, draws no random numbers, and Python read no size of it.
     fn is_pure(node: &Node) -> bool {
         const IMPURE: &[&str] = &[
             "alpha_dropout",
@@ -212,7 +227,7 @@ impl Graph {
             "inplace" => *value == Value::Bool(true),
             _ => false,
         });
-        !node.op.ends_with('_') && !writes && !IMPURE.contains(&node.op.as_str())
+        node.reads.is_empty() && !node.op.ends_with('_') && !writes && !IMPURE.contains(&node.op.as_str())
     }
 
     /// Takes out nodes whose results nobody uses, and constants that are then unused; renumbers what is left.
@@ -273,6 +288,10 @@ impl fmt::Display for Graph {
         let shape = |sizes: &[Size]| sizes.iter().map(|s| s.text(&self.symbols)).collect::<Vec<_>>().join(", ");
         let inputs: Vec<String> = self.inputs.iter().map(|i| format!("{}: {}[{}]", i.name, i.dtype.name(), shape(&i.shape))).collect();
         writeln!(f, "program({}):", inputs.join(", "))?;
+        if !self.guards.is_empty() {
+            let guards: Vec<String> = self.guards.iter().map(|guard| guard.text(&self.symbols)).collect();
+            writeln!(f, "    where {}", guards.join(" and "))?;
+        }
         for weight in &self.weights {
             let (role, written) = (weight.role.name(), if weight.written { ", written" } else { "" });
             let (dtype, sizes) = (weight.tensor.dtype().name(), weight.tensor.shape());

@@ -1,8 +1,8 @@
 //! A program that runs: its nodes bound to the registry's ops.
 
 use super::file;
-use super::graph::{Graph, Id, Input, Role, Value, Weight};
-use super::size::{Size, Symbol};
+use super::graph::{Graph, Id, Input, Read, Role, Value, Weight};
+use super::size::{Guard, Size, Symbol};
 use crate::autograd::no_grad;
 use crate::{Device, Error, Result, Tensor};
 use rustnn_ops::registry::{self, Arg, Args, Output, Run};
@@ -118,6 +118,13 @@ impl Plan {
         let sizes = graph.inputs.iter().flat_map(|input| &input.shape).chain(args.flat_map(|(_, value)| value.sizes()));
         if sizes.into_iter().any(|size| !size.is_of(graph.symbols.len())) {
             refuse!("malformed program: a size of symbols that are not there");
+        }
+        let reads = graph
+            .nodes
+            .iter()
+            .flat_map(|node| node.reads.iter().map(|read| read.size.is_of(graph.symbols.len()) && read.out < node.outs.len()));
+        if !reads.into_iter().all(|fits| fits) || !graph.guards.iter().all(|guard| guard.is_of(graph.symbols.len())) {
+            refuse!("malformed program: a guard or a size that was read, of what is not there");
         }
         let mut bound = vec![false; graph.symbols.len()];
         for input in &graph.inputs {
@@ -254,6 +261,11 @@ impl Program {
         &self.graph.symbols
     }
 
+    /// What has to hold of those sizes beside their least and greatest values: [`Program::check`] and every call see to it.
+    pub fn guards(&self) -> &[Guard] {
+        &self.graph.guards
+    }
+
     /// The weights with what the file says of them.
     pub fn weights(&self) -> impl Iterator<Item = (&Weight, &Tensor)> {
         self.graph.weights.iter().zip(&self.weights)
@@ -295,19 +307,25 @@ impl Program {
         Ok(Program { weights, home: device, turn: Arc::default(), ..self.clone() })
     }
 
-    /// Runs the program and records nothing for gradients.
+    /// Runs the program and records nothing for gradients. The results are the caller's own: what is a weight or an input, or a
+    /// view of one, is copied. Inputs that the module wrote in place are written here too.
     ///
     /// # Errors
     /// See [`Program::forward`].
     pub fn infer(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let _guard = no_grad();
-        self.forward(inputs)
+        let storage = |t: &Tensor| t.as_op().array().storage().id();
+        let others: Vec<usize> = self.weights.iter().chain(inputs).map(storage).collect();
+        let own = |t: Tensor| if others.contains(&storage(&t)) { t.detach().copy() } else { Ok(t) };
+        self.forward(inputs)?.into_iter().map(own).collect()
     }
 
-    /// Runs the program. What comes of weights that require gradients has a history, as in Python.
+    /// Runs the program. What comes of weights that require gradients has a history, as in Python; what the module returns of its
+    /// weights are the program's, not copies.
     ///
     /// # Errors
-    /// If inputs are missing, or of another dtype or shape than recorded; those of the ops.
+    /// If inputs are missing, of another dtype or shape than recorded, or of sizes that the program was not made for; those of the
+    /// ops.
     pub fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         self.forward_with(&self.weights, inputs)
     }
@@ -333,6 +351,12 @@ impl Program {
             let outputs = self.step(step, &values, &symbols).map_err(|error| self.located(n, error))?;
             if outputs.len() != step.outs.len() {
                 refuse!("call {n} of {:?} has {} results, the program says {}", self.graph.nodes[n].op, outputs.len(), step.outs.len());
+            }
+            for read in &self.graph.nodes[n].reads {
+                let (expected, found) = (read.size.value(&symbols)?, outputs[read.out].shape().get(read.dim).map(|&n| n as i64));
+                if found != Some(expected) {
+                    return Err(self.misread(n, read, found));
+                }
             }
             for (&id, tensor) in step.outs.iter().zip(outputs) {
                 values[id] = Some(tensor);
@@ -436,7 +460,27 @@ impl Program {
                 }
             }
         }
+        if let Some(guard) = graph.guards.iter().find(|guard| !guard.holds(&values)) {
+            refuse!("the program was made for {}, got {}", guard.text(&graph.symbols), self.symbols_text(&values));
+        }
         Ok(values)
+    }
+
+    fn symbols_text(&self, values: &[i64]) -> String {
+        let each = self.graph.symbols.iter().zip(values).map(|(symbol, value)| format!("{} = {value}", symbol.name));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    #[cold]
+    fn misread(&self, n: usize, read: &Read, found: Option<i64>) -> Error {
+        Error::value(format!(
+            "size {} of the result of call {n} of the program, {}(), is {} and not {}, which the program was made for: Python computed \
+             with it, and the sizes of the inputs are beyond those that this holds for",
+            read.dim,
+            self.graph.nodes[n].op,
+            found.map_or("missing".into(), |n| n.to_string()),
+            read.size.text(&self.graph.symbols)
+        ))
     }
 
     #[cold]

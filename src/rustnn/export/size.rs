@@ -70,14 +70,7 @@ impl Size {
             Size::Known(value) => return Ok(*value),
             Size::Varies { terms, divisor } => (terms, *divisor),
         };
-        let mut sum = 0i64;
-        for term in terms {
-            let product = term.symbols.iter().try_fold(term.coefficient, |product, &at| product.checked_mul(*values.get(at)?));
-            match product.and_then(|product| sum.checked_add(product)) {
-                Some(next) => sum = next,
-                None => return Err(Error::value(format!("a size of the program is beyond 64 bits where its symbols are {values:?}"))),
-            }
-        }
+        let sum = sum(terms, values)?;
         if divisor < 1 || sum % divisor != 0 {
             return Err(Error::value(format!("a size of the program is {sum}/{divisor}, no integer, where its symbols are {values:?}")));
         }
@@ -92,8 +85,10 @@ impl Size {
                 let term = |term: &Term| {
                     let mut factors: Vec<String> =
                         term.symbols.iter().map(|&at| symbols.get(at).map_or_else(|| format!("s{at}"), |s| s.name.clone())).collect();
-                    if term.coefficient != 1 || factors.is_empty() {
+                    if factors.is_empty() || term.coefficient.unsigned_abs() != 1 {
                         factors.insert(0, term.coefficient.to_string());
+                    } else if term.coefficient < 0 {
+                        factors[0].insert(0, '-');
                     }
                     factors.join("*")
                 };
@@ -169,6 +164,78 @@ fn greatest_common_divisor(a: i128, b: i128) -> i128 {
     a
 }
 
+/// What has to hold of the sizes that vary: Python branched on it, or divided by a number, while the program was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The sum of these is compared.
+    pub terms: Vec<Term>,
+    /// With what.
+    pub is: Relation,
+}
+
+/// What a [`Guard`] asks of its sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// It is 0 or more.
+    AtLeastZero,
+    /// It is not 0.
+    NotZero,
+    /// It is a multiple of this number, which is 1 or more.
+    Multiple(i64),
+}
+
+impl Guard {
+    /// Whether it is well formed where there are `symbols` symbols.
+    pub(super) fn is_of(&self, symbols: usize) -> bool {
+        let known = self.terms.iter().flat_map(|t| &t.symbols).all(|&s| s < symbols);
+        known && !matches!(self.is, Relation::Multiple(..1))
+    }
+
+    /// Whether it holds where the symbols have `values`; not so where its sum is beyond 64 bits.
+    pub fn holds(&self, values: &[i64]) -> bool {
+        let Ok(sum) = sum(&self.terms, values) else { return false };
+        match self.is {
+            Relation::AtLeastZero => sum >= 0,
+            Relation::NotZero => sum != 0,
+            Relation::Multiple(of) => sum.checked_rem(of) == Some(0),
+        }
+    }
+
+    /// As people read it: `length <= 32`, `(length - 1) % 4 == 0`.
+    pub fn text(&self, symbols: &[Symbol]) -> String {
+        let (numbers, mut terms): (Vec<Term>, Vec<Term>) = self.terms.iter().cloned().partition(|t| t.symbols.is_empty());
+        let number = numbers.iter().fold(0i64, |sum, t| sum.saturating_add(t.coefficient));
+        if let Relation::Multiple(of) = self.is {
+            let text = Size::Varies { terms: self.terms.clone(), divisor: 1 }.text(symbols);
+            return if self.terms.len() == 1 { format!("{text} % {of} == 0") } else { format!("({text}) % {of} == 0") };
+        }
+        let falls = terms.first().is_some_and(|t| t.coefficient < 0);
+        if falls {
+            terms.iter_mut().for_each(|t| t.coefficient = t.coefficient.saturating_neg());
+        }
+        let text = if terms.is_empty() { "0".into() } else { Size::Varies { terms, divisor: 1 }.text(symbols) };
+        let sign = match (self.is, falls) {
+            (Relation::NotZero, _) => "!=",
+            (_, true) => "<=",
+            (_, false) => ">=",
+        };
+        format!("{text} {sign} {}", if falls { number } else { number.saturating_neg() })
+    }
+}
+
+/// Σ terms where the symbols have `values`.
+fn sum(terms: &[Term], values: &[i64]) -> Result<i64> {
+    let mut sum = 0i64;
+    for term in terms {
+        let product = term.symbols.iter().try_fold(term.coefficient, |product, &at| product.checked_mul(*values.get(at)?));
+        match product.and_then(|product| sum.checked_add(product)) {
+            Some(next) => sum = next,
+            None => return Err(Error::value(format!("a size of the program is beyond 64 bits where its symbols are {values:?}"))),
+        }
+    }
+    Ok(sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +267,9 @@ mod tests {
         assert!(size.value(&[7]).is_err());
         let symbols = [Symbol { name: "batch".into(), min: 1, max: 9 }];
         assert_eq!(size.text(&symbols), "(batch + 2)/2");
+        let falls =
+            Size::Varies { terms: vec![Term { coefficient: 3, symbols: vec![] }, Term { coefficient: -1, symbols: vec![0] }], divisor: 1 };
+        assert_eq!(falls.text(&symbols), "3 - batch");
     }
 
     #[test]
@@ -207,6 +277,27 @@ mod tests {
         let at = points(1, &[4], &[6], &[9]);
         assert_eq!(Size::through(&at, &[16, 36, 81]), None);
         assert_eq!(Size::through(&at, &[4, 4, 5]), None);
+    }
+
+    #[test]
+    fn guards_hold_where_they_say() {
+        let symbols = [Symbol { name: "batch".into(), min: 1, max: 99 }, Symbol { name: "length".into(), min: 1, max: 99 }];
+        let term = |coefficient, symbols: &[usize]| Term { coefficient, symbols: symbols.into() };
+        let guard = |terms: &[Term], is| Guard { terms: terms.into(), is };
+        let few = guard(&[term(-1, &[1]), term(32, &[])], Relation::AtLeastZero);
+        assert_eq!(few.text(&symbols), "length <= 32");
+        assert!(few.holds(&[1, 32]) && !few.holds(&[1, 33]));
+        let more = guard(&[term(1, &[0]), term(-2, &[1])], Relation::AtLeastZero);
+        assert_eq!(more.text(&symbols), "batch - 2*length >= 0");
+        assert!(more.holds(&[6, 3]) && !more.holds(&[6, 4]));
+        let other = guard(&[term(1, &[0]), term(-16, &[])], Relation::NotZero);
+        assert_eq!(other.text(&symbols), "batch != 16");
+        assert!(other.holds(&[15, 1]) && !other.holds(&[16, 1]));
+        let rest = guard(&[term(1, &[1]), term(-1, &[])], Relation::Multiple(4));
+        assert_eq!(rest.text(&symbols), "(length - 1) % 4 == 0");
+        assert!(rest.holds(&[1, 9]) && rest.holds(&[1, 1]) && !rest.holds(&[1, 8]));
+        assert!(!guard(&[term(i64::MAX, &[0, 0])], Relation::AtLeastZero).holds(&[2, 2]));
+        assert!(!guard(&[term(1, &[0])], Relation::Multiple(0)).is_of(2) && !guard(&[term(1, &[2])], Relation::NotZero).is_of(2));
     }
 
     #[test]
