@@ -1693,6 +1693,8 @@ def _refuse_where(bad: Tensor, text: _str, runtime: _bool = False) -> Tensor:
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...
+def _resized_text(before: Any, after: Any) -> Any:
+    """What is said where an `out` that has elements is given another shape."""
 def _resolve_bits(tensor: Any, conj: Any, neg: Any) -> Any:
     """A tensor with the conjugation or negation that a file asks for carried out."""
 def _run_backward(tensors: Any, grad_tensors: Any, keep_graph: Any, create_graph: Any, inputs: Any = ..., allow_unreachable: Any = ..., accumulate_grad: Any = ...) -> Any: ...

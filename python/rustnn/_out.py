@@ -20,10 +20,7 @@ def filled(result, out):
     if out.shape != result.shape:
         if out.numel():
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
-                f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
-                "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
-                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                _core._resized_text(out.shape, result.shape),
                 UserWarning,
                 stacklevel=4,
             )

@@ -309,6 +309,11 @@ def _in_order(out, values):
     return out.copy_(values.reshape(out.shape))
 
 
+def _placed(values, dtype, device):
+    """Numbers computed in float64 on the CPU, since GPUs lack it, in a dtype and where a new tensor would lie."""
+    return values.to(dtype=dtype, device=device or _core._get_default_device())
+
+
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """``base`` to the powers of equally spaced numbers, both ends included."""
     is_complex = isinstance(start, complex) or isinstance(end, complex)
@@ -325,8 +330,7 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
     result = _core.pow(float(base), _core.linspace(start, end, steps, dtype=wide, device="cpu"))
     if out is not None:
         return _in_order(out, result)
-    result = result.to(dtype)
-    return result.to(_core._get_default_device() if device is None else device).requires_grad_(requires_grad)
+    return _placed(result, dtype, device).requires_grad_(requires_grad)
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
@@ -807,11 +811,6 @@ def renorm(input, p, dim, maxnorm):
     others = [d for d in range(input.dim()) if d != dim % input.dim()]
     norms = _core._vector_norm(input, float(p), others, True)
     return input * _core.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
-
-
-def _placed(values, dtype, device):
-    """Numbers computed in float64 on the CPU, since GPUs lack it, in a dtype and where a new tensor would lie."""
-    return values.to(dtype=dtype, device=device or _core._get_default_device())
 
 
 def _window(name, values):

@@ -14,6 +14,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
         "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
         stacklevel=2,
     )
+    from .functional import _in_order, _placed
+
     if end is None:
         start, end = 0, start
     if step == 0:
@@ -23,9 +25,7 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     count = int((end - start) / step + 1e-12) + 1
     dtype = dtype or _core.get_default_dtype()
     steps = _core.arange(count, dtype=_core.float64, device="cpu")
-    values = (start + step * steps).to(dtype=dtype, device=device or _core._get_default_device())
+    values = _placed(start + step * steps, dtype, device)
     if out is None:
         return values.requires_grad_(requires_grad)
-    from .functional import _in_order
-
     return _in_order(out, values)

@@ -114,7 +114,11 @@ impl Call {
         Ok(())
     }
 
-    /// The same; integers are read as int64.
+    pub fn reads<const N: usize>(&mut self, all: [(&'static str, &Array); N]) -> Result<()> {
+        all.into_iter().try_for_each(|(name, a)| self.read(name, a))
+    }
+
+    /// As [`Call::read`]; integers are read as int64.
     pub fn read_wide(&mut self, name: &'static str, a: &Array) -> Result<()> {
         self.read(name, a)?;
         self.bindings.last_mut().expect("just bound").wide = true;

@@ -428,8 +428,7 @@ pub fn fill(out: &Array, value: Scalar) -> Result<bool> {
 /// `out = base ** exponent` of contiguous int64, as the CPU's.
 pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<bool> {
     let mut call = crate::call::Call::new("integer_powers");
-    call.read("base", base)?;
-    call.read("exponent", exponent)?;
+    call.reads([("base", base), ("exponent", exponent)])?;
     call.write("out", out)?;
     let body = "var b = base(i);
 var e = exponent(i);

@@ -96,8 +96,7 @@ pub fn index_select(x: &Array, dim: usize, index: &Array, out: &Array) -> Result
     }
     let (_, size, inner) = split(x.shape(), dim);
     let mut call = Call::new("index_select");
-    call.read("x", &from)?;
-    call.read("index", index)?;
+    call.reads([("x", &from), ("index", index)])?;
     call.write("out", &to)?;
     call.number("size", size).number("inner", inner).number("count", index.numel());
     call.each(
@@ -151,8 +150,7 @@ pub fn gather(x: &Array, dim: usize, index: &Array, out: &Array) -> Result<bool>
         *s = 0;
     }
     let mut call = Call::new("gather");
-    call.read("x", &from)?;
-    call.read("index", &index)?;
+    call.reads([("x", &from), ("index", &index)])?;
     call.write("out", &to)?;
     let text = places(&mut call, index.shape(), &[("x", strides)]);
     call.number("step", step);
@@ -486,8 +484,7 @@ pub fn index_get(x: &Array, dims: &[usize], indices: &[Array], at: usize, out: &
     let (Some(from), Some(to)) = (source(x)?, target_of(out)?) else { return Ok(false) };
     let Some(keys) = advanced_keys(x, dims, indices, at, out.shape())? else { return Ok(false) };
     let mut call = Call::new("index_get");
-    call.read("x", &from)?;
-    call.read("keys", &keys)?;
+    call.reads([("x", &from), ("keys", &keys)])?;
     call.write("out", &to)?;
     call.each(out.numel(), "", "out_set(i, x(keys(i)));")?;
     settle(&to, out)

@@ -74,8 +74,7 @@ pub fn row_norm_backward(
             len: n,
             inputs: &|call| {
                 call.flag("CENTRED", mean.is_some());
-                call.read("dy", dy)?;
-                call.read("x", x)?;
+                call.reads([("dy", dy), ("x", x)])?;
                 call.read_or("weight", weight, "1.0")?;
                 call.read_or("mean", mean, "0.0")?;
                 call.read("rstd", rstd)
@@ -114,8 +113,7 @@ fn row_norm_parameters(
     let parts = (rows / 256).clamp(1, 64).max(rows.div_ceil(8 * ROUNDS));
     let partial = if parts > 1 { Some(Array::empty(&[2, parts, n], DType::F32, x.device())?) } else { None };
     let mut call = Call::new("row_norm_parameters");
-    call.read("dy", dy)?;
-    call.read("x", x)?;
+    call.reads([("dy", dy), ("x", x)])?;
     call.read_or("mean", mean, "0.0")?;
     call.read("rstd", rstd)?;
     call.number("rows", rows).number("len", n).number("parts", parts).number("part", rows.div_ceil(parts));
@@ -250,11 +248,9 @@ pub fn group_norm_backward(
             count: shape.n * groups,
             len: shape.channels / groups * shape.spatial,
             inputs: &|call| {
-                call.read("dy", dy)?;
-                call.read("x", x)?;
+                call.reads([("dy", dy), ("x", x)])?;
                 call.read_or("weight", weight, "1.0")?;
-                call.read("mean", mean)?;
-                call.read("rstd", rstd)?;
+                call.reads([("mean", mean), ("rstd", rstd)])?;
                 call.number("groups", groups).number("own", shape.channels / groups).number("spatial", shape.spatial);
                 Ok(())
             },
@@ -279,10 +275,7 @@ dx_set(j, r * (g - sum - (x(j) - centre) * r * along));",
             count: shape.channels,
             len: shape.n * shape.spatial,
             inputs: &|call| {
-                call.read("dy", dy)?;
-                call.read("x", x)?;
-                call.read("mean", mean)?;
-                call.read("rstd", rstd)?;
+                call.reads([("dy", dy), ("x", x), ("mean", mean), ("rstd", rstd)])?;
                 call.number("channels", shape.channels).number("spatial", shape.spatial);
                 call.number("groups", groups).number("own", shape.channels / groups);
                 Ok(())
@@ -379,9 +372,7 @@ pub fn batch_norm_apply(
     }
     let shape = channels(x.shape());
     let mut call = Call::new("batch_norm_apply");
-    call.read("x", x)?;
-    call.read("mean", mean)?;
-    call.read("invstd", invstd)?;
+    call.reads([("x", x), ("mean", mean), ("invstd", invstd)])?;
     call.read_or("weight", weight, "1.0")?;
     call.read_or("bias", bias, "0.0")?;
     call.write("out", out)?;
@@ -416,10 +407,7 @@ pub fn batch_norm_backward(
         count: shape.channels,
         len: shape.n * shape.spatial,
         inputs: &|call| {
-            call.read("dy", dy)?;
-            call.read("x", x)?;
-            call.read("mean", mean)?;
-            call.read("invstd", invstd)?;
+            call.reads([("dy", dy), ("x", x), ("mean", mean), ("invstd", invstd)])?;
             call.number("channels", shape.channels).number("spatial", shape.spatial);
             Ok(())
         },
@@ -445,10 +433,7 @@ dbias_set(row, b);",
     let Some(dx) = dx else { return Ok(true) };
     let mut call = Call::new("batch_norm_backward");
     call.flag("TRAINING", training);
-    call.read("dy", dy)?;
-    call.read("x", x)?;
-    call.read("mean", mean)?;
-    call.read("invstd", invstd)?;
+    call.reads([("dy", dy), ("x", x), ("mean", mean), ("invstd", invstd)])?;
     call.read_or("weight", weight, "1.0")?;
     call.read("sums", &sums)?;
     call.write("dx", dx)?;

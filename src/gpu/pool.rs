@@ -200,8 +200,7 @@ pub fn pick(planes: usize, input: usize, output: usize, x: &Array, indices: &Arr
         return Ok(false);
     }
     let mut call = Call::new("pick");
-    call.read("x", x)?;
-    call.read("indices", indices)?;
+    call.reads([("x", x), ("indices", indices)])?;
     call.write("out", out)?;
     call.number("input", input).number("output", output);
     call.each(

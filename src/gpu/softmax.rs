@@ -75,8 +75,7 @@ pub fn softmax_backward(log: bool, dy: &Array, y: &Array, dim: usize, dx: &Array
         count: outer * inner,
         len,
         inputs: &|call| {
-            call.read("dy", dy)?;
-            call.read("y", y)?;
+            call.reads([("dy", dy), ("y", y)])?;
             call.number("inner", inner);
             Ok(())
         },
@@ -256,8 +255,7 @@ dx_set(j, d);",
             call.read_or("each", each, "p.one")?;
             match saved {
                 Some(saved) => {
-                    call.read("x", x)?;
-                    call.read("saved", saved)?;
+                    call.reads([("x", x), ("saved", saved)])?;
                 }
                 None => {
                     call.variant("", "fn x(i: u32) -> f32 { return 0.0; }\nfn saved(i: u32) -> f32 { return 0.0; }\n");

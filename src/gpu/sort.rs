@@ -317,8 +317,7 @@ lengths_set(i, i32(k - low + 1u));",
         return Ok(false);
     }
     let mut call = Call::new("modes");
-    call.read("x", sorted)?;
-    call.read("ends", ends)?;
+    call.reads([("x", sorted), ("ends", ends)])?;
     call.write("values", values)?;
     call.number("len", len);
     call.each(rows, "", "values_set(i, x(i * p.len + ends(i).x));")
@@ -340,8 +339,7 @@ pub fn searchsorted(right: bool, sequence: &Array, sorter: Option<&Array>, value
     let keys = keys_of(sequence, false)?;
     let wanted = keys_of(values, false)?;
     let (value, _, before) = key_text(keys.dtype());
-    call.read("keys", &keys)?;
-    call.read("wanted", &wanted)?;
+    call.reads([("keys", &keys), ("wanted", &wanted)])?;
     match sorter {
         Some(sorter) => call.read("sorter", &dense(sorter)?)?,
         None => drop(call.variant("", "fn sorter(i: u32) -> vec2<u32> { return vec2<u32>(); }\n")),

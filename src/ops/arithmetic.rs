@@ -275,7 +275,7 @@ fn fits(dtype: DType, value: Scalar) -> Result<Scalar> {
 }
 
 /// The largest finite number of a float dtype.
-fn greatest(dtype: DType) -> f64 {
+pub(crate) fn greatest(dtype: DType) -> f64 {
     match dtype {
         DType::F64 => f64::MAX,
         DType::F16 => 65504.0,

@@ -10,15 +10,7 @@ use rustnn_kernels::arrays as cpu;
 use rustnn_tensor::{Array, DType, Device, DeviceBuffer, Error, Result, Storage, bail};
 use smallvec::SmallVec;
 use std::collections::HashSet;
-use std::sync::{Mutex, OnceLock};
-
-/// What takes the ops' warnings; without one they go to standard error.
-static WARN: OnceLock<fn(&str)> = OnceLock::new();
-
-/// Hands warnings to the host language; the first call counts.
-pub fn on_warning(warn: fn(&str)) {
-    let _ = WARN.set(warn);
-}
+use std::sync::Mutex;
 
 /// Makes the device `gpu` known where it is built in. No driver is touched before the first tensor on it.
 pub fn register() {
@@ -217,15 +209,7 @@ pub fn warn_once(kernel: &str, dtype: Option<DType>) {
         return;
     }
     drop(said);
-    warn(&format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"));
-}
-
-/// Warns through the host language.
-pub(crate) fn warn(text: &str) {
-    match WARN.get() {
-        Some(warn) => warn(text),
-        None => eprintln!("rustnn: {text}"),
-    }
+    crate::warning::warn(&format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"));
 }
 
 /// An argument that is an array, or may be one.

@@ -38,6 +38,7 @@ pub mod sort;
 pub mod tape;
 pub mod tensor;
 pub mod views;
+pub mod warning;
 
 pub use copy::{clone, contiguous, to_device, to_dtype};
 pub use row::{Operand, Scalar};

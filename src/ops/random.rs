@@ -156,12 +156,7 @@ pub fn permutation(n: usize, generator: Option<&Generator>) -> Result<Tensor> {
 
 /// Overwrites `x` with values uniform in [low, high).
 pub fn uniform_(x: &Tensor, low: f64, high: f64, generator: Option<&Generator>) -> Result<()> {
-    let greatest = match x.dtype() {
-        DType::F16 => 65504.0,
-        DType::BF16 => 3.3895313892515355e38,
-        DType::F32 => f64::from(f32::MAX),
-        _ => f64::MAX,
-    };
+    let greatest = crate::arithmetic::greatest(x.dtype());
     for (name, bound) in [("from", low), ("to", high)] {
         ensure!(bound.abs() <= greatest, Runtime, "{name} is out of bounds for {}", type_meta(x.dtype()));
     }

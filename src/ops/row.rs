@@ -669,12 +669,7 @@ pub fn check_out_grad(name: &str, inputs: &[Operand], out: &Tensor) -> Result<()
 pub fn resize_out(out: &mut Tensor, shape: &[usize]) -> Result<()> {
     if out.shape() != shape {
         if out.numel() > 0 {
-            crate::device::warn(&format!(
-                "An output with one or more elements was resized since it had shape {:?}, which does not match the required output \
-                 shape {shape:?}. This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they \
-                 have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
-                out.shape()
-            ));
+            crate::warning::warn(&crate::warning::resized(out.shape(), shape));
         }
         let array = Array::empty(shape, out.dtype(), out.device())?;
         out.set_array(array);

@@ -118,15 +118,14 @@ fn call<'py>(
                 }
                 let run = || schema.run.call(&Args(&values));
                 let compute = || if cost(&values) > DETACH_ELEMENTS { detached(py, run) } else { run() };
-                let result = if record::on() { record::call(schema, &values, compute) } else { compute() };
-                if record::on()
-                    && schema.name == "numel"
-                    && let (Some(Arg::Tensor(t)), Ok(_)) = (values.first(), &result)
-                    && let Some(sizes) = record::sizes(py, t)?
-                {
-                    let one = 1i64.into_pyobject(py)?.into_any();
-                    return sizes.iter().try_fold(one, |product, size| product.mul(size));
-                }
+                let result = if record::on() {
+                    if let Some(count) = record::traced_numel(py, schema, &values)? {
+                        return Ok(count);
+                    }
+                    record::call(schema, &values, compute)
+                } else {
+                    compute()
+                };
                 return output(py, result.map_err(to_python)?);
             }
             Err(Mismatch::Arguments(text)) => failures.push(text),

@@ -1,23 +1,8 @@
 //! The functions behind `rustnn.gpu`.
 
 use crate::error::IntoPy;
-use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use rustnn_ops::device::gpus;
-
-/// Hands the ops' warnings to Python and makes the device known.
-fn install() {
-    rustnn_ops::device::register();
-    rustnn_ops::device::on_warning(|text| {
-        Python::attach(|py| {
-            let text = std::ffi::CString::new(text).unwrap_or_default();
-            // A filter that makes errors of warnings cannot end an op that has run: the error is shown instead.
-            if let Err(error) = PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1) {
-                error.write_unraisable(py, None);
-            }
-        });
-    });
-}
 
 /// How many GPUs there are, those that the CPU imitates included.
 #[pyfunction]
@@ -96,7 +81,7 @@ fn _gpu_buffer_copy(py: Python<'_>, index: u16, bytes: usize) -> PyResult<()> {
 }
 
 pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
-    install();
+    rustnn_ops::device::register();
     module.add_function(wrap_pyfunction!(_gpu_device_count, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_device_name, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_is_imitated, module)?)?;

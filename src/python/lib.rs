@@ -18,6 +18,7 @@ mod record;
 mod schema;
 mod tensor;
 mod types;
+mod warning;
 
 use error::IntoPy;
 use pyo3::prelude::*;
@@ -201,6 +202,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     construct::add_to(module)?;
     files::add_to(module)?;
     gpu::add_to(module)?;
+    warning::add_to(module)?;
     record::add_to(module)?;
     program::add_to(module)?;
     module.add_function(wrap_pyfunction!(tensor::_size_getitem, module)?)?;

@@ -421,6 +421,14 @@ pub fn sizes<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Option<Vec<Bound
     fits.into_iter().zip(tensor.shape()).enumerate().map(object).collect::<PyResult<_>>().map(Some)
 }
 
+/// What `numel` gives Python while sizes are traced: their product. It is no op of the program.
+pub fn traced_numel<'py>(py: Python<'py>, schema: &Schema, values: &[Arg]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(Arg::Tensor(t)) = values.first().filter(|_| schema.name == "numel") else { return Ok(None) };
+    let Some(sizes) = sizes(py, t)? else { return Ok(None) };
+    let one = 1i64.into_pyobject(py)?.into_any();
+    sizes.iter().try_fold(one, |product, size| product.mul(size)).map(Some)
+}
+
 /// A recorded forward at one set of sizes.
 #[pyclass(name = "_Recording", module = "rustnn._core", frozen)]
 pub struct Recording {

@@ -12,7 +12,8 @@ use std::fmt;
 /// Methods borrow and give new tensors; names ending in `_` write in place. Operators (`&a + &b`, `&a * 2.0`) are the methods
 /// of their names and give a [`Result`] too. Memory is shared between threads as it is, without a lock, as in PyTorch:
 /// that no thread writes in place what another is using is the program's own affair, which the types cannot check (it would be
-/// a data race, undefined behaviour). Layers in training write their buffers; in evaluation `Embedding` with `max_norm` alone writes. Dimensions count from the end where negative; shapes broadcast as in PyTorch.
+/// a data race, undefined behaviour). Layers in training write their buffers; in evaluation `Embedding` with `max_norm` alone
+/// writes. Dimensions count from the end where negative; shapes broadcast as in PyTorch.
 ///
 /// ```
 /// # fn main() -> rustnn::Result<()> {
