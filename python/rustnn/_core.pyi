@@ -1575,8 +1575,8 @@ def _adam_step(params: Any, grads: Any, exp_avgs: Any, exp_avg_sqs: Any, max_exp
     """A step of Adam or AdamW (`decoupled`); `steps` are counted up."""
 def _alias(input: Tensor) -> Tensor:
     """The same value as an op of its own."""
-def _array_interface(tensor: Any) -> Any:
-    """What `numpy.asarray` makes an array of that shares the tensor's memory."""
+def _array_over(tensor: Any) -> Any:
+    """An array over a tensor's memory."""
 def _current_graph_task_id() -> Any:
     """The number of the run that this thread is in, or -1."""
 def _default_device() -> Any:

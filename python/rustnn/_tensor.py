@@ -82,11 +82,7 @@ def numpy(self, *, force=False):
         force: detach, resolve and copy to the CPU where that is needed.
     Raises: RuntimeError if the tensor requires a gradient and gradients are on; TypeError if NumPy lacks the dtype.
     """
-    import numpy as np
-
-    source = self.detach().cpu() if force else self if _core.is_grad_enabled() else self.detach()
-    array = np.asarray(_core._array_interface(source))
-    return array
+    return _core._array_over(self.detach().cpu() if force else self if _core.is_grad_enabled() else self.detach())
 
 
 def cpu(self, memory_format=None):

@@ -1,17 +1,19 @@
 //! Tensors made from Python data and shared with NumPy.
 
+use crate::arrays::{self, Number};
 use crate::error::IntoPy;
 use crate::record;
 use crate::schema::{int, scalar, type_name};
-use crate::tensor::{PyTensor, cast_tensor, wrap};
+use crate::tensor::{cast_tensor, wrap};
 use crate::types::{PyDType, parse_device};
+use numpy::PyUntypedArrayMethods;
 use pyo3::exceptions::*;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple};
 use rustnn_ops::registry::Arg;
 use rustnn_ops::row::{Scalar, default_dtype};
 use rustnn_ops::{Tensor, views};
-use rustnn_tensor::{Array, DType, Device, Shape, Storage, Strides};
+use rustnn_tensor::{Array, DType, Device, Shape};
 
 /// Elements of nested sequences in order, and their shape.
 struct Gathered {
@@ -57,25 +59,7 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         if record::on() {
             record::check_read(&t, "tensor() of tensors")?;
         }
-        // In a sequence, a tensor of one element is a number.
-        if t.rank() > 0 && !(depth > 0 && t.numel() == 1) {
-            level(out, depth, t.shape()[0])?;
-            for i in 0..t.shape()[0] {
-                let row = wrap(object.py(), views::select(&t.detach(), 0, i as i64).py()?)?;
-                gather(&row, depth + 1, out)?;
-            }
-            return Ok(());
-        }
-        out.meet(t.dtype());
-        if t.dtype().is_complex() {
-            let (re, im) = t.complex_item().py()?;
-            leaf(out, depth, Scalar::Float(re))?;
-            out.imaginary.resize(out.values.len(), 0.0);
-            *out.imaginary.last_mut().expect("there is this number") = im;
-            return Ok(());
-        }
-        leaf(out, depth, rustnn_ops::read::item(&t).py()?)?;
-        return Ok(());
+        return gather_tensor(&t.detach(), depth, out);
     }
     if object.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(object))));
@@ -89,41 +73,33 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
         out.beyond = true;
         return leaf(out, depth, Scalar::Float(object.extract().map_err(|_| overflow())?));
     }
-    // A NumPy array without dimensions is a number.
-    let plain = object.is_instance_of::<PyFloat>()
-        || object.is_instance_of::<PyInt>()
-        || object.is_instance_of::<PyList>()
-        || object.is_instance_of::<PyTuple>();
-    if depth > 0
-        && !plain
-        && let Some(dtype) = numpy_dtype(object)
-        && object.getattr("ndim").ok().and_then(|n| n.extract::<usize>().ok()) == Some(0)
-        && object.hasattr("__array_interface__")?
-    {
-        let own = out.dtype;
-        gather(&object.call_method0("item")?, depth, out)?;
-        out.dtype = own;
-        out.meet(dtype);
-        return Ok(());
+    // NumPy's numbers, and its arrays without dimensions, have a dtype of their own.
+    if !object.is_exact_instance_of::<PyFloat>() && !object.is_instance_of::<PyInt>() {
+        if depth > 0
+            && let Some(array) = arrays::array(object)
+            && array.ndim() == 0
+        {
+            return gather_tensor(&arrays::tensor_over(array)?, depth, out);
+        }
+        if let Some((number, dtype)) = arrays::number(object) {
+            out.meet(dtype);
+            return match number {
+                Number::Real(value) => leaf(out, depth, value),
+                Number::Complex(re, im) => complex_leaf(out, depth, re, im),
+            };
+        }
     }
     if let Some(s) = scalar(object) {
-        // NumPy's numbers have a dtype of their own.
-        let exact = object.is_exact_instance_of::<PyFloat>() || object.is_instance_of::<PyInt>();
-        let dtype = if exact { None } else { numpy_dtype(object) };
-        out.meet(dtype.unwrap_or_else(|| match s {
+        out.meet(match s {
             Scalar::Bool(_) => DType::Bool,
             Scalar::Int(_) => DType::I64,
             _ => default_dtype(),
-        }));
+        });
         return leaf(out, depth, s);
     }
     if let Some((re, im)) = crate::schema::complex(object) {
-        let own = if default_dtype() == DType::F64 { DType::C128 } else { DType::C64 };
-        out.meet(if object.is_exact_instance_of::<PyComplex>() { own } else { numpy_dtype(object).unwrap_or(own) });
-        leaf(out, depth, Scalar::Float(re))?;
-        out.imaginary.resize(out.values.len(), 0.0);
-        *out.imaginary.last_mut().expect("there is this number") = im;
-        return Ok(());
+        out.meet(if default_dtype() == DType::F64 { DType::C128 } else { DType::C64 });
+        return complex_leaf(out, depth, re, im);
     }
     if is_sequence(object) {
         let n = object.len()?;
@@ -153,14 +129,18 @@ fn gather(object: &Bound<PyAny>, depth: usize, out: &mut Gathered) -> PyResult<(
     }
 }
 
-/// The dtype of a NumPy number.
-fn numpy_dtype(object: &Bound<PyAny>) -> Option<DType> {
-    let class = object.get_type();
-    if class.getattr("__module__").ok()?.extract::<String>().ok()? != "numpy" {
-        return None;
+/// The elements of a tensor; in a sequence, one of one element is a number.
+fn gather_tensor(t: &Tensor, depth: usize, out: &mut Gathered) -> PyResult<()> {
+    if t.rank() > 0 && !(depth > 0 && t.numel() == 1) {
+        level(out, depth, t.shape()[0])?;
+        return (0..t.shape()[0]).try_for_each(|i| gather_tensor(&views::select(t, 0, i as i64).py()?, depth + 1, out));
     }
-    let name: String = object.getattr("dtype").ok()?.getattr("name").ok()?.extract().ok()?;
-    DType::ALL.into_iter().find(|d| d.name() == name)
+    out.meet(t.dtype());
+    if t.dtype().is_complex() {
+        let (re, im) = t.complex_item().py()?;
+        return complex_leaf(out, depth, re, im);
+    }
+    leaf(out, depth, rustnn_ops::read::item(t).py()?)
 }
 
 fn level(out: &mut Gathered, depth: usize, n: usize) -> PyResult<()> {
@@ -189,6 +169,13 @@ fn leaf(out: &mut Gathered, depth: usize, value: Scalar) -> PyResult<()> {
     Ok(())
 }
 
+fn complex_leaf(out: &mut Gathered, depth: usize, re: f64, im: f64) -> PyResult<()> {
+    leaf(out, depth, Scalar::Float(re))?;
+    out.imaginary.resize(out.values.len(), 0.0);
+    *out.imaginary.last_mut().expect("there is this number") = im;
+    Ok(())
+}
+
 /// A tensor of numbers, nested sequences, NumPy arrays or tensors: always a copy, a leaf.
 pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Device>) -> PyResult<Tensor> {
     if let Some(t) = cast_tensor(data) {
@@ -210,9 +197,8 @@ pub fn tensor_of(data: &Bound<PyAny>, dtype: Option<DType>, device: Option<Devic
             .ok_or_else(|| PyTypeError::new_err("_as_numbers_of() must return a Tensor"))?;
         return rustnn_ops::to_device(&t, device.unwrap_or(t.device())).py();
     }
-    if data.hasattr("__array_interface__")? && !data.is_instance_of::<PyList>() {
-        let shared = from_interface(data)?;
-        let t = rustnn_ops::clone(&shared).py()?;
+    if !plain && let Some(array) = arrays::array_like(data)? {
+        let t = rustnn_ops::clone(&arrays::tensor_over(&array)?).py()?;
         let t = rustnn_ops::to_dtype(&t, dtype.unwrap_or(t.dtype())).py()?;
         return rustnn_ops::to_device(&t, device.unwrap_or_else(rustnn_ops::default_device)).py();
     }
@@ -283,78 +269,6 @@ fn pack(gathered: &Gathered, dtype: DType) -> PyResult<Array> {
     rustnn_ops::copy::cast_array(&Array::from_slice(&floats, &gathered.shape).py()?, dtype).py()
 }
 
-/// A tensor over the memory of an object with NumPy's array interface. NumPy is never imported here: arrays describe themselves.
-fn from_interface(object: &Bound<PyAny>) -> PyResult<Tensor> {
-    let interface = object.getattr("__array_interface__")?.cast_into::<PyDict>()?;
-    let field = |name: &str| interface.get_item(name)?.ok_or_else(|| PyTypeError::new_err(format!("array interface without {name}")));
-    let kind: String = field("typestr")?.extract()?;
-    let native = if cfg!(target_endian = "little") { '<' } else { '>' };
-    let mut chars = kind.chars();
-    let order = chars.next().unwrap_or('|');
-    let code: String = chars.collect();
-    let dtype = match code.as_str() {
-        "f4" => DType::F32,
-        "f8" => DType::F64,
-        "f2" => DType::F16,
-        "i1" => DType::I8,
-        "i2" => DType::I16,
-        "i4" => DType::I32,
-        "i8" => DType::I64,
-        "u1" => DType::U8,
-        "u2" => DType::U16,
-        "u4" => DType::U32,
-        "u8" => DType::U64,
-        "b1" => DType::Bool,
-        "c8" => DType::C64,
-        "c16" => DType::C128,
-        _ => {
-            let name = object
-                .getattr("dtype")
-                .and_then(|d| d.getattr("type"))
-                .and_then(|t| t.getattr("__name__"))
-                .map_or(kind.clone(), |n| n.to_string());
-            return Err(PyTypeError::new_err(format!(
-                "can't convert np.ndarray of type numpy.{name}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
-            )));
-        }
-    };
-    if order != native && order != '|' && dtype.size_bytes() > 1 {
-        return Err(PyValueError::new_err(
-            "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.",
-        ));
-    }
-    let shape: Vec<usize> = field("shape")?.extract()?;
-    let (address, read_only): (usize, bool) = field("data")?.extract()?;
-    let width = dtype.size_bytes() as isize;
-    let strides: Strides = match interface.get_item("strides")?.filter(|s| !s.is_none()) {
-        None => rustnn_tensor::shape::contiguous_strides(&shape),
-        Some(bytes) => {
-            let bytes: Vec<isize> = bytes.extract()?;
-            if bytes.iter().any(|b| b % width != 0) {
-                return Err(PyValueError::new_err(
-                    "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.",
-                ));
-            }
-            if bytes.iter().zip(&shape).any(|(&b, &n)| b < 0 && n > 1) {
-                return Err(PyValueError::new_err(
-                    "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) ",
-                ));
-            }
-            bytes.iter().map(|b| b / width).collect()
-        }
-    };
-    let empty = shape.contains(&0);
-    let reach: usize = if empty { 0 } else { shape.iter().zip(&strides).map(|(&n, &s)| (n - 1) * s as usize).sum::<usize>() + 1 };
-    if address % dtype.size_bytes() != 0 && !empty {
-        return Err(PyValueError::new_err("given numpy array is not aligned for its dtype; copy it first"));
-    }
-    // SAFETY: the array vouches for its own geometry and stays alive, as we hold it.
-    let storage =
-        unsafe { Storage::foreign(address as *mut u8, reach * dtype.size_bytes(), !read_only, Box::new(object.clone().unbind())) };
-    let _ = read_only;
-    Array::from_storage(storage, dtype, &shape, &strides, 0).map(Tensor::from_array).py()
-}
-
 #[pyfunction]
 #[pyo3(signature = (data, *, dtype=None, device=None, requires_grad=false, pin_memory=false))]
 fn tensor<'py>(
@@ -399,8 +313,8 @@ fn as_tensor<'py>(
             return wrap(data.py(), record::op("_to", smallvec::smallvec![Arg::Tensor(t), device, dtype, Arg::Bool(false)])?);
         }
         Some(t) => Some(t),
-        None if data.hasattr("__array_interface__")? && !data.is_instance_of::<PyList>() => Some(from_interface(data)?),
-        None => None,
+        None if data.is_instance_of::<PyList>() => None,
+        None => arrays::array_like(data)?.map(|array| arrays::tensor_over(&array)).transpose()?,
     };
     let out = match shared {
         Some(t) => {
@@ -415,71 +329,10 @@ fn as_tensor<'py>(
 /// A tensor over a NumPy array's memory; writes to either are seen by both.
 #[pyfunction]
 fn from_numpy<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if !array.hasattr("__array_interface__")? || !array.hasattr("flags")? {
-        return Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(array))));
+    match arrays::array(array) {
+        Some(array) => wrap(array.py(), arrays::tensor_over(array)?),
+        None => Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(array)))),
     }
-    wrap(array.py(), from_interface(array)?)
-}
-
-/// NumPy's array interface over a tensor's memory.
-#[pyclass(module = "rustnn", frozen)]
-struct Interface {
-    tensor: Tensor,
-}
-
-#[pymethods]
-impl Interface {
-    #[getter]
-    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let a = self.tensor.array();
-        let order = if cfg!(target_endian = "little") { '<' } else { '>' };
-        let code = match a.dtype() {
-            DType::F32 => "f4",
-            DType::F64 => "f8",
-            DType::F16 => "f2",
-            DType::I8 => "i1",
-            DType::I16 => "i2",
-            DType::I32 => "i4",
-            DType::I64 => "i8",
-            DType::U8 => "u1",
-            DType::U16 => "u2",
-            DType::U32 => "u4",
-            DType::U64 => "u8",
-            DType::Bool => "b1",
-            DType::C64 => "c8",
-            DType::C128 => "c16",
-            other => return Err(PyTypeError::new_err(format!("Got unsupported ScalarType {}", other.scalar_name()))),
-        };
-        let width = a.dtype().size_bytes() as isize;
-        let out = PyDict::new(py);
-        out.set_item("version", 3)?;
-        out.set_item("typestr", format!("{}{code}", if width == 1 { '|' } else { order }))?;
-        out.set_item("shape", PyTuple::new(py, a.shape())?)?;
-        out.set_item("strides", PyTuple::new(py, a.strides().iter().map(|s| s * width).collect::<Vec<_>>())?)?;
-        // NumPy asks for an address even where there is nothing.
-        let address = if a.numel() == 0 { rustnn_tensor::allocator::ALIGN_BYTES } else { a.ptr() as usize };
-        out.set_item("data", (address, !a.storage().is_writable()))?;
-        Ok(out)
-    }
-}
-
-/// What `numpy.asarray` makes an array of that shares the tensor's memory.
-#[pyfunction]
-fn _array_interface(tensor: &Bound<PyTensor>) -> PyResult<Interface> {
-    let t = tensor.get().get(tensor.py());
-    if record::on() {
-        record::check_read(&t, "numpy()")?;
-    }
-    if !t.array().is_host() {
-        return Err(PyTypeError::new_err(format!(
-            "can't convert {} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
-            t.device()
-        )));
-    }
-    if t.requires_grad() {
-        return Err(PyRuntimeError::new_err("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."));
-    }
-    Ok(Interface { tensor: t })
 }
 
 /// A tensor over the bytes of a buffer (`bytearray`, `memoryview`, …).
@@ -499,7 +352,7 @@ fn frombuffer<'py>(
     }
     // NumPy knows every buffer; it keeps the buffer alive.
     let array = py.import("numpy")?.call_method1("frombuffer", (buffer, "uint8"))?;
-    let bytes = from_interface(&array)?;
+    let bytes = arrays::tensor_over(array.cast()?)?;
     let total = bytes.numel() as i64;
     let width = dtype.size_bytes() as i64;
     if total == 0 || count == 0 {
@@ -586,6 +439,6 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     macro_rules! functions {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }
-    functions!(tensor as_tensor from_numpy frombuffer _array_interface);
+    functions!(tensor as_tensor from_numpy frombuffer);
     Ok(())
 }

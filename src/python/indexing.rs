@@ -1,6 +1,7 @@
 //! `tensor[index]` and `tensor[index] = value`: ints, slices, None, Ellipsis and bools become views; tensors and lists then
 //! index what is left.
 
+use crate::arrays::{self, Number};
 use crate::detach::detached;
 use crate::error::IntoPy;
 use crate::record;
@@ -10,6 +11,7 @@ use pyo3::exceptions::*;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyTuple};
 use rustnn_ops::registry::Arg;
+use rustnn_ops::row::Scalar;
 use rustnn_ops::{Tensor, views};
 use rustnn_tensor::DType;
 use smallvec::smallvec;
@@ -79,6 +81,9 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
     if index.is_instance_of::<PyInt>() {
         return index.extract().map(Item::Int).map_err(|_| PyIndexError::new_err("index does not fit 64 bits"));
     }
+    if let Some((Number::Real(Scalar::Int(i)), _)) = arrays::number(index) {
+        return Ok(Item::Int(i));
+    }
     if index.is_instance_of::<PyList>()
         || index.is_instance_of::<PyTuple>()
         || index.is_instance_of::<PyRange>()
@@ -86,7 +91,7 @@ fn item<'py>(index: &Bound<'py, PyAny>) -> PyResult<Item<'py>> {
     {
         let t = crate::construct::tensor_of(index, None, None)?;
         if t.rank() == 0 && t.dtype().is_integral() && t.dtype() != DType::Bool {
-            return Ok(Item::Int(rustnn_ops::read::item(&t).py()?.to_i64())); // a number of NumPy's
+            return Ok(Item::Int(rustnn_ops::read::item(&t).py()?.to_i64())); // an array without dimensions
         }
         // An empty list indexes nothing; of numbers in a list the whole part counts.
         let listed = index.is_instance_of::<PyList>() || index.is_instance_of::<PyTuple>();

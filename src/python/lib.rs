@@ -1,5 +1,6 @@
 //! `rustnn._core`: the engine as Python sees it. Only this crate knows PyO3.
 
+mod arrays;
 mod autocast;
 mod call;
 mod construct;
@@ -199,6 +200,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
     types::add_to(module)?;
     call::add_to(module)?;
     engine::add_to(module)?;
+    arrays::add_to(module)?;
     construct::add_to(module)?;
     files::add_to(module)?;
     gpu::add_to(module)?;

@@ -1,5 +1,6 @@
 //! Python arguments read by an op's schema.
 
+use crate::arrays::{self, Number};
 use crate::tensor::{PyTensor, cast_tensor};
 use crate::types::{PyDType, PyGenerator, PyLayout, PyMemoryFormat, parse_device};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -206,16 +207,10 @@ pub fn scalar(object: &Bound<PyAny>) -> Option<Scalar> {
         }
         return None;
     }
-    // NumPy's numbers: `item` gives Python's.
-    let module = object.get_type().getattr("__module__").ok()?;
-    if module.extract::<String>().is_ok_and(|m| m == "numpy")
-        && object.hasattr("dtype").unwrap_or(false)
-        && !object.hasattr("__len__").unwrap_or(true)
-        || object.get_type().mro().iter().any(|t| t.to_string().contains("numpy.generic"))
-    {
-        return scalar(&object.call_method0("item").ok()?);
+    match arrays::number(object)?.0 {
+        Number::Real(value) => Some(value),
+        Number::Complex(..) => None,
     }
-    None
 }
 
 /// The parts of a complex number of Python or NumPy, or of a 0-dim tensor.
@@ -228,12 +223,10 @@ pub fn complex(object: &Bound<PyAny>) -> Option<(f64, f64)> {
         let readable = t.rank() == 0 && t.dtype().is_complex() && !t.requires_grad() && !t.array().is_meta() && !crate::record::on();
         return if readable { rustnn_ops::complex::elements(t.array()).ok()?.first().copied() } else { None };
     }
-    let module = object.get_type().getattr("__module__").ok()?;
-    if module.extract::<String>().is_ok_and(|m| m == "numpy") && !object.hasattr("__len__").unwrap_or(true) {
-        let item = object.call_method0("item").ok()?;
-        return item.cast::<PyComplex>().ok().map(|number| (number.real(), number.imag()));
+    match arrays::number(object)?.0 {
+        Number::Real(_) => None,
+        Number::Complex(re, im) => Some((re, im)),
     }
-    None
 }
 
 fn complex_arg(object: &Bound<PyAny>) -> Option<Arg> {
