@@ -290,6 +290,39 @@ def test_several_outputs_of_which_some_have_no_gradient():
     assert seen == [(False, True), (False, False)]
 
 
+def test_marking_a_result_as_written_warns_and_changes_nothing():
+    class Triple(Function):
+        @staticmethod
+        def forward(ctx, x):
+            tripled = 3 * x
+            ctx.mark_dirty(tripled)
+            return tripled
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 3
+
+    x = leaf(2.0)
+    with pytest.warns(UserWarning, match="mark_dirty\\(\\) received a tensor that was not an input"):
+        y = Triple.apply(x)
+    y.backward()
+    assert y.item() == 6 and x.grad.item() == 3
+
+
+def test_an_input_returned_as_it_came_keeps_its_class():
+    class Named(rustnn.Tensor):
+        pass
+
+    class Same(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+    x = rustnn.ones(2).as_subclass(Named)
+    y = Same.apply(x)
+    assert type(y) is Named and y is not x and y.data_ptr() == x.data_ptr()
+
+
 def test_a_function_may_change_its_input_in_place_if_it_says_so():
     class Double(Function):
         @staticmethod

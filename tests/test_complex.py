@@ -226,3 +226,64 @@ def test_masks_and_places_take_complex_numbers():
     assert x.index_fill(0, rustnn.tensor([1]), 5j).tolist() == [0, 5j, 0]
     x.index_fill_(0, rustnn.tensor([0]), rustnn.tensor(1 + 1j))
     assert x.tolist() == [1 + 1j, 1, 0]
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_convolution_is_made_of_those_of_the_parts(dims, transposed):
+    x, weight, bias = tensor(2, 4, *[5] * dims, seed=1), tensor(4, 2, *[3] * dims, seed=2), tensor(4, seed=3)
+    convolve = getattr(nn.functional, f"conv{'_transpose' * transposed}{dims}d")
+    settings = {"stride": 2, "padding": 1, "groups": 2}
+    ours = convolve(x, weight, bias, **settings)
+
+    def of(a, b):
+        return convolve(a.contiguous(), b.contiguous(), **settings).numpy()
+
+    expected = (
+        of(x.real, weight.real) - of(x.imag, weight.imag) + 1j * (of(x.real, weight.imag) + of(x.imag, weight.real))
+    )
+    close(ours, expected + bias.numpy().reshape(-1, *[1] * dims))
+    assert ours.shape[1] == 4
+
+
+def test_a_complex_convolution_has_its_gradients_twice():
+    x, weight, bias = tensor(1, 2, 4, grad=True), tensor(2, 2, 2, seed=1, grad=True), tensor(2, seed=2, grad=True)
+    assert gradcheck(nn.functional.conv1d, (x, weight, bias))
+    assert gradgradcheck(nn.functional.conv1d, (x, weight, bias))
+    layer = nn.Conv2d(2, 3, 3, padding="same", dtype=rustnn.complex64)
+    out = layer(rustnn.ones(2, 4, 4, dtype=rustnn.complex64))
+    assert out.shape == (3, 4, 4) and out.is_complex()
+    out.abs().sum().backward()
+    assert layer.weight.grad.is_complex() and layer.bias.grad.shape == (3,)
+
+
+def test_rows_of_complex_numbers_are_added_where_an_index_says():
+    a, rows = numbers(3, 2), numbers(4, 2, seed=1)
+    expected = a.copy()
+    np.add.at(expected, [0, 2, 0, 0], 2 * rows)
+    index = rustnn.tensor([0, 2, 0, 0])
+    close(rustnn.tensor(a).index_add(0, index, rustnn.tensor(rows), alpha=2), expected)
+    x = rustnn.tensor(a)
+    assert x.index_add_(0, index, rustnn.tensor(rows), alpha=2) is x
+    close(x, expected)
+    assert gradcheck(
+        lambda x, rows: x.index_add(0, index, rows), (tensor(3, 2, grad=True), tensor(4, 2, seed=1, grad=True))
+    )
+
+
+def test_the_absolute_error_of_complex_numbers_is_their_distance():
+    a, b = numbers(5), numbers(5, seed=1)
+    for reduction, fold in (("mean", np.mean), ("sum", np.sum), ("none", np.array)):
+        close(nn.functional.l1_loss(rustnn.tensor(a), rustnn.tensor(b), reduction=reduction), fold(abs(a - b)))
+
+
+def test_zero_to_a_complex_power_is_zero_where_the_real_part_is_positive():
+    zero = rustnn.zeros(1, dtype=rustnn.complex128)
+    assert (zero ** (1 + 1j)).tolist() == (zero**0.5).tolist() == [0]
+    assert (zero ** (-1 + 1j)).real.tolist() == [float("inf")]
+    assert (zero**1j).isnan().all() and (zero**0).tolist() == [1]
+
+
+def test_slopes_of_complex_numbers_keep_their_imaginary_part():
+    a = numbers(7)
+    close(rustnn.gradient(rustnn.tensor(a))[0], np.gradient(a))

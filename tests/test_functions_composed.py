@@ -808,3 +808,58 @@ def test_composed_functions_resize_their_out():
     with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output type Long"):
         rustnn.special.i1(x, out=rustnn.empty(0, dtype=rustnn.int64))
     assert rustnn.fft.fftfreq(3, out=rustnn.empty(0, dtype=rustnn.float64)).dtype is rustnn.float64
+
+
+def test_slopes_between_places_have_the_precision_of_the_places():
+    places = rustnn.tensor([0.0, 1.0, 3.0, 4.0], dtype=rustnn.float64)
+    for values in (
+        rustnn.tensor([1, 4, 9, 16]),
+        rustnn.tensor([1.0, 4.0, 9.0, 16.0]),
+        rustnn.tensor([1, 4, 9, 16], dtype=rustnn.uint8),
+    ):
+        (slopes,) = rustnn.gradient(values, spacing=[places])
+        assert slopes.dtype is rustnn.float64
+        assert slopes.tolist() == pytest.approx([3, 17 / 6, 5.5, 7], rel=1e-15)
+    assert rustnn.gradient(rustnn.ones(4).half(), spacing=[places.long()])[0].dtype is rustnn.float32
+
+
+def test_a_raveled_tensor_is_contiguous():
+    x = rustnn.arange(10.0, requires_grad=True)
+    raveled = x[::2].ravel()
+    assert raveled.is_contiguous() and raveled.tolist() == [0, 2, 4, 6, 8]
+    raveled.sum().backward()
+    assert x.grad.tolist() == [1, 0] * 5
+    y = rustnn.ones(2, 3)
+    assert y.ravel().data_ptr() == y.data_ptr()
+
+
+def test_equally_spaced_numbers_lie_between_ends_given_as_tensors():
+    end = rustnn.tensor(3.0, requires_grad=True)
+    spaced = rustnn.linspace(rustnn.tensor(1), end, 3)
+    assert spaced.tolist() == [1, 2, 3] and not spaced.requires_grad
+    assert rustnn.logspace(rustnn.tensor(0), 2.0, 3).tolist() == [1, 10, 100]
+    with pytest.raises(RuntimeError, match="only supports 0-dimensional start and end tensors"):
+        rustnn.linspace(rustnn.ones(1), 1, 3)
+
+
+def test_pieces_split_unsafely_may_be_written_under_gradients():
+    for split in (
+        lambda x: rustnn.unsafe_chunk(x, 2),
+        lambda x: rustnn.unsafe_split(x, 2),
+        lambda x: rustnn.unsafe_split_with_sizes(x, [2, 2]),
+    ):
+        x = rustnn.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+        first, second = split(x * 1)
+        first.mul_(second)
+        first.sum().backward()
+        assert x.grad.tolist() == [3, 4, 1, 2]
+
+
+def test_statistics_of_no_elements_are_refused():
+    with pytest.raises(RuntimeError, match=r"at least one element, but got input_sizes = \[0, 1\]"):
+        rustnn.batch_norm_update_stats(rustnn.ones(0, 1), rustnn.ones(1), rustnn.ones(1), 0.1)
+
+
+def test_a_complex_number_does_not_fill_real_rows():
+    with pytest.raises(RuntimeError, match="Converting complex Scalar to non-complex type is not supported"):
+        rustnn.ones(2, 2).index_fill_(1, rustnn.tensor([0]), 1 + 1j)

@@ -1,5 +1,6 @@
 """Storages as data of tensors, and storages without data."""
 
+import copy
 import sys
 
 import pytest
@@ -54,3 +55,29 @@ def test_old_orders_of_arguments_warn():
 def test_neighbours_differ_only_between_tensors_of_one_shape():
     with pytest.raises(RuntimeError, match=r"input\.size\(1\) = 3, but got tensor\.size\(1\) = 2"):
         rustnn.ones(2, 3).diff(dim=0, prepend=rustnn.ones(1, 2))
+
+
+def test_a_deep_copy_shares_memory_where_the_original_does():
+    x = rustnn.zeros(4)
+    copied, typed, untyped, bits = copy.deepcopy([x, x.storage(), x.untyped_storage(), x.view(rustnn.int32)])
+    copied.add_(1)
+    assert x.tolist() == [0, 0, 0, 0] and typed.tolist() == [1, 1, 1, 1]
+    assert typed.data_ptr() == untyped.data_ptr() == copied.data_ptr() == bits.data_ptr() != x.data_ptr()
+    first, whole = copy.deepcopy([x.storage(), x])
+    first[0] = 5
+    assert whole.tolist() == [5, 0, 0, 0] and x[0] == 0
+
+
+def test_a_tensor_is_resized_into_a_memory_format():
+    x = rustnn.arange(96.0)
+    assert x.resize_((2, 3, 4, 4), memory_format=rustnn.channels_last).stride() == (48, 1, 12, 3)
+    assert x.as_strided((96,), (1,)).tolist() == list(range(96))
+    assert x.resize_((2, 3, 4, 4)).stride() == (48, 1, 12, 3)
+    assert x.resize_((2, 3, 4, 4), memory_format=rustnn.contiguous_format).stride() == (48, 16, 4, 1)
+    like = rustnn.zeros(2, 3, 2, 2, 4).to(memory_format=rustnn.channels_last_3d)
+    assert rustnn.zeros(1).resize_as_(like, memory_format=rustnn.preserve_format).stride() == like.stride()
+    assert rustnn.zeros(1).resize_as_(like).is_contiguous()
+    with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+        x.resize_((2, 3), memory_format=rustnn.channels_last)
+    with pytest.raises(RuntimeError, match="Unsupported memory format"):
+        x.resize_((2, 3), memory_format=rustnn.preserve_format)

@@ -1193,7 +1193,7 @@ class Tensor:
     def resize_(self, *sizes: Any, memory_format: Any = ...) -> Any:
         """Another shape over the same memory; where that is too small, over new memory that begins with what was there."""
     def resize_as_(self, the_template: Any, *, memory_format: Any = ...) -> Any:
-        """:meth:`resize_` to the shape of another tensor."""
+        """:meth:`resize_` to another tensor's shape; with ``rustnn.preserve_format`` to its order of dimensions too."""
     def resolve_conj(self) -> Tensor:
         """The tensor itself: conjugates are computed at once."""
     def resolve_neg(self) -> Tensor:
@@ -2346,7 +2346,7 @@ def lgamma_(input: Tensor) -> Tensor:
     """`ln |Γ(x)|`."""
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`y = x Wᵀ + b` over the last dimension."""
-def linspace(start: _Number, end: _Number, steps: _int, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
+def linspace(start: Tensor | _Number, end: Tensor | _Number, steps: _int, *, out: Tensor | None = None, dtype: _dtype | None = None, layout: Any | None = None, device: _DeviceLike | None = None, pin_memory: _bool | None = None, requires_grad: _bool = False) -> Tensor:
     """Equally spaced numbers, both ends included."""
 def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Natural logarithm."""

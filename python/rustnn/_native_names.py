@@ -229,8 +229,10 @@ def nonzero_static(input, *, size, fill_value=-1):
 
 
 def unsafe_split_with_sizes(input, split_sizes, dim=0):
-    """See :func:`rustnn.split_with_sizes`."""
-    return _core.split_with_sizes(input, split_sizes, dim)
+    """As ``split_with_sizes``; see :func:`rustnn.unsafe_chunk`."""
+    from .functional import unsafe_split
+
+    return unsafe_split(input, list(split_sizes), dim)
 
 
 def _shape_as_tensor(input):

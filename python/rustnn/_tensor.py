@@ -34,6 +34,8 @@ def _deepcopy(self, memo):
         if whole is None:
             count = storage[1] // self.element_size()
             whole = memo[key] = self.detach().as_strided((count,), (1,), 0).clone()
+        if whole.dtype is not self.dtype and storage[1] == whole.nbytes and storage[1] % self.element_size() == 0:
+            whole = whole.view(_core.uint8).view(self.dtype)
         if whole.dtype is self.dtype:
             copied = whole.data.as_strided(self.shape, self.stride(), self.storage_offset()).detach()
         else:
@@ -326,6 +328,10 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     return self
 
 
+# The dimensions from the outermost in memory to the innermost.
+_LAST = {_core.channels_last: (0, 2, 3, 1), _core.channels_last_3d: (0, 2, 3, 4, 1)}
+
+
 def _contiguous_strides(sizes):
     count, strides = 1, []
     for size in reversed(sizes):
@@ -571,8 +577,10 @@ def fill_diagonal_(self, fill_value, wrap=False):
 
 
 def resize_as_(self, the_template, *, memory_format=None):
-    """:meth:`resize_` to the shape of another tensor."""
-    return self.resize_(the_template.shape)
+    """:meth:`resize_` to another tensor's shape; with ``rustnn.preserve_format`` to its order of dimensions too."""
+    if memory_format is _core.preserve_format:
+        memory_format = next((f for f in _LAST if the_template.is_contiguous(memory_format=f)), None)
+    return self.resize_(the_template.shape, memory_format=memory_format)
 
 
 def resize_(self, *sizes, memory_format=None):
@@ -585,11 +593,19 @@ def resize_(self, *sizes, memory_format=None):
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     sizes = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    if tuple(sizes) == tuple(self.shape):
+    if memory_format is _core.preserve_format:
+        raise RuntimeError("Unsupported memory format Preserve")
+    order = _LAST.get(memory_format, ())
+    if order and len(sizes) != len(order):
+        raise RuntimeError(f"required rank {len(order)} tensor to use {str(memory_format).partition('.')[2]} format")
+    if tuple(sizes) == tuple(self.shape) and memory_format is None:
         return self
     if math.prod(sizes) * self.element_size() >= 2**63:
         raise RuntimeError(f"Storage size calculation overflowed with sizes={list(sizes)}")
     strides, count = _contiguous_strides(sizes), math.prod(sizes)
+    if order:
+        dense = _contiguous_strides([sizes[d] for d in order])
+        strides = [dense[order.index(d)] for d in range(len(order))]
     if max(strides, default=0) >= 2**63:
         raise RuntimeError("Stride calculation overflowed")
     _core._increment_version(self)

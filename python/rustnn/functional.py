@@ -417,6 +417,8 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
         >>> rustnn.isin(rustnn.tensor([1, 2, 3]), rustnn.tensor([3, 1]))
         tensor([ True, False,  True])
     """
+    if isinstance(test_elements, (int, float)):
+        return elements != test_elements if invert else elements == test_elements
     elements, test_elements = _core.as_tensor(elements), _core.as_tensor(test_elements)
     dtype = _core.promote_types(elements.dtype, test_elements.dtype)
     known = test_elements.reshape(-1).to(dtype).sort().values
@@ -958,7 +960,13 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
         )
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    x = input if input.is_floating_point() else input.to(_core.get_default_dtype())
+    x = input if input.is_floating_point() or input.is_complex() else input.to(_core.get_default_dtype())
+    places = [space.dtype for space in spacings if isinstance(space, Tensor) and space.dim()]
+    if places:
+        # In the precision of the places, which whole numbers have none of.
+        x = input.to(
+            _core.promote_types(x.dtype if places[0].is_floating_point else _core.get_default_dtype(), places[0])
+        )
     return tuple(_slopes(x, d, space, edge_order) for d, space in zip(dims, spacings, strict=True))
 
 
@@ -969,9 +977,9 @@ def _slopes(input, dim, spacing, edge_order):
         raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
     even = not (isinstance(spacing, Tensor) and spacing.dim())
     if even:
-        steps = _core.full((count - 1,), float(spacing), dtype=x.dtype, device=x.device)
+        steps = _core.full((count - 1,), float(spacing), dtype=x.dtype.to_real(), device=x.device)
     else:
-        steps = (spacing[1:] - spacing[:-1]).to(x.dtype)
+        steps = (spacing[1:] - spacing[:-1]).to(x.dtype.to_real())
     rises = (x[..., 1:] - x[..., :-1]) / steps
     before, after = steps[:-1], steps[1:]
     if even:
@@ -1186,13 +1194,17 @@ del _name
 
 
 def unsafe_chunk(input, chunks, dim=0):
-    """As ``chunk``; in PyTorch the pieces may be written, as they may here in any case."""
-    return input.chunk(chunks, dim)
+    """As ``chunk``, of pieces that may be written: copies where gradients are recorded, as views may not be then."""
+    return _apart(input.chunk(chunks, dim))
 
 
 def unsafe_split(tensor, split_size, dim=0):
     """As ``split``; see :func:`unsafe_chunk`."""
-    return tensor.split(split_size, dim)
+    return _apart(tensor.split(split_size, dim))
+
+
+def _apart(pieces):
+    return tuple(piece.clone() if piece.requires_grad else piece for piece in pieces)
 
 
 def polygamma(n, input, *, out=None):
@@ -1282,6 +1294,8 @@ def conv_tbc(input, weight, bias, pad=0):
 
 def batch_norm_update_stats(input, running_mean, running_var, momentum):
     """Mean and biased variance of each channel of (N, C, *); the running ones, unless None, come nearer."""
+    if not input.numel():
+        raise RuntimeError(f"input tensor must have at least one element, but got input_sizes = {list(input.shape)}")
     over = [d for d in range(input.dim()) if d != 1]
     mean, var = input.mean(over), input.var(over, correction=0)
     if running_mean is not None:

@@ -1,5 +1,6 @@
 """Storages: the memory behind tensors, as objects of their own. Files and ``map_location`` speak of them."""
 
+import copy
 import sys
 import weakref
 
@@ -183,7 +184,14 @@ class UntypedStorage:
         return self.clone()
 
     def __deepcopy__(self, memo):
-        return memo.setdefault(id(self), self.clone())
+        # Under the key by which tensors over this storage find their copy.
+        _, size, number = self._bytes._storage()
+        whole = memo.get(("storage", number)) if size else None
+        if whole is None:
+            whole = self._bytes.clone()
+            if size:
+                memo["storage", number] = whole
+        return memo.setdefault(id(self), type(self)._over(_core._storage_bytes(whole)))
 
     def __reduce__(self):
         return _from_bytes, (_core._get_bytes(self._bytes),)
@@ -406,6 +414,9 @@ class TypedStorage:
 
     def __hash__(self):
         return hash((self.dtype, self._untyped_storage._cdata))
+
+    def __deepcopy__(self, memo):
+        return _typed(copy.deepcopy(self._untyped_storage, memo), self.dtype)
 
     def __reduce__(self):
         return _typed, (self._untyped_storage, self.dtype)

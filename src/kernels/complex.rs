@@ -346,7 +346,11 @@ mod wide {
             return c(1.0, 0.0);
         }
         if z.re == 0.0 && z.im == 0.0 {
-            return if w.im == 0.0 && w.re > 0.0 { c(0.0, 0.0) } else { c(f64::NAN, f64::NAN) };
+            return match w.re.partial_cmp(&0.0) {
+                Some(std::cmp::Ordering::Greater) => c(0.0, 0.0),
+                Some(std::cmp::Ordering::Less) => c(f64::INFINITY, f64::NAN),
+                _ => c(f64::NAN, f64::NAN),
+            };
         }
         if w.im == 0.0 && w.re.fract() == 0.0 && w.re.abs() <= 64.0 {
             // Whole powers by multiplication, which is exact where the numbers are small.

@@ -10,7 +10,7 @@ use crate::tape::record;
 use crate::tensor::{Tensor, needs_grad};
 use rustnn_autograd::{Backward, Context, Grads};
 use rustnn_kernels::conv::ConvShape;
-use rustnn_tensor::{Array, Result, Shape, bail, ensure};
+use rustnn_tensor::{Array, DType, Result, Shape, bail, ensure};
 use smallvec::{SmallVec, smallvec};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,30 @@ fn run(product: Product, sizes: &Sizes, a: &Array, b: &Array, bias: Option<&Arra
     in_channels_last(out, channels_last)
 }
 
+/// [`call`] of complex operands, from the four products of their parts.
+#[cold]
+fn call_complex(product: Product, sizes: &Sizes, a: &Tensor, b: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    use crate::complex::{as_complex, imag, real};
+    let (a, b) = ([real(a)?, imag(a)?], [real(b)?, imag(b)?]);
+    let of = |i: usize, j: usize| call(product, sizes, &a[i], &b[j], None);
+    let re = crate::row::call(&crate::rows::SUB, &[(&of(0, 0)?).into(), (&of(1, 1)?).into()], &[1i64.into()])?;
+    let im = crate::add(&of(0, 1)?, &of(1, 0)?)?;
+    let out = as_complex(&crate::join::stack(&[re, im], -1)?)?;
+    let out = match bias {
+        None => out,
+        Some(bias) => {
+            let mut shape: Shape = smallvec![1; out.rank()];
+            shape[1] = bias.numel();
+            crate::add(&out, &crate::views::reshape_to(bias, &shape)?)?
+        }
+    };
+    Ok(crate::tape::named(out, "ConvolutionBackward0"))
+}
+
 fn call(product: Product, sizes: &Sizes, a: &Tensor, b: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    if a.dtype().is_complex() {
+        return call_complex(product, sizes, a, b, bias);
+    }
     let dense_bias = bias.map(|t| contiguous_array(t.array())).transpose()?;
     let out = run(product, sizes, a.array(), b.array(), dense_bias.as_ref())?;
     let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![a, b];
@@ -191,7 +214,7 @@ fn check_operands(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, n: usize, trans
             t.device()
         );
     }
-    if !x.dtype().is_float() {
+    if !x.dtype().is_float() && !matches!(x.dtype(), DType::C64 | DType::C128) {
         return Err(rustnn_tensor::Error::not_implemented("conv", x.dtype()));
     }
     Ok(())

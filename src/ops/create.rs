@@ -277,15 +277,13 @@ crate::ops! {
         Function "Numbers from 0 to `end`, which is not included." => |a| created_in_order(a, 1, |a| ranged(arange(Scalar::Int(0), a.scalar(0)?, Scalar::Int(1), asked_dtype(a, 2)?, a.opt_device(4)?.unwrap_or_else(crate::default_device))?, a.bool(6)?))?;
     "arange(Scalar start, Scalar end, Scalar step=1, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Numbers from `start` to `end`, which is not included." => |a| created_in_order(a, 3, |a| ranged(arange(a.scalar(0)?, a.scalar(1)?, a.scalar(2)?, asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device))?, a.bool(8)?))?;
-    "linspace(Scalar start, Scalar end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
+    "linspace(Operand start, Operand end, int steps, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Function "Equally spaced numbers, both ends included." => |a| created_in_order(a, 3, |a| {
             let (dtype, device) = (asked_dtype(a, 4)?, a.opt_device(6)?.unwrap_or_else(crate::default_device));
-            let made = match (complex_value(a, 0)?, complex_value(a, 1)?) {
-                (None, None) => linspace(a.float(0)?, a.float(1)?, a.int(2)?, dtype, device)?,
-                (start, end) => {
-                    let parts = |at, value: Option<&Tensor>| value.map_or_else(|| Ok((a.float(at)?, 0.0)), Tensor::complex_item);
-                    complex_linspace(parts(0, start)?, parts(1, end)?, a.int(2)?, dtype, device)?
-                }
+            let (start, end) = (bound(a, 0, "start")?, bound(a, 1, "end")?);
+            let made = match (start, end) {
+                ((start, None), (end, None)) => linspace(start, end, a.int(2)?, dtype, device)?,
+                _ => complex_linspace((start.0, start.1.unwrap_or(0.0)), (end.0, end.1.unwrap_or(0.0)), a.int(2)?, dtype, device)?,
             };
             ranged(made, a.bool(8)?)
         })?;
@@ -299,6 +297,21 @@ fn complex_value<'a>(a: &crate::registry::Args<'a>, at: usize) -> Result<Option<
         Some(crate::registry::Arg::Tensor(value)) => Some(value),
         _ => None,
     })
+}
+
+/// An end of `linspace`, a number or a tensor of one: its parts, None where it is real.
+fn bound(a: &crate::registry::Args, at: usize, name: &str) -> Result<(f64, Option<f64>)> {
+    let Some(value) = complex_value(a, at)? else { return Ok((a.float(at)?, None)) };
+    ensure!(
+        value.rank() == 0,
+        Runtime,
+        "linspace only supports 0-dimensional start and end tensors, but got {name} with {} dimension(s).",
+        value.rank()
+    );
+    if value.dtype().is_complex() {
+        return value.complex_item().map(|(re, im)| (re, Some(im)));
+    }
+    Ok((crate::read::scalar(value.array())?.to_f64(), None))
 }
 
 fn complex_filled(out: Tensor, value: &Tensor) -> Result<Tensor> {

@@ -631,6 +631,11 @@ pub fn index_add(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, source: &
         index.numel(),
         size_at(source, d)
     );
+    if x.dtype().is_complex() && x.rank() > 0 {
+        let parts = crate::complex::view_as_real(x)?;
+        let sums = index_add(&parts, in_place, d as i64, index, &crate::complex::view_as_real(source)?, alpha)?;
+        return if in_place { Ok(x.clone()) } else { crate::complex::as_complex(&sums) };
+    }
     let places = inside(&as_vector(index.array()), x.array(), size_at(x, d), d)?;
     if in_place {
         check_apart(x.array(), &[source.array(), index.array()])?;
@@ -770,7 +775,11 @@ fn index_fill_value(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, value:
     let d = wrap_dim(dim, x.rank())?;
     let mut indices = vec![None; d + 1];
     indices[d] = Some(index.clone());
-    crate::copy::check_real(value, x.dtype())?;
+    ensure!(
+        x.dtype().is_complex() || !value.dtype().is_complex(),
+        Runtime,
+        "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+    );
     let value = crate::to_dtype(value, x.dtype())?;
     if x.rank() > 0 {
         return put_as(x, in_place, &indices, &value, false);

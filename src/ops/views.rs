@@ -593,7 +593,7 @@ crate::ops! {
     "squeeze(Tensor self, int[1] dim)" Both "Sizes of 1 among the given dimensions dropped." => |a| squeeze(a.tensor(0)?, Some(a.ints(1)?))?;
     "unsqueeze(Tensor self, int dim)" Both "A size of 1 put in." => |a| unsqueeze(a.tensor(0)?, a.int(1)?)?;
     "flatten(Tensor self, int start_dim=0, int end_dim=-1)" Both "Several dimensions made one." => |a| flatten(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
-    "ravel(Tensor self)" Both "All dimensions made one." => |a| crate::tape::named(reshape(a.tensor(0)?, &[-1])?, "ViewBackward0");
+    "ravel(Tensor self)" Both "All dimensions made one." => |a| crate::tape::named(reshape(&crate::contiguous(a.tensor(0)?)?, &[-1])?, "ViewBackward0");
     "unflatten(Tensor self, int dim, int[] sizes)" Both "One dimension made several." => |a| unflatten(a.tensor(0)?, a.int(1)?, a.ints(2)?)?;
     "select(Tensor self, int dim, int index)" Both "One index of a dimension." => |a| select(a.tensor(0)?, a.int(1)?, a.int(2)?)?;
     "narrow(Tensor self, int dim, int start, int length)" Both "`length` indices of a dimension from `start` on." => |a| narrow(a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?)?;

@@ -664,14 +664,16 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
     let single = result.cast::<PyTuple>().is_err();
     let items: Vec<Bound<PyAny>> = if single { vec![result.clone()] } else { result.cast::<PyTuple>()?.iter().collect() };
     let outputs: Vec<Option<Tensor>> = items.iter().map(cast_tensor).collect();
-    let dirty = tensor_list(ctx, "dirty_tensors")?;
+    let mut dirty = tensor_list(ctx, "dirty_tensors")?;
     let plain = tensor_list(ctx, "non_differentiable")?;
-    for t in &dirty {
-        if !tensors.iter().flatten().any(|i| i.same(t)) {
-            return Err(PyRuntimeError::new_err("mark_dirty: the argument is not an input of the function"));
-        }
-        t.bump_version();
+    let marked = dirty.len();
+    dirty.retain(|t| tensors.iter().flatten().any(|i| i.same(t)));
+    if dirty.len() < marked {
+        let text = c"ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated should be \
+                     passed to ctx.mark_dirty().";
+        PyErr::warn(py, &py.get_type::<PyUserWarning>(), text, 0)?;
     }
+    dirty.iter().for_each(Tensor::bump_version);
     if single && outputs[0].is_none() && !items[0].is_none() {
         return Err(PyTypeError::new_err(format!(
             "{}.forward: expected Tensor or tuple of Tensor (got {}) for return value 0",
@@ -695,7 +697,9 @@ fn _function_apply<'py>(cls: &Bound<'py, PyType>, ctx: &Bound<'py, PyAny>, args:
                     if record::on() {
                         record::made("_alias", t, &alias)?;
                     }
-                    wrap(py, alias)
+                    let alias = wrap(py, alias)?;
+                    let class = item.get_type();
+                    if class.is(py.get_type::<PyTensor>()) { Ok(alias) } else { alias.call_method1("as_subclass", (class,)) }
                 }
                 _ => Ok(item.clone()),
             })

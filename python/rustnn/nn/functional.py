@@ -796,6 +796,9 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     _warn_if_sizes_differ(input, target)
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
+    if input.is_complex() or target.is_complex():
+        input = (input - target).abs()
+        target = _core.zeros_like(input)
     if weight is not None:
         return _weighted(_core.l1_loss(input, target, reduction="none"), input, weight, reduction, True)
     return _core.l1_loss(input, target, reduction=reduction)
