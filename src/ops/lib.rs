@@ -37,6 +37,7 @@ pub mod softmax;
 pub mod sort;
 pub mod tape;
 pub mod tensor;
+mod unsigned;
 pub mod views;
 pub mod warning;
 

@@ -115,6 +115,12 @@ fn fill(law: Law, generator: Option<&Generator>, out: &Array) -> Result<()> {
         fill(law, generator, &crate::complex::real_array(&dense)?)?;
         return crate::copy::copy_array(&dense, out);
     }
+    if crate::unsigned::twin(out.dtype()).is_some() {
+        // The law's numbers all fit, and their low bits are theirs.
+        let wide = Array::empty(out.shape(), DType::I64, out.device())?;
+        fill(law, generator, &wide)?;
+        return crate::copy::copy_array(&wide, out);
+    }
     let stream = stream(generator, out.numel());
     if out.is_contiguous() {
         return layers::fill_random(law, stream, out);
@@ -208,6 +214,9 @@ fn integers(low: i64, high: i64, dtype: DType) -> Result<Law> {
         DType::I8 => (i8::MIN as i64, i8::MAX as i64),
         DType::I16 => (i16::MIN as i64, i16::MAX as i64),
         DType::I32 => (i32::MIN as i64, i32::MAX as i64),
+        DType::U16 => (0, u16::MAX as i64),
+        DType::U32 => (0, u32::MAX as i64),
+        DType::U64 => (0, i64::MAX),
         DType::F16 => (-65504, 65504),
         _ => (i64::MIN, i64::MAX),
     };

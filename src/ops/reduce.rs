@@ -198,11 +198,8 @@ pub fn mean(x: &Tensor, over: Option<&[i64]>, keep: bool, dtype: Option<DType>) 
 }
 
 fn sum_scaled(x: &Tensor, over: SmallVec<[usize; 5]>, keep: bool, dtype: DType, mean: bool, name: &'static str) -> Result<Tensor> {
-    let from = if x.dtype() == dtype || (dtype == DType::I64 && x.dtype().is_integral()) {
-        x.array().clone()
-    } else {
-        copy::cast_array(x.array(), dtype)?
-    };
+    let counted = dtype == DType::I64 && x.dtype().is_integral() && crate::unsigned::twin(x.dtype()).is_none();
+    let from = if x.dtype() == dtype || counted { x.array().clone() } else { copy::cast_array(x.array(), dtype)? };
     let n: usize = over.iter().map(|&d| x.shape()[d]).product();
     let finish = if mean { Finish::Over(n as f64) } else { Finish::Plain };
     let out = fold(Fold::Sum, &from, &over, keep, finish, dtype)?;
@@ -294,7 +291,8 @@ fn truth(x: &Tensor, kind: Fold, over: Option<&[i64]>, keep: bool) -> Result<Ten
         return copy::cast_array(holds.array(), dtype).map(Tensor::from_array);
     }
     let over = dims(over, x.rank())?;
-    let folded = fold(kind, x.array(), &over, keep, Finish::Plain, x.dtype())?;
+    let x = crate::unsigned::as_twin(x.array())?;
+    let folded = fold(kind, &x, &over, keep, Finish::Plain, x.dtype())?;
     copy::cast_array(&folded, dtype).map(Tensor::from_array)
 }
 

@@ -251,7 +251,7 @@ fn plan(row: &Row, inputs: &[Operand], scalars: &[Scalar]) -> Result<Plan> {
     if row.rule == Rule::FloatTest && compute.is_integral() {
         compute = DType::F32;
     }
-    if !row.kernel.supports(compute) {
+    if !row.kernel.supports(compute) && !crate::unsigned::runs(row, compute) {
         return Err(unsupported(row, compute));
     }
     let mut out: Option<Shape> = None;
@@ -396,7 +396,10 @@ fn fresh(plan: &Plan, inputs: &[Operand]) -> Result<Array> {
     })
 }
 
-fn run(row: &Row, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+pub(crate) fn run(row: &Row, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
+    if crate::unsigned::twin(compute).is_some() {
+        return crate::unsigned::run_as_twin(row, compute, inputs, scalars, out);
+    }
     run_kernel(&row.kernel, compute, inputs, scalars, out)
 }
 

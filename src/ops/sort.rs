@@ -9,7 +9,7 @@ use crate::registry::{Args, Output, into_out};
 use crate::row::{Operand, Scalar, default_dtype};
 use crate::rows;
 use crate::tensor::Tensor;
-use crate::views;
+use crate::{unsigned, views};
 use rustnn_tensor::shape::wrap_dim;
 use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
 
@@ -17,6 +17,10 @@ const VALUES: &[&str] = &["values", "indices"];
 
 /// Sorted along a dimension, equal elements in their order, and the places they came from; NaN is greatest.
 pub fn sort(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor)> {
+    if let Some(keys) = unsigned::keys(x)? {
+        let (values, indices) = sort(&keys, dim, descending)?;
+        return Ok((unsigned::of_keys(&values, x.dtype())?, indices));
+    }
     let d = wrap_dim(dim, x.rank())?;
     let from = lines(x.array(), d)?;
     let (values, indices) = (Array::empty(from.shape(), x.dtype(), x.device())?, Array::empty(from.shape(), DType::I64, x.device())?);
@@ -28,6 +32,9 @@ pub fn sort(x: &Tensor, dim: i64, descending: bool) -> Result<(Tensor, Tensor)> 
 
 /// The places that sort a dimension.
 pub fn argsort(x: &Tensor, dim: i64, descending: bool) -> Result<Tensor> {
+    if let Some(keys) = unsigned::keys(x)? {
+        return argsort(&keys, dim, descending);
+    }
     let d = wrap_dim(dim, x.rank())?;
     let from = lines(x.array(), d)?;
     let indices = Array::empty(from.shape(), DType::I64, x.device())?;
@@ -149,6 +156,10 @@ fn unique_on_device(x: &Tensor, d: usize, consecutive: bool, slices: bool) -> Re
 /// Distinct elements (or slices of `dim`), for each element which one it is, and how often each occurs.
 fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]> {
     known(x, "unique")?;
+    if let Some(keys) = unsigned::keys(x)? {
+        let [values, inverse, counts] = unique(&keys, dim, consecutive)?;
+        return Ok([unsigned::of_keys(&values, x.dtype())?, inverse, counts]);
+    }
     let x = x.detach();
     if x.device().is_gpu() && x.numel() > 0 {
         return match dim {
