@@ -287,3 +287,17 @@ def test_zero_to_a_complex_power_is_zero_where_the_real_part_is_positive():
 def test_slopes_of_complex_numbers_keep_their_imaginary_part():
     a = numbers(7)
     close(rustnn.gradient(rustnn.tensor(a))[0], np.gradient(a))
+
+
+def test_the_spectral_norm_of_a_complex_weight_is_its_largest_singular_value():
+    layer = nn.Linear(2, 2, dtype=rustnn.complex128)
+    with rustnn.no_grad():
+        layer.weight.copy_(rustnn.diag(rustnn.tensor([3j, 1.0 + 0j], dtype=rustnn.complex128)))
+    nn.utils.parametrizations.spectral_norm(layer)
+    close(layer.weight, np.diag([1j, 1 / 3]))
+    a = numbers(3, 4)
+    wide = nn.Linear(4, 3, dtype=rustnn.complex128)
+    with rustnn.no_grad():
+        wide.weight.copy_(rustnn.tensor(a))
+    nn.utils.parametrizations.spectral_norm(wide, n_power_iterations=200)
+    close(wide.weight, a / np.linalg.norm(a, 2), error=1e-6)

@@ -1145,3 +1145,16 @@ def test_storages_are_made_of_buffers_and_of_each_other():
         rustnn.IntStorage.from_buffer(b"abcd", "native", count=2)
     with pytest.raises(RuntimeError, match="no storage is called"):
         same.type("Nothing")
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin1", "bytes"])
+@pytest.mark.filterwarnings("ignore:pickle_load_args")
+def test_keys_of_storages_that_python_2_wrote_are_read_in_every_encoding(encoding, weights_only):
+    file = io.BytesIO()
+    rustnn.save([rustnn.arange(3.0), "caf\xe9"], file, _use_new_zipfile_serialization=False)
+    # Texts of Python 2 are bytes with a length of one byte.
+    old, count = re.subn(rb"X(.)\0\0\0(\d+)", rb"U\1\2", file.getvalue())
+    assert count >= 2
+    numbers, text = rustnn.load(io.BytesIO(old), encoding=encoding, weights_only=weights_only)
+    assert numbers.tolist() == [0, 1, 2] and text == "caf\xe9"

@@ -466,3 +466,38 @@ def test_names_that_annotations_and_marks_of_other_libraries_need_are_there():
     assert isinstance("cpu", MAP_LOCATION) and isinstance(rustnn.device("cpu"), MAP_LOCATION)
     assert isinstance("a.pt", FileLike) and not isinstance(3, FileLike)
     assert _copy_to_script_wrapper(len) is len and export(len) is len
+
+
+@pytest.mark.parametrize(
+    "name", "float32 float16 bfloat16 float64 complex64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
+)
+def test_arbitrary_contents_show_themselves_under_deterministic_algorithms(name):
+    dtype = getattr(rustnn, name)
+    like = rustnn.zeros(3, 2, dtype=dtype)
+    makers = [
+        lambda: rustnn.empty(3, 2, dtype=dtype),
+        lambda: rustnn.empty(3, 2, out=rustnn.zeros(0, dtype=dtype)),
+        lambda: rustnn.empty_like(like),
+        lambda: like.new_empty(3),
+        lambda: rustnn.empty_strided((3, 2), (1, 4), dtype=dtype),
+        lambda: rustnn.empty_permuted((2, 3), (1, 0), dtype=dtype),
+        lambda: rustnn.zeros(0, dtype=dtype).resize_(2),
+    ]
+    marked = (
+        rustnn.isnan
+        if dtype.is_floating_point or dtype.is_complex
+        else lambda x: x == (True if name == "bool" else rustnn.iinfo(dtype).max)
+    )
+    rustnn.use_deterministic_algorithms(True)
+    try:
+        assert all(marked(make()).all() for make in makers)
+        rustnn.utils.deterministic.fill_uninitialized_memory = False
+        assert not marked(rustnn.empty_like(like)).any()
+        with pytest.raises(TypeError, match="must be a bool"):
+            rustnn.utils.deterministic.fill_uninitialized_memory = 1
+        rustnn.utils.deterministic.fill_uninitialized_memory = True
+        assert rustnn.utils.deterministic.fill_uninitialized_memory is True and marked(makers[0]()).all()
+    finally:
+        rustnn.utils.deterministic.fill_uninitialized_memory = True
+        rustnn.use_deterministic_algorithms(False)
+    assert not marked(rustnn.empty_like(like)).any()

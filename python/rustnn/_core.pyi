@@ -1654,6 +1654,7 @@ def _load(source: Any, allowed: Any, restore: Any = ..., place: Any = ..., encod
     """Reads a checkpoint without running anything; returns it and how many bytes it took."""
 def _load_program(path: Any) -> Any:
     """Reads a program of a path."""
+def _mark_arbitrary(on: Any) -> Any: ...
 def _memory() -> Any:
     """Live bytes, their peak, and bytes kept for reuse."""
 def _module_call(self: Any, /, *args: Any, **kwargs: Any) -> Any:

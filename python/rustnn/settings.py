@@ -20,6 +20,7 @@ __all__ = [
 
 _precision = "highest"
 _deterministic = _warn_only = _warn_always = False
+_fills = True
 
 
 def set_float32_matmul_precision(precision):
@@ -43,7 +44,10 @@ def get_float32_matmul_precision():
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Remember the wish. Every algorithm is deterministic anyway, also from one number of threads to another."""
+    """Remember the wish. Every algorithm is deterministic anyway, also from one number of threads to another.
+
+    What ``empty`` and its like give is NaN then, the greatest integer, True: see :mod:`rustnn.utils.deterministic`.
+    """
     global _deterministic, _warn_only
     for name, value in (("mode", mode), ("warn_only", warn_only)):
         if not isinstance(value, bool):
@@ -51,6 +55,13 @@ def use_deterministic_algorithms(mode, *, warn_only=False):
                 f"_set_deterministic_algorithms(): argument '{name}' must be bool, not {type(value).__name__}"
             )
     _deterministic, _warn_only = mode, warn_only
+    _core._mark_arbitrary(_deterministic and _fills)
+
+
+def _set_fills(fills):
+    global _fills
+    _fills = fills
+    _core._mark_arbitrary(_deterministic and _fills)
 
 
 def are_deterministic_algorithms_enabled():

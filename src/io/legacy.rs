@@ -9,7 +9,7 @@ use rustnn_tensor::DType;
 use crate::checkpoint::{Checkpoint, Format, Place, StorageEntry, StorageTag, storage_tag};
 use crate::error::{Error, Result, corrupt};
 use crate::source::Source;
-use crate::unpickle::{Globals, Options, read_pickle};
+use crate::unpickle::{Encoding, Globals, Options, read_pickle};
 use crate::value::{Graph, Object, StorageId, StorageRef, Value};
 
 /// 0x1950a86a20f9469cfc6c as pickled.
@@ -82,7 +82,9 @@ fn read_pickles(head: &[u8], options: &Options) -> Result<Pickles> {
     let (root, len) = read_pickle(&head[position..], &mut graph, options, &mut persistent)?;
     position += len;
     let mut key_graph = Graph::new();
-    let (keys, len) = read_pickle(&head[position..], &mut key_graph, options, &mut refuse)?;
+    // Texts whatever the others are read as.
+    let texts = Options { encoding: Encoding::Latin1, ..options.clone() };
+    let (keys, len) = read_pickle(&head[position..], &mut key_graph, &texts, &mut refuse)?;
     position += len;
     let Some(Object::List(keys)) = key_graph.object(&keys) else {
         return corrupt("the list of storage keys is missing");

@@ -5,6 +5,32 @@ use crate::device::arrays;
 use crate::row::{Scalar, default_dtype};
 use crate::tensor::Tensor;
 use rustnn_tensor::{Array, DType, Device, Error, Result, Shape, bail, ensure};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+static MARKS: AtomicBool = AtomicBool::new(false);
+
+/// Whether arbitrary contents are NaN, the greatest integer, true: values that show that they were used.
+pub fn mark_arbitrary(on: bool) {
+    MARKS.store(on, Relaxed);
+}
+
+/// What arbitrary contents are to be; None where it does not matter.
+fn mark(dtype: DType) -> Option<Scalar> {
+    MARKS.load(Relaxed).then(|| match dtype {
+        DType::Bool => Scalar::Bool(true),
+        _ if !dtype.is_integral() => Scalar::Float(f64::NAN),
+        _ => Scalar::Int((u64::MAX >> (64 - 8 * dtype.size_bytes() + dtype.is_signed() as usize)) as i64),
+    })
+}
+
+/// Memory with arbitrary contents.
+fn arbitrary(shape: &[usize], dtype: DType, device: Device) -> Result<Array> {
+    let array = Array::empty(shape, dtype, device)?;
+    if let Some(value) = mark(dtype) {
+        copy::fill_array(&array, value)?;
+    }
+    Ok(array)
+}
 
 /// Sizes as given by a caller, none of them negative.
 pub fn sizes(size: &[i64]) -> Result<Shape> {
@@ -219,7 +245,7 @@ crate::ops! {
     "empty(int[...] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "A tensor with arbitrary contents." => |a| created(a, 1, |a| {
             let dtype = asked_dtype(a, 2)?.unwrap_or_else(default_dtype);
-            let dense = Array::empty(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
+            let dense = arbitrary(&sizes(a.ints(0)?)?, dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
             let array = match a.opt_str(7)? {
                 Some(format) => copy::in_format(&Tensor::from_array(dense), Some(format))?.array().clone(),
                 None => dense,
@@ -238,7 +264,7 @@ crate::ops! {
                 if n == 0 { break; }
             }
             let dtype = a.opt_dtype(2)?.unwrap_or_else(default_dtype);
-            let buffer = Array::empty(&[len], dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
+            let buffer = arbitrary(&[len], dtype, a.opt_device(4)?.unwrap_or_else(crate::default_device))?;
             leaf(buffer.as_strided(&shape, &strides, 0)?, a.bool(6)?)?
         };
     "full(int[] size, Scalar fill_value, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
@@ -256,7 +282,10 @@ crate::ops! {
     "ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "Ones shaped like the input." => |a| filled_like(a, Scalar::Int(1), 1)?;
     "empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
-        Function "Arbitrary contents, shaped like the input." => |a| filled_like(a, Scalar::Int(0), 1)?;
+        Function "Arbitrary contents, shaped like the input." => |a| {
+            let value = mark(a.opt_dtype(1)?.unwrap_or(a.tensor(0)?.dtype())).unwrap_or(Scalar::Int(0));
+            filled_like(a, value, 1)?
+        };
     "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False, MemoryFormat? memory_format=None)"
         Function "One value everywhere, shaped like the input." => |a| match complex_value(a, 1)? {
             Some(value) => complex_filled(filled_like(a, Scalar::Int(0), 2)?, value)?,
@@ -267,7 +296,10 @@ crate::ops! {
     "new_ones(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "Ones of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(1), 2)?;
     "new_empty(Tensor self, int[...] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
-        Method "Arbitrary contents of the given size, dtype and device as here." => |a| new_filled(a, Scalar::Int(0), 2)?;
+        Method "Arbitrary contents of the given size, dtype and device as here." => |a| {
+            let value = mark(a.opt_dtype(2)?.unwrap_or(a.tensor(0)?.dtype())).unwrap_or(Scalar::Int(0));
+            new_filled(a, value, 2)?
+        };
     "new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, bool requires_grad=False)"
         Method "One value everywhere, dtype and device as here." => |a| match complex_value(a, 2)? {
             Some(value) => complex_filled(new_filled(a, Scalar::Int(0), 3)?, value)?,

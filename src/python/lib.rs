@@ -34,6 +34,11 @@ fn get_default_dtype(py: Python<'_>) -> PyResult<Bound<'_, PyDType>> {
 }
 
 #[pyfunction]
+fn _mark_arbitrary(on: bool) {
+    rustnn_ops::create::mark_arbitrary(on);
+}
+
+#[pyfunction]
 fn set_default_dtype(d: &Bound<PyAny>) -> PyResult<()> {
     let d = d.cast::<PyDType>().map_err(|_| {
         pyo3::exceptions::PyTypeError::new_err("invalid dtype object: only floating-point types are supported as the default type")
@@ -222,7 +227,7 @@ fn _core(module: &Bound<PyModule>) -> PyResult<()> {
         ($($f:ident)*) => { $(module.add_function(wrap_pyfunction!($f, module)?)?;)* };
     }
     functions! {
-        get_default_dtype set_default_dtype promote_types can_cast get_num_threads set_num_threads _memory _reset_peak_memory _simd_level
+        _mark_arbitrary get_default_dtype set_default_dtype promote_types can_cast get_num_threads set_num_threads _memory _reset_peak_memory _simd_level
         _empty_cache _set_default_device _get_default_device _set_function_markers _set_torch_function_off
         _sgd_step _adam_step
     }

@@ -8,6 +8,7 @@ __all__ = [
     "collect_env",
     "cpp_extension",
     "data",
+    "deterministic",
     "dlpack",
     "flop_counter",
     "hooks",

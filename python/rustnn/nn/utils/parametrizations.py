@@ -92,7 +92,7 @@ class _SpectralNorm(Module):
             _power_iteration(matrix, self._u, self._v, self.n_power_iterations, self.eps)
         # Copies: the next call changes them in place, and backward needs these.
         u, v = self._u.clone(), self._v.clone()
-        return weight / _core.dot(u, _core.mv(matrix, v))
+        return weight / _core.dot(u.conj(), _core.mv(matrix, v))
 
     def right_inverse(self, value):
         # Any weight is its own original, up to its norm.

@@ -19,12 +19,12 @@ def _as_matrix(weight, dim):
 def _power_iteration(matrix, first, second, steps, eps) -> None:
     """Bring the vectors, in place, nearer to those of the largest singular value.
 
-    ``first`` becomes the direction of ``matrix @ second``, then ``second`` that of ``matrixᵀ @ first``.
+    ``first`` becomes the direction of ``matrix @ second``, then ``second`` that of ``matrixᴴ @ first``.
     """
     with _core.no_grad():
         for _ in range(steps):
             first.copy_(F.normalize(_core.mv(matrix, second), dim=0, eps=eps))
-            second.copy_(F.normalize(_core.mv(matrix.t(), first), dim=0, eps=eps))
+            second.copy_(F.normalize(_core.mv(matrix.mH, first), dim=0, eps=eps))
 
 
 def _default_dim(module) -> int:
