@@ -1094,3 +1094,15 @@ def test_a_written_result_is_noticed_by_what_saved_it():
     y.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+def test_a_hook_on_the_first_of_several_gradients_runs_once_in_each_of_interleaved_backwards():
+    x, y = leaf(1.0), leaf(2.0)
+    calls = []
+    autograd.graph.register_multi_grad_hook((x, y), calls.append, mode="any")
+    inner = [(x * 11).sum(), (y * 13).sum()]
+    first, second = x * 2, y * 3
+    second.register_hook(lambda grad: inner[0].backward())
+    first.register_hook(lambda grad: inner[1].backward())
+    (first + second).sum().backward()
+    assert len(calls) == 3 and (x.grad.item(), y.grad.item()) == (13, 16)

@@ -190,6 +190,10 @@ class _MultiHandle(RemovableHandle):
         self.handles = state
 
 
+# How many backward runs of different threads are told apart.
+_RUNS_AT_ONCE = 256
+
+
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
     """Call ``fn`` when the gradients of several tensors are there.
 
@@ -212,14 +216,16 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
         return run
 
     if mode == "any":
-        last_run = None
+        begun = dict.fromkeys(range(-_RUNS_AT_ONCE, 0))  # the last runs, the oldest first
 
         @wraps(fn)
         def first_only(grad):
-            nonlocal last_run
             run = current_run()
             with lock:
-                first, last_run = run != last_run, run
+                first = run not in begun
+                if first:
+                    del begun[next(iter(begun))]
+                    begun[run] = None
             if first:
                 fn(grad)
 
