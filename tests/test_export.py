@@ -239,6 +239,17 @@ def test_a_size_that_is_no_polynomial_is_an_error_that_names_the_op() -> None:
         program(rustnn.ones(4))
 
 
+class Counting(nn.Module):
+    def __init__(self, use):
+        super().__init__()
+        self.calls = 0
+        self.use = use
+
+    def forward(self, x):
+        self.calls += 1
+        return self.use(x, self.calls)
+
+
 class Rows(nn.Module):
     def forward(self, x):
         return rustnn.stack([row * i for i, row in enumerate(x)])
@@ -938,3 +949,63 @@ def test_a_file_with_a_changed_byte_loads_or_is_an_error(at, byte) -> None:
             rustnn.export.load(bytes(data))(rustnn.ones(2, 4))
     except (ValueError, RuntimeError, TypeError, IndexError, NotImplementedError) as error:
         assert "internal error" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "use", [lambda x, n: x * n, lambda x, n: x.roll(n, 1), lambda x, n: x[:, : n % 3]], ids=["factor", "shift", "cut"]
+)
+def test_a_number_that_grows_with_each_call_is_not_taken_for_one_of_the_batchs_size(use):
+    with pytest.raises(ExportError):
+        rustnn.export(Counting(use), (rustnn.ones(3, 4),))
+
+
+def test_what_autocast_casts_is_recorded():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            with rustnn.autocast("cpu", dtype=rustnn.bfloat16):
+                return self.second(self.first(x).relu()).float()
+
+    rustnn.manual_seed(0)
+    net = Mixed()
+    program = rustnn.export(net, (rustnn.randn(3, 4),))
+    x = rustnn.randn(5, 4)
+    assert program(x).equal(net(x))
+    program(x).sum().backward()
+
+
+class Resized(nn.Module):
+    def __init__(self, mode):
+        super().__init__()
+        self.conv, self.mode = nn.Conv2d(2, 2, 3, stride=2, padding=1), mode
+
+    def forward(self, x):
+        low = self.conv(x)
+        corners = False if self.mode in ("bilinear", "bicubic") else None
+        return nn.functional.interpolate(low, size=x.shape[2:], mode=self.mode, align_corners=corners) + x
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+def test_what_is_resized_to_a_size_of_the_input_is_so_for_every_size(mode):
+    module = Resized(mode)
+    program = rustnn.export(module, (rustnn.randn(2, 2, 8, 8),), dynamic_shapes=({0: "B", 2: "H", 3: "W"},))
+    for height, width in ((8, 8), (12, 10), (7, 8), (16, 4), (9, 13)):
+        x = rustnn.randn(1, 2, height, width)
+        try:
+            given = program(x)
+        except ValueError:
+            assert (height % 2, width % 2) != (0, 0)  # a branch may have gone the even sizes' way
+            continue
+        assert rustnn.allclose(given, module(x), atol=1e-6), (height, width)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_of_every_mode_takes_sizes_that_vary(mode):
+    module = nn.Conv2d(2, 3, 3, padding=1, padding_mode=mode)
+    program = rustnn.export(module, (rustnn.randn(2, 2, 8, 9),), dynamic_shapes=({0: "B", 2: "H", 3: "W"},))
+    for height, width in ((8, 9), (5, 6), (20, 3)):
+        x = rustnn.randn(1, 2, height, width)
+        assert program(x).equal(module(x))

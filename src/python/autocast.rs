@@ -1,11 +1,13 @@
 //! Autocast: while it is on, products compute in a half-precision dtype, and what loses too much in it in float32.
 
 use crate::error::IntoPy;
+use crate::record;
 use crate::schema::Values;
 use pyo3::prelude::*;
 use rustnn_ops::registry::Arg;
 use rustnn_ops::{Tensor, copy};
-use rustnn_tensor::{DType, Result};
+use rustnn_tensor::DType;
+use smallvec::smallvec;
 use std::cell::Cell;
 
 thread_local! {
@@ -81,19 +83,20 @@ fn target(op: &str, half: DType, values: &Values) -> Option<DType> {
 #[cold]
 pub fn cast(op: &str, half: DType, values: &mut Values) -> PyResult<()> {
     let Some(target) = target(op, half, values) else { return Ok(()) };
-    let cast = |t: &mut Tensor| -> Result<()> {
+    let cast = |t: &mut Tensor| -> PyResult<()> {
         if matches!(t.dtype(), DType::F32 | DType::F16 | DType::BF16) && t.dtype() != target && !t.array().is_meta() {
-            *t = copy::to_dtype(t, target)?;
+            *t = if record::on() {
+                record::op("_to", smallvec![Arg::Tensor(t.clone()), Arg::None, Arg::DType(target), Arg::Bool(false)])?
+            } else {
+                copy::to_dtype(t, target).py()?
+            };
         }
         Ok(())
     };
-    values
-        .iter_mut()
-        .try_for_each(|value| match value {
-            Arg::Tensor(t) => cast(t),
-            Arg::Tensors(all) => all.iter_mut().try_for_each(cast),
-            Arg::OptionalTensors(all) => all.iter_mut().flatten().try_for_each(cast),
-            _ => Ok(()),
-        })
-        .py()
+    values.iter_mut().try_for_each(|value| match value {
+        Arg::Tensor(t) => cast(t),
+        Arg::Tensors(all) => all.iter_mut().try_for_each(cast),
+        Arg::OptionalTensors(all) => all.iter_mut().flatten().try_for_each(cast),
+        _ => Ok(()),
+    })
 }

@@ -441,10 +441,14 @@ pub struct Recording {
 
 #[pymethods]
 impl Recording {
-    /// Whether the same ops ran in another recording.
+    /// Whether the same ops ran with the same arguments in another recording.
     fn is_like(&self, other: &Bound<Recording>) -> bool {
-        let other = &other.get().graph.nodes;
-        self.graph.nodes.len() == other.len() && self.graph.nodes.iter().zip(other).all(|(a, b)| a.op == b.op && a.outs == b.outs)
+        let (own, other) = (&self.graph.nodes, &other.get().graph.nodes);
+        let same = |a: &Node, b: &Node| {
+            let args = |((name, a), (known, b)): (&(String, Value), &(String, Value))| name == known && a.is_same(b);
+            a.op == b.op && a.outs == b.outs && a.args.len() == b.args.len() && a.args.iter().zip(&b.args).all(args)
+        };
+        own.len() == other.len() && own.iter().zip(other).all(|(a, b)| same(a, b))
     }
 }
 

@@ -282,3 +282,21 @@ fn batch_norm_over_processes_is_batch_norm_in_one() {
     assert_eq!(sync.forward(&Tensor::rand([4, 3]).unwrap()).unwrap().shape(), [4, 3]);
     assert!(refused(sync.forward(&Tensor::ones([3]).unwrap())).contains("at least 2D"));
 }
+
+#[derive(Module)]
+struct Listed {
+    list: Vec<Parameter>,
+    layer: nn::Linear,
+    scale: Parameter,
+}
+
+#[test]
+fn parameters_of_a_list_come_after_those_of_its_owner_as_pytorchs_parameter_lists() -> Result<()> {
+    let parameter = || Parameter::new(Tensor::zeros([2])?);
+    let net = Listed { list: vec![parameter()?, parameter()?], layer: nn::Linear::new(2, 2)?, scale: parameter()? };
+    let expected = ["scale", "list.0", "list.1", "layer.weight", "layer.bias"];
+    let names: Vec<String> = net.named_parameters().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, expected);
+    assert_eq!(net.state_dict()?.names().collect::<Vec<_>>(), expected);
+    Ok(())
+}

@@ -114,3 +114,16 @@ fn contradictions_are_refused() {
     let other = Sgd::new(vec![weight.clone(), parameter(&Tensor::ones([1]).unwrap())], SgdOptions::default()).unwrap();
     assert!(refused(optimizer.load_state_dict(&other.state_dict().unwrap())).contains("size of optimizer's group"));
 }
+
+#[test]
+fn adamw_stays_adamw_with_the_state_of_an_adam() {
+    let decayed = AdamOptions { lr: 0.1, weight_decay: 0.5, ..AdamOptions::default() };
+    let p = parameter(&Tensor::new(&[10f32], [1]).expect("a tensor"));
+    let adam = Adam::new(vec![p.clone()], decayed).expect("an optimizer");
+    let mut adamw = AdamW::new(vec![p.clone()], decayed).expect("an optimizer");
+    adamw.load_state_dict(&adam.state_dict().expect("its state")).expect("it fits");
+    p.sum().expect("a sum").backward().expect("a gradient");
+    adamw.step().expect("a step");
+    // 10 (1 - 0.1 * 0.5) - 0.1: the decay is the parameter's, and the first step is lr long.
+    assert!((floats(&p)[0] - 9.4).abs() < 1e-5, "{:?}", floats(&p));
+}

@@ -1,9 +1,10 @@
 //! Many threads at once, pools of the caller's, and threads that panic.
 
 use crate::floats;
+use rustnn::export::{Graph, Input, Node, Program, Role, Size, Value, Weight};
 use rustnn::nn::{self, Forward, Module};
 use rustnn::random::Generator;
-use rustnn::{Tensor, autograd, memory, threads};
+use rustnn::{DType, Tensor, autograd, memory, threads};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -213,4 +214,43 @@ fn guards_that_end_in_any_order_leave_recording_as_it_was() {
     assert!(!autograd::is_enabled());
     drop(b);
     assert!(autograd::is_enabled());
+}
+
+/// `copy_` of the input into the only weight, which is returned.
+fn remembers(role: Role, written: bool, n: usize) -> Program {
+    let node = Node {
+        op: "copy_".into(),
+        args: vec![("self".into(), Value::Tensor(1)), ("src".into(), Value::Tensor(0))],
+        outs: vec![1],
+        grad: true,
+        reads: Vec::new(),
+    };
+    let weight = Weight { name: "last".into(), aliases: Vec::new(), role, written, tensor: Tensor::zeros([n]).expect("a tensor") };
+    let input = Input { name: "x".into(), dtype: DType::F32, shape: vec![Size::Known(n as i64)] };
+    let graph =
+        Graph { inputs: vec![input], weights: vec![weight], nodes: vec![node], outputs: vec![1], trees: "{}".into(), ..Graph::default() };
+    Program::new(graph).expect("a program")
+}
+
+#[test]
+fn calls_of_a_program_that_writes_its_weights_take_turns_whatever_its_file_says() {
+    const N: usize = 1 << 18;
+    for (role, written) in [(Role::Buffer, true), (Role::Buffer, false), (Role::Constant, false), (Role::Parameter, false)] {
+        let program = remembers(role, written, N);
+        thread::scope(|scope| {
+            for k in 1..=4 {
+                let program = &program;
+                scope.spawn(move || {
+                    let x = Tensor::full([N], f64::from(k), DType::F32).expect("a tensor");
+                    for _ in 0..50 {
+                        let own = floats(&program.infer(std::slice::from_ref(&x)).expect("a result")[0]);
+                        assert!(own.iter().all(|&v| v == own[0]), "torn: {role:?}, flagged {written}");
+                        assert_eq!(own[0], k as f32, "another call's: {role:?}, flagged {written}");
+                    }
+                });
+            }
+        });
+        let kept = floats(program.weight("last").expect("the weight"))[0];
+        assert_eq!(kept == 0.0, role == Role::Constant, "{role:?} begins each call with what the file says, or keeps what was written");
+    }
 }

@@ -1,8 +1,8 @@
 //! One thread runs the program. What waits when it is free becomes one batch: no request waits for others to come.
 
 use crate::Limits;
-use rustnn::export::Program;
-use rustnn::{Result, Tensor};
+use rustnn::export::{Input, Program};
+use rustnn::{Device, Result, Tensor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -45,7 +45,7 @@ impl Batcher {
     /// If there can be no thread.
     pub fn start(program: Program, limits: &Limits) -> std::io::Result<(Batcher, JoinHandle<()>)> {
         let (sender, receiver) = channel(limits.queue.max(1));
-        let most = if joins(&program) { limits.batch_rows } else { 1 };
+        let most = if joins(&program) && gives_rows(&program) { limits.batch_rows } else { 1 };
         let worker = std::thread::Builder::new().name("model".into()).spawn(move || work(&program, receiver, most))?;
         Ok((Batcher(sender), worker))
     }
@@ -65,6 +65,25 @@ impl Batcher {
 fn joins(program: &Program) -> bool {
     let first = |i: usize| program.inputs().get(i).and_then(|input| input.shape.first()?.symbol());
     first(0).is_some() && (0..program.inputs().len()).all(|i| first(i) == first(0))
+}
+
+/// Whether dimension 0 of every output counts the rows: an output of always 4 would otherwise look like those of 4 rows. Tried
+/// with zeros on a copy, for the program may write its buffers.
+fn gives_rows(program: &Program) -> bool {
+    let Some(rows) = program.inputs().first().and_then(|input| input.shape.first()?.symbol()) else { return false };
+    let Ok(copy) = program.to_device(Device::Cpu) else { return false };
+    let counts = |n: i64| -> Result<bool> {
+        let sizes: Vec<i64> =
+            copy.symbols().iter().enumerate().map(|(at, symbol)| if at == rows { n } else { symbol.min.max(2) }).collect();
+        let zeros = |input: &Input| -> Result<Tensor> {
+            let shape: Vec<usize> = input.shape.iter().map(|size| Ok(size.value(&sizes)? as usize)).collect::<Result<_>>()?;
+            Tensor::zeros(shape)?.to_dtype(input.dtype)
+        };
+        let inputs: Vec<Tensor> = copy.inputs().iter().map(zeros).collect::<Result<_>>()?;
+        Ok(copy.infer(&inputs)?.iter().all(|out| out.shape().first() == Some(&(n as usize))))
+    };
+    let least = copy.symbols()[rows].min.max(2);
+    [least, least + 1].into_iter().all(|n| catch_unwind(AssertUnwindSafe(|| counts(n))).is_ok_and(|counts| counts.unwrap_or(false)))
 }
 
 fn work(program: &Program, mut queue: Receiver<Job>, mut most: usize) {

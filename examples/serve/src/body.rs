@@ -106,7 +106,7 @@ impl Numbers {
             Values::I64(all) => Tensor::new(all, &self.shape),
             Values::Bool(all) => Tensor::new(all, &self.shape),
         };
-        made.and_then(|tensor| tensor.to_dtype(dtype)).map_err(|error| error.to_string())
+        as_dtype(&made.map_err(|error| error.to_string())?, dtype)
     }
 }
 
@@ -242,6 +242,22 @@ impl<'de> Visitor<'de> for Inputs<'_> {
         let all = self.0.iter().zip(found).map(|(input, tensor)| tensor.ok_or_else(|| format!("input {:?} is missing", input.name)));
         all.collect::<Result<_, String>>().map_err(A::Error::custom)
     }
+}
+
+/// With the model's dtype.
+///
+/// # Errors
+/// If it does not hold one of the integers.
+fn as_dtype(tensor: &Tensor, dtype: DType) -> Result<Tensor, String> {
+    let text = |error: rustnn::Error| error.to_string();
+    let out = tensor.to_dtype(dtype).map_err(text)?;
+    if tensor.dtype() == DType::I64 && !dtype.is_float() && dtype != DType::I64 {
+        let (given, kept) = (elements::<i64>(tensor)?, elements::<i64>(&out.to_dtype(DType::I64).map_err(text)?)?);
+        if let Some((number, _)) = given.iter().zip(&kept).find(|(a, b)| a != b) {
+            return Err(format!("{number} is no {}", dtype.name()));
+        }
+    }
+    Ok(out)
 }
 
 fn elements<T: Element>(tensor: &Tensor) -> Result<Vec<T>, String> {

@@ -1,6 +1,7 @@
 //! A real server on a real port, asked by a real client.
 
-use rustnn::export::Program;
+use rustnn::export::{Graph, Input, Node, Program, Role, Size, Symbol, Value, Weight};
+use rustnn::{DType, Tensor};
 use rustnn_serve::{Limits, serve};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -290,4 +291,52 @@ fn who_never_ends_a_request_does_not_keep_the_server() {
     server.close();
     assert!(start.elapsed() < Duration::from_secs(8));
     drop(half);
+}
+
+/// `x + x`, and a weight of four numbers beside it.
+fn doubles(dtype: DType) -> Program {
+    let rows = Size::of_symbol(0);
+    let args = vec![("self".into(), Value::Tensor(0)), ("other".into(), Value::Tensor(0))];
+    let classes = Tensor::new(&[1f32, 2.0, 3.0, 4.0], &[4]).expect("a tensor");
+    let graph = Graph {
+        symbols: vec![Symbol { name: "batch".into(), min: 1, max: 1000 }],
+        inputs: vec![Input { name: "x".into(), dtype, shape: vec![rows, Size::Known(2)] }],
+        weights: vec![Weight { name: "classes".into(), aliases: Vec::new(), role: Role::Buffer, written: false, tensor: classes }],
+        nodes: vec![Node { op: "add".into(), args, outs: vec![2], grad: true, reads: Vec::new() }],
+        outputs: vec![2, 1],
+        trees: "{}".into(),
+        ..Graph::default()
+    };
+    Program::new(graph).expect("a program")
+}
+
+#[test]
+fn an_output_that_is_no_rows_is_given_to_everybody_whole() {
+    let server = Arc::new(Server::start(doubles(DType::F32), Limits::default()));
+    let begin = Arc::new(Barrier::new(16));
+    let threads: Vec<_> = (0..16)
+        .map(|t| {
+            let (server, begin) = (server.clone(), begin.clone());
+            std::thread::spawn(move || {
+                begin.wait();
+                for _ in 0..20 {
+                    let (status, text) = server.json(&format!("{{\"inputs\": [[{t}, 1]]}}"));
+                    assert_eq!(status, 200, "{text}");
+                    assert_eq!(numbers(&text), [f64::from(2 * t), 2.0, 1.0, 2.0, 3.0, 4.0]);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    Arc::into_inner(server).expect("the threads are done").close();
+}
+
+#[test]
+fn an_integer_that_the_models_dtype_does_not_hold_is_a_4xx() {
+    let server = Server::start(doubles(DType::I32), Limits::default());
+    assert_eq!(server.json("{\"inputs\": [[3, -4]]}").0, 200);
+    let (status, text) = server.json("{\"inputs\": [[5000000000, 1]]}");
+    assert!((400..500).contains(&status), "{status} {text}");
+    assert!(text.contains("5000000000"), "{text}");
+    server.close();
 }

@@ -198,14 +198,14 @@ def pad(input, pad, mode="constant", value=None):
             length, before, after = x.size(dim), max(before, 0), max(after, 0)
             if max(before, after) > length:
                 raise RuntimeError("Padding value causes wrapping around more than once.")
-        places = range(-before, length + after)
+        index = _core.arange(-before, length + after, device=x.device)
         if mode == "circular":
-            index = [place % length for place in places]
+            index = index.remainder(length)
         elif mode == "replicate":
-            index = [min(max(place, 0), length - 1) for place in places]
+            index = index.clamp(0, length - 1)
         else:
-            index = [length - 1 - abs(length - 1 - abs(place)) for place in places]
-        x = x.index_select(dim, _core.tensor(index, dtype=_core.int64, device=x.device))
+            index = length - 1 - (length - 1 - index.abs()).abs()
+        x = x.index_select(dim, index)
     if x is input:
         return x.clone()
     return x if mode == "circular" else _in_format_of(x, input)
@@ -757,12 +757,17 @@ def _log_sum_exp(x):
 # ---- resizing and sampling -------------------------------------------------------------------------------------------
 
 
+def _ratio(length, out):
+    """A quotient of sizes: that of the call, also where a program is recorded."""
+    return _core.full((), length, dtype=_core.float64, device="cpu") / out if _core._is_recording() else length / out
+
+
 def _source_positions(length, out, mode, align_corners, scale):
     """Where each output position lies in the input, as real numbers: known from sizes, so that no device is asked."""
     index = _core.arange(out, dtype=_core.float64, device="cpu")
     if align_corners:
-        return index * ((length - 1) / (out - 1) if out > 1 else 0.0)
-    step = 1.0 / scale if scale is not None and scale > 0 else length / out
+        return index * (_ratio(length - 1, out - 1) if out > 1 else 0.0)
+    step = 1.0 / scale if scale is not None and scale > 0 else _ratio(length, out)
     if mode == "nearest":
         return (index * step).floor().clamp(max=length - 1)
     if mode == "nearest-exact":

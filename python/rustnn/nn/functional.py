@@ -1203,7 +1203,7 @@ def interpolate(
                     "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got "
                     f"size with types {[type(x) for x in size]}"
                 )
-            output_size = [int(x) for x in size]
+            output_size = [x if isinstance(x, int) else int(x) for x in size]  # a size that is recorded stays one
         else:
             if not _is_whole_number(size):
                 raise TypeError(

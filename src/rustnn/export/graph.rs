@@ -63,6 +63,11 @@ impl Value {
         };
         one.into_iter().chain(list.iter().flatten().copied())
     }
+
+    /// Whether both are equal; NaN is NaN.
+    pub fn is_same(&self, other: &Value) -> bool {
+        self == other || matches!((self, other), (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan())
+    }
 }
 
 /// A call of an op.

@@ -126,7 +126,7 @@ impl Merge<'_> {
 
     fn value(&self, values: &[Value], what: &dyn Fn() -> String) -> Result<Value> {
         let first = &values[0];
-        if values.iter().all(|v| v == first || both_nan(v, first)) {
+        if values.iter().all(|v| v.is_same(first)) {
             return Ok(first.clone());
         }
         match first {
@@ -153,8 +153,4 @@ impl Merge<'_> {
             ),
         }
     }
-}
-
-fn both_nan(a: &Value, b: &Value) -> bool {
-    matches!((a, b), (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan())
 }

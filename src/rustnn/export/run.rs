@@ -37,7 +37,9 @@ struct Plan {
     steps: Vec<Step>,
     /// How many tensors there are in all.
     count: usize,
-    /// Weights that the program writes and that keep what was written: calls take turns.
+    /// The weights that the program writes, or may write.
+    written: Vec<bool>,
+    /// Some of those keep what was written: calls take turns.
     writes: bool,
 }
 
@@ -46,6 +48,7 @@ struct Step {
     args: Vec<Bound>,
     /// In the order of the schema.
     kinds: Vec<Kind>,
+    names: Vec<&'static str>,
     outs: SmallVec<[Id; 1]>,
     grad: bool,
     /// Its result is memory as it was found, with the values of others: it is cleared.
@@ -169,6 +172,7 @@ impl Plan {
                 run: schema.run,
                 args: schema.params.iter().map(bind).collect(),
                 kinds: schema.params.iter().map(|p| p.kind).collect(),
+                names: schema.params.iter().map(|p| p.name.as_str()).collect(),
                 outs: node.outs.iter().copied().collect(),
                 grad: node.grad,
                 blank: node.op.contains("empty"),
@@ -187,9 +191,73 @@ impl Plan {
                 }
             }
         }
-        let writes = graph.weights.iter().any(|w| w.written && w.role != Role::Constant);
-        Ok(Plan { steps, count, writes })
+        let written = written(graph, &steps, count);
+        let writes = graph.weights.iter().zip(&written).any(|(w, &written)| written && w.role != Role::Constant);
+        Ok(Plan { steps, count, written, writes })
     }
+}
+
+/// Ops that a layer often ends with and whose results are memory of their own. Of any other op that is no row of the table, a
+/// result may be a view of an argument.
+const FRESH: [&str; 24] = [
+    "linear",
+    "matmul",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "embedding",
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "rms_norm",
+    "softmax",
+    "log_softmax",
+    "max_pool2d",
+    "avg_pool2d",
+    "scaled_dot_product_attention",
+    "_linear_activation",
+    "clone",
+];
+
+/// Which weights are written: those of which the file says so, and those that an op may write, whatever the file says.
+fn written(graph: &Graph, steps: &[Step], count: usize) -> Vec<bool> {
+    let mut written: Vec<bool> = graph.weights.iter().map(|w| w.written).collect();
+    // The weights into whose memory a tensor may look.
+    let mut roots: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for at in 0..written.len() {
+        roots[graph.inputs.len() + at].push(at);
+    }
+    for (step, node) in steps.iter().zip(&graph.nodes) {
+        let value = |name: &str| node.args.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        let all = |value: &Value| -> Vec<usize> { value.ids().flat_map(|id| roots[id].iter().copied()).collect() };
+        let in_place = node.op.ends_with('_') && !node.op.ends_with("__");
+        let trains = !["training", "use_input_stats"].iter().any(|name| matches!(value(name), Some(Value::Bool(false))));
+        for (place, name) in step.names.iter().enumerate() {
+            let writes = *name == "out"
+                || (in_place && place == 0)
+                || (name.starts_with("running_") && trains)
+                || ["_adam_step", "_sgd_step", "_fill_bytes"].contains(&node.op.as_str());
+            if let Some(value) = value(name).filter(|_| writes) {
+                all(value).into_iter().for_each(|at| written[at] = true);
+            }
+        }
+        let fresh = matches!(step.run, Run::Row(_)) || FRESH.contains(&node.op.as_str());
+        let given: Vec<usize> = if fresh { Vec::new() } else { node.args.iter().flat_map(|(_, value)| all(value)).collect() };
+        for &out in &node.outs {
+            let all = &mut roots[out];
+            all.extend(&given);
+            all.sort_unstable();
+            all.dedup();
+        }
+    }
+    written
 }
 
 impl Program {
@@ -316,8 +384,7 @@ impl Program {
         let _guard = no_grad();
         let storage = |t: &Tensor| t.as_op().array().storage().id();
         let others: Vec<usize> = self.weights.iter().chain(inputs).map(storage).collect();
-        let own = |t: Tensor| if others.contains(&storage(&t)) { t.detach().copy() } else { Ok(t) };
-        self.forward(inputs)?.into_iter().map(own).collect()
+        self.run(&self.weights, inputs, |t| if others.contains(&storage(t)) { t.detach().copy() } else { Ok(t.clone()) })
     }
 
     /// Runs the program. What comes of weights that require gradients has a history, as in Python; what the module returns of its
@@ -338,12 +405,17 @@ impl Program {
         if weights.len() != self.weights.len() {
             refuse!("the program has {} weights, got {}", self.weights.len(), weights.len());
         }
+        self.run(weights, inputs, |t| Ok(t.clone()))
+    }
+
+    /// A call. `given` makes of each result what the caller gets of it, before another call may write.
+    fn run(&self, weights: &[Tensor], inputs: &[Tensor], given: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Vec<Tensor>> {
         let symbols = self.bind(inputs)?;
         let _turn = self.plan.writes.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.plan.count);
         values.extend(inputs.iter().cloned().map(Some));
-        for (weight, tensor) in self.graph.weights.iter().zip(weights) {
-            let own = weight.written && weight.role == Role::Constant;
+        for ((weight, &written), tensor) in self.graph.weights.iter().zip(&self.plan.written).zip(weights) {
+            let own = written && weight.role == Role::Constant;
             values.push(Some(if own { tensor.copy()? } else { tensor.clone() }));
         }
         values.resize(self.plan.count, None);
@@ -363,7 +435,7 @@ impl Program {
             }
             step.last_uses.iter().for_each(|&id| values[id] = None);
         }
-        self.graph.outputs.iter().map(|&id| held(&values, id).cloned()).collect()
+        self.graph.outputs.iter().map(|&id| given(held(&values, id)?)).collect()
     }
 
     fn step(&self, step: &Step, values: &[Option<Tensor>], symbols: &[i64]) -> Result<SmallVec<[Tensor; 2]>> {

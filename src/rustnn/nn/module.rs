@@ -334,15 +334,23 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }
 }
 
+/// Whether a part comes with the modules below: those of a list or map are a module's in PyTorch, its `ParameterList`.
+fn is_below(name: &str, part: &Part) -> bool {
+    matches!(part, Part::Module(_)) || name.contains('.')
+}
+
 /// A module's own parts first, then those of the modules below, as PyTorch orders them.
 fn walk<'a>(members: Members<'_, 'a>, path: &str, visit: &mut dyn FnMut(String, Part<'a>)) {
     let mut below = Vec::new();
-    members(&mut |name, part| match part {
-        Part::Module(module) => below.push((join(path, name), module)),
-        part => visit(join(path, name), part),
+    members(&mut |name, part| {
+        let path = join(path, name);
+        if is_below(name, &part) { below.push((path, part)) } else { visit(path, part) }
     });
-    for (path, module) in below {
-        walk(&|visit| module.members(visit), &path, visit);
+    for (path, part) in below {
+        match part {
+            Part::Module(module) => walk(&|visit| module.members(visit), &path, visit),
+            part => visit(path, part),
+        }
     }
 }
 
@@ -352,14 +360,19 @@ fn state<'a>(members: Members<'_, 'a>) -> Vec<(String, Tensor)> {
     fn add<'a>(members: Members<'_, 'a>, path: &str, out: &mut Vec<(String, Tensor)>) {
         let (mut buffers, mut below) = (Vec::new(), Vec::new());
         members(&mut |name, part| match part {
+            part if is_below(name, &part) => below.push((join(path, name), part)),
             Part::Parameter(p) => out.push((join(path, name), Tensor::clone(p))),
             Part::Buffer(b) if b.is_persistent => buffers.push((join(path, name), Tensor::clone(b))),
-            Part::Module(module) => below.push((join(path, name), module)),
-            Part::Buffer(_) | Part::Training(_) => {}
+            _ => {}
         });
         out.extend(buffers);
-        for (path, module) in below {
-            add(&|visit| module.members(visit), &path, out);
+        for (path, part) in below {
+            match part {
+                Part::Module(module) => add(&|visit| module.members(visit), &path, out),
+                Part::Parameter(p) => out.push((path, Tensor::clone(p))),
+                Part::Buffer(b) if b.is_persistent => out.push((path, Tensor::clone(b))),
+                _ => {}
+            }
         }
     }
     add(members, "", &mut out);

@@ -265,6 +265,9 @@ impl Optimizer for AdamW {
     }
 
     fn load_state_dict(&mut self, state: &Value) -> Result<()> {
-        self.0.load_state_dict(state)
+        self.0.load_state_dict(state)?;
+        // A checkpoint of Adam's says otherwise.
+        self.0.groups.iter_mut().for_each(|group| group.options.decoupled_weight_decay = true);
+        Ok(())
     }
 }
