@@ -97,6 +97,18 @@ def to(self, *args, **kwargs):
 
     ``to(dtype)``, ``to(device, dtype)`` or ``to(other)``; ``copy=True`` always copies.
     """
+    if not kwargs and len(args) == 1:
+        # By far the most calls; most of those of a loop change nothing.
+        (what,) = args
+        kind = type(what)
+        if kind is str:
+            stays = what == "cpu" and self.is_cpu
+        elif kind is _core.device:
+            stays = what == self.device
+        else:
+            stays = kind is _core.dtype and what is self.dtype
+        if stays and not _core._is_recording():
+            return self
     memory_format = kwargs.pop("memory_format", None)
     if memory_format is not None and memory_format is not _core.preserve_format:
         return to(self, *args, **kwargs)._in_format(memory_format)
