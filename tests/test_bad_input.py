@@ -147,6 +147,7 @@ CALLS: dict[str, tuple[Any, type[Exception], str]] = {
     "bitwise_and of floats": (lambda t, F: t.ones(2) & t.ones(2), NotImplementedError, "not implemented for 'Float'"),
     "bitwise_not of floats": (lambda t, F: ~t.ones(2), TypeError, '~ (operator.invert) is only implemented on integer and Boolean-type tensors'),
     "minus of bools": (lambda t, F: -t.tensor([True]), RuntimeError, 'Negation, the `-` operator, on a bool tensor is not supported'),
+    "subtraction of a bool": (lambda t, F: t.ones(2) - True, RuntimeError, 'Subtraction, the `-` operator, with a bool tensor is not supported'),
     "subtraction of bools": (lambda t, F: t.tensor([True]) - t.tensor([False]), RuntimeError, 'Subtraction, the `-` operator, with two bool tensors is not supported'),
     "mean of integers": (lambda t, F: t.tensor([1, 2]).mean(), RuntimeError, 'Input dtype must be either a floating point or complex dtype. Got: Long'),
     "softmax of integers": (lambda t, F: t.softmax(t.tensor([1, 2]), 0), NotImplementedError, "not implemented for 'Long'"),

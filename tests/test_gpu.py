@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import math
 import os
 import pickle
 import re
@@ -1160,3 +1161,109 @@ def test_floats_become_the_cpus_integers_in_range_and_out_of_it() -> None:
             dtype = getattr(rustnn, name)
             assert x.to("gpu").to(dtype).tolist() == x.to(dtype).tolist(), name
             assert x.bfloat16().to("gpu").to(dtype).tolist() == x.bfloat16().to(dtype).tolist(), name
+
+
+def test_rows_of_a_table_are_scaled_down_for_indices_of_any_shape() -> None:
+    table = rustnn.arange(20.0).reshape(5, 4)
+    for words in ([0, 3, 3], [[0, 2], [2, 4]], [[[1]], [[4]]]):
+        tables = [table.clone(), table.to("gpu")]
+        rows = [F.embedding(rustnn.tensor(words, device=w.device), w, max_norm=1.5) for w in tables]
+        for here, there in zip((tables[0], rows[0]), (tables[1], rows[1]), strict=True):
+            assert rustnn.allclose(here, there.cpu(), rtol=1e-6)
+    layer = nn.Embedding(5, 3, max_norm=1.0).to("gpu")
+    assert (layer(rustnn.tensor([[0, 2], [2, 1]], device="gpu")).norm(dim=-1) < 1.0001).all()
+
+
+@pytest.mark.parametrize("half", [rustnn.float16, rustnn.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("whole", [rustnn.int64, rustnn.int32, rustnn.int16, rustnn.uint8], ids=str)
+def test_integers_are_rounded_to_the_half_that_they_meet(half, whole) -> None:
+    rustnn.manual_seed(0)
+    low, high = (0, 256) if whole == rustnn.uint8 else (-5000, 5000)
+    i, x = rustnn.randint(low, high, (500,), dtype=whole), (rustnn.randn(500) * 50).to(half)
+
+    def both_ways(name: str):
+        op = getattr(rustnn, name)
+        return lambda i, x: (op(x, i), op(i, x))
+
+    names = ("add", "sub", "mul", "div", "maximum", "eq", "lt", "ge", "fmod", "remainder")
+    calls = {name: both_ways(name) for name in names}
+    calls["where"] = lambda i, x: (rustnn.where(x > 0, x, i), x.clamp(max=i))
+    calls["in place"] = lambda i, x: (x.clone().add_(i), x.clone().mul_(i), x.t().clone().sub_(i, alpha=2))
+    calls["three"] = lambda i, x: (rustnn.addcmul(x, i, i), rustnn.addcdiv(x, x, i))
+    calls["loss"] = lambda i, x: (F.mse_loss(x, i, reduction="none"), F.l1_loss(x, i, reduction="none"))
+    calls["no dimensions"] = lambda i, x: (x + i.sum(), x * i[0], x == i[1].to(x.dtype))
+    calls["a number of the CPU"] = lambda i, x: (x + rustnn.tensor(4099), x * rustnn.tensor(70001.0).double())
+    for name, run in calls.items():
+        for here, there in zip(run(i, x), run(i.to("gpu"), x.to("gpu")), strict=True):
+            assert there.dtype == here.dtype and there.device.type == "gpu"
+            found, wanted = there.cpu().double(), here.double()
+            same = (found == wanted) | (found.isnan() & wanted.isnan())
+            # A quotient's last bit is the adapter's: 2.5 units in float32.
+            slack = 2**-7 * wanted.abs() if name in ("div", "three", "remainder", "fmod") else 0
+            assert (same | ((found - wanted).abs() <= slack)).all(), name
+    one = rustnn.ones(1, dtype=rustnn.bfloat16, device="gpu")
+    assert (one + rustnn.tensor([257], device="gpu")).item() == 256
+    assert (one.half() * rustnn.tensor([70000], device="gpu")).item() == float("inf")
+
+
+def test_complex_numbers_of_the_cpu_meet_tensors_on_the_device() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        z = rustnn.tensor([1 + 2j, -3j], device="gpu")
+        x = rustnn.tensor([1.0, 2.0], device="gpu", requires_grad=True)
+        for run in (
+            lambda z: z + 1j,
+            lambda z: (2 + 1j) * z,
+            lambda z: z / 2j,
+            lambda z: 1 - z,
+            lambda z: z == -3j,
+            lambda z: z ** (1 + 1j),
+            lambda z: z + rustnn.tensor(1j),
+            lambda z: z.clone().mul_(1j),
+            lambda z: rustnn.where(z.real > 0, z, rustnn.tensor(1j)),
+        ):
+            here, there = run(z.cpu()), run(z)
+            assert there.device.type == "gpu" and there.cpu().tolist() == here.tolist()
+        (x * 2j).abs().sum().backward()
+        assert x.grad.tolist() == [2.0, 2.0]
+    assert (x + rustnn.tensor(1.5)).device.type == "gpu"
+
+
+def test_nothing_has_distinct_elements_members_and_extremes_on_the_device_too() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for shape in [(0,), (0, 3)]:
+            x = rustnn.zeros(shape, device="gpu")
+            for found in (
+                x.unique(return_inverse=True, return_counts=True),
+                x.unique_consecutive(return_inverse=True, return_counts=True),
+                x.unique(dim=0, return_inverse=True, return_counts=True),
+            ):
+                assert all(t.device.type == "gpu" and t.numel() == 0 for t in found)
+        ones = rustnn.ones(2, device="gpu")
+        for elements, test, expected in [
+            (ones, rustnn.zeros(0, device="gpu"), [False, False]),
+            (1, ones, True),
+            (ones, 1, [True, True]),
+            (2.0, ones, False),
+            (rustnn.zeros(0, device="gpu"), ones, []),
+        ]:
+            found = rustnn.isin(elements, test)
+            assert found.device.type == "gpu" and found.tolist() == expected
+        nothing = rustnn.zeros(0, 3, device="gpu")
+        assert nothing.max(1).values.shape == (0,) == nothing.argmin(1).shape
+        assert math.isnan(nothing.std().item()) and all(math.isnan(t.item()) for t in rustnn.var_mean(nothing))
+        assert nothing.var(0).isnan().tolist() == [True] * 3 and nothing.var(1).shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16", "int32", "int64"])
+def test_integers_are_added_by_index_with_a_factor(name: str) -> None:
+    dtype = getattr(rustnn, name)
+    x, index = rustnn.arange(12).reshape(4, 3).to(dtype), rustnn.tensor([1, 3, 1])
+    rows = rustnn.arange(100, 109).reshape(3, 3).to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        columns = rustnn.arange(100, 112).reshape(4, 3).to(dtype)
+        for dim, places, values in ((0, index, rows), (1, index % 3, columns)):
+            there = x.to("gpu").index_add(dim, places.to("gpu"), values.to("gpu"), alpha=3)
+            assert there.dtype == dtype and there.tolist() == x.index_add(dim, places, values, alpha=3).tolist()

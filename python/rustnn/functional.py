@@ -419,11 +419,15 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """
     if isinstance(test_elements, (int, float)):
         return elements != test_elements if invert else elements == test_elements
-    elements, test_elements = _core.as_tensor(elements), _core.as_tensor(test_elements)
+    # A number lies beside the tensor.
+    device = elements.device if isinstance(elements, Tensor) else getattr(test_elements, "device", None)
+    elements, test_elements = (
+        t if isinstance(t, Tensor) else _core.as_tensor(t, device=device) for t in (elements, test_elements)
+    )
     dtype = _core.promote_types(elements.dtype, test_elements.dtype)
     known = test_elements.reshape(-1).to(dtype).sort().values
     if not known.numel():
-        found = _core.zeros(elements.shape, dtype=_core.bool)
+        found = _core.zeros(elements.shape, dtype=_core.bool, device=elements.device)
     else:
         values = elements.to(dtype)
         at = _core.searchsorted(known, values.contiguous()).clamp(max=known.numel() - 1)

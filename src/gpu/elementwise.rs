@@ -45,6 +45,11 @@ fn to_kind(from: DType, to: Kind, v: &str) -> String {
     }
 }
 
+/// A float32 rounded to a dtype of 16 bits.
+fn rounded(half: DType, v: &str) -> String {
+    if half == DType::F16 { format!("f16_decode(f16_encode({v}))") } else { format!("bitcast<f32>(bf16_encode({v}) << 16u)") }
+}
+
 /// Whether formulas take elements of the dtype; they compute in none of the unsigned ones but uint8.
 fn is_read(dtype: DType) -> bool {
     Kind::of(dtype).is_some() || signed(dtype) != dtype
@@ -133,6 +138,8 @@ struct Formula<'f> {
     /// Tells formulas of one name apart.
     id: usize,
     kind: Kind,
+    /// float16 or bfloat16, which operands of other dtypes are rounded to first, as on the CPU; None: all are taken as they are.
+    half: Option<DType>,
     is_test: bool,
     read: &'f dyn for<'a> Fn(&'a Lines, &[Text<'a>], &[Text<'a>]) -> String,
 }
@@ -182,7 +189,12 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
 
     let mut key: SmallVec<[u8; 48]> = formula.name.as_bytes().into();
     key.extend_from_slice(&formula.id.to_le_bytes());
-    key.extend([formula.kind as u8, out.dtype() as u8, if flat { u8::MAX } else { sizes.len() as u8 }]);
+    key.extend([
+        formula.kind as u8,
+        formula.half.map_or(u8::MAX, |half| half as u8),
+        out.dtype() as u8,
+        if flat { u8::MAX } else { sizes.len() as u8 },
+    ]);
     for array in &arrays {
         match array {
             Some(a) => key.extend([a.dtype() as u8, (on_gpu(a)?.id() == to.id()) as u8]),
@@ -255,7 +267,12 @@ fn launch(formula: &Formula, inputs: &[Operand], scalars: &[Scalar], out: &Array
             match array {
                 Some(array) => {
                     let at = if flat { "i".to_owned() } else { format!("j{place}") };
-                    x.push(lines.input(kind, &to_kind(array.dtype(), kind, &format!("{}({at})", INPUTS[k]))));
+                    let value = to_kind(array.dtype(), kind, &format!("{}({at})", INPUTS[k]));
+                    let value = match formula.half {
+                        Some(half) if array.dtype() != half && array.dtype() != DType::F32 => rounded(half, &value),
+                        _ => value,
+                    };
+                    x.push(lines.input(kind, &value));
                     place += 1;
                 }
                 None => {
@@ -366,7 +383,8 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
         return Ok(false);
     }
     let text = kernel.text();
-    let formula = Formula { name: "row", id: text as usize, kind, is_test: kernel.is_test(), read: &|_, x, s| text(x, s) };
+    let half = matches!(compute, DType::F16 | DType::BF16).then_some(compute);
+    let formula = Formula { name: "row", id: text as usize, kind, half, is_test: kernel.is_test(), read: &|_, x, s| text(x, s) };
     launch(&formula, inputs, scalars, out)
 }
 
@@ -406,7 +424,7 @@ pub fn copy(from: &Array, to: &Array) -> Result<bool> {
         (_, dtype) => to.reinterpret(signed(dtype))?,
     };
     let Some(kind) = Kind::of(to.dtype()) else { return Ok(false) };
-    let formula = Formula { name: "copy", id: 0, kind, is_test: false, read: &|_, x, _| x[0].name() };
+    let formula = Formula { name: "copy", id: 0, kind, half: None, is_test: false, read: &|_, x, _| x[0].name() };
     launch(&formula, &[Operand::Array(&from)], &[], &to)
 }
 
@@ -421,7 +439,7 @@ pub fn fill(out: &Array, value: Scalar) -> Result<bool> {
         (dtype, value) => (out.reinterpret(signed(dtype))?, value),
     };
     let Some(kind) = Kind::of(out.dtype()) else { return Ok(false) };
-    let formula = Formula { name: "fill", id: 0, kind, is_test: false, read: &|_, _, s| s[0].name() };
+    let formula = Formula { name: "fill", id: 0, kind, half: None, is_test: false, read: &|_, _, s| s[0].name() };
     launch(&formula, &[], &[value], &out)
 }
 

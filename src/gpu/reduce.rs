@@ -4,6 +4,7 @@ use crate::call::{Call, WORKGROUP, dense, is_float, rows_of};
 use crate::elementwise::copy;
 use crate::rows::{Folds, LARGER, ROUNDS, Rows, State, spread};
 use rustnn_kernels::arrays::{Extreme, Finish, Fold};
+use rustnn_kernels::value::Scalar;
 use rustnn_tensor::{Array, DType, Result, Shape, Strides};
 
 /// Elements of a line that one workgroup folds at least, where longer ones are folded in two steps.
@@ -209,8 +210,13 @@ pub fn reduce(fold: Fold, x: &Array, dims: &[usize], finish: Finish, out: &Array
 
 /// Variance over `dims` (its root if `root`) and, if asked, the mean.
 pub fn variance(x: &Array, dims: &[usize], correction: f64, root: bool, out: &Array, mean: Option<&Array>) -> Result<bool> {
-    if !is_float(x) || x.numel() == 0 {
+    if !is_float(x) {
         return Ok(false);
+    }
+    if x.numel() == 0 {
+        // Of nothing, if there are results at all.
+        let nan = |to: &Array| crate::elementwise::fill(to, Scalar::Float(f64::NAN));
+        return Ok(nan(out)? && mean.map_or(Ok(true), nan)?);
     }
     let (rows, len) = gathered(x, dims)?;
     Rows {
@@ -238,8 +244,12 @@ if (ROOT) { out_set(row, sqrt(v)); } else { out_set(row, v); }",
 /// The first index of the extreme value along `dim`, and the value if asked.
 pub fn arg_extreme(extreme: Extreme, x: &Array, dim: usize, values: Option<&Array>, indices: &Array) -> Result<bool> {
     let Some(kind) = wide(x.dtype()) else { return Ok(false) };
-    if x.numel() == 0 || indices.dtype() != DType::I64 {
+    if indices.dtype() != DType::I64 {
         return Ok(false);
+    }
+    if x.numel() == 0 {
+        // Extremes of nothing are refused before: there are no results.
+        return Ok(true);
     }
     let dims: &[usize] = if x.rank() == 0 { &[] } else { &[dim] };
     let (rows, len) = gathered(x, dims)?;

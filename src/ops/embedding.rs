@@ -76,7 +76,7 @@ pub fn renorm(weight: &Tensor, index: &Tensor, max_norm: f64, p: f64) -> Result<
         let flat = crate::copy::contiguous_array(index.array())?;
         let used = if flat.device().is_gpu() {
             // A row that is named twice is written twice, the same, which takes less than to wait for their number.
-            Tensor::from_array(flat)
+            crate::views::reshape_to(&Tensor::from_array(flat), &[index.numel()])?
         } else {
             let found = indexing::unique(&flat, false)?;
             let all = indexing::integers(&flat)?;

@@ -657,7 +657,16 @@ pub fn index_add(x: &Tensor, in_place: bool, dim: i64, index: &Tensor, source: &
     } else {
         Some(crate::create::full_array(&[], alpha, x.dtype(), rustnn_tensor::Device::Cpu)?)
     };
-    let from = copy::contiguous_array(source.array())?;
+    let mut from = copy::contiguous_array(source.array())?;
+    let factor = match factor {
+        // A GPU's kernel sums whole numbers as they are.
+        Some(_) if from.device().is_gpu() && from.dtype().is_integral() && from.dtype() != DType::Bool => {
+            let scaled = crate::mode::no_grad(|| call(&rows::MUL, &[(&source.detach()).into(), alpha.into()], &[]))?;
+            from = copy::contiguous_array(scaled.array())?;
+            None
+        }
+        other => other,
+    };
     update(x, in_place, &[source], formula, |target| {
         on_contiguous(target, |target| indexing::index_update(Reduce::Add, factor.as_ref(), target, d, &places, &from))
     })

@@ -437,10 +437,15 @@ pub fn call_plain<'t, 'a>(
         return None;
     }
     let whole = |o: &Operand| matches!(o, Operand::Tensor(t) if t.dtype().is_integral());
-    match scalars.first() {
-        Some(Scalar::Bool(_)) if row.check.is_some() => return None,
-        Some(Scalar::Float(_)) if row.check.is_some() && inputs.iter().all(whole) => return None,
-        _ => {}
+    if row.check.is_some() {
+        // Its checks are the longer way's.
+        let is_bool = |o: &Operand| matches!(o, Operand::Scalar(Scalar::Bool(_)));
+        match scalars.first() {
+            Some(Scalar::Bool(_)) => return None,
+            Some(Scalar::Float(_)) if inputs.iter().all(whole) => return None,
+            _ if inputs.iter().any(is_bool) => return None,
+            _ => {}
+        }
     }
     let operand = |i: usize| match inputs[i] {
         Operand::Tensor(t) => rustnn_kernels::arrays::Operand::Array(t.array()),

@@ -11,7 +11,7 @@ use crate::rows;
 use crate::tensor::Tensor;
 use crate::{unsigned, views};
 use rustnn_tensor::shape::wrap_dim;
-use rustnn_tensor::{Array, DType, Error, Result, bail, ensure};
+use rustnn_tensor::{Array, DType, Device, Error, Result, bail, ensure};
 
 const VALUES: &[&str] = &["values", "indices"];
 
@@ -161,7 +161,13 @@ fn unique(x: &Tensor, dim: Option<i64>, consecutive: bool) -> Result<[Tensor; 3]
         return Ok([unsigned::of_keys(&values, x.dtype())?, inverse, counts]);
     }
     let x = x.detach();
-    if x.device().is_gpu() && x.numel() > 0 {
+    if x.device().is_gpu() {
+        if x.numel() == 0 {
+            // Nothing to bring over.
+            let [values, inverse, counts] = unique(&crate::to_device(&x, Device::Cpu)?, dim, consecutive)?;
+            let back = |t: &Tensor| crate::to_device(t, x.device());
+            return Ok([back(&values)?, back(&inverse)?, back(&counts)?]);
+        }
         return match dim {
             None => {
                 let [values, inverse, counts] = unique_on_device(&Tensor::from_array(line(x.array())?), 0, consecutive, false)?;

@@ -4,6 +4,8 @@ use super::{Host, Place, door, place};
 use rustnn_kernels::arrays as cpu;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::value::Scalar;
+#[cfg(feature = "gpu")]
+use rustnn_tensor::Device;
 use rustnn_tensor::{Array, DType, Error, Result};
 use smallvec::SmallVec;
 
@@ -22,38 +24,57 @@ pub fn elementwise(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars:
 
 #[cold]
 fn elementwise_on_gpu(kernel: &Kernel, compute: DType, inputs: &[Operand], scalars: &[Scalar], out: &Array) -> Result<()> {
-    // Numbers that lie on the CPU go along as such.
-    let inputs: SmallVec<[Operand; 5]> = inputs
+    // Numbers that lie on the CPU go along as such, and complex ones, which no shader computes with, with what is brought over.
+    let is_number = |a: &Array| a.is_host() && a.rank() == 0;
+    let mut all: SmallVec<[Option<&Array>; 6]> = inputs
         .iter()
-        .map(|input| match input {
-            Operand::Array(a) if a.is_host() && a.rank() == 0 => cpu::first(a).map(Operand::Scalar),
-            other => Ok(*other),
+        .filter_map(|input| match input {
+            Operand::Array(a) if !is_number(a) => Some(Some(*a)),
+            _ => None,
         })
-        .collect::<Result<_>>()?;
-    let array = |input: &Operand| -> Option<Array> {
-        match input {
-            Operand::Array(a) => Some((*a).clone()),
-            Operand::Scalar(_) => None,
-        }
-    };
-    let owned: SmallVec<[Option<Array>; 5]> = inputs.iter().map(array).collect();
-    let mut all: SmallVec<[Option<&Array>; 6]> = owned.iter().map(Option::as_ref).collect();
+        .collect();
     all.push(Some(out));
     place(&all)?;
     #[cfg(feature = "gpu")]
-    if rustnn_gpu::elementwise(kernel, compute, &inputs, scalars, out)? {
-        return Ok(());
+    if !compute.is_complex() {
+        let numbers: SmallVec<[Operand; 5]> = inputs
+            .iter()
+            .map(|input| match input {
+                Operand::Array(a) if is_number(a) => number(a, compute).map(Operand::Scalar),
+                other => Ok(*other),
+            })
+            .collect::<Result<_>>()?;
+        if rustnn_gpu::elementwise(kernel, compute, &numbers, scalars, out)? {
+            return Ok(());
+        }
     }
     // Where there are no devices the table is not asked for: small programs leave out the rows that they do not use.
     let name = if cfg!(feature = "gpu") { row_of(kernel) } else { "an elementwise formula" };
     let mut host = Host::new(name, Some(compute));
-    let staged: SmallVec<[Option<Array>; 5]> =
-        owned.iter().map(|a| a.as_ref().map(|a| host.stage(a)).transpose()).collect::<Result<_>>()?;
+    let staged: SmallVec<[Option<Array>; 5]> = inputs
+        .iter()
+        .map(|input| match input {
+            Operand::Array(a) => host.stage(a).map(Some),
+            Operand::Scalar(_) => Ok(None),
+        })
+        .collect::<Result<_>>()?;
     let to = host.stage_written(out)?;
     let operands: SmallVec<[Operand; 5]> =
         inputs.iter().zip(&staged).map(|(input, copy)| copy.as_ref().map_or(*input, Operand::Array)).collect();
     cpu::elementwise(kernel, compute, &operands, scalars, &to)?;
     host.finish()
+}
+
+/// A number that lies on the CPU, as the CPU's kernels read it where they compute in 16 bits: rounded to these.
+#[cfg(feature = "gpu")]
+fn number(a: &Array, compute: DType) -> Result<Scalar> {
+    let is_half = matches!(compute, DType::F16 | DType::BF16);
+    if !is_half || a.dtype() == DType::F32 || a.dtype() == compute {
+        return cpu::first(a);
+    }
+    let rounded = Array::empty(&[], compute, Device::Cpu)?;
+    cpu::copy(a, &rounded)?;
+    cpu::first(&rounded)
 }
 
 /// What the row is called that a kernel, or one of its gradients', belongs to.
