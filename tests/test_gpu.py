@@ -131,17 +131,111 @@ def test_views_and_writes_share_device_memory() -> None:
     assert x[0, 3].item() == 7 and x.data_ptr() == y.data_ptr() and x.data_ptr() != x.clone().data_ptr()
 
 
-def test_an_index_out_of_range_raises_at_the_next_read_and_reaches_no_memory() -> None:
+def test_an_index_out_of_range_raises_where_its_result_is_read_and_reaches_no_memory() -> None:
     table = rustnn.ones(4, 3, device="gpu")
     for bad in ([0, 4], [-1, 2], [2**40, 0]):
         out = F.embedding(rustnn.tensor(bad, device="gpu"), table)
-        with pytest.raises(IndexError, match="out of bounds for dimension with size 4"):
-            out.tolist()
+        for _ in range(2):
+            with pytest.raises(IndexError, match="out of bounds for dimension with size 4"):
+                out.tolist()
+        _core._gpu_forget_faults(0)
         assert out.tolist() == [[1.0] * 3] * 2
     loss = F.cross_entropy(rustnn.zeros(2, 3, device="gpu"), rustnn.tensor([1, 3], device="gpu"))
     with pytest.raises(IndexError, match="index 3 is out of bounds"):
         loss.item()
     assert rustnn.ones(2, device="gpu").sum().item() == 2
+
+
+def test_what_is_made_of_a_wrong_index_raises_at_every_read_and_nothing_else_does() -> None:
+    g = {"device": "gpu"}
+    table, before = rustnn.ones(4, 3, **g), rustnn.arange(3, **g)
+    good, bad = rustnn.tensor([1, 3], **g), rustnn.tensor([1, 4], **g)
+    fine = F.embedding(good, table)
+    wrong = F.embedding(bad, table)
+    total = (wrong.sum(1) * 2).relu()
+    also_fine = F.embedding(good, table) + fine
+    # Unlike the results of one launch, ops that come before, between and after are read.
+    assert before.tolist() == [0, 1, 2] and also_fine.sum().item() == 12 and fine.sum().item() == 6
+    later = total + F.embedding(good, table).sum(1)
+    target = rustnn.zeros(6, **g)
+    target[:2] = total
+    for _ in range(2):
+        for spoilt in (wrong, total, total[0], wrong.t(), later, target, target[4]):
+            for read in (
+                lambda x: x.tolist(),
+                lambda x: x.sum().item(),
+                repr,
+                lambda x: x.cpu(),
+                lambda x: x.isnan().any().item(),
+            ):
+                with pytest.raises(IndexError, match="index 4 is out of bounds for dimension with size 4"):
+                    read(spoilt)
+        assert before.tolist() == [0, 1, 2] and also_fine.sum().item() == 12
+        assert F.embedding(good, table).sum().item() == 6
+    # What is written over as a whole is new.
+    for renew in (
+        lambda x: x.fill_(2),
+        lambda x: x.copy_(rustnn.full((6,), 2.0)),
+        lambda x: x.copy_(rustnn.full((6,), 2.0, **g)),
+    ):
+        renew(target)
+        assert target.tolist() == [2.0] * 6
+        target[:2] = total
+        with pytest.raises(IndexError):
+            target.tolist()
+    # Memory that it lay in is nobody's guilt.
+    del wrong, total, later, target, spoilt
+    for _ in range(20):
+        assert F.embedding(good, table).sum(1).tolist() == [3.0, 3.0]
+
+
+def test_a_model_that_learned_from_a_wrong_index_says_so_until_it_is_loaded_again() -> None:
+    rustnn.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 3)).to("gpu")
+    kept = {name: value.cpu() for name, value in model.state_dict().items()}
+    other = nn.Linear(2, 2).to("gpu")
+    optimizer = rustnn.optim.Adam(model.parameters())
+    for words in ([[0, 1]], [[1, 5]], [[2, 3]]):
+        optimizer.zero_grad()
+        F.cross_entropy(model(rustnn.tensor(words, device="gpu")), rustnn.tensor([1], device="gpu")).backward()
+        optimizer.step()
+    for _ in range(2):
+        with pytest.raises(IndexError, match="index 5 is out of bounds"):
+            model[2].weight.sum().item()
+    assert other.weight.isfinite().all()
+    model.load_state_dict(kept)
+    assert all(rustnn.equal(value.cpu(), kept[name]) for name, value in model.state_dict().items())
+
+
+def test_a_thread_is_not_told_of_another_threads_index() -> None:
+    told: dict[int, list[str]] = {0: [], 1: []}
+
+    def work(k: int) -> None:
+        table, words = rustnn.ones(4, 3, device="gpu"), rustnn.tensor([1, 4 - k], device="gpu")
+        for _ in range(40):
+            try:
+                told[k].append(str(F.embedding(words, table).sum().item()))
+            except IndexError as error:
+                told[k].append(str(error))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in told]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told[1] == ["6.0"] * 40
+    assert len(told[0]) == 40 and all("index 4 is out of bounds" in text for text in told[0])
+
+
+def test_more_launches_that_check_than_there_are_slots_are_all_heard() -> None:
+    table = rustnn.ones(4, 3, device="gpu")
+    words = [rustnn.tensor([k % 4 + 4 * (k == 150)], device="gpu") for k in range(200)]
+    found = [F.embedding(w, table) for w in words]
+    with pytest.raises(IndexError, match="index 6 is out of bounds"):
+        rustnn.cat(found).sum().item()
+    with pytest.raises(IndexError, match="index 6 is out of bounds"):
+        found[150].tolist()
+    assert F.embedding(words[0], table).tolist() == [[1.0] * 3]
 
 
 # Each names row 4 of 4, or class 3 of 3.
@@ -264,9 +358,10 @@ def test_bad_numbers_raise_at_the_next_read_and_nobody_waits_before() -> None:
         waits = rustnn.gpu._counts()[1]
         out = run()
         assert rustnn.gpu._counts()[1] == waits, text
-        with pytest.raises(kind, match=f"{text}.*found by an op on gpu:0 before this read"):
-            out.tolist()
-        out.tolist()  # Once.
+        for _ in range(2):
+            with pytest.raises(kind, match=f"{text}.*found by an op on gpu:0 before this read"):
+                out.tolist()
+        assert numbers.tolist() == [1, 2, 0]
 
 
 def test_a_linear_map_and_its_activation_are_one_launch() -> None:
@@ -629,10 +724,15 @@ def test_results_are_the_same_in_every_run() -> None:
     assert first == second
 
 
-def test_the_digits_are_learned_as_on_the_cpu() -> None:
+def digits_example():
     spec = importlib.util.spec_from_file_location("train_digits", EXAMPLES / "train_digits.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    return example
+
+
+def test_the_digits_are_learned_as_on_the_cpu() -> None:
+    example = digits_example()
     data, _ = rustnn.datasets.digits()
     loader = rustnn.utils.data.DataLoader(data, batch_size=128)
     losses = {}
@@ -656,9 +756,27 @@ def test_the_example_gives_the_same_on_both_devices(tmp_path) -> None:
         )  # fmt: skip
         found[device] = [float(x) for x in re.findall(r"loss (\d+\.\d+)", run.stdout)]
     assert len(found["cpu"]) == 2 and found["cpu"][1] < 2.0
-    # Over an epoch's steps last bits grow: with sums in other orders the test loss moved by 8e-4 to 1.7e-3.
-    for a, b in zip(found["cpu"], found["gpu"], strict=True):
-        assert abs(a - b) <= 5 * LOSS_TOLERANCE
+    # The loss of training. That of testing is the next test's: see docs/gpu.md, "Numbers".
+    assert abs(found["cpu"][0] - found["gpu"][0]) <= LOSS_TOLERANCE
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_epoch_on_the_device_tests_as_on_the_cpu_where_no_bias_stands_before_a_norm(seed: int) -> None:
+    """A norm subtracts the bias again: its gradient is 0 but for rounding, of which Adam makes whole steps."""
+    example, losses = digits_example(), {}
+    data, test = rustnn.datasets.digits()
+    loader, test_loader = (rustnn.utils.data.DataLoader(d, batch_size=128) for d in (data, test))
+    for device in ("cpu", "gpu"):
+        rustnn.manual_seed(seed)
+        network = example.DigitNet().to(device)
+        network.strokes.bias.requires_grad_(False)
+        network.shapes.bias.requires_grad_(False)
+        optimizer = rustnn.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-3)
+        scheduler = rustnn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
+        learned = example.train_epoch(network, loader, optimizer, scheduler, device)
+        losses[device] = (learned, example.evaluate(network, test_loader, device)[0])
+    for here, there in zip(losses["cpu"], losses["gpu"], strict=True):
+        assert abs(here - there) <= LOSS_TOLERANCE / 10
 
 
 def test_without_a_driver_there_is_no_gpu_and_everything_else_works() -> None:
@@ -876,6 +994,7 @@ def test_wrong_offsets_of_bags_raise_at_the_next_read() -> None:
             assert rustnn.gpu._counts()[1] == waits
             with pytest.raises(RuntimeError, match=f"{text}.*found by an op on gpu:0"):
                 out.tolist()
+            _core._gpu_forget_faults(0)
             # No number of another tensor: rows of ones, summed at most four times.
             assert 0 <= out.min().item() and out.max().item() <= 4
 
@@ -950,6 +1069,50 @@ def test_functions_made_of_float64_run_on_the_cpu_and_name_themselves() -> None:
         "special.gammainc of float32",
         "special.gammainc_backward of float32",
     ]
+
+
+def test_a_fallback_is_told_by_the_name_that_the_program_called() -> None:
+    code = """
+    x = rustnn.rand(4, 5, device="gpu")
+    d, z = x.double().requires_grad_(), x.to(rustnn.complex64)
+    rustnn.fft.rfft(x), z.abs(), d.mean(), d.std(1), d.argmax(1), d.clamp(0.2, 0.8)
+    d.index_add(0, rustnn.tensor([0], device="gpu"), d[:1]), rustnn.norm(d)
+    d.sort().values.sum().backward()
+    """
+    said = _warnings_of(code)
+    for name in (
+        "fft_r2c of float32",
+        "abs of complex64",
+        "mean of float64",
+        "std of float64",
+        "argmax of float64",
+        "clamp of float64",
+        "index_add of float64",
+    ):
+        assert name in said, (name, said)
+    inner = ("map", "real_forward", "reduce", "arg_extreme", "index_update", "variance", "copy")
+    assert not [text for text in said if text.split(" of ")[0] in inner or text.startswith("_")], said
+
+
+def test_a_fallback_raises_where_warnings_are_errors_and_changes_nothing() -> None:
+    code = """
+        import warnings, rustnn
+        x = rustnn.ones(3, dtype=rustnn.float64, device="gpu", requires_grad=False)
+        warnings.simplefilter("error")
+        for run in (lambda: x.mul_(3), lambda: x.mul_(3), lambda: x.cumsum(0), lambda: rustnn.special.i0(x)):
+            try:
+                run()
+            except UserWarning as warning:
+                assert "has no GPU kernel" in str(warning)
+            else:
+                raise AssertionError("no error")
+        warnings.simplefilter("ignore")
+        assert x.tolist() == [1.0, 1.0, 1.0]
+        assert x.mul_(3).tolist() == [3.0, 3.0, 3.0]
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_what_raises_does_not_say_that_it_ran_on_the_cpu() -> None:
@@ -1074,6 +1237,21 @@ def test_every_way_to_wait_is_counted() -> None:
     body = code[code.index("    fn wait(") :]
     assert "self.waits.fetch_add(1, Relaxed);" in body[: body.index("PollType::Wait")]
     assert "timeout: Some(std::time::Duration::ZERO)" in code[: code.index("    fn wait(")]
+
+
+def test_printing_waits_once() -> None:
+    for x in (
+        rustnn.randn(4, 5),
+        rustnn.randn(3, 40, 50),
+        rustnn.arange(5000),
+        rustnn.randn(2, 2, dtype=rustnn.complex64),
+        rustnn.tensor(2.5),
+    ):
+        there = x.to("gpu")
+        waits = rustnn.gpu._counts()[1]
+        text = repr(there)
+        assert rustnn.gpu._counts()[1] == waits + 1
+        assert "".join(text.split()).replace(",device='gpu:0'", "") == "".join(repr(x).split())
 
 
 def test_an_index_error_shows_all_digits_of_the_index() -> None:

@@ -1622,6 +1622,8 @@ def _gpu_end_profile(index: Any) -> Any:
     """(kernel, how often it ran, ns in all) of each kernel since the profile was started."""
 def _gpu_fma_loop(index: Any, loops: Any) -> Any:
     """Records a kernel of multiply-adds in registers; how many operations it does."""
+def _gpu_forget_faults(index: Any) -> Any:
+    """Forgets what kernels found wrong with numbers: what came of it is read as it is. For tests."""
 def _gpu_is_imitated(index: Any) -> Any:
     """Whether the CPU imitates it."""
 def _gpu_lose(index: Any) -> Any:
@@ -1690,7 +1692,7 @@ def _record_start(inputs: Any, weights: Any, traced: Any = ...) -> Any:
 def _record_stop() -> Any:
     """Ends the recording of this thread, if there is one, without a result; gives the exception for what could not be recorded."""
 def _refuse_where(bad: Tensor, text: _str, runtime: _bool = False) -> Tensor:
-    """A ValueError (or RuntimeError) where an element is true; on a GPU at the next read."""
+    """A ValueError (or RuntimeError) where an element is true; on a GPU where what comes next is read."""
 def _register_plain_class(*args: Any, **kwargs: Any) -> Any:
     """Says that a class has no `__torch_function__` of its own, so that calls need not ask."""
 def _reset_peak_memory() -> Any: ...

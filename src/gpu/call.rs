@@ -296,7 +296,7 @@ impl Call {
             shader
         };
         let Some(first) = buffers.first() else { return Ok(false) };
-        first.gpu().clone().run_cached(&self.key, make, &buffers, &values, groups)?;
+        first.gpu().clone().run_cached(&self.key, false, make, &buffers, &values, groups)?;
         for (from, to) in self.back.iter().rev() {
             copy(from, to)?;
         }

@@ -22,7 +22,8 @@ const MAX_UNDER_WAY: usize = 64;
 /// Bind groups kept; all are forgotten beyond.
 const MAX_BIND_GROUPS: usize = 4096;
 /// What kernels find wrong, before what is read.
-const FLAGS_BYTES: usize = 4 * fault::WORDS;
+const SLOT_BYTES: usize = 4 * fault::WORDS;
+const FLAGS_BYTES: usize = SLOT_BYTES * fault::SLOTS;
 /// Smallest buffer.
 const MIN_BUFFER_BYTES: u64 = 256;
 
@@ -148,6 +149,8 @@ pub fn gpu(index: u16) -> Result<Arc<Gpu>> {
 pub struct Buffer {
     gpu: Arc<Gpu>,
     raw: Option<Raw>,
+    /// What was asked for: buffers are somewhat larger.
+    len_bytes: usize,
 }
 
 struct Raw {
@@ -156,6 +159,14 @@ struct Raw {
     id: u64,
     /// The last encoder that a command on it was recorded in.
     used: AtomicU64,
+    /// Which launches its numbers come from; read and written by who holds the state.
+    source: fault::Source,
+}
+
+impl Raw {
+    fn new(buffer: wgpu::Buffer, id: u64) -> Raw {
+        Raw { buffer, id, used: AtomicU64::new(0), source: fault::Source::default() }
+    }
 }
 
 impl Buffer {
@@ -193,6 +204,9 @@ impl DeviceBuffer for Buffer {
     }
 
     fn upload(&self, offset_bytes: usize, from: &[u8]) -> Result<()> {
+        if offset_bytes == 0 && from.len() >= self.len_bytes {
+            self.raw().source.reset();
+        }
         self.gpu.upload(self.raw(), offset_bytes, from)
     }
 
@@ -222,6 +236,7 @@ struct State {
     layouts: HashMap<(SmallVec<[bool; 8]>, bool), Arc<(wgpu::BindGroupLayout, wgpu::PipelineLayout)>>,
     bind_groups: HashMap<(u64, SmallVec<[u64; 8]>), wgpu::BindGroup, Quick>,
     under_way: VecDeque<wgpu::SubmissionIndex>,
+    faults: fault::Faults,
     profile: Option<Profile>,
 }
 
@@ -290,7 +305,8 @@ pub struct Gpu {
     params: wgpu::Buffer,
     /// Set by kernels that meet a bad index; read with the next download.
     flags: Raw,
-    flagged: AtomicBool,
+    /// Held by the one thread that reads: those who come later know what was found before.
+    reading: Mutex<()>,
     /// The first fault that wgpu reported outside of a call.
     fault: Arc<Mutex<Option<String>>>,
     /// Whether there is one.
@@ -368,11 +384,12 @@ impl Gpu {
                 layouts: HashMap::new(),
                 bind_groups: HashMap::default(),
                 under_way: VecDeque::new(),
+                faults: fault::Faults::default(),
                 profile: None,
             }),
             params,
-            flags: Raw { buffer: flags, id: 0, used: AtomicU64::new(0) },
-            flagged: AtomicBool::new(false),
+            flags: Raw::new(flags, 0),
+            reading: Mutex::new(()),
             fault,
             faulty,
             allocated_bytes: AtomicUsize::new(0),
@@ -448,12 +465,13 @@ impl Gpu {
                     self.empty_cache()?;
                     self.create(None, class, STORAGE)
                 })?;
-                Raw { buffer, id: self.next_id.fetch_add(1, Relaxed), used: AtomicU64::new(0) }
+                Raw::new(buffer, self.next_id.fetch_add(1, Relaxed))
             }
         };
         let now = self.allocated_bytes.fetch_add(raw.buffer.size() as usize, Relaxed) + raw.buffer.size() as usize;
         self.max_allocated_bytes.fetch_max(now, Relaxed);
-        Ok(Buffer { gpu: self.clone(), raw: Some(raw) })
+        raw.source.reset();
+        Ok(Buffer { gpu: self.clone(), raw: Some(raw), len_bytes })
     }
 
     /// Gives the pooled buffers back to the driver, after what is under way.
@@ -663,16 +681,18 @@ impl Gpu {
         let (start, end) = (offset & !3, (offset + to.len()).next_multiple_of(4));
         let len = (end - start) as u64;
         let class = Gpu::class_bytes(len + FLAGS_BYTES as u64);
+        let _reading = self.reading.lock().unwrap_or_else(|e| e.into_inner());
         let mut state = self.lock();
         let staging = match state.staging.get_mut(&class).and_then(Vec::pop) {
             Some(staging) => staging,
             None => self.create(Some("staging"), class, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?,
         };
-        let flagged = self.flagged.swap(false, Relaxed);
+        let blame = raw.source.blame(&state.faults);
+        let (window, slots) = state.faults.end_window();
         let encoder = self.encoder_outside_pass(&mut state);
         encoder.copy_buffer_to_buffer(&raw.buffer, start as u64, &staging, FLAGS_BYTES as u64, len);
-        if flagged {
-            encoder.copy_buffer_to_buffer(&self.flags.buffer, 0, &staging, 0, FLAGS_BYTES as u64);
+        if slots > 0 {
+            encoder.copy_buffer_to_buffer(&self.flags.buffer, 0, &staging, 0, (slots * SLOT_BYTES) as u64);
             encoder.clear_buffer(&self.flags.buffer, 0, None);
         }
         let index = self.flush(&mut state)?;
@@ -684,30 +704,33 @@ impl Gpu {
         if !mapped.load(Relaxed) {
             bail!(Runtime, "gpu:{}: device memory could not be read", self.index);
         }
-        let mut bad = [0u32; fault::WORDS];
+        let mut found: SmallVec<[[u32; fault::WORDS]; 8]> = SmallVec::new();
         {
             let Ok(view) = staging.get_mapped_range(0..len + FLAGS_BYTES as u64) else {
                 bail!(Runtime, "gpu:{}: device memory could not be read", self.index)
             };
-            if flagged {
-                bad = bytemuck::pod_read_unaligned(&view[..FLAGS_BYTES]);
-            }
+            found.extend(view[..slots * SLOT_BYTES].chunks_exact(SLOT_BYTES).map(bytemuck::pod_read_unaligned));
             let from = FLAGS_BYTES + offset - start;
             to.copy_from_slice(&view[from..from + to.len()]);
         }
         staging.unmap();
-        self.lock().staging.entry(class).or_default().push(staging);
-        if let Some(error) = fault::error(bad, self.index) {
-            return Err(error);
-        }
-        Ok(())
+        let mut state = self.lock();
+        state.staging.entry(class).or_default().push(staging);
+        state.faults.note(window, &found, self.index);
+        state.faults.error(blame, window).map_or(Ok(()), Err)
+    }
+
+    /// Forgets what kernels found wrong: what came of it is read as it is. For tests.
+    pub fn forget_faults(&self) {
+        self.lock().faults.forget();
     }
 
     /// Records a kernel over `groups` workgroups. `buffers` are those that the shader names, in its order.
-    /// The shader is made only where the cache has none under `key`.
+    /// The shader is made only where the cache has none under `key`. `overwrites`: nothing is left of what the written buffers held.
     pub(crate) fn run_cached(
         &self,
         key: &[u8],
+        overwrites: bool,
         make: impl FnOnce() -> Shader,
         buffers: &[&Buffer],
         params: &[u32],
@@ -723,8 +746,9 @@ impl Gpu {
             Some(pipeline) => pipeline.clone(),
             None => {
                 let shader = make();
-                assert!(params.len() * 4 <= MAX_PARAMS_BYTES, "{}: too many parameters", shader.key);
-                let immediates = params.len() * 4 <= self.immediate_bytes;
+                let bytes = 4 * (params.len() + shader.flags as usize);
+                assert!(bytes <= MAX_PARAMS_BYTES, "{}: too many parameters", shader.key);
+                let immediates = bytes <= self.immediate_bytes;
                 if self.index == CHECKER && immediates {
                     self.compile(state, &shader, false)?;
                 }
@@ -765,6 +789,26 @@ impl Gpu {
             self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout.0, entries: &entries })
         });
         buffers.iter().for_each(|b| b.raw().used.store(state.serial, Relaxed));
+        let mut blame = fault::taken(self.index, &state.faults);
+        for (buffer, writes) in buffers.iter().zip(&pipeline.writes) {
+            if !(overwrites && *writes) {
+                blame.join(buffer.raw().source.blame(&state.faults));
+            }
+        }
+        let mut with_slot: SmallVec<[u32; 64]>;
+        let mut params = params;
+        if pipeline.flags {
+            let slot = state.faults.next_slot();
+            blame.add_slot(slot);
+            with_slot = params.into();
+            with_slot.push((slot * fault::WORDS) as u32);
+            params = &with_slot;
+        }
+        let mut written = buffers.iter().zip(&pipeline.writes).filter(|(_, writes)| **writes).peekable();
+        if written.peek().is_none() {
+            fault::put_off(blame, self.index, &state.faults);
+        }
+        written.for_each(|(buffer, _)| buffer.raw().source.set(blame, &state.faults));
         let offset = state.params.len();
         if !pipeline.immediates {
             state.params.extend_from_slice(bytemuck::cast_slice(params));
@@ -798,9 +842,6 @@ impl Gpu {
             bail!(Runtime, "gpu: {} needs {groups} workgroups, over this adapter's limit", pipeline.label);
         }
         pass.dispatch_workgroups(groups.div_ceil(rows) as u32, rows as u32, 1);
-        if pipeline.flags {
-            self.flagged.store(true, Relaxed);
-        }
         self.dispatches.fetch_add(1, Relaxed);
         state.recorded += 1;
         if state.recorded >= FLUSH_AFTER {

@@ -231,6 +231,7 @@ impl Shader {
     /// A kernel that may meet bad indices, `flag(value, size)`, or other faults, `fault(number)`.
     pub fn flagged(mut self) -> Shader {
         self.flags = true;
+        self.params.push("slot: u32".into());
         self.bindings.push(Binding { name: "flags", dtype: DType::U32, writes: true, atomic: true, quads: false, wide: false });
         self
     }

@@ -292,7 +292,7 @@ pub fn isclose(x: &Tensor, y: &Tensor, rtol: f64, atol: f64, equal_nan: bool) ->
     if x.device().is_gpu() && x.dtype().is_integral() && (rtol != 0.0 || atol != 0.0) {
         // In float64, which GPUs lack.
         ensure!(x.device() == y.device(), Runtime, "isclose: the tensors are on {} and {}", x.device(), y.device());
-        crate::device::warn_once("isclose in float64", Some(x.dtype()));
+        crate::device::warn_once("isclose in float64", Some(x.dtype()))?;
         let [a, b] = [x, y].map(|t| crate::to_device(t, Device::Cpu));
         return crate::to_device(&isclose(&a?, &b?, rtol, atol, equal_nan)?, x.device());
     }

@@ -1,6 +1,6 @@
 //! Where an op runs: every kernel that ops call goes through here. Arrays on the CPU go to the CPU's kernels, arrays on a GPU
 //! to the GPU's; what a GPU has no kernel for is computed on the CPU, on copies brought over and back, with one warning that
-//! names the kernel.
+//! names the op.
 
 pub(crate) mod arrays;
 pub(crate) mod indexing;
@@ -9,6 +9,7 @@ pub(crate) mod layers;
 use rustnn_kernels::arrays as cpu;
 use rustnn_tensor::{Array, DType, Device, DeviceBuffer, Error, Result, Storage, bail};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Mutex;
 
@@ -60,6 +61,8 @@ pub mod gpus {
         counts(index) -> (u64, u64) { rustnn_gpu::gpu(index).map(|g| (g.dispatches(), g.waits())) }
         /// Ends the device as a driver that gives up would. For tests.
         lose(index) -> () { rustnn_gpu::gpu(index).map(|g| g.lose()) }
+        /// Forgets what kernels found wrong with numbers. For tests.
+        forget_faults(index) -> () { rustnn_gpu::gpu(index).map(|g| g.forget_faults()) }
         /// Begins to time every kernel by the device's clock.
         start_profile(index) -> () { rustnn_gpu::gpu(index)?.start_profile() }
         /// Ends that: for each kernel its name, how often it ran, and for how many ns in all.
@@ -185,9 +188,11 @@ impl Host {
         Ok(copy)
     }
 
-    /// Brings back what was written, and says that the kernel ran on the CPU: one that refused its arguments did not.
+    /// Says that the op ran on the CPU (one that refused its arguments did not), and brings back what was written.
     pub fn finish(self) -> Result<()> {
-        warn_once(&self.kernel, self.dtype);
+        // An op may have a kernel for what it is given, and none to make it what was asked for.
+        let name = if self.kernel.starts_with("copy to") { &self.kernel } else { called().unwrap_or(&self.kernel) };
+        warn_once(name.trim_start_matches('_'), self.dtype)?;
         for (array, copy) in self.written.iter().filter(|(array, _)| array.device().is_gpu() && array.numel() > 0) {
             let reach = copy.reach_bytes();
             let bytes = Array::from_storage(copy.storage().clone(), DType::U8, &[reach.len()], &[1], reach.start)?;
@@ -197,19 +202,66 @@ impl Host {
     }
 }
 
-/// Says once for each kernel and dtype that it runs on the CPU.
-pub fn warn_once(kernel: &str, dtype: Option<DType>) {
+/// Says once for each op and dtype that it runs on the CPU. Where the program makes errors of warnings, it is said again.
+pub fn warn_once(op: &str, dtype: Option<DType>) -> Result<()> {
     static SAID: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let said = || SAID.lock().unwrap_or_else(|e| e.into_inner());
     let name = match dtype {
-        Some(dtype) => format!("{kernel} of {}", dtype.name()),
-        None => kernel.to_owned(),
+        Some(dtype) => format!("{op} of {}", dtype.name()),
+        None => op.to_owned(),
     };
-    let mut said = SAID.lock().unwrap_or_else(|e| e.into_inner());
-    if !said.get_or_insert_default().insert(name.clone()) {
-        return;
+    if !said().get_or_insert_default().insert(name.clone()) {
+        return Ok(());
     }
-    drop(said);
-    crate::warning::warn(&format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)"));
+    let text = format!("{name} has no GPU kernel: it runs on the CPU, on copies brought over and back (said once)");
+    crate::warning::warn(&text).inspect_err(|_| {
+        said().get_or_insert_default().remove(&name);
+    })
+}
+
+/// What this thread is running, by the outermost name: warnings give it rather than a kernel's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Called {
+    /// An op's schema.
+    Op(&'static str),
+    /// A node of the graph.
+    Node(&'static str),
+}
+
+thread_local! {
+    static CALLED: Cell<Option<Called>> = const { Cell::new(None) };
+}
+
+/// Names what is called, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Scope(bool);
+
+impl Scope {
+    #[inline]
+    pub fn new(name: Called) -> Scope {
+        let outermost = cfg!(feature = "gpu") && CALLED.get().is_none();
+        if outermost {
+            CALLED.set(Some(name));
+        }
+        Scope(outermost)
+    }
+}
+
+impl Drop for Scope {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0 {
+            CALLED.set(None);
+        }
+    }
+}
+
+/// The name of what is called.
+fn called() -> Option<&'static str> {
+    match CALLED.get()? {
+        Called::Op(schema) => schema.split('(').next(),
+        Called::Node(name) => Some(name),
+    }
 }
 
 /// An argument that is an array, or may be one.

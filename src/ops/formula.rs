@@ -1,5 +1,6 @@
 //! Nodes whose gradient is a function of the result's gradient and of saved tensors, written where the op is.
 
+use crate::device::{Called, Scope};
 use crate::saved::Saved;
 use crate::tape::{edges, rebase, record};
 use crate::tensor::{Tensor, needs_grad};
@@ -50,6 +51,7 @@ impl Backward<Tensor> for Formula {
             let saved = self.saved.lock().unwrap_or_else(|e| e.into_inner());
             saved.iter().map(|s| s.unpack(context)).collect::<Result<_>>()?
         };
+        let _scope = Scope::new(Called::Node(self.name));
         (self.gradients)(&dy, &saved, context)
     }
 

@@ -104,7 +104,7 @@ pub fn any_zero(x: &Array) -> Result<bool> {
     Ok(crate::read::scalar(&out)?.to_f64() == 0.0)
 }
 
-/// An error where an element of `bad` (bool) is true: now, or on a GPU, which nobody waits for here, at the next read.
+/// An error where an element of `bad` (bool) is true: now, or on a GPU, which nobody waits for here, where what comes next is read.
 pub(crate) fn refuse_where(bad: &Array, error: fn(String) -> Error, text: &str) -> Result<()> {
     if bad.is_meta() || bad.numel() == 0 {
         return Ok(());
@@ -311,7 +311,7 @@ fn truth_into(name: &str, a: &Args, fold: Fold) -> Result<Output> {
 }
 
 crate::ops! {
-    "_refuse_where(Tensor bad, str text, bool runtime=False)" Function "A ValueError (or RuntimeError) where an element is true; on a GPU at the next read." => |a| {
+    "_refuse_where(Tensor bad, str text, bool runtime=False)" Function "A ValueError (or RuntimeError) where an element is true; on a GPU where what comes next is read." => |a| {
         refuse_where(a.tensor(0)?.array(), if a.bool(2)? { Error::Runtime } else { Error::Value }, a.str(1)?)?;
         a.tensor(0)?.clone()
     };

@@ -4,6 +4,7 @@
 //! A schema reads like PyTorch's: `sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None)`.
 //! `Operand` is a Tensor or a number. An argument named `out` takes the result.
 
+use crate::device::{Called, Scope};
 use crate::row::{Operand, Row, Scalar};
 use crate::tensor::Tensor;
 use rustnn_tensor::{DType, Device, Error, Result, bail};
@@ -209,10 +210,10 @@ pub enum Place {
     Both,
 }
 
-/// The code behind a schema.
+/// The code behind a schema; a function goes with the schema that it was written for.
 #[derive(Clone, Copy)]
 pub enum Run {
-    Call(fn(&Args) -> Result<Output>),
+    Call(&'static str, fn(&Args) -> Result<Output>),
     /// Inputs, then scalars, then perhaps `out`.
     Row(&'static Row),
     /// The same, the first tensor being written.
@@ -295,7 +296,10 @@ pub fn into_out(name: &str, inputs: &[&Tensor], result: impl FnOnce() -> Result<
 impl Run {
     pub fn call(self, args: &Args) -> Result<Output> {
         match self {
-            Run::Call(f) => f(args),
+            Run::Call(schema, f) => {
+                let _scope = Scope::new(Called::Op(schema));
+                f(args)
+            }
             Run::Row(row) => {
                 let n = row.inputs.len();
                 let inputs: SmallVec<[Operand; 3]> = (0..n).map(|i| args.operand(i)).collect::<Result<_>>()?;
@@ -357,7 +361,7 @@ pub fn all() -> Vec<Op> {
     let mut ops: Vec<Op> = crate::rows::ALL.iter().flat_map(|row| row_ops(row)).collect();
     let files = crate::OP_FILES;
     for &(schema, place, doc, run) in files.iter().copied().flatten() {
-        ops.push(Op { schema: schema.into(), place, doc, run: Run::Call(run) });
+        ops.push(Op { schema: schema.into(), place, doc, run: Run::Call(schema, run) });
     }
     for (alias, of) in crate::ALIASES {
         for suffix in ["", "_"] {

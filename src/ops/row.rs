@@ -677,7 +677,7 @@ pub fn check_out_grad(name: &str, inputs: &[Operand], out: &Tensor) -> Result<()
 pub fn resize_out(out: &mut Tensor, shape: &[usize]) -> Result<()> {
     if out.shape() != shape {
         if out.numel() > 0 {
-            crate::warning::warn(&crate::warning::resized(out.shape(), shape));
+            crate::warning::warn(&crate::warning::resized(out.shape(), shape))?;
         }
         let array = Array::empty(shape, out.dtype(), out.device())?;
         out.set_array(array);

@@ -1,20 +1,24 @@
 //! Warnings of ops, which the host language shows.
 
+use rustnn_tensor::Result;
 use std::sync::OnceLock;
 
 /// What takes them; without one they go to standard error.
-static WARN: OnceLock<fn(&str)> = OnceLock::new();
+static WARN: OnceLock<fn(&str) -> Result<()>> = OnceLock::new();
 
 /// Hands warnings to the host language; the first call counts.
-pub fn on_warning(warn: fn(&str)) {
+pub fn on_warning(warn: fn(&str) -> Result<()>) {
     let _ = WARN.set(warn);
 }
 
-/// Warns through the host language.
-pub fn warn(text: &str) {
+/// Warns through the host language, which may make an error of it.
+pub fn warn(text: &str) -> Result<()> {
     match WARN.get() {
         Some(warn) => warn(text),
-        None => eprintln!("rustnn: {text}"),
+        None => {
+            eprintln!("rustnn: {text}");
+            Ok(())
+        }
     }
 }
 

@@ -46,14 +46,20 @@ fn _gpu_counts(py: Python<'_>, index: u16) -> PyResult<(u64, u64)> {
 
 /// Says once that a function of the Python package is computed on the CPU, on copies of what lies on a GPU.
 #[pyfunction]
-fn _warn_of_fallback(name: &str, tensor: &Bound<crate::tensor::PyTensor>) {
-    rustnn_ops::device::warn_once(name, Some(tensor.get().get(tensor.py()).dtype()));
+fn _warn_of_fallback(name: &str, tensor: &Bound<crate::tensor::PyTensor>) -> PyResult<()> {
+    rustnn_ops::device::warn_once(name, Some(tensor.get().get(tensor.py()).dtype())).py()
 }
 
 /// Ends the device as a driver that gives up would. For tests.
 #[pyfunction]
 fn _gpu_lose(py: Python<'_>, index: u16) -> PyResult<()> {
     py.detach(|| gpus::lose(index)).py()
+}
+
+/// Forgets what kernels found wrong with numbers: what came of it is read as it is. For tests.
+#[pyfunction]
+fn _gpu_forget_faults(py: Python<'_>, index: u16) -> PyResult<()> {
+    py.detach(|| gpus::forget_faults(index)).py()
 }
 
 /// Begins to time every kernel by the device's clock.
@@ -91,6 +97,7 @@ pub fn add_to(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_gpu_counts, module)?)?;
     module.add_function(wrap_pyfunction!(_warn_of_fallback, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_lose, module)?)?;
+    module.add_function(wrap_pyfunction!(_gpu_forget_faults, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_start_profile, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_end_profile, module)?)?;
     module.add_function(wrap_pyfunction!(_gpu_fma_loop, module)?)?;

@@ -4,14 +4,12 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use rustnn_ops::warning;
 
-fn show(text: &str) {
+/// A filter may make an error of it, which ends the op.
+fn show(text: &str) -> Result<(), rustnn_tensor::Error> {
     Python::attach(|py| {
         let text = std::ffi::CString::new(text).unwrap_or_default();
-        // A filter that makes errors of warnings cannot end an op that has run: the error is shown instead.
-        if let Err(error) = PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1) {
-            error.write_unraisable(py, None);
-        }
-    });
+        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1).map_err(crate::error::from_python)
+    })
 }
 
 /// What is said where an `out` that has elements is given another shape.

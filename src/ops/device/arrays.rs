@@ -1,6 +1,6 @@
 //! Doors to the kernels of `rustnn_kernels::arrays`.
 
-use super::{Host, Place, door, place};
+use super::{Called, Host, Place, Scope, door, place};
 use rustnn_kernels::arrays as cpu;
 use rustnn_kernels::elementwise::Kernel;
 use rustnn_kernels::value::Scalar;
@@ -139,6 +139,13 @@ pub fn integer_powers(base: &Array, exponent: &Array, out: &Array) -> Result<()>
 
 /// `out[i] = map(x[i])` over two contiguous arrays of as many elements.
 pub fn map_complex(map: Map, x: &Array, out: &Array) -> Result<()> {
+    // Some of these are reached from rows' ways, which name nothing.
+    let _scope = Scope::new(Called::Op(match map {
+        Map::Conjugate => "conj",
+        Map::Direction => "sgn",
+        Map::Magnitude => "abs",
+        Map::Angle => "angle",
+    }));
     door!([x] [out] complex::map(map, x, out))
 }
 
