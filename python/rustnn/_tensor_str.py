@@ -138,36 +138,31 @@ def _edges(tensor):
     return _core.stack([_edges(part) for part in parts])
 
 
-def _vector(tensor, indent, summarize, formatter):
+def _vector(seen, size, indent, summarize, formatter):
     per_line = max(1, (_options.linewidth - indent) // (formatter.width + 2))
     edge = _options.edgeitems
     if summarize and not edge:
         return "[...]"
-    if summarize and tensor.shape[0] > 2 * edge:
-        values = (
-            [formatter(v) for v in tensor[:edge].tolist()] + [" ..."] + [formatter(v) for v in tensor[-edge:].tolist()]
-        )
-    else:
-        values = [formatter(v) for v in tensor.tolist()]
+    values = [formatter(v) for v in seen.tolist()]
+    if summarize and size > 2 * edge:
+        values = [*values[:edge], " ...", *values[-edge:]]
     lines = [", ".join(values[i : i + per_line]) for i in range(0, len(values), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def _nested(tensor, indent, summarize, formatter):
-    dim = tensor.dim()
-    if dim == 0:
-        return formatter(tensor.item())
-    if dim == 1:
-        return _vector(tensor, indent, summarize, formatter)
+def _nested(seen, shape, indent, summarize, formatter):
+    """The text of a tensor of a shape, of which ``seen`` is what is shown."""
+    if not shape:
+        return formatter(seen.item())
+    size, *rest = shape
+    if not rest:
+        return _vector(seen, size, indent, summarize, formatter)
     edge = _options.edgeitems
-    if summarize and tensor.shape[0] > 2 * edge:
-        size = tensor.shape[0]
-        slices = [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(edge)]
-        slices.append("...")
-        slices += [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(size - edge, size)]
-    else:
-        slices = [_nested(tensor[i], indent + 1, summarize, formatter) for i in range(tensor.shape[0])]
-    return "[" + ("," + "\n" * (dim - 1) + " " * (indent + 1)).join(slices) + "]"
+    cut = summarize and size > 2 * edge
+    slices = [_nested(seen[i], rest, indent + 1, summarize, formatter) for i in range(2 * edge if cut else size)]
+    if cut:
+        slices.insert(edge, "...")
+    return "[" + ("," + "\n" * len(rest) + " " * (indent + 1)).join(slices) + "]"
 
 
 _STORED_ONLY = {
@@ -189,13 +184,14 @@ def _tensor_str(tensor, indent):
     if str(tensor.dtype)[6:] in _STORED_ONLY:
         return "..."
     summarize = tensor.numel() > _options.threshold
-    seen = _edges(tensor) if summarize else tensor
+    # A device is waited for once.
+    seen = (_edges(tensor) if summarize else tensor).cpu()
     if tensor.is_complex():
         formatter = _ComplexFormatter(seen.reshape(-1).tolist())
-        return _nested(tensor, indent, summarize, formatter)
+        return _nested(seen, tensor.shape, indent, summarize, formatter)
     values = seen.reshape(-1).tolist()
     formatter = _Formatter(values, tensor.dtype.is_floating_point)
-    return _nested(tensor, indent, summarize, formatter)
+    return _nested(seen, tensor.shape, indent, summarize, formatter)
 
 
 def _add_suffixes(text, suffixes, indent, force_newline=False):
