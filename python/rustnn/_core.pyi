@@ -1561,7 +1561,7 @@ class _Program:
 class _Recording:
     """A recorded forward at one set of sizes."""
     def is_like(self, other: Any) -> Any:
-        """Whether the same ops ran in another recording."""
+        """Whether the same ops ran with the same arguments in another recording."""
 @final
 class _SafeFile:
     """An opened safetensors file: its header, checked; tensors on demand."""
