@@ -2,8 +2,10 @@
 
 use crate::Variable;
 use crate::node::{Context, Edge, Grads, NodeRef};
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::sync::{Mutex, MutexGuard};
 
@@ -63,7 +65,12 @@ static NEXT_RUN: AtomicU64 = AtomicU64::new(1);
 thread_local! {
     /// The run of this thread and whether it goes to all leaves.
     static CURRENT: Cell<Option<(u64, bool)>> = const { Cell::new(None) };
+    /// Its [`Elsewhere`], once there is one.
+    static CURRENT_ELSEWHERE: RefCell<Option<Rc<dyn Any>>> = const { RefCell::new(None) };
 }
+
+/// Cells of nodes that another run holds, by address.
+type Elsewhere<V> = RefCell<HashMap<usize, Scratch<V>>>;
 
 /// The number of the innermost run of this thread, and whether all leaves accumulate in it.
 pub fn current_run() -> Option<(u64, bool)> {
@@ -72,16 +79,32 @@ pub fn current_run() -> Option<(u64, bool)> {
 
 /// Whether this thread's run goes through `node`.
 pub fn will_run<V: Variable>(node: &NodeRef<V>) -> bool {
+    let Some((id, all)) = CURRENT.get() else { return false };
+    let goes_through = |cell: &Scratch<V>| all || cell.needed;
     let cell = lock(&node.scratch);
-    CURRENT.get().is_some_and(|(id, all)| cell.run == id && (all || cell.needed))
+    if cell.run == id {
+        return goes_through(&cell);
+    }
+    drop(cell);
+    CURRENT_ELSEWHERE.with_borrow(|cells| {
+        let cells = cells.as_ref().and_then(|cells| cells.downcast_ref::<Elsewhere<V>>());
+        cells.is_some_and(|cells| cells.borrow().get(&node.address()).is_some_and(goes_through))
+    })
 }
 
 /// Puts the outer run back.
-struct Outer(Option<(u64, bool)>);
+struct Outer(Option<(u64, bool)>, Option<Rc<dyn Any>>);
+
+impl Outer {
+    fn leave_for(id: u64, all: bool) -> Outer {
+        Outer(CURRENT.replace(Some((id, all))), CURRENT_ELSEWHERE.take())
+    }
+}
 
 impl Drop for Outer {
     fn drop(&mut self) {
         CURRENT.set(self.0);
+        CURRENT_ELSEWHERE.set(self.1.take());
     }
 }
 
@@ -90,8 +113,8 @@ struct Notes<V: Variable> {
     id: u64,
     /// Every node of the run, so that its cells can be freed.
     nodes: Vec<NodeRef<V>>,
-    /// Cells of nodes that another run holds, by address.
-    elsewhere: Mutex<HashMap<usize, Scratch<V>>>,
+    /// Also in `CURRENT_ELSEWHERE`.
+    elsewhere: Option<Rc<Elsewhere<V>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,18 +124,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<V: Variable> Notes<V> {
     /// Takes the node into the run; false if it is in already.
     fn claim(&mut self, node: &NodeRef<V>) -> bool {
-        let elsewhere = self.elsewhere.get_mut().unwrap_or_else(|e| e.into_inner());
         {
             let mut cell = lock(&node.scratch);
             // What was noted elsewhere stays there, though the other run may have freed the cell since.
-            if cell.run == self.id || elsewhere.contains_key(&node.address()) {
+            if cell.run == self.id || self.elsewhere.as_ref().is_some_and(|cells| cells.borrow().contains_key(&node.address())) {
                 return false;
             }
             let fresh = Scratch { run: self.id, ..Scratch::default() };
             if cell.run == 0 {
                 *cell = fresh;
             } else {
-                elsewhere.insert(node.address(), fresh);
+                let cells = self.elsewhere.get_or_insert_with(|| {
+                    let cells: Rc<Elsewhere<V>> = Rc::default();
+                    CURRENT_ELSEWHERE.set(Some(cells.clone()));
+                    cells
+                });
+                cells.borrow_mut().insert(node.address(), fresh);
             }
         }
         self.nodes.push(node.clone());
@@ -125,7 +152,8 @@ impl<V: Variable> Notes<V> {
             return f(&mut cell);
         }
         drop(cell);
-        f(lock(&self.elsewhere).get_mut(&node.address()).expect("claimed before it is used"))
+        let cells = self.elsewhere.as_ref().expect("claimed before it is used");
+        f(cells.borrow_mut().get_mut(&node.address()).expect("claimed before it is used"))
     }
 }
 
@@ -143,9 +171,9 @@ impl<V: Variable> Drop for Notes<V> {
 
 /// Runs the tape backwards. Returns one gradient per edge of `inputs` (None where it is unreachable), or nothing.
 pub fn run<V: Variable>(run: Run<V>) -> Result<Vec<Option<V>>, V::Error> {
-    let mut notes = Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
+    let mut notes = Notes { id: NEXT_RUN.fetch_add(1, Relaxed), nodes: Vec::new(), elsewhere: None };
     let all = run.inputs.is_none();
-    let _outer = Outer(CURRENT.replace(Some((notes.id, all))));
+    let _outer = Outer::leave_for(notes.id, all);
 
     // Count how often each node will be sent a gradient.
     let mut stack: Vec<NodeRef<V>> = Vec::new();
@@ -420,13 +448,59 @@ mod tests {
     fn a_cell_that_another_run_frees_meanwhile_is_not_claimed_a_second_time() {
         let leaf = Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
         let node = leaf.clone();
-        let notes = |id| Notes { id, nodes: Vec::new(), elsewhere: Mutex::new(HashMap::new()) };
+        let notes = |id| Notes { id, nodes: Vec::new(), elsewhere: None };
         let (mut first, mut second) = (notes(u64::MAX - 1), notes(u64::MAX));
         assert!(first.claim(&node) && second.claim(&node));
         second.with(&node, |s| s.dependencies += 1);
         drop(first);
         assert!(!second.claim(&node));
         assert_eq!(second.with(&node, |s| s.dependencies), 1);
+    }
+
+    /// Asks whether the run goes through its nodes.
+    struct Asks(Vec<NodeRef<f64>>, Mutex<Vec<bool>>);
+    impl Backward<f64> for Asks {
+        fn name(&self) -> String {
+            "Asks".into()
+        }
+        fn backward(&self, grads: Grads<f64>, _: &Context<f64>) -> Result<Grads<f64>, String> {
+            self.1.lock().unwrap().extend(self.0.iter().map(will_run));
+            Ok(smallvec![grads[0], grads[0]])
+        }
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    /// Runs another graph before it goes on.
+    struct Nests(NodeRef<f64>);
+    impl Backward<f64> for Nests {
+        fn name(&self) -> String {
+            "Nests".into()
+        }
+        fn backward(&self, grads: Grads<f64>, _: &Context<f64>) -> Result<Grads<f64>, String> {
+            run(start(self.0.clone()))?;
+            Ok(smallvec![grads[0]])
+        }
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    #[test]
+    fn a_run_knows_its_nodes_also_where_another_run_holds_their_cells() {
+        let leaf = || Node::with_sequence(u64::MAX, smallvec![], Leaf(Mutex::new(0.0)));
+        let (shared, other) = (leaf(), leaf());
+        let both = || vec![shared.clone(), other.clone()];
+        let inner = Node::new(smallvec![edge(shared.clone())], Asks(both(), Mutex::default()));
+        // The first node made is the last to run: once the inner run is over.
+        let last = Node::new(smallvec![edge(shared.clone()), edge(other.clone())], Asks(both(), Mutex::default()));
+        let nests = Node::new(smallvec![edge(last.clone())], Nests(inner.clone()));
+        run(start(nests)).unwrap();
+        let answers = |node: &NodeRef<f64>| node.payload.as_any().downcast_ref::<Asks>().expect("it asks").1.lock().unwrap().clone();
+        assert_eq!(answers(&inner), [true, false]);
+        assert_eq!(answers(&last), [true, true]);
+        assert_eq!(*sum(&shared), 2.0);
     }
 
     #[test]
