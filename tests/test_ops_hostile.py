@@ -71,6 +71,8 @@ SHAPES = [
     (2, 3, 4, 5),
 ]
 SHAPES += [(1, 1, 1, 1), (1, 2, 7, 7), (2, 0, 3, 3), (2, 2, 3, 3, 3), (1,) * 8, (1025,), (65, 70)]
+# As large as sizes can be, of tensors that have no elements and so cost nothing.
+EMPTY = [(2**40, 0), (0, 2**62), (2**63 - 1, 0), (1, 0, 2**40), (2**20, 3, 0), (0, 2**31, 2**31), (2**40, 3, 0, 0)]
 DTYPES = [d for d in vars(_core).values() if isinstance(d, _core.dtype)]
 USUAL = [rustnn.float32] * 6 + [
     rustnn.float64,
@@ -95,11 +97,17 @@ class Arguments:
     def tensor(self) -> Any:
         draw = self.draw
         shape = self.last_shape if draw.random() < 0.6 else draw.choice(SHAPES)
+        kind = draw.random()
+        if 0.05 <= kind < 0.09:
+            shape = draw.choice(EMPTY)
         self.last_shape = shape
         dtype = draw.choice(DTYPES) if draw.random() < 0.15 else draw.choice(USUAL)
-        kind = draw.random()
         if kind < 0.05:
             return rustnn.empty(shape, dtype=dtype, device="meta")
+        if 0.09 <= kind < 0.092 and shape:
+            # More elements than there is memory, all of them one number in it.
+            sizes = (2**40,) if len(shape) == 1 else (2**20, 2**20) + (1,) * (len(shape) - 2)
+            return rustnn.ones((1,) * len(shape), dtype=rustnn.float32).expand(sizes)
         try:
             made = rustnn.randint(-3 if dtype.is_signed else 0, 4, shape).to(dtype)
         except (RuntimeError, NotImplementedError):

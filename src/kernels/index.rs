@@ -515,7 +515,8 @@ impl Rows<'_> {
     unsafe fn update<T: Copy>(&self, src: *const T, dst: *mut T, update: impl Fn(T, T) -> T + Sync) {
         let Rows { outer, size, inner, index, skip } = *self;
         let count = index.len();
-        if outer * count * inner == 0 {
+        // No product: with a 0 among them the others may be anything.
+        if outer == 0 || count == 0 || inner == 0 {
             return;
         }
         let bytes = count * inner * size_of::<T>();
@@ -923,7 +924,7 @@ fn unplanned<const N: usize>(shape: &[usize], strides: [&[isize]; N]) -> Dims<N>
 pub unsafe fn index_get(width: usize, index: &Advanced, indexed: *const u8, plain: *mut u8) {
     let count: usize = index.index_shape.iter().product();
     let slice: usize = index.slice_shape.iter().product();
-    if count * slice == 0 {
+    if count == 0 || slice == 0 {
         return;
     }
     let (outer, inner) = split_slice(index);
@@ -995,7 +996,7 @@ pub unsafe fn index_put(dtype: DType, reduce: Reduce, index: &Advanced, indexed:
 unsafe fn put<T: Copy>(index: &Advanced, indexed: *mut T, plain: *const T, update: impl Fn(T, T) -> T + Sync) {
     let count: usize = index.index_shape.iter().product();
     let slice: usize = index.slice_shape.iter().product();
-    if count * slice == 0 {
+    if count == 0 || slice == 0 {
         return;
     }
     // Slices are independent of each other; inside one, the index is followed in order.

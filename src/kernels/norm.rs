@@ -576,25 +576,31 @@ pub unsafe fn group_norm_backward<T: Real>(
 ) {
     let Channels { n, channels, spatial } = shape;
     let per_group = channels / groups;
+    if n * channels * spatial == 0 {
+        // Of nothing there may be any number of samples.
+        [dweight, dbias].into_iter().flatten().for_each(|ptr| {
+            // SAFETY: the caller's promise; a float's zero is zero bytes.
+            unsafe { ptr.write_bytes(0, channels) }
+        });
+        return;
+    }
     // Per sample and channel: Σ dy normal and Σ dy.
     let mut sums: Vec<T::Float> = vec![T::Float::ZERO; 2 * n * channels];
-    if spatial > 0 && n * channels > 0 {
-        let kernel = GroupNormBackward {
-            groups,
-            per_group,
-            spatial,
-            weight: share(weight),
-            mean: Shared::read_only(mean),
-            rstd: Shared::read_only(rstd),
-            want_dx: dx.is_some(),
-            of_normal: Shared::new(sums.as_mut_ptr()),
-            // SAFETY: the second half.
-            of_one: Shared::new(unsafe { sums.as_mut_ptr().add(n * channels) }),
-        };
-        let out = dx.unwrap_or(std::ptr::null_mut());
-        // SAFETY: the caller's promise.
-        unsafe { Rows::new(n * groups, per_group * spatial, 1, [dy, x], out).run(&kernel) };
-    }
+    let kernel = GroupNormBackward {
+        groups,
+        per_group,
+        spatial,
+        weight: share(weight),
+        mean: Shared::read_only(mean),
+        rstd: Shared::read_only(rstd),
+        want_dx: dx.is_some(),
+        of_normal: Shared::new(sums.as_mut_ptr()),
+        // SAFETY: the second half.
+        of_one: Shared::new(unsafe { sums.as_mut_ptr().add(n * channels) }),
+    };
+    let out = dx.unwrap_or(std::ptr::null_mut());
+    // SAFETY: the caller's promise.
+    unsafe { Rows::new(n * groups, per_group * spatial, 1, [dy, x], out).run(&kernel) };
     let (shape, strides, out_shape) = ([n, channels], [channels as isize, 1], [channels]);
     for (k, ptr) in [dweight, dbias].into_iter().enumerate() {
         if let Some(ptr) = ptr {

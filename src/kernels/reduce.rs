@@ -29,6 +29,9 @@ const LINES: usize = 512;
 const TILE: usize = 1024;
 /// Elements worth a chunk of a parallel loop: some 10 µs.
 const GRAIN: usize = 1 << 16;
+/// Partial results held at once: of what is expanded there would be more than fit into any memory. Tests see to it that there
+/// are more.
+const HELD: usize = if cfg!(test) { 1 << 12 } else { 1 << 22 };
 
 /// How values are folded into one. The identity (result over nothing) in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -741,7 +744,15 @@ impl Plan {
 }
 
 fn volume(dims: &[Dim]) -> usize {
-    dims.iter().map(|dim| dim.size).product()
+    // With a size of 0 the others may be anything.
+    if dims.iter().any(|dim| dim.size == 0) { 0 } else { dims.iter().map(|dim| dim.size).product() }
+}
+
+/// Room for so many rows of `n`, if it can be had: they are more than the elements that an expanded array has in memory.
+fn room<L>(rows: usize, n: usize) -> Option<Vec<L>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(rows.checked_mul(n)?).ok()?;
+    Some(room)
 }
 
 /// Joins partial results pairwise, whatever their number: the tree is that of a binary counter.
@@ -787,15 +798,15 @@ fn run<T: Widen, O: Narrow<T::Wide>>(
 ) {
     debug_assert!(dims.iter().all(|&d| d < x.shape.len()) && dims.iter().enumerate().all(|(i, d)| !dims[..i].contains(d)));
     debug_assert!(out.is_contiguous());
+    if out.is_empty() {
+        return;
+    }
     debug_assert_eq!(out.len(), (0..x.shape.len()).filter(|d| !dims.contains(d)).map(|d| x.shape[d]).product::<usize>());
     if quick(&kernels, &x, dims, centres.unwrap_or(std::ptr::null()), finish, &out) {
         return;
     }
     let plan = Plan::new(x.shape, x.strides, dims);
     let (outputs, depth) = (volume(&plan.kept), volume(&plan.reduced));
-    if outputs == 0 {
-        return;
-    }
     let job = Job { kernels, x: Shared::read_only(x.ptr), centres: Shared::read_only(centres.unwrap_or(std::ptr::null())), finish };
     // SAFETY: `x` and `out` vouch for their memory, and the plan reaches what their shapes reach.
     unsafe {
@@ -833,26 +844,32 @@ impl<T: Widen> Job<T> {
             par_for(outputs.div_ceil(per_chunk), &chunk);
             return;
         }
-        // Long lines: pieces of whole blocks, joined per output.
+        // Long lines: pieces of whole blocks, joined per output; so many at once as there is room for.
         let pieces = depth.div_ceil(GRAIN);
-        let mut partial = vec![self.kernels.identity; outputs * pieces];
-        let shared = Shared::new(partial.as_mut_ptr());
-        // SAFETY: each piece writes its own place.
-        let piece = |i: usize| unsafe {
-            let (output, piece) = (i / pieces, i % pieces);
-            let walk = Walk::at(&plan.kept, output);
-            let total = self.one_line(plan, walk.offset, walk.out, piece * GRAIN, depth.min((piece + 1) * GRAIN));
-            shared.get().add(i).write(total);
-        };
-        par_for(outputs * pieces, &piece);
+        let all = outputs * pieces;
+        let mut partial = vec![self.kernels.identity; all.min(HELD)];
         let mut walk = Walk::at(&plan.kept, 0);
-        for output in 0..outputs {
-            let mut total = Pairwise::new(self.kernels.join_two);
-            partial[output * pieces..][..pieces].iter().for_each(|&value| total.push(value));
-            let total = total.total(self.kernels.identity);
-            // SAFETY: `walk` reaches every output.
-            unsafe { out.get().offset(walk.out).write(O::narrow(self.finish.apply(total))) };
-            walk.advance();
+        let mut total = Pairwise::new(self.kernels.join_two);
+        for first in (0..all).step_by(HELD) {
+            let count = HELD.min(all - first);
+            let shared = Shared::new(partial.as_mut_ptr());
+            // SAFETY: each piece writes its own place.
+            let piece = |i: usize| unsafe {
+                let (output, piece) = ((first + i) / pieces, (first + i) % pieces);
+                let walk = Walk::at(&plan.kept, output);
+                let total = self.one_line(plan, walk.offset, walk.out, piece * GRAIN, depth.min((piece + 1) * GRAIN));
+                shared.get().add(i).write(total);
+            };
+            par_for(count, &piece);
+            for (i, &value) in partial[..count].iter().enumerate() {
+                total.push(value);
+                if (first + i + 1) % pieces == 0 {
+                    let total = std::mem::replace(&mut total, Pairwise::new(self.kernels.join_two)).total(self.kernels.identity);
+                    // SAFETY: `walk` reaches every output.
+                    unsafe { out.get().offset(walk.out).write(O::narrow(self.finish.apply(total))) };
+                    walk.advance();
+                }
+            }
         }
     }
 
@@ -881,7 +898,7 @@ impl<T: Widen> Job<T> {
             _ => kept.push(Dim { out: Some(1), ..line }),
         }
         let first = Plan { kept, reduced: outer.into(), columns: true };
-        let mut lines: Vec<T::Wide> = Vec::with_capacity(outputs * n);
+        let Some(mut lines) = room::<T::Wide>(outputs, n) else { return false };
         // SAFETY: the caller's promise; the vector has room for a line per output, in the order of `out`.
         unsafe {
             self.unfinished().columns(&first, outputs * n, depth / n, Shared::new(lines.as_mut_ptr()));
@@ -923,7 +940,7 @@ impl<T: Widen> Job<T> {
         }
         kept.push(Dim { size: wide, stride: 1, out: Some(1) });
         let reduced = SmallVec::from_slice(&[Dim { size: rows, stride: wide as isize, out: None }]);
-        let mut wides: Vec<T::Wide> = Vec::with_capacity(outers * wide);
+        let Some(mut wides) = room::<T::Wide>(outers, wide) else { return false };
         // SAFETY: the caller's promise; the vector has room for a wide row per outer index.
         unsafe {
             let first = Plan { kept, reduced, columns: true };
@@ -1166,39 +1183,82 @@ impl<T: Widen> Job<T> {
             return;
         }
         // Tall: parts of the rows, then the parts' totals as rows, until one is left.
-        let mut partial: Vec<T::Wide> = Vec::with_capacity(units * tile);
-        let shared = Shared::new(partial.as_mut_ptr());
-        let chunk = |i: usize| {
-            for u in i * per_chunk..units.min((i + 1) * per_chunk) {
-                // SAFETY: each unit has its own `tile` elements.
-                unit(u / (parts * tiles), u % parts, u / parts % tiles, unsafe { shared.get().add(u * tile) });
-            }
-        };
-        par_for(units.div_ceil(per_chunk), &chunk);
-        // SAFETY: every unit wrote its columns; unused ones of the last tile are never read.
-        for group in 0..outers * tiles {
-            let n = tile.min(width - group % tiles * tile);
-            // SAFETY: a group below the number that there is room for.
-            let first = unsafe { shared.get().add(group * parts * tile) };
-            let mut rows = parts;
-            while rows > 1 {
-                let next = rows.div_ceil(ROWS);
-                for i in 0..next {
-                    let count = ROWS.min(rows - i * ROWS);
-                    // SAFETY: the totals of the rows `i·ROWS..` replace row `i`, which was among them or before them.
+        let groups = outers * tiles;
+        let held = (HELD / tile).max(1);
+        if parts <= held {
+            let at_once = (held / parts).min(groups);
+            let mut partial: Vec<T::Wide> = Vec::with_capacity(at_once * parts * tile);
+            let rows = Shared::new(partial.as_mut_ptr());
+            for first in (0..groups).step_by(at_once) {
+                let units = at_once.min(groups - first) * parts;
+                let chunk = |i: usize| {
+                    for u in i * per_chunk..units.min((i + 1) * per_chunk) {
+                        let group = first + u / parts;
+                        // SAFETY: each unit has its own `tile` elements.
+                        unit(group / tiles, u % parts, group % tiles, unsafe { rows.get().add(u * tile) });
+                    }
+                };
+                par_for(units.div_ceil(per_chunk), &chunk);
+                for group in first..first + units / parts {
+                    // SAFETY: every unit of the group wrote its columns; unused ones of the last tile are never read.
                     unsafe {
-                        let source = first.add(i * ROWS * tile);
-                        let target = first.add(i * tile);
-                        if i == 0 {
-                            (self.kernels.join_columns)(source.add(tile), tile as isize, count - 1, n, std::ptr::null(), true, target);
-                        } else {
-                            (self.kernels.join_columns)(source, tile as isize, count, n, std::ptr::null(), false, target);
-                        }
+                        let row = rows.get().add((group - first) * parts * tile);
+                        self.join_rows(row, tile, parts, tile.min(width - group % tiles * tile));
+                        finish(group / tiles, group % tiles, row);
                     }
                 }
-                rows = next;
             }
-            finish(group / tiles, group % tiles, first);
+            return;
+        }
+        // More parts of one tile than are held at once: windows of them, their totals joined as a binary counter joins.
+        let mut partial: Vec<T::Wide> = Vec::with_capacity(held * tile);
+        let rows = Shared::new(partial.as_mut_ptr());
+        for group in 0..groups {
+            let (o, t) = (group / tiles, group % tiles);
+            let n = tile.min(width - t * tile);
+            let mut totals: Vec<Pairwise<T::Wide>> = (0..n).map(|_| Pairwise::new(self.kernels.join_two)).collect();
+            for first in (0..parts).step_by(held) {
+                let count = held.min(parts - first);
+                let chunk = |i: usize| {
+                    for u in i * per_chunk..count.min((i + 1) * per_chunk) {
+                        // SAFETY: each unit has its own `tile` elements.
+                        unit(o, first + u, t, unsafe { rows.get().add(u * tile) });
+                    }
+                };
+                par_for(count.div_ceil(per_chunk), &chunk);
+                // SAFETY: every unit wrote its columns.
+                let row = unsafe {
+                    self.join_rows(rows.get(), tile, count, n);
+                    std::slice::from_raw_parts(rows.get(), n)
+                };
+                totals.iter_mut().zip(row).for_each(|(total, &value)| total.push(value));
+            }
+            let mut row: Vec<T::Wide> = totals.into_iter().map(|total| total.total(self.kernels.identity)).collect();
+            finish(o, t, row.as_mut_ptr());
+        }
+    }
+
+    /// Joins `rows` rows of partial results, of which `n` columns count, into the first.
+    ///
+    /// # Safety
+    /// The rows are initialised so far, and `tile` elements apart.
+    unsafe fn join_rows(&self, first: *mut T::Wide, tile: usize, mut rows: usize, n: usize) {
+        while rows > 1 {
+            let next = rows.div_ceil(ROWS);
+            for i in 0..next {
+                let count = ROWS.min(rows - i * ROWS);
+                // SAFETY: the totals of the rows `i·ROWS..` replace row `i`, which was among them or before them.
+                unsafe {
+                    let source = first.add(i * ROWS * tile);
+                    let target = first.add(i * tile);
+                    if i == 0 {
+                        (self.kernels.join_columns)(source.add(tile), tile as isize, count - 1, n, std::ptr::null(), true, target);
+                    } else {
+                        (self.kernels.join_columns)(source, tile as isize, count, n, std::ptr::null(), false, target);
+                    }
+                }
+            }
+            rows = next;
         }
     }
 
@@ -1940,6 +2000,7 @@ mod tests {
             (vec![300_000], vec![0]),
             (vec![3, 100_001], vec![1]),
             (vec![5000, 70], vec![0]),
+            (vec![6000, 300], vec![0]),
             (vec![40, 30, 200], vec![0, 2]),
             (vec![40, 30, 200], vec![1]),
         ] {
@@ -1968,6 +2029,21 @@ mod tests {
         let columns = Sample { shape: vec![1 << 21, 2], strides: vec![2, 1], data: line.data };
         let sums: Vec<f32> = reduced(Fold::Sum, &columns, &[0], Finish::Plain);
         assert!(((sums[0] as f64 + sums[1] as f64) / expected - 1.0).abs() < 2e-7);
+    }
+
+    #[test]
+    fn more_partial_results_than_are_held_at_once_add_up() {
+        // Lines and columns, each of an array that repeats a few numbers in memory.
+        let long = (1 << 27) + 5;
+        let lines = Sample { shape: vec![3, long], strides: vec![1, 0], data: vec![1.0f64, 2.0, 4.0] };
+        assert_eq!(reduced::<_, f64>(Fold::Sum, &lines, &[1], Finish::Plain), [1.0, 2.0, 4.0].map(|x| x * long as f64));
+        let data: Vec<f64> = (0..3000).map(|i| i as f64).collect();
+        let tall = Sample { shape: vec![20_001, 3000], strides: vec![0, 1], data: data.clone() };
+        assert_eq!(reduced::<_, f64>(Fold::Sum, &tall, &[0], Finish::Plain), data.iter().map(|x| x * 20_001.0).collect::<Vec<_>>());
+        assert_eq!(reduced::<_, f64>(Fold::Max, &tall, &[0], Finish::Plain), data);
+        // As many groups as make several windows of whole ones.
+        let groups = Sample { shape: vec![50, 2000, 20], strides: vec![20, 0, 1], data: data[..1000].to_vec() };
+        assert_eq!(reduced::<_, f64>(Fold::Sum, &groups, &[1], Finish::Over(2000.0)), data[..1000]);
     }
 
     #[test]

@@ -609,7 +609,8 @@ pub unsafe fn multinomial(
     dst: *mut i64,
 ) -> Result<u64, BadWeights> {
     let mut words = Words::new(stream);
-    let mut row = vec![0f64; categories];
+    // Without rows there may be any number of categories.
+    let mut row = vec![0f64; if rows == 0 { 0 } else { categories }];
     for r in 0..rows {
         // SAFETY: the caller's promise.
         let out = unsafe {

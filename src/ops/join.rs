@@ -57,7 +57,7 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     // Where all are such vectors, the dimension is none of theirs.
     let d = if skipped(first) { 0 } else { wrap_dim(dim, first.rank())? };
     let mut dtype = first.dtype();
-    let mut total = 0;
+    let mut total = 0usize;
     for (i, t) in tensors.iter().enumerate() {
         dtype = dtype
             .promote(t.dtype())
@@ -82,7 +82,7 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
             first.device(),
             t.device()
         );
-        total += t.shape()[d];
+        total = total.checked_add(t.shape()[d]).ok_or_else(Error::size_overflow)?;
     }
     let mut shape: Shape = first.shape().into();
     shape[d] = total;

@@ -474,13 +474,19 @@ pub fn instance_norm(
     let mut shape: Shape = smallvec![1, n * c];
     shape.extend_from_slice(&x.shape()[2..]);
     let flat = crate::views::reshape_to(x, &shape)?;
-    let repeat = |t: Option<&Tensor>| -> Result<Option<Tensor>> { t.map(|t| crate::join::cat(&vec![t.clone(); n.max(1)], 0)).transpose() };
+    let repeat = |t: Option<&Tensor>| -> Result<Option<Tensor>> {
+        let repeated = |t: &Tensor| {
+            let row = crate::views::reshape_to(t, &[1, t.numel()])?;
+            crate::clone(&crate::views::reshape_to(&crate::views::expand_to(&row, &[n, t.numel()])?, &[n * t.numel()])?)
+        };
+        t.map(repeated).transpose()
+    };
     let (w, b) = (repeat(weight)?, repeat(bias)?);
     let (rm, rv) = (repeat(running.mean)?, repeat(running.var)?);
     let copies = Running { mean: rm.as_ref(), var: rv.as_ref() };
     let out = batch_norm(&flat, copies, w.as_ref(), b.as_ref(), own, momentum, eps)?;
-    if own {
-        // The running statistics move by the mean over samples.
+    if own && n > 0 {
+        // The running statistics move by the mean over samples, if there are any.
         for (t, copy) in [(running.mean, &rm), (running.var, &rv)] {
             if let (Some(t), Some(copy)) = (t, copy) {
                 let mean = crate::mode::no_grad(|| reduce::mean(&crate::views::reshape_to(copy, &[n, c])?, Some(&[0]), false, None))?;

@@ -479,7 +479,7 @@ fn multinomial(weights: &Tensor, samples: i64, replacement: bool, generator: Opt
     let mut shape: rustnn_tensor::Shape = weights.shape().into();
     *shape.last_mut().unwrap_or(&mut 0) = samples as usize;
     let out = Array::empty(&shape, DType::I64, weights.device())?;
-    let stream = stream(generator, rows * (samples as usize).max(categories) * 4);
+    let stream = stream(generator, rows.saturating_mul((samples as usize).max(categories)).saturating_mul(4));
     match layers::multinomial(&contiguous_array(weights.array())?, rows, categories, samples as usize, replacement, stream, &out)? {
         Ok(()) => Ok(Tensor::from_array(out)),
         Err(why) => Err(Error::Runtime(why.text().into())),

@@ -160,18 +160,21 @@ impl Geometry {
     /// That of the parts of complex numbers.
     fn of_parts(array: &Array) -> Geometry {
         let mut of = Geometry::of(array);
-        of.strides.iter_mut().for_each(|s| *s *= 2);
+        of.strides.iter_mut().for_each(|s| *s = s.saturating_mul(2));
         of.shape.push(2);
         of.strides.push(1);
         of.offset *= 2;
         of
     }
 
-    /// Lowest and highest element offset reached.
+    /// Lowest and highest element offset reached; by nothing its own.
     fn extent(&self) -> (usize, usize) {
+        if self.shape.contains(&0) {
+            return (self.offset, self.offset);
+        }
         let (mut low, mut high) = (self.offset as isize, self.offset as isize);
         for (&size, &stride) in self.shape.iter().zip(&self.strides) {
-            let reach = (size.max(1) as isize - 1) * stride;
+            let reach = (size as isize - 1) * stride;
             if reach < 0 { low += reach } else { high += reach }
         }
         (low as usize, high as usize)

@@ -13,9 +13,14 @@ pub fn size_text(shape: &[usize]) -> String {
     format!("torch.Size({shape:?})")
 }
 
+/// The offset of an index of a dimension; an empty array, whose strides may be any, has no other than its own.
+fn offset_at(a: &Array, dim: usize, index: usize) -> usize {
+    if a.numel() == 0 { a.offset() } else { a.offset().wrapping_add_signed(index as isize * a.strides()[dim]) }
+}
+
 pub fn select_array(a: &Array, dim: usize, index: usize) -> Array {
     let (mut shape, mut strides): (Shape, Strides) = (a.shape().into(), a.strides().into());
-    let offset = a.offset() + (index as isize * strides[dim]) as usize;
+    let offset = offset_at(a, dim, index);
     shape.remove(dim);
     strides.remove(dim);
     a.with_geometry(shape, strides, offset)
@@ -29,9 +34,9 @@ pub fn narrow_array(a: &Array, dim: usize, start: usize, len: usize) -> Array {
 pub fn slice_array(a: &Array, dim: usize, start: usize, len: usize, step: usize) -> Array {
     let (mut shape, mut strides): (Shape, Strides) = (a.shape().into(), a.strides().into());
     // An empty slice at the very end would point behind the storage.
-    let offset = if len == 0 { a.offset() } else { a.offset() + (start as isize * strides[dim]) as usize };
+    let offset = if len == 0 { a.offset() } else { offset_at(a, dim, start) };
     shape[dim] = len;
-    strides[dim] *= step as isize;
+    strides[dim] = strides[dim].saturating_mul(step as isize);
     a.with_geometry(shape, strides, offset)
 }
 
@@ -65,6 +70,7 @@ fn infer_size(size: &[i64], numel: usize) -> Result<Shape> {
         ),
         _ => return Err(invalid()),
     }
+    checked_numel(&shape).ok_or_else(Error::size_overflow)?;
     Ok(shape)
 }
 
@@ -216,7 +222,7 @@ pub fn expand_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let mut strides = broadcast_strides(x.shape(), x.strides(), shape);
     // New dimensions of one element step over what follows, as unsqueeze gives them.
     for d in (0..shape.len() - x.rank()).rev().filter(|&d| shape[d] == 1) {
-        strides[d] = if d + 1 < shape.len() { strides[d + 1] * shape[d + 1] as isize } else { 1 };
+        strides[d] = if d + 1 < shape.len() { strides[d + 1].saturating_mul(shape[d + 1] as isize) } else { 1 };
     }
     let array = x.array().with_geometry(shape.into(), strides, x.array().offset());
     Ok(x.make_view(array, ViewOp::Expand { from: x.shape_owned() }, "ExpandBackward0"))
@@ -249,7 +255,7 @@ pub fn unsqueeze(x: &Tensor, dim: i64) -> Result<Tensor> {
     }
     let d = if dim < 0 { dim + n } else { dim } as usize;
     let (mut shape, mut strides): (Shape, Strides) = (x.shape().into(), x.strides().into());
-    let stride = if d < shape.len() { shape[d] as isize * strides[d] } else { 1 };
+    let stride = if d < shape.len() { strides[d].saturating_mul(shape[d] as isize) } else { 1 };
     shape.insert(d, 1);
     strides.insert(d, stride);
     Ok(reshaped(x, shape, strides, "UnsqueezeBackward0"))
@@ -283,6 +289,7 @@ pub fn unflatten(x: &Tensor, dim: i64, sizes: &[i64]) -> Result<Tensor> {
     let mut shape: Shape = x.shape()[..d].into();
     shape.extend_from_slice(&inner);
     shape.extend_from_slice(&x.shape()[d + 1..]);
+    checked_numel(&shape).ok_or_else(Error::size_overflow)?;
     reshape_to(x, &shape)
 }
 
@@ -427,30 +434,27 @@ pub fn diagonal(x: &Tensor, offset: i64, dim1: i64, dim2: i64) -> Result<Tensor>
     ensure!(a != b, Runtime, "diagonal dimensions cannot be identical {dim1}, {dim2}");
     let (n, m) = (x.shape()[a] as i64, x.shape()[b] as i64);
     let len = if offset >= 0 { n.min(m - offset) } else { n.saturating_add(offset).min(m) }.max(0) as usize;
-    let (mut shape, mut strides): (Shape, Strides) = (x.shape().into(), x.strides().into());
-    let step = strides[a] + strides[b];
-    let skip = if offset >= 0 { offset as isize * strides[b] } else { -offset as isize * strides[a] };
-    let start = if len == 0 { x.array().offset() } else { x.array().offset() + skip as usize };
-    for d in [a.max(b), a.min(b)] {
-        shape.remove(d);
-        strides.remove(d);
-    }
-    shape.push(len);
-    strides.push(step);
-    let array = x.array().with_geometry(shape, strides, start);
-    let as_dense = |dense: &Geometry| {
-        let (mut shape, mut strides) = (dense.shape.clone(), dense.strides.clone());
-        let step = strides[a] + strides[b];
-        let skip = if offset >= 0 { offset as isize * strides[b] } else { -offset as isize * strides[a] };
+    let empty = len == 0 || x.numel() == 0;
+    // Of any geometry of `x`'s shape.
+    let of = |of: &Geometry| {
+        let (mut shape, mut strides) = (of.shape.clone(), of.strides.clone());
+        let step = strides[a].saturating_add(strides[b]);
+        let skip = match offset {
+            _ if empty => 0,
+            0.. => offset as isize * strides[b],
+            _ => -offset as isize * strides[a],
+        };
         for d in [a.max(b), a.min(b)] {
             shape.remove(d);
             strides.remove(d);
         }
         shape.push(len);
         strides.push(step);
-        Geometry { shape, strides, offset: if len == 0 { 0 } else { skip as usize } }
+        Geometry { shape, strides, offset: of.offset.wrapping_add_signed(skip) }
     };
-    Ok(dense_view(x, array, as_dense, "DiagonalBackward0"))
+    let Geometry { shape, strides, offset } = of(&Geometry::of(x.array()));
+    let array = x.array().with_geometry(shape, strides, offset);
+    Ok(dense_view(x, array, of, "DiagonalBackward0"))
 }
 
 /// A view whose gradient is scattered into a dense tensor of `x`'s shape, whatever memory `x` itself has (its elements may lie on
@@ -497,10 +501,12 @@ pub fn unfold(x: &Tensor, dim: i64, size: i64, step: i64) -> Result<Tensor> {
     } else {
         let stride = strides[d];
         shape[d] = ((n - size) / step + 1) as usize;
-        strides[d] *= step as isize;
+        strides[d] = stride.saturating_mul(step as isize);
         shape.push(size as usize);
         strides.push(stride);
     }
+    // Windows lie on one another, and so may be more than any memory holds.
+    checked_numel(&shape).ok_or_else(Error::size_overflow)?;
     let array = x.array().with_geometry(shape, strides, x.array().offset());
     let as_dense = |dense: &Geometry| {
         let mut strides = dense.strides.clone();
@@ -508,7 +514,7 @@ pub fn unfold(x: &Tensor, dim: i64, size: i64, step: i64) -> Result<Tensor> {
             strides.push(1);
         } else {
             let stride = strides[d];
-            strides[d] *= step as isize;
+            strides[d] = stride.saturating_mul(step as isize);
             strides.push(stride);
         }
         Geometry { shape: array.shape().into(), strides, offset: 0 }

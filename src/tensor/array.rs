@@ -92,6 +92,13 @@ fn len_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
         .ok_or_else(|| Error::Runtime(format!("Storage size calculation overflowed with sizes={shape:?}")))
 }
 
+/// An empty vector with room for `n`, or an error.
+fn room<T>(n: usize) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(n).map_err(|_| Error::OutOfMemory { bytes: n.saturating_mul(size_of::<T>()) })?;
+    Ok(out)
+}
+
 /// Makes every byte of bools 0 or 1.
 fn settle(bytes: &mut [u8], dtype: DType) {
     if dtype == DType::Bool {
@@ -185,9 +192,12 @@ impl Array {
     /// The bytes of a contiguous array that the CPU can address, little-endian.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         ensure!(self.is_host() && self.is_contiguous(), Runtime, "bytes are read only of contiguous arrays on the CPU");
-        let mut out = vec![0u8; self.len_bytes()];
+        let mut out = room(self.len_bytes())?;
         // SAFETY: both are that long, and `out` is fresh.
-        unsafe { std::ptr::copy_nonoverlapping(self.ptr(), out.as_mut_ptr(), out.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.ptr(), out.as_mut_ptr(), self.len_bytes());
+            out.set_len(self.len_bytes());
+        }
         settle(&mut out, self.dtype);
         Ok(out)
     }
@@ -198,7 +208,7 @@ impl Array {
             return Err(Error::same_dtype(T::DTYPE, self.dtype));
         }
         let bytes = self.to_bytes()?;
-        let mut out: Vec<T> = Vec::with_capacity(self.numel());
+        let mut out: Vec<T> = room(self.numel())?;
         // SAFETY: `out` has room for as many bytes, which are values of T: any bits of a number, and 0 or 1 of a bool.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.as_mut_ptr().cast(), bytes.len());
@@ -311,8 +321,9 @@ impl Array {
         self.numel
     }
 
+    /// Of the elements one by one; an expanded array has fewer in memory, and perhaps more than any memory holds.
     pub fn len_bytes(&self) -> usize {
-        self.numel * self.dtype.size_bytes()
+        self.numel.saturating_mul(self.dtype.size_bytes())
     }
 
     pub fn is_meta(&self) -> bool {
@@ -345,10 +356,10 @@ impl Array {
             && ((self.row_major && other.row_major) || self.strides.iter().zip(&other.strides).all(|(a, b)| a == b))
     }
 
-    /// Address of the first element.
+    /// Address of the first element; of an empty array whatever its offset gives.
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
-        self.storage.ptr().wrapping_add(self.offset * self.dtype.size_bytes())
+        self.storage.ptr().wrapping_add(self.offset.wrapping_mul(self.dtype.size_bytes()))
     }
 
     /// The strides with which this is read as `shape` (already known to broadcast).

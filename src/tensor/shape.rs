@@ -41,12 +41,16 @@ pub fn is_contiguous(shape: &[usize], strides: &[isize]) -> bool {
     true
 }
 
-/// Number of elements, or None where it does not fit.
+/// Number of elements, or None where it does not fit. Nor may that of an empty shape's other sizes overflow: so no product of
+/// some sizes does, and no row-major stride.
 pub fn checked_numel(shape: &[usize]) -> Option<usize> {
-    if shape.contains(&0) {
-        return Some(0);
+    let mut product = 1usize;
+    let mut empty = false;
+    for &size in shape {
+        empty |= size == 0;
+        product = product.checked_mul(size.max(1))?;
     }
-    shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).filter(|&n| n <= isize::MAX as usize)
+    if product > isize::MAX as usize { None } else { Some(if empty { 0 } else { product }) }
 }
 
 /// `dim` counted from the front, -1 being the last; a 0-dim tensor counts as one of rank 1.
@@ -140,6 +144,16 @@ mod tests {
         assert_eq!(broadcast(&[0], &[1]).unwrap().as_slice(), &[0]);
         assert_eq!(broadcast(&[2, 3], &[2, 2]).unwrap_err(), Error::broadcast(3, 2, 1));
         assert_eq!(broadcast_strides(&[3, 1], &[1, 1], &[2, 3, 4]).as_slice(), &[0, 1, 0]);
+    }
+
+    #[test]
+    fn sizes_multiply_to_what_fits_even_where_one_is_0() {
+        const HALF: usize = 1 << 62;
+        assert_eq!(checked_numel(&[]), Some(1));
+        assert_eq!(checked_numel(&[HALF, 0]), Some(0));
+        assert_eq!(checked_numel(&[HALF, 0, 2]), None);
+        assert_eq!(checked_numel(&[0, usize::MAX]), None);
+        assert_eq!(checked_numel(&[HALF, 2]), None);
     }
 
     #[test]

@@ -22,6 +22,10 @@ fn case<T>(what: &'static str, call: impl Fn() -> Result<T> + 'static, names: &'
     (what, Box::new(move || call().map(drop)), names)
 }
 
+fn empty(shape: &[usize]) -> Tensor {
+    Tensor::zeros(shape).unwrap()
+}
+
 fn parameter() -> Vec<nn::Parameter> {
     vec![nn::Parameter::new(ones(&[2])).unwrap()]
 }
@@ -135,6 +139,23 @@ fn cases() -> Vec<Case> {
         case("negative repeats", || ones(&[2]).repeat([-1]), ""),
         case("repeats beyond memory", || ones(&[2]).repeat([i64::MAX]), ""),
         case("a norm of integers", || of(DType::I64, &[2]).norm(), ""),
+        // Sizes that cost no memory: of what is empty or expanded.
+        case("sizes that overflow but for a 0", || Tensor::zeros([1 << 62, 8, 0]), "overflow"),
+        case("a size beyond 63 bits of nothing", || Tensor::zeros([usize::MAX, 0]), "overflow"),
+        case("a join longer than 64 bits", || Tensor::cat(&vec![empty(&[i64::MAX as usize, 0]); 3], 0), "overflow"),
+        case("a stack larger than 64 bits", || Tensor::stack(&vec![empty(&[1 << 62, 0]); 8], 0), "overflow"),
+        case("a border of nothing larger than 64 bits", || nn::ZeroPad2d::new(1 << 31).forward(&empty(&[1, 0, 4, 4])), "overflow"),
+        case("a reshape of nothing larger than 64 bits", || empty(&[0]).reshape([0, i64::MAX, 2]), "overflow"),
+        case("an unflattening of nothing larger than 64 bits", || empty(&[0, 1 << 62]).unflatten(0, [0, 4]), "overflow"),
+        case("an expansion of nothing larger than 64 bits", || empty(&[0, 1, 1]).expand([0, i64::MAX, i64::MAX]), "overflow"),
+        case("norms of channels of nothing, more than there is memory", || {
+            let options = NormOptions { affine: true, track_running_stats: false, ..Default::default() };
+            nn::InstanceNorm1d::with(3, options)?.forward(&empty(&[1 << 40, 3, 0]))
+        }, "memory"),
+        case("norms of channels of nothing with running statistics", || {
+            let options = NormOptions { affine: true, track_running_stats: true, ..Default::default() };
+            nn::InstanceNorm1d::with(3, options)?.forward(&empty(&[1 << 60, 3, 0]))
+        }, ""),
         // Dtypes.
         case("arithmetic on what is only stored", || of(DType::U8, &[8]).to_dtype(DType::F8E5M2)?.mul(2.0), ""),
         case("a softmax of integers", || of(DType::I64, &[2]).softmax(0), ""),
@@ -694,6 +715,35 @@ fn extreme_settings_return_too() {
         Ok(())
     });
     assert!(wrong.is_empty(), "panicked: {wrong:?}");
+}
+
+#[test]
+fn what_is_empty_or_expanded_is_computed_on_at_any_size() -> Result<()> {
+    // Sums of more elements than partial results could be held of.
+    let wide = ones(&[1, 1]).expand([1 << 12, 1 << 12])?;
+    assert_eq!(wide.norm()?.item::<f32>()?, 4096.0);
+    assert_eq!(wide.max_dim(0, false)?.0.sum()?.item::<f32>()?, 4096.0);
+    assert_eq!(wide.sum_dim(&[0], false)?.mean()?.item::<f32>()?, 4096.0);
+    // Views and sums of nothing, whose other sizes are as large as they can be.
+    let most = i64::MAX as usize;
+    let x = empty(&[most, 0]);
+    assert_eq!(x.select(0, -1)?.shape(), [0]);
+    assert_eq!(x.narrow(0, 5, most - 5)?.shape(), [most - 5, 0]);
+    assert_eq!(x.transpose(0, 1)?.shape(), [0, most]);
+    assert_eq!(x.flatten(0, -1)?.shape(), [0]);
+    assert_eq!(x.unsqueeze(0)?.shape(), [1, most, 0]);
+    assert_eq!(x.sum()?.item::<f32>()?, 0.0);
+    assert_eq!(x.norm()?.item::<f32>()?, 0.0);
+    assert!(x.copy()?.to_vec::<f32>()?.is_empty());
+    assert_eq!(Tensor::cat(&[empty(&[most - 1, 0]), empty(&[1, 0])], 0)?.shape(), [most, 0]);
+    assert!(!format!("{x:?}").is_empty());
+    // No samples leave running statistics as they are.
+    let norm = nn::InstanceNorm1d::with(3, NormOptions { affine: true, track_running_stats: true, ..Default::default() })?;
+    assert_eq!(norm.forward(&empty(&[0, 3, 4]))?.shape(), [0, 3, 4]);
+    assert!(
+        norm.named_buffers().iter().all(|(_, b)| b.to_dtype(DType::F64).unwrap().to_vec::<f64>().unwrap().iter().all(|x| x.is_finite()))
+    );
+    Ok(())
 }
 
 #[test]
