@@ -71,6 +71,18 @@ fn parse_default(kind: Kind, text: &str) -> Option<Arg> {
 }
 
 impl Schema {
+    /// Whether a call may write the argument at `place`. `is_on`: whether the one at a place is neither None nor False.
+    pub fn may_write(&self, place: usize, is_on: impl Fn(usize) -> bool) -> bool {
+        let asked = |name: &str| self.params.iter().position(|p| p.name == name).is_some_and(&is_on);
+        match (self.name.as_str(), self.params[place].name.as_str()) {
+            (_, "out") => true,
+            ("batch_norm", "running_mean" | "running_var") => asked("training"),
+            ("instance_norm", "running_mean" | "running_var") => asked("use_input_stats"),
+            ("embedding", "weight") => asked("max_norm"),
+            (name, _) => place == 0 && name.ends_with('_') && !name.ends_with("__"),
+        }
+    }
+
     /// Parses `name(Type name=default, *, …)`. A schema that does not parse is a bug of the table, which the tests find.
     pub fn parse(op: &Op) -> Result<Schema, String> {
         let text = op.schema.to_string();

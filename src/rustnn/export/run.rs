@@ -37,9 +37,7 @@ struct Plan {
     steps: Vec<Step>,
     /// How many tensors there are in all.
     count: usize,
-    /// The weights that the program writes, or may write.
-    written: Vec<bool>,
-    /// Some of those keep what was written: calls take turns.
+    /// Weights that the program writes and that keep what was written: calls take turns.
     writes: bool,
 }
 
@@ -48,7 +46,8 @@ struct Step {
     args: Vec<Bound>,
     /// In the order of the schema.
     kinds: Vec<Kind>,
-    names: Vec<&'static str>,
+    /// The places of what it may write.
+    writes: SmallVec<[usize; 2]>,
     outs: SmallVec<[Id; 1]>,
     grad: bool,
     /// Its result is memory as it was found, with the values of others: it is cleared.
@@ -168,11 +167,13 @@ impl Plan {
                     std::cmp::Ordering::Greater => return Err(wrong(format!("its result is tensor {id}, but {count} is the next"))),
                 }
             }
+            let args: Vec<Bound> = schema.params.iter().map(bind).collect();
+            let is_on = |at: usize| !matches!(args[at], Bound::Ready(Arg::None | Arg::Bool(false)));
             steps.push(Step {
                 run: schema.run,
-                args: schema.params.iter().map(bind).collect(),
+                writes: (0..args.len()).filter(|&at| is_on(at) && schema.may_write(at, is_on)).collect(),
+                args,
                 kinds: schema.params.iter().map(|p| p.kind).collect(),
-                names: schema.params.iter().map(|p| p.name.as_str()).collect(),
                 outs: node.outs.iter().copied().collect(),
                 grad: node.grad,
                 blank: node.op.contains("empty"),
@@ -191,73 +192,9 @@ impl Plan {
                 }
             }
         }
-        let written = written(graph, &steps, count);
-        let writes = graph.weights.iter().zip(&written).any(|(w, &written)| written && w.role != Role::Constant);
-        Ok(Plan { steps, count, written, writes })
+        let writes = graph.weights.iter().any(|w| w.written && w.role != Role::Constant);
+        Ok(Plan { steps, count, writes })
     }
-}
-
-/// Ops that a layer often ends with and whose results are memory of their own. Of any other op that is no row of the table, a
-/// result may be a view of an argument.
-const FRESH: [&str; 24] = [
-    "linear",
-    "matmul",
-    "mm",
-    "bmm",
-    "addmm",
-    "baddbmm",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "embedding",
-    "batch_norm",
-    "layer_norm",
-    "group_norm",
-    "rms_norm",
-    "softmax",
-    "log_softmax",
-    "max_pool2d",
-    "avg_pool2d",
-    "scaled_dot_product_attention",
-    "_linear_activation",
-    "clone",
-];
-
-/// Which weights are written: those of which the file says so, and those that an op may write, whatever the file says.
-fn written(graph: &Graph, steps: &[Step], count: usize) -> Vec<bool> {
-    let mut written: Vec<bool> = graph.weights.iter().map(|w| w.written).collect();
-    // The weights into whose memory a tensor may look.
-    let mut roots: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for at in 0..written.len() {
-        roots[graph.inputs.len() + at].push(at);
-    }
-    for (step, node) in steps.iter().zip(&graph.nodes) {
-        let value = |name: &str| node.args.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-        let all = |value: &Value| -> Vec<usize> { value.ids().flat_map(|id| roots[id].iter().copied()).collect() };
-        let in_place = node.op.ends_with('_') && !node.op.ends_with("__");
-        let trains = !["training", "use_input_stats"].iter().any(|name| matches!(value(name), Some(Value::Bool(false))));
-        for (place, name) in step.names.iter().enumerate() {
-            let writes = *name == "out"
-                || (in_place && place == 0)
-                || (name.starts_with("running_") && trains)
-                || ["_adam_step", "_sgd_step", "_fill_bytes"].contains(&node.op.as_str());
-            if let Some(value) = value(name).filter(|_| writes) {
-                all(value).into_iter().for_each(|at| written[at] = true);
-            }
-        }
-        let fresh = matches!(step.run, Run::Row(_)) || FRESH.contains(&node.op.as_str());
-        let given: Vec<usize> = if fresh { Vec::new() } else { node.args.iter().flat_map(|(_, value)| all(value)).collect() };
-        for &out in &node.outs {
-            let all = &mut roots[out];
-            all.extend(&given);
-            all.sort_unstable();
-            all.dedup();
-        }
-    }
-    written
 }
 
 impl Program {
@@ -414,13 +351,13 @@ impl Program {
         let _turn = self.plan.writes.then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.plan.count);
         values.extend(inputs.iter().cloned().map(Some));
-        for ((weight, &written), tensor) in self.graph.weights.iter().zip(&self.plan.written).zip(weights) {
-            let own = written && weight.role == Role::Constant;
+        for (weight, tensor) in self.graph.weights.iter().zip(weights) {
+            let own = weight.written && weight.role == Role::Constant;
             values.push(Some(if own { tensor.copy()? } else { tensor.clone() }));
         }
         values.resize(self.plan.count, None);
         for (n, step) in self.plan.steps.iter().enumerate() {
-            let outputs = self.step(step, &values, &symbols).map_err(|error| self.located(n, error))?;
+            let outputs = self.step(step, &values, weights, &symbols).map_err(|error| self.located(n, error))?;
             if outputs.len() != step.outs.len() {
                 refuse!("call {n} of {:?} has {} results, the program says {}", self.graph.nodes[n].op, outputs.len(), step.outs.len());
             }
@@ -438,7 +375,7 @@ impl Program {
         self.graph.outputs.iter().map(|&id| given(held(&values, id)?)).collect()
     }
 
-    fn step(&self, step: &Step, values: &[Option<Tensor>], symbols: &[i64]) -> Result<SmallVec<[Tensor; 2]>> {
+    fn step(&self, step: &Step, values: &[Option<Tensor>], weights: &[Tensor], symbols: &[i64]) -> Result<SmallVec<[Tensor; 2]>> {
         let mut args: SmallVec<[Arg; 8]> = SmallVec::with_capacity(step.args.len());
         for (bound, &kind) in step.args.iter().zip(&step.kinds) {
             args.push(match bound {
@@ -459,6 +396,9 @@ impl Program {
                 Bound::Varies(_) => Arg::Device(self.home),
             });
         }
+        for &at in &step.writes {
+            self.check_written(&args[at], weights)?;
+        }
         let _guard = (!step.grad).then(no_grad);
         Ok(match step.run.call(&Args(&args))? {
             Output::Tensor(t) if step.blank => {
@@ -472,6 +412,21 @@ impl Program {
             }
             _ => SmallVec::new(),
         })
+    }
+
+    /// An error if what is to be written is memory of a weight of which the file does not say so: other calls may be reading it.
+    fn check_written(&self, target: &Arg, weights: &[Tensor]) -> Result<()> {
+        let storage = |t: &rustnn_ops::Tensor| t.array().storage().id();
+        let targets = match target {
+            Arg::Tensor(t) => std::slice::from_ref(t),
+            Arg::Tensors(all) => all,
+            _ => return Ok(()),
+        };
+        let is_target = |t: &Tensor| targets.iter().any(|target| storage(target) == storage(t.as_op()));
+        match self.graph.weights.iter().zip(weights).find(|(weight, tensor)| !weight.written && is_target(tensor)) {
+            Some((weight, _)) => refuse!("malformed program: it writes {:?}, which it does not say", weight.name),
+            None => Ok(()),
+        }
     }
 
     #[cold]
